@@ -1,0 +1,51 @@
+# The one entry to the project. `make` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/airssys
+
+# In CI the compiled dependencies outlive the clone, so that the next run reuses them.
+ifdef CI
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+endif
+export UV_PYTHON_DOWNLOADS := never
+export PYTHONWARNINGS :=
+
+RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find crates wit -name '*.rs' -o -name 'Cargo.toml' -o -name '*.wit' 2>/dev/null)
+say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
+
+.PHONY: help setup demo test check bench soak fuzz guests wheel docs clean lock
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.native ## make .venv with the tools, the libraries and the native module
+
+$(VENV)/.python: requirements/bootstrap.txt requirements/dev.txt
+	@tools/prerequisites.sh $(PYTHON)
+	$(call say,environment: $(VENV))
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.native: $(VENV)/.python $(RUST_SOURCES)
+	$(call say,native module (a first build takes some minutes))
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release
+	@touch $@
+
+test: setup guests ## run the test suite
+	$(call say,tests)
+	@$(BIN)/python -m pytest
+
+lock: $(VENV)/.python ## renew the requirement files from pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --all-extras --group dev --group bench pyproject.toml -o requirements/dev.txt
+
+clean: ## remove what was built, the environment included
+	@rm -rf $(VENV) target dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
