@@ -6,3 +6,4 @@
 pub mod error;
 pub mod gate;
 pub mod value;
+pub mod wasi;
