@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use airssys_host::error::Error;
-use airssys_host::instance::{Call, Instance, Lease, Live, Progress};
+use airssys_host::instance::{Call, Live, Progress};
 use airssys_host::value::Value;
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
@@ -357,23 +357,4 @@ impl Drop for Awaitable {
             task.abort();
         }
     }
-}
-
-/// End a call on a shared instance: give the store back, or say why it is gone.
-pub fn settle(lease: Lease, live: Option<Box<Live>>, result: &Result<Option<Value>, Error>) {
-    match (live, result) {
-        (Some(live), _) => lease.give_back(live),
-        (None, Err(Error::HostFunction)) => lease.poison("a host function failed in an earlier call".into()),
-        (None, Err(error)) => lease.poison(format!("an earlier call ended with: {error}")),
-        (None, Ok(_)) => drop(lease),
-    }
-}
-
-/// Take a shared instance and begin a call of it.
-///
-/// # Errors
-/// [`Error::Busy`], [`Error::Poisoned`].
-pub fn begin(instance: &Arc<Instance>, export: usize, arguments: Vec<Value>) -> Result<(Call, Lease), Error> {
-    let (live, lease) = instance.take()?;
-    Ok((Call::export(live, export, arguments), lease))
 }
