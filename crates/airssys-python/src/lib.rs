@@ -1,4 +1,6 @@
 //! Binding.
+pub mod convert;
+
 use pyo3::prelude::*;
 #[pymodule]
 fn _core(_m: &Bound<'_, PyModule>) -> PyResult<()> {
