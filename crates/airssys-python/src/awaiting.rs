@@ -18,10 +18,10 @@ use crate::runtime;
 
 /// Makes a Python value of what a call came to. Kept apart so that functions, instantiation and deployments share
 /// the awaitable.
-pub type Conclude = Box<dyn FnOnce(Python<'_>, Option<Box<Live>>, Result<Option<Value>, Error>) -> PyResult<Py<PyAny>> + Send + Sync>;
+pub type Conclude = Box<dyn FnOnce(Python<'_>, Option<Box<Live>>, Result<Option<Value>, Error>) -> PyResult<Py<PyAny>> + Send>;
 
 /// What begins when the awaitable is first awaited.
-pub type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<(Call, Conclude)> + Send + Sync>;
+pub type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<(Call, Conclude)> + Send>;
 
 /// Where the background leaves a call: the call, unless it ended.
 type Parked = Arc<Mutex<Option<Background>>>;

@@ -1,7 +1,7 @@
 //! `Engine` and `Component`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use airssys_host::component::{Component, Loading, Phase, to_binary};
@@ -78,10 +78,9 @@ impl PyEngine {
     ) -> PyResult<PyComponent> {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         let limits = static_limits_of(static_limits)?;
-        let mut raised: Option<PyErr> = None;
-        let raised_in = std::cell::RefCell::new(&mut raised);
+        let raised: Mutex<Option<PyErr>> = Mutex::new(None);
         let keep = |error: PyErr| {
-            raised_in.borrow_mut().get_or_insert(error);
+            raised.lock().expect("no code under this lock panics").get_or_insert(error);
         };
         let mut looked = Instant::now();
         let loaded = py.detach(|| {
@@ -114,8 +113,7 @@ impl PyEngine {
                 },
             )
         });
-        drop(keep);
-        if let Some(error) = raised {
+        if let Some(error) = raised.into_inner().expect("no code under this lock panics") {
             return Err(error);
         }
         let component = loaded.map_err(|error| raise(py, error, About::default()))?;
