@@ -17,6 +17,10 @@ mod wasi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+/// Calls and bodies come and go at a rate at which the allocator shows.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What was built, and from what.
 #[pyfunction]
 fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
