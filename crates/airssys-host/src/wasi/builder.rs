@@ -61,8 +61,14 @@ struct Kept {
 impl Capture {
     /// A buffer of at most `capacity` bytes.
     pub fn new(capacity: usize) -> Self {
-        let kept = Kept { bytes: Vec::new(), capacity, dropped: 0 };
-        Self { kept: Arc::new(Mutex::new(kept)) }
+        let kept = Kept {
+            bytes: Vec::new(),
+            capacity,
+            dropped: 0,
+        };
+        Self {
+            kept: Arc::new(Mutex::new(kept)),
+        }
     }
 
     /// What was written so far, and how many bytes did not fit.
@@ -100,7 +106,11 @@ impl StdoutStream for Sink {
 }
 
 impl AsyncWrite for Sink {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         (self.0)(Bytes::copy_from_slice(bytes));
         Poll::Ready(Ok(bytes.len()))
     }
@@ -145,7 +155,12 @@ pub struct Builder {
 
 impl Builder {
     pub fn new(gate: Arc<dyn Gate>) -> Self {
-        Self { ctx: WasiCtx::builder(), gate, mounts: Vec::new(), handles: DEFAULT_HANDLES }
+        Self {
+            ctx: WasiCtx::builder(),
+            gate,
+            mounts: Vec::new(),
+            handles: DEFAULT_HANDLES,
+        }
     }
 
     /// The arguments, the program's name included.
@@ -191,7 +206,8 @@ impl Builder {
     /// Show the directory `host` to the guest as `guest`. Each access beneath it still goes to the gate;
     /// a mount that is not `writable` refuses changes even where the gate would allow them.
     pub fn mount(&mut self, host: &Path, guest: &str, writable: bool) -> &mut Self {
-        self.mounts.push((host.to_path_buf(), guest.to_owned(), writable));
+        self.mounts
+            .push((host.to_path_buf(), guest.to_owned(), writable));
         self
     }
 
@@ -213,13 +229,22 @@ impl Builder {
         for (host, guest, writable) in self.mounts.drain(..) {
             let object = fs.open_mount(&host, writable).map_err(|errno| {
                 let error = std::io::Error::from(errno);
-                std::io::Error::new(error.kind(), format!("cannot mount {}: {error}", host.display()))
+                std::io::Error::new(
+                    error.kind(),
+                    format!("cannot mount {}: {error}", host.display()),
+                )
             })?;
             mounts.push((Arc::new(object), guest));
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(self.handles);
-        Ok(WasiState { ctx: self.ctx.build(), table, fs, mounts, may_block })
+        Ok(WasiState {
+            ctx: self.ctx.build(),
+            table,
+            fs,
+            mounts,
+            may_block,
+        })
     }
 }
 

@@ -26,7 +26,10 @@ pub enum Profile {
 ///
 /// # Errors
 /// When one of them is already defined in `linker`.
-pub fn add_to_linker<T: Governed>(linker: &mut Linker<T>, profile: Profile) -> wasmtime::Result<()> {
+pub fn add_to_linker<T: Governed>(
+    linker: &mut Linker<T>,
+    profile: Profile,
+) -> wasmtime::Result<()> {
     link_p2(linker)?;
     if profile == Profile::Concurrent {
         link_p3(linker)?;
@@ -36,12 +39,18 @@ pub fn add_to_linker<T: Governed>(linker: &mut Linker<T>, profile: Profile) -> w
 
 fn cli<T: Governed>(state: &mut T) -> WasiCliCtxView<'_> {
     let wasi = state.wasi();
-    WasiCliCtxView { ctx: wasi.ctx.cli(), table: &mut wasi.table }
+    WasiCliCtxView {
+        ctx: wasi.ctx.cli(),
+        table: &mut wasi.table,
+    }
 }
 
 fn clocks<T: Governed>(state: &mut T) -> WasiClocksCtxView<'_> {
     let wasi = state.wasi();
-    WasiClocksCtxView { ctx: wasi.ctx.clocks(), table: &mut wasi.table }
+    WasiClocksCtxView {
+        ctx: wasi.ctx.clocks(),
+        table: &mut wasi.table,
+    }
 }
 
 fn random<T: Governed>(state: &mut T) -> &mut WasiRandomCtx {

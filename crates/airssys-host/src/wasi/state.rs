@@ -44,7 +44,10 @@ impl WasiState {
 /// Whether a call failed because the guest held as many handles as it may.
 pub fn is_handle_limit(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
-        matches!(cause.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full))
+        matches!(
+            cause.downcast_ref::<ResourceTableError>(),
+            Some(ResourceTableError::Full)
+        )
     })
 }
 

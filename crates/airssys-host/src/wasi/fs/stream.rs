@@ -61,7 +61,9 @@ impl Open {
             }
         }
         let (fs, object, access) = (&self.fs, &self.object, self.access);
-        fs.run(|| fs.permit_open(object, access)).await.map_err(failed)
+        fs.run(|| fs.permit_open(object, access))
+            .await
+            .map_err(failed)
     }
 }
 
@@ -77,7 +79,15 @@ pub(crate) struct FileInput {
 
 impl FileInput {
     pub fn new(fs: Arc<Fs>, object: Arc<Object>, position: u64) -> Self {
-        Self { open: Open { fs, object, access: FileAccess::Read, pending: None }, position }
+        Self {
+            open: Open {
+                fs,
+                object,
+                access: FileAccess::Read,
+                pending: None,
+            },
+            position,
+        }
     }
 
     fn read_now(&mut self, size: usize) -> StreamResult<Bytes> {
@@ -98,7 +108,11 @@ impl FileInput {
 #[async_trait]
 impl InputStream for FileInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        if self.open.permitted()? { self.read_now(size) } else { Ok(Bytes::new()) }
+        if self.open.permitted()? {
+            self.read_now(size)
+        } else {
+            Ok(Bytes::new())
+        }
     }
 
     async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
@@ -128,7 +142,15 @@ pub(crate) struct FileOutput {
 
 impl FileOutput {
     pub fn new(fs: Arc<Fs>, object: Arc<Object>, at: WriteAt) -> Self {
-        Self { open: Open { fs, object, access: FileAccess::Write, pending: None }, at }
+        Self {
+            open: Open {
+                fs,
+                object,
+                access: FileAccess::Write,
+                pending: None,
+            },
+            at,
+        }
     }
 
     fn write_now(&mut self, mut bytes: &[u8]) -> StreamResult<()> {
@@ -149,7 +171,9 @@ impl OutputStream for FileOutput {
         if self.open.permitted()? {
             self.write_now(&bytes)
         } else {
-            Err(StreamError::trap("write not permitted: check-write did not return a permit"))
+            Err(StreamError::trap(
+                "write not permitted: check-write did not return a permit",
+            ))
         }
     }
 
@@ -183,7 +207,12 @@ pub(crate) fn write_at(object: &Object, bytes: &[u8], at: WriteAt) -> Result<usi
         WriteAt::Position(position) => object.file.write_at(bytes, position),
         WriteAt::End => {
             let parts = [io::IoSlice::new(bytes)];
-            Ok(rustix::io::pwritev2(&object.file, &parts, 0, ReadWriteFlags::APPEND)?)
+            Ok(rustix::io::pwritev2(
+                &object.file,
+                &parts,
+                0,
+                ReadWriteFlags::APPEND,
+            )?)
         }
     })
 }
