@@ -1,5 +1,6 @@
 //! What an instance is given: arguments, environment, standard streams, mounts, and a gate.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
@@ -16,6 +17,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::fs::Fs;
+use super::net::Net;
 use super::state::WasiState;
 use crate::gate::Gate;
 
@@ -243,6 +245,8 @@ impl Builder {
             table,
             fs,
             mounts,
+            net: Arc::new(Net::new(Arc::clone(&self.gate))),
+            rights: HashMap::new(),
             may_block,
         })
     }

@@ -62,3 +62,77 @@ pub(crate) async fn settle<T>(mut attempt: impl FnMut() -> Result<T, Fail>) -> R
         }
     }
 }
+
+/// The right on which something open rests: decided again when rights have changed.
+pub(crate) trait Right: Send + 'static {
+    fn gate(&self) -> &dyn Gate;
+
+    /// Whether it still holds; one comparison while no right has changed.
+    fn check(&self) -> Result<(), Fail>;
+}
+
+/// A right in use by something that can only sometimes wait for an approver.
+pub(crate) struct Standing<R> {
+    pub right: R,
+    approval: Option<Approval>,
+    refused: bool,
+}
+
+impl<R: Right> Standing<R> {
+    pub fn new(right: R) -> Self {
+        Self {
+            right,
+            approval: None,
+            refused: false,
+        }
+    }
+
+    /// Whether the right holds now. `Ok(false)`: an approver decides, [`Standing::settled`] tells when.
+    pub fn now(&mut self) -> Result<bool, Errno> {
+        if self.refused {
+            return Err(REFUSED);
+        }
+        if self.approval.is_some() {
+            return Ok(false);
+        }
+        match self.right.check() {
+            Ok(()) => Ok(true),
+            Err(Fail::Errno(errno)) => Err(errno),
+            Err(Fail::Ask(approval)) => {
+                self.approval = Some(approval);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Wait until no approver is waited for, then say whether the right holds.
+    pub async fn settled(&mut self) -> Result<(), Errno> {
+        loop {
+            // Taken out only when it has answered, so that waiting can be given up and begun again.
+            if let Some(approval) = &mut self.approval {
+                self.refused = !approval.await;
+                self.approval = None;
+            }
+            if self.now()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Wait for `event`, or until the right is lost.
+    pub async fn while_held<T>(
+        &mut self,
+        event: impl Future<Output = T> + Send,
+    ) -> Result<T, Errno> {
+        tokio::pin!(event);
+        loop {
+            let seen = self.right.gate().generation().current();
+            self.settled().await?;
+            tokio::select! {
+                biased;
+                value = &mut event => return Ok(value),
+                () = self.right.gate().generation().changed_since(seen) => {}
+            }
+        }
+    }
+}

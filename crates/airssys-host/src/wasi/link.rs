@@ -88,6 +88,14 @@ fn link_p2<T: Governed>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
 
     p2::filesystem::preopens::add_to_linker::<T, Governance>(l, T::wasi)?;
     p2::filesystem::types::add_to_linker::<T, Governance>(l, T::wasi)?;
+    let options = p2::sockets::network::LinkOptions::default();
+    p2::sockets::network::add_to_linker::<T, Governance>(l, &options, T::wasi)?;
+    p2::sockets::instance_network::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p2::sockets::ip_name_lookup::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p2::sockets::tcp_create_socket::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p2::sockets::tcp::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p2::sockets::udp_create_socket::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p2::sockets::udp::add_to_linker::<T, Governance>(l, T::wasi)?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod builder;
 mod decide;
 mod fs;
 pub mod link;
+mod net;
 mod state;
 
 pub use builder::{Builder, Capture, Input, Output};

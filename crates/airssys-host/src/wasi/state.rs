@@ -1,5 +1,6 @@
 //! What one instance has of WASI.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -8,6 +9,8 @@ use wasmtime_wasi::{ResourceTableError, WasiCtx};
 
 use super::fs::Fs;
 use super::fs::object::Object;
+use super::net::Net;
+use super::net::socket::SocketRight;
 
 /// The data of a store whose guest uses WASI.
 pub trait Governed: Send + 'static {
@@ -22,6 +25,9 @@ pub struct WasiState {
     pub(crate) table: ResourceTable,
     pub(crate) fs: Arc<Fs>,
     pub(crate) mounts: Vec<(Arc<Object>, String)>,
+    pub(crate) net: Arc<Net>,
+    /// The right of each socket, by the number of its handle.
+    pub(crate) rights: HashMap<u32, Arc<SocketRight>>,
     pub(crate) may_block: Arc<AtomicBool>,
 }
 

@@ -9,61 +9,57 @@ use rustix::io::{Errno, ReadWriteFlags};
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
+use super::Fs;
 use super::object::Object;
-use super::{Fail, Fs};
-use crate::gate::FileAccess;
-use crate::wasi::decide::{Approval, REFUSED};
+use crate::gate::{FileAccess, Gate};
+use crate::wasi::decide::{Fail, Right, Standing};
 
 /// The most that one operation reads or takes: bounds what the host allocates for a guest.
 pub(crate) const MAX_CHUNK: usize = 64 * 1024;
 
-/// What both directions have in common: the file, and the answer that is waited for.
-struct Open {
+/// The right to an open file.
+struct OpenFile {
     fs: Arc<Fs>,
     object: Arc<Object>,
     access: FileAccess,
-    pending: Option<Approval>,
 }
 
-impl Open {
-    /// `Ok(false)`: nothing can be done yet, [`Open::ready`] tells when.
-    fn permitted(&mut self) -> StreamResult<bool> {
-        if self.pending.is_some() || !self.fs.may_block_now() {
-            return Ok(false);
-        }
-        match self.fs.permit_open(&self.object, self.access) {
-            Ok(()) => Ok(true),
-            Err(Fail::Errno(errno)) => Err(failed(errno)),
-            Err(Fail::Ask(approval)) => {
-                self.pending = Some(approval);
-                Ok(false)
-            }
-        }
+impl Right for OpenFile {
+    fn gate(&self) -> &dyn Gate {
+        &**self.fs.gate()
     }
 
-    async fn ready(&mut self) {
-        self.fs.wait_until_blocking_allowed().await;
-        // An approver's no shows at the next operation, which asks again and is refused.
-        if let Some(approval) = &mut self.pending {
-            approval.await;
-            self.pending = None;
-        }
+    fn check(&self) -> Result<(), Fail> {
+        self.fs.permit_open(&self.object, self.access)
+    }
+}
+
+/// What both directions have in common.
+struct Open(Standing<OpenFile>);
+
+impl Open {
+    fn new(fs: Arc<Fs>, object: Arc<Object>, access: FileAccess) -> Self {
+        Self(Standing::new(OpenFile { fs, object, access }))
+    }
+
+    fn object(&self) -> &Object {
+        &self.0.right.object
+    }
+
+    /// `Ok(false)`: nothing can be done yet, [`Open::ready`] tells when.
+    fn permitted(&mut self) -> StreamResult<bool> {
+        Ok(self.0.right.fs.may_block_now() && self.0.now().map_err(failed)?)
     }
 
     /// Wait, then decide: for operations that may wait themselves.
     async fn permit(&mut self) -> StreamResult<()> {
-        self.fs.wait_until_blocking_allowed().await;
-        if let Some(approval) = &mut self.pending {
-            let approved = approval.await;
-            self.pending = None;
-            if !approved {
-                return Err(failed(REFUSED));
-            }
-        }
-        let (fs, object, access) = (&self.fs, &self.object, self.access);
-        fs.run(|| fs.permit_open(object, access))
-            .await
-            .map_err(failed)
+        self.0.right.fs.wait_until_blocking_allowed().await;
+        self.0.settled().await.map_err(failed)
+    }
+
+    async fn ready(&mut self) {
+        // What came of it shows at the next operation.
+        let _ = self.permit().await;
     }
 }
 
@@ -80,12 +76,7 @@ pub(crate) struct FileInput {
 impl FileInput {
     pub fn new(fs: Arc<Fs>, object: Arc<Object>, position: u64) -> Self {
         Self {
-            open: Open {
-                fs,
-                object,
-                access: FileAccess::Read,
-                pending: None,
-            },
+            open: Open::new(fs, object, FileAccess::Read),
             position,
         }
     }
@@ -95,7 +86,7 @@ impl FileInput {
             return Ok(Bytes::new());
         }
         let mut buffer = BytesMut::zeroed(size.min(MAX_CHUNK));
-        let count = read_at(&self.open.object, &mut buffer, self.position).map_err(failed)?;
+        let count = read_at(self.open.object(), &mut buffer, self.position).map_err(failed)?;
         if count == 0 {
             return Err(StreamError::Closed);
         }
@@ -143,19 +134,14 @@ pub(crate) struct FileOutput {
 impl FileOutput {
     pub fn new(fs: Arc<Fs>, object: Arc<Object>, at: WriteAt) -> Self {
         Self {
-            open: Open {
-                fs,
-                object,
-                access: FileAccess::Write,
-                pending: None,
-            },
+            open: Open::new(fs, object, FileAccess::Write),
             at,
         }
     }
 
     fn write_now(&mut self, mut bytes: &[u8]) -> StreamResult<()> {
         while !bytes.is_empty() {
-            let count = write_at(&self.open.object, bytes, self.at).map_err(failed)?;
+            let count = write_at(self.open.object(), bytes, self.at).map_err(failed)?;
             if let WriteAt::Position(position) = &mut self.at {
                 *position += count as u64;
             }
