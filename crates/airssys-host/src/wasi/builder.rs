@@ -17,6 +17,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::fs::Fs;
+use super::http::{Http, default_tls};
 use super::net::Net;
 use super::state::WasiState;
 use crate::gate::Gate;
@@ -153,6 +154,7 @@ pub struct Builder {
     gate: Arc<dyn Gate>,
     mounts: Vec<(std::path::PathBuf, String, bool)>,
     handles: usize,
+    tls: Arc<rustls::ClientConfig>,
 }
 
 impl Builder {
@@ -162,6 +164,7 @@ impl Builder {
             gate,
             mounts: Vec::new(),
             handles: DEFAULT_HANDLES,
+            tls: default_tls(),
         }
     }
 
@@ -213,6 +216,13 @@ impl Builder {
         self
     }
 
+    /// How the guest's HTTPS requests authenticate servers; the certificate authorities of the web unless
+    /// told otherwise.
+    pub fn tls(&mut self, config: Arc<rustls::ClientConfig>) -> &mut Self {
+        self.tls = config;
+        self
+    }
+
     /// How many handles the guest may hold at once; one more is a
     /// [handle limit](super::is_handle_limit) error.
     pub fn handles(&mut self, handles: usize) -> &mut Self {
@@ -240,12 +250,14 @@ impl Builder {
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(self.handles);
+        let net = Arc::new(Net::new(Arc::clone(&self.gate)));
         Ok(WasiState {
             ctx: self.ctx.build(),
             table,
             fs,
             mounts,
-            net: Arc::new(Net::new(Arc::clone(&self.gate))),
+            http: Http::new(Arc::clone(&net), Arc::clone(&self.tls)),
+            net,
             rights: HashMap::new(),
             may_block,
         })

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 
@@ -107,14 +108,18 @@ impl<R: Right> Standing<R> {
 
     /// Wait until no approver is waited for, then say whether the right holds.
     pub async fn settled(&mut self) -> Result<(), Errno> {
+        std::future::poll_fn(|context| self.poll_settled(context)).await
+    }
+
+    /// [`Standing::settled`] for what is itself polled.
+    pub fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Errno>> {
         loop {
-            // Taken out only when it has answered, so that waiting can be given up and begun again.
             if let Some(approval) = &mut self.approval {
-                self.refused = !approval.await;
+                self.refused = !ready!(approval.as_mut().poll(context));
                 self.approval = None;
             }
             if self.now()? {
-                return Ok(());
+                return Poll::Ready(Ok(()));
             }
         }
     }

@@ -9,7 +9,8 @@ use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksCtxView};
 use wasmtime_wasi::p2::bindings as p2;
 use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
-use wasmtime_wasi_io::bindings::wasi::io;
+use wasmtime_wasi_http::p2::bindings as p2_http;
+use wasmtime_wasi_http::{WasiHttp, WasiHttpCtxView};
 
 use super::state::{Governance, Governed};
 
@@ -57,6 +58,10 @@ fn random<T: Governed>(state: &mut T) -> &mut WasiRandomCtx {
     state.wasi().ctx.random()
 }
 
+fn http<T: Governed>(state: &mut T) -> WasiHttpCtxView<'_> {
+    state.wasi().http_view()
+}
+
 /// The table alone, for `wasi:io`: streams and pollables bring their own decisions.
 struct Io;
 
@@ -66,9 +71,9 @@ impl wasmtime::component::HasData for Io {
 
 fn link_p2<T: Governed>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let l = linker;
-    io::error::add_to_linker::<T, Io>(l, |state| &mut state.wasi().table)?;
-    io::poll::add_to_linker::<T, Io>(l, |state| &mut state.wasi().table)?;
-    io::streams::add_to_linker::<T, Io>(l, |state| &mut state.wasi().table)?;
+    p2::io::error::add_to_linker::<T, Io>(l, |state| &mut state.wasi().table)?;
+    p2::io::poll::add_to_linker::<T, Io>(l, |state| &mut state.wasi().table)?;
+    p2::io::streams::add_to_linker::<T, Io>(l, |state| &mut state.wasi().table)?;
 
     p2::clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
     p2::clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
@@ -96,6 +101,11 @@ fn link_p2<T: Governed>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     p2::sockets::tcp::add_to_linker::<T, Governance>(l, T::wasi)?;
     p2::sockets::udp_create_socket::add_to_linker::<T, Governance>(l, T::wasi)?;
     p2::sockets::udp::add_to_linker::<T, Governance>(l, T::wasi)?;
+
+    // Every request passes through the hooks that the view carries.
+    let options = p2_http::LinkOptions::default();
+    p2_http::http::types::add_to_linker::<T, WasiHttp>(l, &(&options).into(), http)?;
+    p2_http::http::outgoing_handler::add_to_linker::<T, WasiHttp>(l, http)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 mod builder;
 mod decide;
 mod fs;
+mod http;
 pub mod link;
 mod net;
 mod state;

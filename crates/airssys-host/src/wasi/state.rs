@@ -9,6 +9,7 @@ use wasmtime_wasi::{ResourceTableError, WasiCtx};
 
 use super::fs::Fs;
 use super::fs::object::Object;
+use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
 
@@ -28,6 +29,7 @@ pub struct WasiState {
     pub(crate) net: Arc<Net>,
     /// The right of each socket, by the number of its handle.
     pub(crate) rights: HashMap<u32, Arc<SocketRight>>,
+    pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
 }
 
