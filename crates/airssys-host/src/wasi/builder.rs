@@ -259,6 +259,7 @@ impl Builder {
             http: Http::new(Arc::clone(&net), Arc::clone(&self.tls)),
             net,
             rights: HashMap::new(),
+            listeners: Vec::new(),
             may_block,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
@@ -66,7 +67,7 @@ pub(crate) async fn settle<T>(mut attempt: impl FnMut() -> Result<T, Fail>) -> R
 
 /// The right on which something open rests: decided again when rights have changed.
 pub(crate) trait Right: Send + 'static {
-    fn gate(&self) -> &dyn Gate;
+    fn gate(&self) -> &Arc<dyn Gate>;
 
     /// Whether it still holds; one comparison while no right has changed.
     fn check(&self) -> Result<(), Fail>;
@@ -77,6 +78,8 @@ pub(crate) struct Standing<R> {
     pub right: R,
     approval: Option<Approval>,
     refused: bool,
+    /// Resolves when rights have changed; made by [`Standing::poll_held`].
+    change: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<R: Right> Standing<R> {
@@ -85,6 +88,7 @@ impl<R: Right> Standing<R> {
             right,
             approval: None,
             refused: false,
+            change: None,
         }
     }
 
@@ -121,6 +125,23 @@ impl<R: Right> Standing<R> {
             if self.now()? {
                 return Poll::Ready(Ok(()));
             }
+        }
+    }
+
+    /// Say whether the right holds, and see to it that the task is woken when rights change.
+    pub fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        loop {
+            let seen = self.right.gate().generation().current();
+            ready!(self.poll_settled(context))?;
+            let gate = self.right.gate();
+            let change = self.change.get_or_insert_with(|| {
+                let gate = Arc::clone(gate);
+                Box::pin(async move { gate.generation().changed_since(seen).await })
+            });
+            if change.as_mut().poll(context).is_pending() {
+                return Poll::Ready(Ok(()));
+            }
+            self.change = None;
         }
     }
 

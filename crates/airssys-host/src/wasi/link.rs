@@ -8,8 +8,10 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksCtxView};
 use wasmtime_wasi::p2::bindings as p2;
+use wasmtime_wasi::p3::bindings as p3;
 use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
 use wasmtime_wasi_http::p2::bindings as p2_http;
+use wasmtime_wasi_http::p3::bindings::http as p3_http;
 use wasmtime_wasi_http::{WasiHttp, WasiHttpCtxView};
 
 use super::state::{Governance, Governed};
@@ -109,6 +111,31 @@ fn link_p2<T: Governed>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn link_p3<T: Governed>(_linker: &mut Linker<T>) -> wasmtime::Result<()> {
+fn link_p3<T: Governed>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    let l = linker;
+    p3::clocks::types::add_to_linker::<T, WasiClocks>(l, clocks)?;
+    p3::clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
+    p3::clocks::system_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
+    p3::random::random::add_to_linker::<T, WasiRandom>(l, random)?;
+    p3::random::insecure::add_to_linker::<T, WasiRandom>(l, random)?;
+    p3::random::insecure_seed::add_to_linker::<T, WasiRandom>(l, random)?;
+    p3::cli::exit::add_to_linker::<T, WasiCli>(l, cli)?;
+    p3::cli::environment::add_to_linker::<T, WasiCli>(l, cli)?;
+    p3::cli::stdin::add_to_linker::<T, WasiCli>(l, cli)?;
+    p3::cli::stdout::add_to_linker::<T, WasiCli>(l, cli)?;
+    p3::cli::stderr::add_to_linker::<T, WasiCli>(l, cli)?;
+    p3::cli::terminal_input::add_to_linker::<T, WasiCli>(l, cli)?;
+    p3::cli::terminal_output::add_to_linker::<T, WasiCli>(l, cli)?;
+    p3::cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, cli)?;
+    p3::cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, cli)?;
+    p3::cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, cli)?;
+
+    p3::filesystem::types::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p3::filesystem::preopens::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p3::sockets::ip_name_lookup::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p3::sockets::types::add_to_linker::<T, Governance>(l, T::wasi)?;
+
+    p3_http::types::add_to_linker::<T, WasiHttp>(l, http)?;
+    p3_http::client::add_to_linker::<T, WasiHttp>(l, http)?;
     Ok(())
 }

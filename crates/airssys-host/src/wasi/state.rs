@@ -29,6 +29,8 @@ pub struct WasiState {
     pub(crate) net: Arc<Net>,
     /// The right of each socket, by the number of its handle.
     pub(crate) rights: HashMap<u32, Arc<SocketRight>>,
+    /// The rights of the sockets that listen, for the connections that come out of their streams.
+    pub(crate) listeners: Vec<Arc<SocketRight>>,
     pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
 }

@@ -12,6 +12,7 @@ pub(crate) mod object;
 mod open;
 mod operate;
 mod p2;
+mod p3;
 mod resolve;
 mod stream;
 

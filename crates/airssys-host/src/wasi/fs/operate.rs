@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
 };
 use rustix::io::Errno;
 
@@ -295,14 +295,6 @@ impl Fs {
             std::num::NonZeroU64::new(length),
             advice,
         )?)
-    }
-
-    pub fn list(&self, object: &Object) -> Result<Dir, Fail> {
-        if !object.is_dir {
-            return Err(Errno::NOTDIR.into());
-        }
-        self.permit_object(object, FileAccess::List)?;
-        Ok(Dir::read_from(&object.file)?)
     }
 
     /// Decide an operation on an object that is open, where it is now.

@@ -18,18 +18,18 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
+use super::Fs;
 use super::object::Object;
 use super::open::OpenRequest;
 use super::operate::{NewTime, entry_type};
-use super::stream::{FileInput, FileOutput, MAX_CHUNK, WriteAt, read_at, write_at};
-use super::{Fail, Fs};
+use super::stream::{FileInput, FileOutput, Listed, MAX_CHUNK, WriteAt, read_at, write_at};
 use crate::gate::FileAccess;
 use crate::wasi::WasiState;
+use crate::wasi::decide::{Fail, Standing};
 
 /// An open listing of a directory.
 struct Listing {
-    object: Arc<Object>,
-    generation: u64,
+    right: Standing<Listed>,
     entries: rustix::fs::Dir,
 }
 
@@ -214,13 +214,14 @@ impl HostDescriptor for WasiState {
         fd: Resource<Descriptor>,
     ) -> FsResult<Resource<DirectoryEntryStream>> {
         let object = self.object(&fd)?;
-        let generation = self.fs.gate().generation().current();
-        let entries = self.on(&fd, Fs::list).await?;
-        let listing = self.table.push(Listing {
-            object,
-            generation,
-            entries,
-        })?;
+        if !object.is_dir {
+            return Err(ErrorCode::NotDirectory.into());
+        }
+        self.fs.wait_until_blocking_allowed().await;
+        let mut right = Standing::new(Listed::new(Arc::clone(&self.fs), Arc::clone(&object)));
+        right.settled().await.map_err(fs_error)?;
+        let entries = rustix::fs::Dir::read_from(&object.file).map_err(fs_error)?;
+        let listing = self.table.push(Listing { right, entries })?;
         Ok(Resource::new_own(listing.rep()))
     }
 
@@ -442,16 +443,8 @@ impl HostDirectoryEntryStream for WasiState {
         stream: Resource<DirectoryEntryStream>,
     ) -> FsResult<Option<DirectoryEntry>> {
         let listing = self.table.get_mut(&own::<Listing>(&stream))?;
-        let fs = &self.fs;
-        fs.wait_until_blocking_allowed().await;
-        let generation = fs.gate().generation().current();
-        if listing.generation != generation {
-            let object = &listing.object;
-            fs.run(|| fs.permit_object(object, FileAccess::List))
-                .await
-                .map_err(fs_error)?;
-            listing.generation = generation;
-        }
+        self.fs.wait_until_blocking_allowed().await;
+        listing.right.settled().await.map_err(fs_error)?;
         for entry in listing.entries.by_ref() {
             let entry = entry.map_err(fs_error)?;
             let name = entry.file_name();
@@ -462,7 +455,7 @@ impl HostDirectoryEntryStream for WasiState {
                 .to_str()
                 .map_err(|_| fs_error(Errno::ILSEQ))?
                 .to_owned();
-            let type_ = descriptor_type(entry_type(&listing.object, &entry));
+            let type_ = descriptor_type(entry_type(&listing.right.right.object, &entry));
             return Ok(Some(DirectoryEntry { type_, name }));
         }
         Ok(None)

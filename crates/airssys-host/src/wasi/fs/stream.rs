@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -18,19 +19,52 @@ use crate::wasi::decide::{Fail, Right, Standing};
 pub(crate) const MAX_CHUNK: usize = 64 * 1024;
 
 /// The right to an open file.
-struct OpenFile {
-    fs: Arc<Fs>,
-    object: Arc<Object>,
-    access: FileAccess,
+pub(super) struct OpenFile {
+    pub fs: Arc<Fs>,
+    pub object: Arc<Object>,
+    pub access: FileAccess,
 }
 
 impl Right for OpenFile {
-    fn gate(&self) -> &dyn Gate {
-        &**self.fs.gate()
+    fn gate(&self) -> &Arc<dyn Gate> {
+        self.fs.gate()
     }
 
     fn check(&self) -> Result<(), Fail> {
         self.fs.permit_open(&self.object, self.access)
+    }
+}
+
+/// The right to a directory's list of entries.
+pub(super) struct Listed {
+    pub fs: Arc<Fs>,
+    pub object: Arc<Object>,
+    /// One more than the generation in which it was allowed; 0 before that.
+    decided: AtomicU64,
+}
+
+impl Listed {
+    pub fn new(fs: Arc<Fs>, object: Arc<Object>) -> Self {
+        Self {
+            fs,
+            object,
+            decided: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Right for Listed {
+    fn gate(&self) -> &Arc<dyn Gate> {
+        self.fs.gate()
+    }
+
+    fn check(&self) -> Result<(), Fail> {
+        let mark = self.fs.gate().generation().current() + 1;
+        if self.decided.load(Ordering::Acquire) != mark {
+            self.fs.permit_object(&self.object, FileAccess::List)?;
+            self.decided.store(mark, Ordering::Release);
+        }
+        Ok(())
     }
 }
 

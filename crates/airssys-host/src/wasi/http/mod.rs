@@ -217,8 +217,8 @@ impl HttpRight {
 }
 
 impl Right for Arc<HttpRight> {
-    fn gate(&self) -> &dyn Gate {
-        &*self.net.gate
+    fn gate(&self) -> &Arc<dyn Gate> {
+        &self.net.gate
     }
 
     fn check(&self) -> Result<(), Fail> {

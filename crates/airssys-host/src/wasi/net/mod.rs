@@ -6,6 +6,8 @@
 
 pub(crate) mod names;
 mod p2;
+mod p3;
+mod relay;
 pub(crate) mod socket;
 mod stream;
 

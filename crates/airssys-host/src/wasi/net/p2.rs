@@ -27,7 +27,7 @@ use network::{ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress};
 use udp::{IncomingDatagram, IncomingDatagramStream, OutgoingDatagram, OutgoingDatagramStream};
 
 impl WasiState {
-    fn stock_sockets(&mut self) -> WasiSocketsCtxView<'_> {
+    pub(super) fn stock_sockets(&mut self) -> WasiSocketsCtxView<'_> {
         WasiSocketsCtxView {
             ctx: self.ctx.sockets(),
             table: &mut self.table,

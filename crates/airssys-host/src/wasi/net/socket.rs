@@ -69,6 +69,14 @@ impl SocketRight {
         })
     }
 
+    /// Whether a connection to `local` may have come in through this socket.
+    pub fn listens_on(&self, local: SocketAddr) -> bool {
+        self.state().listening.is_some_and(|(address, _)| {
+            address.port() == local.port()
+                && (address.ip() == local.ip() || address.ip().is_unspecified())
+        })
+    }
+
     /// A context for making this one socket, which asks this right about each address.
     pub fn context(self: &Arc<Self>) -> WasiSocketsCtx {
         let right = Arc::clone(self);
@@ -230,8 +238,8 @@ impl SocketRight {
 
 /// The right on which an open socket rests: that of the connection, of the peers, or to listen.
 impl Right for Arc<SocketRight> {
-    fn gate(&self) -> &dyn Gate {
-        &*self.net.gate
+    fn gate(&self) -> &Arc<dyn Gate> {
+        &self.net.gate
     }
 
     fn check(&self) -> Result<(), Fail> {
