@@ -1,0 +1,1 @@
+"""Calls, values, host functions, instances, loading and memory beside wasmtime-py."""
