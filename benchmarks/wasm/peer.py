@@ -14,18 +14,18 @@ except ImportError as missing:
     raise UnavailableError("wasmtime-py is not installed; `make setup` installs it") from missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
 NAME = "wasmtime-py " + importlib.metadata.version("wasmtime").partition(".")[0]
-
-HostFunctions = "Mapping[str, Mapping[str, Callable[..., Any]]]"
 
 
 class Peer:
     """A component compiled by wasmtime-py, ready to be instantiated."""
 
-    def __init__(self, path: Path, imports: HostFunctions | None = None) -> None:
+    def __init__(
+        self, path: Path, imports: dict[str, dict[str, Callable[..., Any]]] | None = None
+    ) -> None:
         self.engine = wasmtime.Engine()
         self.component = component.Component.from_file(self.engine, str(path))
         self.linker = component.Linker(self.engine)
