@@ -47,7 +47,7 @@ guests: $(VENV)/.python ## build the guest components of components/
 	@$(BIN)/python tools/guests.py $(foreach name,$(ONLY),--only $(name))
 
 demo: setup guests ## deploy, call, replace under load, roll back, contain faults
-	@$(BIN)/python -m examples.demo
+	@$(BIN)/python examples/demo.py
 
 bench: setup guests ## measure, print ratios to peers, fail when one falls (SUITE=wasm for one suite)
 	@$(BIN)/python -m benchmarks $(foreach name,$(SUITE),--suite $(name))

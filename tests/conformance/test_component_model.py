@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airssys.wasm import Engine
-from tests.conformance import suites, wast_script
+from . import suites, wast_script
 
 SUITE = suites.described("component-model")
 

@@ -1,7 +1,7 @@
 """The WASI test suite, through `airssys run`.
 
-Its components for WASI 0.3 run as they are. Its modules for preview 1 become components of WASI 0.2 by
-the standard adapter, which is how a preview 1 program runs on a component host.
+Its components for WASI 0.3 run as they are. Its modules for preview 1 become components of WASI 0.2
+by the standard adapter, which is how a preview 1 program runs on a component host.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import suites, wasi_case
+from . import suites, wasi_case
 
 SUITE = suites.described("wasi")
 ADAPTER = Path(__file__).parent.parent.parent / "tools" / "preview1"

@@ -10,8 +10,10 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LEGACY = {"args", "root", "env", "exit_code", "stderr", "stdout"}
 TIMEOUT = 20.0  # seconds; loading and the interpreter's start included

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airssys.errors import AirsSysError
 from airssys.wasm import Component, Engine, GuestError, Instance, Limits
-from tests.conformance.wast_text import Form, String, component_source, line_of, parse
-from tests.conformance.wast_values import argument, same, value_of
+from .wast_text import Form, String, component_source, line_of, parse
+from .wast_values import argument, same, value_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,15 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from airssys.wasm import Err, Ok, Some
-from tests.conformance.wast_text import Form, String
+from .wast_text import Form, String
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A variant, enum case or flags by name: what a script says of them."""
+    """A case of a variant."""
 
     name: str
     value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnumCase:
+    """A case of an enum."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ def _value(kind: str, rest: list[Form | String | str]) -> Any:  # noqa: PLR0911,
         case "variant.const":
             return Case(_text(rest[0]), value_of(_forms(rest)[0]) if len(rest) > 1 else None)
         case "enum.const":
-            return Case(_text(rest[0]))
+            return EnumCase(_text(rest[0]))
         case "flags.const":
             return Flags(frozenset(_text(item) for item in rest))
         case "option.none":
@@ -68,6 +75,29 @@ def _value(kind: str, rest: list[Form | String | str]) -> Any:  # noqa: PLR0911,
             return int(str(rest[0]).replace("_", ""), 0)
 
 
+def argument(value: Any) -> Any:  # noqa: PLR0911 - a table
+    """Turn what a script says into what a call takes: cases and flags by their WIT names."""
+    match value:
+        case Case(name, payload):
+            made = type("Case", (), {"__wit_case__": name, "value": argument(payload)})
+            return made()
+        case EnumCase(name):
+            return name
+        case Flags(names):
+            return sorted(names)
+        case Some(inner):
+            nested = inner is None or isinstance(inner, Some)
+            return Some(argument(inner)) if nested else argument(inner)
+        case Ok(inner) | Err(inner):
+            return type(value)(argument(inner))
+        case dict():
+            return {name: argument(item) for name, item in value.items()}
+        case list() | tuple():
+            return type(value)(argument(item) for item in value)
+        case _:
+            return value
+
+
 def same(expected: Any, actual: Any) -> bool:  # noqa: PLR0911 - a table
     """Tell whether a call returned what the script says."""
     match expected:
@@ -75,9 +105,9 @@ def same(expected: Any, actual: Any) -> bool:  # noqa: PLR0911 - a table
             return isinstance(actual, float) and math.isnan(actual)
         case float():
             return struct.pack("d", expected) == struct.pack("d", actual)
+        case EnumCase(name):
+            return isinstance(actual, enum.Enum) and actual.value == name
         case Case(name, value):
-            if isinstance(actual, enum.Enum):
-                return actual.value == name
             found = getattr(type(actual), "__wit_case__", None)
             return found == name and same(value, getattr(actual, "value", None))
         case Flags(names):
