@@ -24,7 +24,7 @@ class Suite:
         commit: The commit that the expectations were made with.
         folder: The part of the repository that is run.
         variable: The environment variable that names a checkout, a bare clone or a plain folder.
-        failures: Reasons by `file` or `file:line`; these fail, and everything else passes.
+        failures: Reasons by place (a case, or `file:line`); these fail, and everything else passes.
     """
 
     repository: str
@@ -42,7 +42,11 @@ def described(name: str) -> Suite:
         commit=content["commit"],
         folder=content["folder"],
         variable=content["variable"],
-        failures=content["failures"],
+        failures={
+            place: group["reason"]
+            for group in content.get("failures", ())
+            for place in group["places"]
+        },
     )
 
 
@@ -66,3 +70,12 @@ def located(suite: Suite, scratch: Path) -> Path:
     with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as archive:
         archive.extractall(scratch, filter="data")
     return scratch / suite.folder
+
+
+def check(suite: Suite, failed: dict[str, str], part: str = "") -> None:
+    """Compare what failed, by place, with what is expected to fail in this part of a suite."""
+    expected = {place for place in suite.failures if place.startswith(part)}
+    unexpected = [f"{place}: {what}" for place, what in failed.items() if place not in expected]
+    assert not unexpected, "\n".join(["unexpected failures:", *unexpected])
+    stale = sorted(expected - failed.keys())
+    assert not stale, f"expected to fail, but pass: {stale}"
