@@ -2,8 +2,7 @@
 
 Usage: `python -m benchmarks.wasm.live (airssys | wasmtime-py) (rust | python) COUNT`.
 
-A process of its own, so that nothing else counts: proportional set size and page
-tables, before and after.
+A process of its own, so that nothing else counts.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ GUESTS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
 }
 
 
-def resident() -> int:
-    """Return what this process takes: its proportional set and its page tables, in bytes."""
+def taken() -> tuple[int, int]:
+    """Return the proportional set size of this process and its page tables, in bytes."""
     files = (("Pss", "smaps_rollup"), ("VmPTE", "status"))
-    total = 0
+    found = []
     for name, file in files:
         text = Path("/proc/self", file).read_text()
-        found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
-        assert found is not None
-        total += int(found[1]) * 1024
-    return total
+        figure = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
+        assert figure is not None
+        found.append(int(figure[1]) * 1024)
+    return found[0], found[1]
 
 
 def main(host: str, language: str, count: int) -> None:
-    """Make the instances, call each once, and print bytes per instance and how many live."""
+    """Make the instances, call each once, and print what each takes and how many live."""
     name, function, arguments = GUESTS[language]
     failure = ""
     component: Any
@@ -52,7 +51,7 @@ def main(host: str, language: str, count: int) -> None:
         component = Peer(guest(name))
     first = component.instantiate()
     first[function](*arguments)
-    before = resident()
+    set_before, tables_before = taken()
     held = []
     try:
         for _ in range(count):
@@ -61,8 +60,13 @@ def main(host: str, language: str, count: int) -> None:
             held.append(instance)
     except Refused as refused:
         failure = str(refused)
-    each = (resident() - before) / max(1, len(held))
-    print(json.dumps({"live": len(held), "bytes": each, "failure": failure}))
+    set_after, tables_after = taken()
+    count = max(1, len(held))
+    each = {
+        "set": (set_after - set_before) / count,
+        "tables": (tables_after - tables_before) / count,
+    }
+    print(json.dumps({"live": len(held), "failure": failure} | each))
 
 
 if __name__ == "__main__":
