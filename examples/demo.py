@@ -16,13 +16,13 @@ import time
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from airssys.errors import AirsSysError
 from airssys.wasm import Deployment, Host, LimitExceeded, Limits, Trap
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

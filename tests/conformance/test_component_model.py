@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airssys.wasm import Engine
+
 from . import suites, wast_script
 
 SUITE = suites.described("component-model")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airssys.errors import AirsSysError
 from airssys.wasm import Component, Engine, GuestError, Instance, InstancePoisoned, Limits
+
 from .wast_text import Form, String, component_source, line_of, parse
 from .wast_values import argument, same, value_of
 

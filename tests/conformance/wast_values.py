@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airssys.wasm import Err, Ok, Some
+
 from .wast_text import Form, String
 
 
