@@ -16,7 +16,7 @@ use crate::value::Value;
 use crate::wasi::WasiState;
 
 /// What the guest came to, and its store unless that is lost.
-type Ended = (Option<Box<Live>>, Result<Option<Value>, Error>);
+pub type Ended = (Option<Box<Live>>, Result<Option<Value>, Error>);
 
 /// Where a call stands after a slice.
 pub enum Progress {
@@ -70,6 +70,18 @@ impl Call {
             if result.is_ok() { (Some(live), result) } else { (None, result) }
         });
         Self { future, link, may_block, limits, started, first: true }
+    }
+
+    /// Drive `future`, a call whose store is linked by `link`. Its clock begins now.
+    #[must_use]
+    pub fn driving(
+        link: Arc<Link>,
+        may_block: Arc<AtomicBool>,
+        limits: Limits,
+        future: impl Future<Output = Ended> + Send + 'static,
+    ) -> Self {
+        let started = link.begin_call(&limits);
+        Self { future: Box::pin(future), link, may_block, limits, started, first: true }
     }
 
     #[must_use]

@@ -3,6 +3,7 @@
 mod call;
 mod link;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use wasmtime::component::Instance as ComponentInstance;
@@ -12,10 +13,11 @@ use crate::component::Component;
 use crate::engine::address_space::Admission;
 use crate::error::Error;
 use crate::limits::{Limiter, Limits};
+use crate::route::Held;
 use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
-pub use call::{Call, Progress};
+pub use call::{Call, Ended, Progress};
 pub use link::{Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos, timed_out};
 
 /// The data of every store.
@@ -51,6 +53,8 @@ pub struct Live {
     pub component: Arc<Component>,
     pub link: Arc<Link>,
     pub usage: Usage,
+    /// Where the instance is one of many, its share of what they hold.
+    pub held: Option<Held>,
     _admission: Admission,
 }
 
@@ -81,7 +85,7 @@ impl Live {
         };
         let callables = (0..component.exports.len()).map(|_| None).collect();
         let usage = Usage::default();
-        Ok(Box::new(Self { store, instance, callables, component, link, usage, _admission: admission }))
+        Ok(Box::new(Self { store, instance, callables, component, link, usage, held: None, _admission: admission }))
     }
 
     /// Call an export by its position in [`Component::exports`].
@@ -106,6 +110,18 @@ impl Live {
             Ok(value) => Ok(value),
             Err(error) => Err(failure(&error, &mut self.store)),
         }
+    }
+
+    /// Whether the thread that polls may block in file operations.
+    #[must_use]
+    pub fn may_block(&self) -> Arc<AtomicBool> {
+        self.store.data().wasi.may_block().clone()
+    }
+
+    /// Go on with the link that a call was begun with before it had an instance.
+    pub fn adopt(&mut self, link: Arc<Link>) {
+        self.store.data_mut().link = link.clone();
+        self.link = link;
     }
 
     /// What the instance has used, up to the last finished call.
