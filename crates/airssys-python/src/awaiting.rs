@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use airssys_host::error::Error;
-use airssys_host::instance::{Call, Instance, Lease, Live, Progress};
+use airssys_host::instance::{Call, Live, Progress};
 use airssys_host::value::Value;
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
@@ -18,10 +18,10 @@ use crate::runtime;
 
 /// Makes a Python value of what a call came to. Kept apart so that functions, instantiation and deployments share
 /// the awaitable.
-pub type Conclude = Box<dyn FnOnce(Python<'_>, Option<Box<Live>>, Result<Option<Value>, Error>) -> PyResult<Py<PyAny>> + Send + Sync>;
+pub type Conclude = Box<dyn FnOnce(Python<'_>, Option<Box<Live>>, Result<Option<Value>, Error>) -> PyResult<Py<PyAny>> + Send>;
 
 /// What begins when the awaitable is first awaited.
-pub type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<(Call, Conclude)> + Send + Sync>;
+pub type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<(Call, Conclude)> + Send>;
 
 /// Where the background leaves a call: the call, unless it ended.
 type Parked = Arc<Mutex<Option<Background>>>;
@@ -357,23 +357,4 @@ impl Drop for Awaitable {
             task.abort();
         }
     }
-}
-
-/// End a call on a shared instance: give the store back, or say why it is gone.
-pub fn settle(lease: Lease, live: Option<Box<Live>>, result: &Result<Option<Value>, Error>) {
-    match (live, result) {
-        (Some(live), _) => lease.give_back(live),
-        (None, Err(Error::HostFunction)) => lease.poison("a host function failed in an earlier call".into()),
-        (None, Err(error)) => lease.poison(format!("an earlier call ended with: {error}")),
-        (None, Ok(_)) => drop(lease),
-    }
-}
-
-/// Take a shared instance and begin a call of it.
-///
-/// # Errors
-/// [`Error::Busy`], [`Error::Poisoned`].
-pub fn begin(instance: &Arc<Instance>, export: usize, arguments: Vec<Value>) -> Result<(Call, Lease), Error> {
-    let (live, lease) = instance.take()?;
-    Ok((Call::export(live, export, arguments), lease))
 }

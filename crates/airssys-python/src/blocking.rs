@@ -81,7 +81,7 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Imports) -> PyResult<Ended>
                     }
                     progress = call.slice(&mut context, false);
                 }
-                Progress::Suspended => match py.detach(|| wait(&mut call, unpark, &mut context)) {
+                Progress::Suspended => match py.detach(|| wait(&mut call, unpark, waker)) {
                     Detached::Ended((live, result)) => return Ok((live, result)),
                     Detached::HostFunctions => progress = Progress::HostFunctions,
                     Detached::CheckSignals => {
@@ -95,10 +95,11 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Imports) -> PyResult<Ended>
 }
 
 /// Go on without the interpreter until the call ends, wants Python, or signals should be looked at.
-fn wait(call: &mut Call, unpark: &Unpark, context: &mut Context<'_>) -> Detached {
+fn wait(call: &mut Call, unpark: &Unpark, waker: &Waker) -> Detached {
+    let mut context = Context::from_waker(waker);
     let look = Instant::now() + SIGNAL_CHECK;
     loop {
-        match call.slice(context, true) {
+        match call.slice(&mut context, true) {
             Progress::Done(live, result) => return Detached::Ended((live, result)),
             Progress::HostFunctions => return Detached::HostFunctions,
             Progress::Suspended => {}

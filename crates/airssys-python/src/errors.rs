@@ -1,6 +1,7 @@
 //! From the native core's errors to the classes of `airssys.wasm.errors`.
 
 use airssys_host::error::Error;
+use pyo3::BoundObject;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 

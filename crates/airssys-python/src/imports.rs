@@ -3,16 +3,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use airssys_host::component::Component;
 use airssys_host::error::HostFunctionFailed;
 use airssys_host::instance::{Reply, Request};
-use airssys_host::value::{Type, Value};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
 
-use crate::convert::Types;
+use crate::component::Described;
+use crate::handles::InstanceHandles;
 
 /// What a Python function gave.
 pub enum Answer {
@@ -21,19 +18,14 @@ pub enum Answer {
     Awaitable(Py<PyAny>, usize),
 }
 
-/// The functions provided to one instance.
+/// The functions and handles of one instance.
 pub struct Imports {
-    pub component: Arc<Component>,
-    pub types: Arc<Types>,
-    /// By position in `component.imports`.
+    pub described: Arc<Described>,
+    pub handles: InstanceHandles,
+    /// By position in the component's imports.
     functions: Vec<Py<PyAny>>,
     /// The exception of the host function that made the present call fail.
     failure: Mutex<Option<PyErr>>,
-}
-
-fn wit_error(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    CLASS.get_or_try_init(py, || Ok(py.import("airssys.wasm.values")?.getattr("WitError")?.unbind())).map(|class| class.bind(py))
 }
 
 /// Await in a blocking call: on an event loop of its own.
@@ -42,8 +34,9 @@ pub fn run_to_end(py: Python<'_>, awaitable: &Bound<'_, PyAny>) -> PyResult<Py<P
 }
 
 impl Imports {
-    pub fn new(component: Arc<Component>, types: Arc<Types>, functions: Vec<Py<PyAny>>) -> Self {
-        Self { component, types, functions, failure: Mutex::new(None) }
+    pub fn new(described: Arc<Described>, functions: Vec<Py<PyAny>>) -> Arc<Self> {
+        let handles = InstanceHandles::new(described.clone());
+        Arc::new(Self { described, handles, functions, failure: Mutex::new(None) })
     }
 
     /// Call the function that `request` is for.
@@ -54,20 +47,17 @@ impl Imports {
         let import = request.import;
         let called = self.call(py, request);
         if let Ok(result) = &called
-            && is_awaitable(result.bind(py))?
+            && is_awaitable(result)?
         {
-            return Ok(Answer::Awaitable(result.clone_ref(py), import));
+            return Ok(Answer::Awaitable(result.clone().unbind(), import));
         }
-        self.finish(py, import, called).map(Answer::Reply)
+        self.finish(py, import, called.map(Bound::unbind)).map(Answer::Reply)
     }
 
-    fn call(&self, py: Python<'_>, request: Request) -> PyResult<Py<PyAny>> {
-        let ty = &self.component.imports[request.import].ty;
-        let mut arguments = Vec::with_capacity(request.arguments.len());
-        for (field, value) in ty.params.iter().zip(request.arguments) {
-            arguments.push(self.types.from_value(py, &field.ty, value)?);
-        }
-        self.functions[request.import].call1(py, PyTuple::new(py, arguments)?)
+    fn call<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyAny>> {
+        let signature = self.described.import(py, request.import)?;
+        let arguments = signature.host_arguments(py, request.arguments, &self.handles)?;
+        self.functions[request.import].bind(py).call1(arguments)
     }
 
     /// Turn what a function returned or raised into the answer for the guest.
@@ -75,17 +65,12 @@ impl Imports {
     /// # Errors
     /// As [`Imports::invoke`].
     pub fn finish(&self, py: Python<'_>, import: usize, outcome: PyResult<Py<PyAny>>) -> PyResult<Reply> {
-        let function = &self.component.imports[import];
-        let converted = match outcome {
-            Ok(result) => self.returned(py, function.ty.result.as_ref(), result.bind(py)),
-            Err(error) => self.raised(py, function.ty.result.as_ref(), error),
-        };
-        match converted {
+        let signature = self.described.import(py, import)?;
+        match signature.host_result(py, outcome.map(|object| object.into_bound(py)), &self.handles) {
             Ok(value) => Ok(Ok(value)),
             Err(error) if error.is_instance_of::<PyException>(py) => {
-                if let Ok(note) = error.value(py).getattr("add_note") {
-                    note.call1((format!("in the host function for the import '{}'", function.path()),))?;
-                }
+                let path = self.described.component.imports[import].path();
+                error.value(py).call_method1("add_note", (format!("in the host function for the import '{path}'"),))?;
                 *self.failure.lock().expect("no code under this lock panics") = Some(error);
                 Ok(Err(HostFunctionFailed))
             }
@@ -93,31 +78,16 @@ impl Imports {
         }
     }
 
-    fn returned(&self, py: Python<'_>, ty: Option<&Type>, result: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
-        match ty {
-            None => Ok(None),
-            Some(Type::Result(ty)) => {
-                let ok = ty.ok.as_ref().map(|ty| self.types.to_value(py, ty, result, "result")).transpose()?;
-                Ok(Some(Value::Result(Ok(ok.map(Box::new)))))
-            }
-            Some(ty) => self.types.to_value(py, ty, result, "result").map(Some),
-        }
-    }
-
-    fn raised(&self, py: Python<'_>, ty: Option<&Type>, error: PyErr) -> PyResult<Option<Value>> {
-        match ty {
-            Some(Type::Result(ty)) if error.matches(py, wit_error(py)?)? => {
-                let value = error.value(py).getattr("value")?;
-                let err = ty.err.as_ref().map(|ty| self.types.to_value(py, ty, &value, "error")).transpose()?;
-                Ok(Some(Value::Result(Err(err.map(Box::new)))))
-            }
-            _ => Err(error),
-        }
-    }
-
     /// The exception behind [`airssys_host::error::Error::HostFunction`].
     pub fn take_failure(&self) -> Option<PyErr> {
         self.failure.lock().expect("no code under this lock panics").take()
+    }
+
+    /// Drop the Python objects of host resources that the guest dropped.
+    pub fn collect_dropped(&self, py: Python<'_>, link: &airssys_host::instance::Link) {
+        for (_, representation) in link.take_dropped() {
+            drop(self.handles.take(representation).map(|object| object.into_bound(py)));
+        }
     }
 }
 
@@ -125,5 +95,5 @@ fn is_awaitable(result: &Bound<'_, PyAny>) -> PyResult<bool> {
     if result.is_none() {
         return Ok(false);
     }
-    result.get_type().hasattr("__await__")
+    result.get_type().hasattr(pyo3::intern!(result.py(), "__await__"))
 }

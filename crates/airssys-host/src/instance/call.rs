@@ -53,6 +53,22 @@ impl Call {
         Self { future, link, may_block, limits, started, first: true }
     }
 
+    /// Drop a guest's resource.
+    #[must_use]
+    pub fn drop_resource(mut live: Box<Live>, resource: wasmtime::component::ResourceAny) -> Self {
+        let link = live.link.clone();
+        let state = live.store.data();
+        let (limits, may_block) = (state.limits.clone(), state.wasi.may_block().clone());
+        let started = link.begin_call(&limits);
+        let future = Box::pin(async move {
+            match live.drop_resource(resource).await {
+                Ok(()) => (Some(live), Ok(None)),
+                Err(error) => (None, Err(error)),
+            }
+        });
+        Self { future, link, may_block, limits, started, first: true }
+    }
+
     /// Instantiate a component, then call one of its exports if `call` says so. The store is kept.
     #[must_use]
     pub fn fresh(component: Arc<Component>, wasi: WasiState, limits: Limits, call: Option<(usize, Vec<Value>)>) -> Self {

@@ -6,7 +6,7 @@ mod link;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use wasmtime::component::Instance as ComponentInstance;
+use wasmtime::component::{Instance as ComponentInstance, ResourceAny};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::component::Component;
@@ -55,6 +55,8 @@ pub struct Live {
     pub usage: Usage,
     /// Where the instance is one of many, its share of what they hold.
     pub held: Option<Held>,
+    /// Handles that the host forgot; their destructors run with the next call.
+    abandoned: Vec<ResourceAny>,
     _admission: Admission,
 }
 
@@ -85,7 +87,7 @@ impl Live {
         };
         let callables = (0..component.exports.len()).map(|_| None).collect();
         let usage = Usage::default();
-        Ok(Box::new(Self { store, instance, callables, component, link, usage, held: None, _admission: admission }))
+        Ok(Box::new(Self { store, instance, callables, component, link, usage, held: None, abandoned: Vec::new(), _admission: admission }))
     }
 
     /// Call an export by its position in [`Component::exports`].
@@ -106,6 +108,11 @@ impl Live {
         let callable = self.callables[export].as_ref().expect("made above");
         self.usage.calls += 1;
         self.store.set_epoch_deadline(1);
+        while let Some(resource) = self.abandoned.pop() {
+            if let Err(error) = resource.resource_drop_async(&mut self.store).await {
+                return Err(failure(&error, &mut self.store));
+            }
+        }
         match callable.call(&mut self.store, arguments).await {
             Ok(value) => Ok(value),
             Err(error) => Err(failure(&error, &mut self.store)),
@@ -122,6 +129,18 @@ impl Live {
     pub fn adopt(&mut self, link: Arc<Link>) {
         self.store.data_mut().link = link.clone();
         self.link = link;
+    }
+
+    /// Drop a guest's resource; its destructor runs.
+    ///
+    /// # Errors
+    /// As [`Live::call`].
+    pub async fn drop_resource(&mut self, resource: ResourceAny) -> Result<(), Error> {
+        self.store.set_epoch_deadline(1);
+        match resource.resource_drop_async(&mut self.store).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(failure(&error, &mut self.store)),
+        }
     }
 
     /// What the instance has used, up to the last finished call.
@@ -158,12 +177,14 @@ enum Slot {
 /// A live store that several threads may try to call into; one call at a time.
 pub struct Instance {
     slot: Mutex<Slot>,
+    /// Handles dropped while a call had the store.
+    abandoned: Mutex<Vec<ResourceAny>>,
 }
 
 impl Instance {
     #[must_use]
     pub fn new(live: Box<Live>) -> Arc<Self> {
-        Arc::new(Self { slot: Mutex::new(Slot::Idle(live)) })
+        Arc::new(Self { slot: Mutex::new(Slot::Idle(live)), abandoned: Mutex::default() })
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Slot> {
@@ -177,13 +198,24 @@ impl Instance {
     pub fn take(self: &Arc<Self>) -> Result<(Box<Live>, Lease), Error> {
         let mut slot = self.slot();
         match std::mem::replace(&mut *slot, Slot::Running) {
-            Slot::Idle(live) => Ok((live, Lease { instance: Some(self.clone()) })),
+            Slot::Idle(mut live) => {
+                let mut abandoned = self.abandoned.lock().expect("no code under this lock panics");
+                if !abandoned.is_empty() {
+                    live.abandoned.append(&mut abandoned);
+                }
+                Ok((live, Lease { instance: Some(self.clone()) }))
+            }
             Slot::Running => Err(Error::Busy),
             Slot::Poisoned(reason) => {
                 *slot = Slot::Poisoned(reason.clone());
                 Err(Error::Poisoned(reason))
             }
         }
+    }
+
+    /// Drop a guest's resource with the next call.
+    pub fn drop_later(&self, resource: ResourceAny) {
+        self.abandoned.lock().expect("no code under this lock panics").push(resource);
     }
 
     /// Use the store without calling into it.

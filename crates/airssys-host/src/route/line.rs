@@ -1,5 +1,6 @@
 //! One revision while it takes calls.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -8,11 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::memory::Memory;
-use super::pool::Pool;
+use super::pool::{Pool, Turn};
 use super::statistics::Statistics;
 use crate::component::Component;
 use crate::error::Error;
-use crate::instance::Live;
+use crate::instance::{Call, Live};
 use crate::limits::Limits;
 use crate::wasi::WasiState;
 
@@ -34,6 +35,8 @@ pub struct Line {
     pub component: Arc<Component>,
     pub limits: Limits,
     pub statistics: Arc<Statistics>,
+    /// What whoever made the line needs at each call; nothing here looks at it.
+    pub companion: Box<dyn Any + Send + Sync>,
     pub(super) wasi: MakeWasi,
     pub(super) pool: Option<Arc<Pool<Box<Live>>>>,
     pub(super) memory: Memory,
@@ -60,6 +63,7 @@ impl Line {
         lifetime: Lifetime,
         statistics: Arc<Statistics>,
         wasi: MakeWasi,
+        companion: Box<dyn Any + Send + Sync>,
     ) -> Arc<Self> {
         let pool = match lifetime {
             Lifetime::Call => None,
@@ -70,6 +74,7 @@ impl Line {
             component,
             limits,
             statistics,
+            companion,
             wasi,
             pool,
             memory: Memory::default(),
@@ -138,6 +143,28 @@ impl Line {
         notified.as_mut().enable();
         if !self.is_killed() {
             notified.await;
+        }
+    }
+
+    /// Make an instance of the revision; the call ends without a result.
+    ///
+    /// # Errors
+    /// The WASI state of the instance cannot be made.
+    pub fn instantiate(&self) -> Result<Call, Error> {
+        Ok(Call::fresh(self.component.clone(), (self.wasi)()?, self.limits.clone(), None))
+    }
+
+    /// Keep an instance that was made in advance, if the revision keeps any and has room for one more.
+    pub fn warm(&self, mut live: Box<Live>) {
+        if let Some(pool) = &self.pool
+            && let Some(turn) = pool.try_take()
+        {
+            if let Turn::Use(earlier) = turn {
+                return pool.give_back(Some(earlier));
+            }
+            let memory = live.usage().memory;
+            live.held.get_or_insert_with(|| self.memory.share()).set(memory);
+            pool.give_back(Some(live));
         }
     }
 

@@ -52,6 +52,13 @@ impl Route {
         Ok(previous)
     }
 
+    /// Take no call until the next switch.
+    pub fn hold(&self) {
+        if let Some(line) = self.live.swap(None) {
+            line.retire();
+        }
+    }
+
     /// Take no call any more. Returns the line that was live.
     pub fn close(&self) -> Option<Arc<Line>> {
         self.closed.store(true, Ordering::SeqCst);

@@ -73,19 +73,12 @@ pub(super) fn to_val(value: Value, ty: &Type, store: &mut impl AsContextMut) -> 
             Ok(value) => Ok(payload(value, ty.ok.as_ref())?),
             Err(value) => Err(payload(value, ty.err.as_ref())?),
         }),
-        (Type::Flags(ty), Value::Flags(words)) => {
-            let is_set = |index: usize| {
-                words
-                    .get(index / 32)
-                    .is_some_and(|word| word >> (index % 32) & 1 == 1)
-            };
-            Val::Flags(
-                (0..ty.flags.len())
-                    .filter(|index| is_set(*index))
-                    .map(|index| ty.flags[index].to_string())
-                    .collect(),
-            )
-        }
+        (Type::Flags(ty), Value::Flags(bits)) => Val::Flags(
+            (ty.flags.iter().enumerate())
+                .filter(|(position, _)| bits >> position & 1 == 1)
+                .map(|(_, name)| name.to_string())
+                .collect(),
+        ),
         (Type::Own(_) | Type::Borrow(_), Value::Resource(handle)) => Val::Resource(*handle),
         (Type::Own(_) | Type::Borrow(_), Value::HostResource { rep, kind, owned }) => {
             let resource = if owned {
@@ -182,12 +175,11 @@ pub(super) fn from_val(val: Val, ty: &Type, store: &mut impl AsContextMut) -> Re
             Err(val) => Err(payload(val, ty.err.as_ref())?),
         }),
         (Type::Flags(ty), Val::Flags(names)) => {
-            let mut words = vec![0; ty.flags.len().div_ceil(32)];
+            let mut bits = 0;
             for name in names {
-                let index = position(ty.flags.iter().map(|flag| &**flag), &name)?;
-                words[index / 32] |= 1 << (index % 32);
+                bits |= 1 << position(ty.flags.iter().map(|flag| &**flag), &name)?;
             }
-            Value::Flags(words)
+            Value::Flags(bits)
         }
         (Type::Own(_) | Type::Borrow(_), Val::Resource(handle)) => {
             // Fails, without effect, for a resource that the embedder does not implement.

@@ -11,7 +11,7 @@ use wasmtime::component::{
 use wasmtime::{Result, ValRaw, bail, format_err};
 
 use super::Value;
-use super::lower::{MAX_FLAT_PARAMS, flat_count, number_size};
+use super::lower::{MAX_FLAT_PARAMS, flag_mask, flat_count, number_size};
 
 /// `N` of a list that does not fit in 16 core values.
 pub(super) const IN_MEMORY: usize = MAX_FLAT_PARAMS + 1;
@@ -192,12 +192,7 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut Cells<'_>) -
             Value::List(values)
         }
         InterfaceType::Flags(index) => {
-            let count = types[index].names.len();
-            let mut words = Vec::with_capacity(count.div_ceil(32));
-            for index in 0..count.div_ceil(32) {
-                words.push(src.next()?.get_u32() & known_flags(count, index));
-            }
-            Value::Flags(words)
+            Value::Flags(src.next()?.get_u32() & flag_mask(types[index].names.len()))
         }
         InterfaceType::Variant(_)
         | InterfaceType::Enum(_)
@@ -284,19 +279,12 @@ fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Res
         }
         InterfaceType::FixedLengthList(index) => elements(cx, types[index].element, bytes)?,
         InterfaceType::Flags(index) => {
-            let count = types[index].names.len();
-            let mut words: Vec<u32> = match bytes {
-                [] => Vec::new(),
-                [byte] => vec![u32::from(*byte)],
-                [low, high] => vec![u32::from(u16::from_le_bytes([*low, *high]))],
-                _ => (0..count.div_ceil(32))
-                    .map(|index| word(bytes, 4 * index))
-                    .collect::<Result<_>>()?,
+            let bits = match bytes {
+                [byte] => u32::from(*byte),
+                [low, high] => u32::from(u16::from_le_bytes([*low, *high])),
+                _ => word(bytes, 0)?,
             };
-            for (index, word) in words.iter_mut().enumerate() {
-                *word &= known_flags(count, index);
-            }
-            Value::Flags(words)
+            Value::Flags(bits & flag_mask(types[index].names.len()))
         }
         InterfaceType::Variant(_)
         | InterfaceType::Enum(_)
@@ -440,13 +428,6 @@ fn word(bytes: &[u8], offset: usize) -> Result<u32> {
 fn allocate(cx: &mut LiftContext<'_>, count: usize) -> Result<Vec<Value>> {
     cx.consume_fuel_array(count, size_of::<Value>())?;
     Ok(Vec::with_capacity(count))
-}
-
-fn known_flags(count: usize, index: usize) -> u32 {
-    match count.saturating_sub(32 * index).min(32) {
-        32 => u32::MAX,
-        count => (1 << count) - 1,
-    }
 }
 
 fn case_type(cx: &LiftContext<'_>, ty: InterfaceType, case: u32) -> Result<Option<InterfaceType>> {

@@ -281,12 +281,8 @@ fn to_flat<T>(
                 .chunks_exact(size)
                 .try_for_each(|number| dst.write(number_cell(ty.element, number)))
         }
-        (InterfaceType::Flags(index), Value::Flags(words)) => {
-            let names = types[index].names.len();
-            for word in flag_words(names, words)? {
-                dst.write(ValRaw::u32(word))?;
-            }
-            Ok(())
+        (InterfaceType::Flags(index), Value::Flags(bits)) => {
+            dst.write(ValRaw::u32(known_flags(types[index].names.len(), *bits)?))
         }
         (
             InterfaceType::Variant(_)
@@ -393,16 +389,12 @@ fn to_memory<T>(
             same_length(ty.size as usize * size, bytes.len())?;
             copy(cx, offset, bytes)
         }
-        (InterfaceType::Flags(index), Value::Flags(words)) => {
-            let names = types[index].names.len();
-            let words = flag_words(names, words)?;
-            match (types[index].abi.size32, words.as_slice()) {
-                (1, [word]) => put(cx, offset, [u8::try_from(*word)?]),
-                (2, [word]) => put(cx, offset, u16::try_from(*word)?.to_le_bytes()),
-                _ => words
-                    .iter()
-                    .enumerate()
-                    .try_for_each(|(index, word)| put(cx, offset + 4 * index, word.to_le_bytes())),
+        (InterfaceType::Flags(index), Value::Flags(bits)) => {
+            let bits = known_flags(types[index].names.len(), *bits)?;
+            match types[index].abi.size32 {
+                1 => put(cx, offset, u8::try_from(bits)?.to_le_bytes()),
+                2 => put(cx, offset, u16::try_from(bits)?.to_le_bytes()),
+                _ => put(cx, offset, bits.to_le_bytes()),
             }
         }
         (
@@ -558,21 +550,21 @@ fn host_resource<T>(
     })
 }
 
-fn flag_words(names: usize, words: &[u32]) -> Result<Vec<u32>> {
-    let mut exact = vec![0; names.div_ceil(32)];
-    for (index, word) in words.iter().enumerate() {
-        let known = match (names.saturating_sub(32 * index)).min(32) {
-            32 => u32::MAX,
-            count => (1 << count) - 1,
-        };
-        if word & !known != 0 {
-            bail!("flags beyond the {names} of the type are set");
-        }
-        if let Some(exact) = exact.get_mut(index) {
-            *exact = *word;
-        }
+fn known_flags(count: usize, bits: u32) -> Result<u32> {
+    if bits & !flag_mask(count) == 0 {
+        Ok(bits)
+    } else {
+        bail!("flags beyond the {count} of the type are set")
     }
-    Ok(exact)
+}
+
+/// The bits that stand for the `count` flags of a type.
+pub(super) fn flag_mask(count: usize) -> u32 {
+    if count >= 32 {
+        u32::MAX
+    } else {
+        (1 << count) - 1
+    }
 }
 
 /// The size in bytes of a number, of which lists are copied whole.

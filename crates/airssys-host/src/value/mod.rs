@@ -53,8 +53,8 @@ pub enum Value {
     Enum(u32),
     Option(Option<Box<Value>>),
     Result(Result<Option<Box<Value>>, Option<Box<Value>>>),
-    /// Bit `n` of word `n / 32` is the flag at position `n`.
-    Flags(Vec<u32>),
+    /// Bit `n` is the flag at position `n`; the component model allows 32.
+    Flags(u32),
     /// A handle to a resource that a guest or the host's own Rust code implements.
     Resource(Box<ResourceAny>),
     /// A resource that the embedder implements, known to it by `rep`; `kind` is what the embedder

@@ -200,7 +200,6 @@ impl Type {
             }
             Self::Option(ty) => ty.flat().saturating_add(1),
             Self::Result(result) => most(&mut result.ok.iter().chain(&result.err)),
-            Self::Flags(flags) => flags.flags.len().div_ceil(32),
             _ => 1,
         }
     }
@@ -227,6 +226,42 @@ impl Type {
     /// but for their names.
     pub(super) fn write_shape(&self, out: &mut impl fmt::Write) -> fmt::Result {
         self.write(out, true)
+    }
+
+    /// The declaration of a named type as WIT has it: `enum color { red, green }`.
+    #[must_use]
+    pub fn declaration(&self) -> String {
+        let mut out = String::new();
+        match self {
+            Self::Record(ty) => {
+                let fields = ty
+                    .fields
+                    .iter()
+                    .map(|field| format!("{}: {}", field.name, field.ty));
+                declare(&mut out, "record", ty.name.as_ref(), fields);
+            }
+            Self::Variant(ty) => {
+                let cases = ty.cases.iter().map(|case| match &case.ty {
+                    Some(ty) => format!("{}({ty})", case.name),
+                    None => case.name.to_string(),
+                });
+                declare(&mut out, "variant", ty.name.as_ref(), cases);
+            }
+            Self::Enum(ty) => declare(
+                &mut out,
+                "enum",
+                ty.name.as_ref(),
+                ty.cases.iter().map(ToString::to_string),
+            ),
+            Self::Flags(ty) => declare(
+                &mut out,
+                "flags",
+                ty.name.as_ref(),
+                ty.flags.iter().map(ToString::to_string),
+            ),
+            other => out = other.to_string(),
+        }
+        out
     }
 
     fn write(&self, out: &mut impl fmt::Write, structural: bool) -> fmt::Result {
@@ -313,8 +348,10 @@ impl Type {
                 optional(out, &ty.err)?;
                 out.write_char('>')
             }
-            Self::Own(resource) => write!(out, "own<{:?}>", resource.ty),
-            Self::Borrow(resource) => write!(out, "borrow<{:?}>", resource.ty),
+            // A named resource was met above; an unnamed one has nothing readable.
+            Self::Own(resource) if structural => write!(out, "own<{:?}>", resource.ty),
+            Self::Borrow(resource) if structural => write!(out, "borrow<{:?}>", resource.ty),
+            Self::Own(_) | Self::Borrow(_) => out.write_str("resource"),
             Self::Future(ty) | Self::Stream(ty) => {
                 out.write_str(if matches!(self, Self::Future(_)) {
                     "future<"
@@ -344,10 +381,40 @@ impl Type {
     }
 }
 
+impl fmt::Display for FuncType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(")?;
+        for (index, param) in self.params.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(formatter, "{separator}{}: {}", param.name, param.ty)?;
+        }
+        match &self.result {
+            Some(ty) => write!(formatter, ") -> {ty}"),
+            None => formatter.write_str(")"),
+        }
+    }
+}
+
 impl fmt::Display for Type {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(formatter, false)
     }
+}
+
+fn declare(
+    out: &mut String,
+    keyword: &str,
+    name: Option<&TypeName>,
+    members: impl Iterator<Item = String>,
+) {
+    out.push_str(keyword);
+    if let Some(name) = name {
+        out.push(' ');
+        out.push_str(&name.name);
+    }
+    out.push_str(" { ");
+    out.push_str(&members.collect::<Vec<_>>().join(", "));
+    out.push_str(" }");
 }
 
 struct Builder<'a> {
