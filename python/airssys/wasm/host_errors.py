@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "CallDrained",
     "ComponentDamaged",
     "DeploymentHeld",
-    "ForkedHostError",
+    "DeploymentOverloaded",
     "HostClosed",
     "HostError",
     "InvalidDeploymentName",
@@ -36,7 +37,7 @@ __all__ = [
 
 def nearest(wanted: str, known: Iterable[str]) -> list[str]:
     """Return up to three of `known` that read like `wanted`, the most alike first."""
-    return difflib.get_close_matches(wanted, list(known), n=3, cutoff=0.5)
+    return difflib.get_close_matches(wanted, sorted(set(known)), n=3, cutoff=0.5)
 
 
 class HostError(AirsSysError):
@@ -109,16 +110,22 @@ class DeploymentHeld(HostError):
     default_code = "deployment-held"
 
 
+class DeploymentOverloaded(HostError):
+    """Every instance of a pooled deployment is in use, and as many calls wait as may wait."""
+
+    default_code = "deployment-overloaded"
+
+
+class CallDrained(HostError):
+    """A call was ended because its revision was replaced and the drain deadline has passed."""
+
+    default_code = "call-drained"
+
+
 class HostClosed(HostError):
     """The host, or the deployment, no longer takes calls."""
 
     default_code = "host-closed"
-
-
-class ForkedHostError(HostError):
-    """A host that was opened before `fork` is used in the child."""
-
-    default_code = "forked-host"
 
 
 class StateDirectoryError(HostError):

@@ -34,7 +34,7 @@ class Settings:
     """
 
     lifetime: Lifetime = "call"
-    limits: dict[str, int | float] = dataclasses.field(default_factory=dict)
+    limits: dict[str, bool | int | float] = dataclasses.field(default_factory=dict)
     instances: int = 8
     drain: float = 30.0
     keep: int = 5
