@@ -14,8 +14,8 @@ class RevisionStatistics:
     Attributes:
         revision: The number of the revision.
         calls: Calls that ended, however they did.
-        failures: Calls that ended without an answer: the sum of the next four. An answer that is the
-            error of a WIT `result` is an answer.
+        failures: Calls that ended without an answer: the sum of the next four. An answer that is
+            the error of a WIT `result` is an answer.
         traps: The guest trapped, or ended itself.
         limits: The guest exceeded a limit.
         cancelled: The caller went away, or the drain deadline passed.

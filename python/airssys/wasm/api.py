@@ -16,8 +16,8 @@ __all__ = ["Api"]
 class Api:
     """The exported functions of a deployment's live revision.
 
-    `api.add` is the function `add`; `api.mean_value` is `mean-value`. A function of an interface is found
-    by its own name where only one interface has it, and always as `api["demo:calc/ops"].add`.
+    `api.add` is the function `add`; `api.mean_value` is `mean-value`. A function of an interface is
+    found by its own name where only one interface has it, and always as `api["demo:calc/ops"].add`.
 
     Args:
         call: Calls a function by its path.

@@ -103,8 +103,9 @@ class Deployment(_Deployment):
     def call(self, function: str, /, *arguments: Any, **named: Any) -> Awaitable[Any]:
         """Call a function of the live revision.
 
-        The revision is chosen now, and the call ends on it whatever is deployed meanwhile. The guest
-        runs when the result is awaited. Cancelling drops the instance; the guest does not go on.
+        The revision is chosen now, and the call ends on it whatever is deployed meanwhile. The
+        guest runs when the result is awaited. Cancelling drops the instance; the guest does not go
+        on.
 
         Args:
             function: Path of the function: `add`, or `demo:calc/ops#add`.

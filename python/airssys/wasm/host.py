@@ -31,7 +31,8 @@ T = TypeVar("T")
 class Host:
     """An open state directory and its deployments.
 
-    Made by `Host.open` and used by one event loop; `Host.open_blocking` is for programs without one.
+    Made by `Host.open` and used by one event loop; `Host.open_blocking` is for programs without
+    one.
     One host owns a state directory at a time. After a fork the child gets `ForkedHostError`.
     """
 
@@ -95,19 +96,19 @@ class Host:
         who: str | None = None,
         why: str = "",
     ) -> Deployment:
-        """Make a component the live revision of a deployment, and the deployment where there is none.
+        """Make a component the live revision of a deployment, which is made where it is missing.
 
         When this returns the revision is recorded durably and takes every new call; calls that run
         end on the revision they began on. What fails leaves everything as it was. Deploying what is
-        live, with the same settings, changes nothing. On cancel the deployment has either been made or
-        is left as it was.
+        live, with the same settings, changes nothing. On cancel the deployment has either been made
+        or is left as it was.
 
         Args:
             source: A path, or the component itself, in binary or text format.
-            name: The deployment: `image/resizer`, lower-case segments of 3 to 64 characters, the first
-                of which is the namespace.
-            lifetime: `call`, a fresh instance for every call, or `pooled`, instances that are reused
-                for one call at a time.
+            name: The deployment: `image/resizer`, lower-case segments of 3 to 64 characters, the
+                first of which is the namespace.
+            lifetime: `call`, a fresh instance for every call, or `pooled`, instances that are
+                reused for one call at a time.
             limits: The bounds of each instance; the defaults of `Limits` where it is None.
             instances: The most instances of a pooled deployment; further calls wait, within their
                 `call_timeout`.
@@ -150,7 +151,7 @@ class Host:
         """Call a function of a deployment; see `Deployment.call`."""
         return self.deployment(name).call(function, *arguments, **named)
 
-    async def close(self, timeout: float | None = None) -> None:
+    async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - drains, not cancels
         """Take no calls any more, wait for those that run, and give the state directory up.
 
         Args:

@@ -80,7 +80,8 @@ class HostCore:
 
     Args:
         directory: The state directory; made when it does not exist.
-        provides: Host functions for components, by interface, as `Component.instantiate` takes them.
+        provides: Host functions for components, by interface, as `Component.instantiate` takes
+            them.
         only: Bring back these deployments, or all where it is None.
 
     Raises:
@@ -155,7 +156,7 @@ class HostCore:
         why: str = "",
         given_up: threading.Event | None = None,
     ) -> Serving:
-        """Make a component the live revision of a deployment, and the deployment where there is none.
+        """Make a component the live revision of a deployment, which is made where it is missing.
 
         In this order: read, compile, instantiate once, store durably, switch. What fails leaves
         everything as it was. Deploying what is live, with the same settings, changes nothing.
@@ -257,8 +258,8 @@ class HostCore:
         """Take no calls any more, wait for those that run, and give the state directory up.
 
         Args:
-            timeout: Seconds to wait before calls that run are ended; each deployment's drain deadline
-                where it is None. Does nothing the second time.
+            timeout: Seconds to wait before calls that run are ended; each deployment's drain
+                deadline where it is None. Does nothing the second time.
         """
         if os.getpid() != self._process or self._closed:
             return
@@ -319,7 +320,7 @@ class HostCore:
         except (AirsSysError, OSError, ValueError) as error:
             # One that cannot run must not keep the others away.
             serving.hold(revision, f"revision {number} cannot be brought back: {error}")
-            _log.error("deployment '%s' is held: %s", name, error)  # noqa: TRY400 - one line
+            _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)
 

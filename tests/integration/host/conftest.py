@@ -4,13 +4,42 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+
+from airssys.wasm.host import Host
+
+COMPONENTS = Path(__file__).parents[3] / "build" / "components"
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
 
 
 @pytest.fixture
 def state(tmp_path):
     return tmp_path / "state"
+
+
+@pytest.fixture(scope="session")
+def guest():
+    """The path of a built component of `components/`."""
+
+    def path(name: str) -> Path:
+        found = COMPONENTS / f"{name}.wasm"
+        assert found.is_file(), f"{found} is missing; `make guests` builds it"
+        return found
+
+    return path
+
+
+@pytest.fixture
+def host(state):
+    """An open host whose methods block."""
+    with Host.open_blocking(state) as opened:
+        yield opened
 
 
 @pytest.fixture
