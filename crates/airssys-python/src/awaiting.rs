@@ -18,7 +18,10 @@ use crate::runtime;
 
 /// Makes a Python value of what a call came to. Kept apart so that functions, instantiation and deployments share
 /// the awaitable.
-pub type Conclude = Box<dyn FnOnce(Python<'_>, Option<Box<Live>>, Result<Option<Value>, Error>) -> PyResult<Py<PyAny>> + Send>;
+pub type Conclude = Box<
+    dyn FnOnce(Python<'_>, Option<Box<Live>>, Result<Option<Value>, Error>) -> PyResult<Py<PyAny>>
+        + Send,
+>;
 
 /// What begins when the awaitable is first awaited.
 pub type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<(Call, Conclude)> + Send>;
@@ -36,9 +39,23 @@ enum State {
     /// Taken out while a step runs.
     Stepping,
     /// The background drives the call; `future` tells when it stops.
-    Background { parked: Parked, task: AbortHandle, iterator: Py<PyAny>, bridge: Py<LoopBridge>, token: u64, conclude: Conclude },
+    Background {
+        parked: Parked,
+        task: AbortHandle,
+        iterator: Py<PyAny>,
+        bridge: Py<LoopBridge>,
+        token: u64,
+        conclude: Conclude,
+    },
     /// A host function's awaitable is being driven in this task.
-    HostFunction { call: Call, iterator: Py<PyAny>, request: u64, import: usize, timer: Py<Deadline>, conclude: Conclude },
+    HostFunction {
+        call: Call,
+        iterator: Py<PyAny>,
+        request: u64,
+        import: usize,
+        timer: Py<Deadline>,
+        conclude: Conclude,
+    },
     Ended,
 }
 
@@ -61,7 +78,8 @@ pub struct Deadline {
 #[pymethods]
 impl Deadline {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.expired.store(true, std::sync::atomic::Ordering::Release);
+        self.expired
+            .store(true, std::sync::atomic::Ordering::Release);
         if let Some(task) = &self.task {
             task.call_method0(py, "cancel")?;
         }
@@ -74,15 +92,35 @@ impl Deadline {
         let asyncio = py.import("asyncio")?;
         let event_loop = asyncio.call_method0("get_running_loop")?;
         let task = asyncio.call_method0("current_task")?;
-        let task = if task.is_none() { None } else { Some(task.unbind()) };
-        let deadline = Py::new(py, Self { task, handle: Mutex::new(None), expired: false.into() })?;
-        let handle = event_loop.call_method1("call_later", (call.time_left().as_secs_f64(), &deadline))?;
-        *deadline.get().handle.lock().expect("no code under this lock panics") = Some(handle.unbind());
+        let task = if task.is_none() {
+            None
+        } else {
+            Some(task.unbind())
+        };
+        let deadline = Py::new(
+            py,
+            Self {
+                task,
+                handle: Mutex::new(None),
+                expired: false.into(),
+            },
+        )?;
+        let handle =
+            event_loop.call_method1("call_later", (call.time_left().as_secs_f64(), &deadline))?;
+        *deadline
+            .get()
+            .handle
+            .lock()
+            .expect("no code under this lock panics") = Some(handle.unbind());
         Ok(deadline)
     }
 
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
-        let handle = self.handle.lock().expect("no code under this lock panics").take();
+        let handle = self
+            .handle
+            .lock()
+            .expect("no code under this lock panics")
+            .take();
         if let Some(handle) = handle {
             handle.call_method0(py, "cancel")?;
         }
@@ -110,11 +148,17 @@ enum Step {
 
 impl Awaitable {
     pub fn new(imports: Arc<Imports>, begin: Begin) -> Self {
-        Self { state: Mutex::new(State::New(begin)), imports }
+        Self {
+            state: Mutex::new(State::New(begin)),
+            imports,
+        }
     }
 
     fn take(&self) -> State {
-        std::mem::replace(&mut *self.state.lock().expect("no code under this lock panics"), State::Stepping)
+        std::mem::replace(
+            &mut *self.state.lock().expect("no code under this lock panics"),
+            State::Stepping,
+        )
     }
 
     fn put(&self, state: State) {
@@ -127,14 +171,41 @@ impl Awaitable {
                 Some(error) => Err(error),
                 None => begin(py).and_then(|(call, conclude)| self.advance(py, call, conclude)),
             },
-            State::Background { parked, task, iterator, bridge, token, conclude } => {
-                self.step_background(py, thrown, (parked, task, iterator, bridge, token), conclude)
+            State::Background {
+                parked,
+                task,
+                iterator,
+                bridge,
+                token,
+                conclude,
+            } => self.step_background(
+                py,
+                thrown,
+                (parked, task, iterator, bridge, token),
+                conclude,
+            ),
+            State::HostFunction {
+                call,
+                iterator,
+                request,
+                import,
+                timer,
+                conclude,
+            } => self.step_host_function(
+                py,
+                thrown,
+                call,
+                (iterator, request, import, timer),
+                conclude,
+            ),
+            State::Stepping => {
+                return Err(PyRuntimeError::new_err(
+                    "this call is already being awaited",
+                ));
             }
-            State::HostFunction { call, iterator, request, import, timer, conclude } => {
-                self.step_host_function(py, thrown, call, (iterator, request, import, timer), conclude)
-            }
-            State::Stepping => return Err(PyRuntimeError::new_err("this call is already being awaited")),
-            State::Ended => Err(PyRuntimeError::new_err("this call was awaited already; call again for another")),
+            State::Ended => Err(PyRuntimeError::new_err(
+                "this call was awaited already; call again for another",
+            )),
         };
         match result {
             Ok(Step::Yield(object)) => Ok(object),
@@ -154,10 +225,14 @@ impl Awaitable {
         let mut context = Context::from_waker(Waker::noop());
         loop {
             match call.slice(&mut context, false) {
-                Progress::Done(live, result) => return conclude(py, live, result).map(Step::Return),
+                Progress::Done(live, result) => {
+                    return conclude(py, live, result).map(Step::Return);
+                }
                 Progress::Suspended => return self.to_background(py, call, conclude),
                 Progress::HostFunctions => {
-                    let Some(request) = call.link().take_request() else { continue };
+                    let Some(request) = call.link().take_request() else {
+                        continue;
+                    };
                     let id = request.id;
                     match self.imports.invoke(py, request)? {
                         Answer::Reply(reply) => call.link().reply(id, reply),
@@ -166,11 +241,19 @@ impl Awaitable {
                             match drive(py, &iterator, None) {
                                 Drive::Yielded(object) => {
                                     let timer = Deadline::start(py, &call)?;
-                                    self.put(State::HostFunction { call, iterator, request: id, import, timer, conclude });
+                                    self.put(State::HostFunction {
+                                        call,
+                                        iterator,
+                                        request: id,
+                                        import,
+                                        timer,
+                                        conclude,
+                                    });
                                     return Ok(Step::Yield(object));
                                 }
                                 Drive::Finished(outcome) => {
-                                    call.link().reply(id, self.imports.finish(py, import, outcome)?);
+                                    call.link()
+                                        .reply(id, self.imports.finish(py, import, outcome)?);
                                 }
                             }
                         }
@@ -190,7 +273,14 @@ impl Awaitable {
     ) -> PyResult<Step> {
         match drive(py, &iterator, thrown) {
             Drive::Yielded(object) => {
-                self.put(State::HostFunction { call, iterator, request, import, timer, conclude });
+                self.put(State::HostFunction {
+                    call,
+                    iterator,
+                    request,
+                    import,
+                    timer,
+                    conclude,
+                });
                 Ok(Step::Yield(object))
             }
             Drive::Finished(outcome) => {
@@ -213,7 +303,8 @@ impl Awaitable {
         let (token, future, mailbag) = bridge.get().expect(py, &event_loop)?;
         let parked: Parked = Arc::default();
         let target = parked.clone();
-        let runtime = runtime::ready().map_err(|error| crate::errors::raise(py, error, crate::errors::About::default()))?;
+        let runtime = runtime::ready()
+            .map_err(|error| crate::errors::raise(py, error, crate::errors::About::default()))?;
         let task = runtime.spawn(async move {
             let outcome = in_background(call).await;
             *target.lock().expect("no code under this lock panics") = Some(outcome);
@@ -222,10 +313,19 @@ impl Awaitable {
         let iterator = future.call_method0(py, "__await__")?;
         match drive(py, &iterator, None) {
             Drive::Yielded(object) => {
-                self.put(State::Background { parked, task: task.abort_handle(), iterator, bridge, token, conclude });
+                self.put(State::Background {
+                    parked,
+                    task: task.abort_handle(),
+                    iterator,
+                    bridge,
+                    token,
+                    conclude,
+                });
                 Ok(Step::Yield(object))
             }
-            Drive::Finished(_) => Err(PyRuntimeError::new_err("a new future of the event loop is already done")),
+            Drive::Finished(_) => Err(PyRuntimeError::new_err(
+                "a new future of the event loop is already done",
+            )),
         }
     }
 
@@ -233,12 +333,25 @@ impl Awaitable {
         &self,
         py: Python<'_>,
         thrown: Option<PyErr>,
-        (parked, task, iterator, bridge, token): (Parked, AbortHandle, Py<PyAny>, Py<LoopBridge>, u64),
+        (parked, task, iterator, bridge, token): (
+            Parked,
+            AbortHandle,
+            Py<PyAny>,
+            Py<LoopBridge>,
+            u64,
+        ),
         conclude: Conclude,
     ) -> PyResult<Step> {
         match drive(py, &iterator, thrown) {
             Drive::Yielded(object) => {
-                self.put(State::Background { parked, task, iterator, bridge, token, conclude });
+                self.put(State::Background {
+                    parked,
+                    task,
+                    iterator,
+                    bridge,
+                    token,
+                    conclude,
+                });
                 Ok(Step::Yield(object))
             }
             Drive::Finished(Err(error)) => {
@@ -248,16 +361,22 @@ impl Awaitable {
                 Err(error)
             }
             Drive::Finished(Ok(_)) => {
-                let outcome = parked.lock().expect("no code under this lock panics").take();
+                let outcome = parked
+                    .lock()
+                    .expect("no code under this lock panics")
+                    .take();
                 match outcome {
-                    Some(Background::Ended(live, result)) => conclude(py, live, result).map(Step::Return),
+                    Some(Background::Ended(live, result)) => {
+                        conclude(py, live, result).map(Step::Return)
+                    }
                     Some(Background::HostFunctions(call)) => self.advance(py, call, conclude),
-                    None => Err(PyRuntimeError::new_err("the call's future was completed by something else")),
+                    None => Err(PyRuntimeError::new_err(
+                        "the call's future was completed by something else",
+                    )),
                 }
             }
         }
     }
-
 }
 
 /// Drive a call on the runtime until it ends, wants Python, or its time is over.
@@ -334,14 +453,25 @@ impl Awaitable {
         let state = self.take();
         self.put(State::Ended);
         match state {
-            State::Background { task, bridge, token, .. } => {
+            State::Background {
+                task,
+                bridge,
+                token,
+                ..
+            } => {
                 task.abort();
                 bridge.get().forget(token);
             }
-            State::HostFunction { iterator, timer, .. } => {
+            State::HostFunction {
+                iterator, timer, ..
+            } => {
                 timer.get().stop(py)?;
                 match drive(py, &iterator, Some(PyGeneratorExit::new_err(()))) {
-                    Drive::Yielded(_) => return Err(PyRuntimeError::new_err("a host function ignored GeneratorExit")),
+                    Drive::Yielded(_) => {
+                        return Err(PyRuntimeError::new_err(
+                            "a host function ignored GeneratorExit",
+                        ));
+                    }
                     Drive::Finished(_) => {}
                 }
             }

@@ -39,7 +39,10 @@ fn with_waker<R>(use_it: impl FnOnce(&Arc<Unpark>, &Waker) -> R) -> R {
     thread_local!(static WAKER: OnceCell<(Arc<Unpark>, Waker)> = const { OnceCell::new() });
     WAKER.with(|cell| {
         let (unpark, waker) = cell.get_or_init(|| {
-            let unpark = Arc::new(Unpark { thread: std::thread::current(), woken: AtomicBool::new(false) });
+            let unpark = Arc::new(Unpark {
+                thread: std::thread::current(),
+                woken: AtomicBool::new(false),
+            });
             (unpark.clone(), Waker::from(unpark))
         });
         use_it(unpark, waker)
@@ -73,9 +76,11 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Imports) -> PyResult<Ended>
                         let id = request.id;
                         let reply = match imports.invoke(py, request)? {
                             Answer::Reply(reply) => reply,
-                            Answer::Awaitable(awaitable, import) => {
-                                imports.finish(py, import, crate::imports::run_to_end(py, awaitable.bind(py)))?
-                            }
+                            Answer::Awaitable(awaitable, import) => imports.finish(
+                                py,
+                                import,
+                                crate::imports::run_to_end(py, awaitable.bind(py)),
+                            )?,
                         };
                         call.link().reply(id, reply);
                     }

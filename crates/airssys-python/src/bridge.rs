@@ -17,11 +17,14 @@ pub struct Mailbag {
 impl Mailbag {
     /// Report the call with this token.
     pub fn finish(&self, token: u64) {
-        let mut finished = self.finished.lock().expect("no code under this lock panics");
+        let mut finished = self
+            .finished
+            .lock()
+            .expect("no code under this lock panics");
         finished.push(token);
         if finished.len() == 1 {
             // A full counter means that the loop has not looked yet, and it will.
-            drop(rustix::io::write(&self.wake, &1_u64.to_ne_bytes()));
+            let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
         }
     }
 }
@@ -45,10 +48,21 @@ impl LoopBridge {
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
         let mut counter = [0; 8];
         // Nothing to read is fine: an earlier drain took it all.
-        drop(rustix::io::read(&self.mailbag.wake, &mut counter));
-        let finished = std::mem::take(&mut *self.mailbag.finished.lock().expect("no code under this lock panics"));
+        let _ = rustix::io::read(&self.mailbag.wake, &mut counter);
+        let finished = std::mem::take(
+            &mut *self
+                .mailbag
+                .finished
+                .lock()
+                .expect("no code under this lock panics"),
+        );
         for token in finished {
-            let future = self.waiting.lock().expect("no code under this lock panics").futures.remove(&token);
+            let future = self
+                .waiting
+                .lock()
+                .expect("no code under this lock panics")
+                .futures
+                .remove(&token);
             if let Some(future) = future
                 && !future.call_method0(py, "done")?.is_truthy(py)?
             {
@@ -67,27 +81,54 @@ impl LoopBridge {
     pub fn running(py: Python<'_>) -> PyResult<(Py<Self>, Bound<'_, PyAny>)> {
         static ASYNCIO: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         static BRIDGES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let get_running_loop = ASYNCIO
-            .get_or_try_init(py, || Ok::<_, PyErr>(py.import("asyncio")?.getattr("get_running_loop")?.unbind()))?;
+        let get_running_loop = ASYNCIO.get_or_try_init(py, || {
+            Ok::<_, PyErr>(py.import("asyncio")?.getattr("get_running_loop")?.unbind())
+        })?;
         let event_loop = get_running_loop.bind(py).call0()?;
         let bridges = BRIDGES
-            .get_or_try_init(py, || Ok::<_, PyErr>(py.import("weakref")?.getattr("WeakKeyDictionary")?.call0()?.unbind()))?
+            .get_or_try_init(py, || {
+                Ok::<_, PyErr>(
+                    py.import("weakref")?
+                        .getattr("WeakKeyDictionary")?
+                        .call0()?
+                        .unbind(),
+                )
+            })?
             .bind(py);
         if let Ok(bridge) = bridges.get_item(&event_loop) {
-            return Ok((bridge.cast_into::<Self>().map_err(PyErr::from)?.unbind(), event_loop));
+            return Ok((
+                bridge.cast_into::<Self>().map_err(PyErr::from)?.unbind(),
+                event_loop,
+            ));
         }
-        let wake = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK)
-            .map_err(std::io::Error::from)?;
+        let wake = rustix::event::eventfd(
+            0,
+            rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK,
+        )
+        .map_err(std::io::Error::from)?;
         let number = wake.as_raw_fd();
-        let mailbag = Arc::new(Mailbag { finished: Mutex::default(), wake });
-        let bridge = Py::new(py, Self { mailbag, waiting: Mutex::default() })?;
+        let mailbag = Arc::new(Mailbag {
+            finished: Mutex::default(),
+            wake,
+        });
+        let bridge = Py::new(
+            py,
+            Self {
+                mailbag,
+                waiting: Mutex::default(),
+            },
+        )?;
         event_loop.call_method1("add_reader", (number, bridge.getattr(py, "drain")?))?;
         bridges.set_item(&event_loop, &bridge)?;
         Ok((bridge, event_loop))
     }
 
     /// A future of `event_loop` that is done once the token is reported to the mailbag.
-    pub fn expect(&self, py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<(u64, Py<PyAny>, Arc<Mailbag>)> {
+    pub fn expect(
+        &self,
+        py: Python<'_>,
+        event_loop: &Bound<'_, PyAny>,
+    ) -> PyResult<(u64, Py<PyAny>, Arc<Mailbag>)> {
         let future = event_loop.call_method0("create_future")?.unbind();
         let mut waiting = self.waiting.lock().expect("no code under this lock panics");
         waiting.next += 1;
@@ -98,6 +139,10 @@ impl LoopBridge {
 
     /// Nobody waits for this token any more.
     pub fn forget(&self, token: u64) {
-        self.waiting.lock().expect("no code under this lock panics").futures.remove(&token);
+        self.waiting
+            .lock()
+            .expect("no code under this lock panics")
+            .futures
+            .remove(&token);
     }
 }

@@ -33,18 +33,27 @@ pub struct Described {
 impl Described {
     fn new(component: Component) -> Self {
         let empty = |count: usize| (0..count).map(|_| PyOnceLock::new()).collect();
-        let (exports, imports) = (empty(component.exports.len()), empty(component.imports.len()));
-        Self { component: Arc::new(component), exports, imports }
+        let (exports, imports) = (
+            empty(component.exports.len()),
+            empty(component.imports.len()),
+        );
+        Self {
+            component: Arc::new(component),
+            exports,
+            imports,
+        }
     }
 
     pub fn export(&self, py: Python<'_>, position: usize) -> PyResult<&Signature> {
         let function = &self.component.exports[position];
-        self.exports[position].get_or_try_init(py, || Signature::new(py, &function.path(), &function.ty))
+        self.exports[position]
+            .get_or_try_init(py, || Signature::new(py, &function.path(), &function.ty))
     }
 
     pub fn import(&self, py: Python<'_>, position: usize) -> PyResult<&Signature> {
         let function = &self.component.imports[position];
-        self.imports[position].get_or_try_init(py, || Signature::new(py, &function.path(), &function.ty))
+        self.imports[position]
+            .get_or_try_init(py, || Signature::new(py, &function.path(), &function.ty))
     }
 }
 
@@ -62,7 +71,9 @@ impl PyEngine {
     fn new(py: Python<'_>, cache: Option<PathBuf>) -> PyResult<Self> {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         let cache = cache.map(|directory| Cache::open(&directory)).transpose();
-        Ok(Self { cache: cache.map_err(|error| raise(py, error, About::default()))? })
+        Ok(Self {
+            cache: cache.map_err(|error| raise(py, error, About::default()))?,
+        })
     }
 
     /// Compile a component, or find its compiled code in the cache. The interpreter is free meanwhile.
@@ -80,7 +91,10 @@ impl PyEngine {
         let limits = static_limits_of(static_limits)?;
         let raised: Mutex<Option<PyErr>> = Mutex::new(None);
         let keep = |error: PyErr| {
-            raised.lock().expect("no code under this lock panics").get_or_insert(error);
+            raised
+                .lock()
+                .expect("no code under this lock panics")
+                .get_or_insert(error);
         };
         let mut looked = Instant::now();
         let loaded = py.detach(|| {
@@ -98,17 +112,23 @@ impl PyEngine {
                             Phase::Compiling => "compiling",
                             Phase::Storing => "storing",
                         };
-                        Python::attach(|py| progress.call1(py, (name,)).map(drop).unwrap_or_else(keep));
+                        Python::attach(|py| {
+                            progress.call1(py, (name,)).map(drop).unwrap_or_else(keep)
+                        });
                     },
                     interrupted: &mut || {
                         if looked.elapsed() < SIGNAL_CHECK {
                             return false;
                         }
                         looked = Instant::now();
-                        Python::attach(|py| py.check_signals()).map_err(keep).is_err()
+                        Python::attach(|py| py.check_signals())
+                            .map_err(keep)
+                            .is_err()
                     },
                     report: &mut |text| {
-                        Python::attach(|py| report.call1(py, (text,)).map(drop).unwrap_or_else(keep));
+                        Python::attach(|py| {
+                            report.call1(py, (text,)).map(drop).unwrap_or_else(keep)
+                        });
                     },
                 },
             )
@@ -117,13 +137,17 @@ impl PyEngine {
             return Err(error);
         }
         let component = loaded.map_err(|error| raise(py, error, About::default()))?;
-        Ok(PyComponent { described: Arc::new(Described::new(component)) })
+        Ok(PyComponent {
+            described: Arc::new(Described::new(component)),
+        })
     }
 }
 
 fn static_limits_of(given: Option<&Bound<'_, PyDict>>) -> PyResult<StaticLimits> {
     let mut limits = StaticLimits::default();
-    let Some(given) = given else { return Ok(limits) };
+    let Some(given) = given else {
+        return Ok(limits);
+    };
     for (name, value) in given {
         let value: u64 = value.extract()?;
         match name.extract::<String>()?.as_str() {
@@ -137,7 +161,11 @@ fn static_limits_of(given: Option<&Bound<'_, PyDict>>) -> PyResult<StaticLimits>
             "data_bytes" => limits.data_bytes = value,
             "modules" => limits.modules = value,
             "nesting" => limits.nesting = value,
-            other => return Err(pyo3::exceptions::PyTypeError::new_err(format!("no static limit is called '{other}'"))),
+            other => {
+                return Err(pyo3::exceptions::PyTypeError::new_err(format!(
+                    "no static limit is called '{other}'"
+                )));
+            }
         }
     }
     Ok(limits)
@@ -189,18 +217,35 @@ impl PyComponent {
     #[getter]
     fn required(&self) -> Vec<(Option<String>, String)> {
         let functions = &self.described.component.imports;
-        functions.iter().map(|function| (function.interface.as_deref().map(Into::into), function.name.to_string())).collect()
+        functions
+            .iter()
+            .map(|function| {
+                (
+                    function.interface.as_deref().map(Into::into),
+                    function.name.to_string(),
+                )
+            })
+            .collect()
     }
 
     /// Paths of the exported functions.
     #[getter]
     fn exports(&self) -> Vec<String> {
-        self.described.component.exports.iter().map(airssys_host::component::Function::path).collect()
+        self.described
+            .component
+            .exports
+            .iter()
+            .map(airssys_host::component::Function::path)
+            .collect()
     }
 
     /// What the exported function `path` takes and gives, as in WIT.
     fn signature(&self, py: Python<'_>, path: &str) -> PyResult<String> {
-        let position = self.described.component.export(path).map_err(|_| crate::errors::unknown_export(py, path, &self.exports()))?;
+        let position = self
+            .described
+            .component
+            .export(path)
+            .map_err(|_| crate::errors::unknown_export(py, path, &self.exports()))?;
         Ok(self.described.export(py, position)?.text().to_owned())
     }
 
@@ -209,14 +254,26 @@ impl PyComponent {
     }
 
     #[pyo3(signature = (limits, wasi, functions))]
-    fn instantiate(&self, py: Python<'_>, limits: &PyLimits, wasi: &PyWasi, functions: Vec<Py<PyAny>>) -> PyResult<Py<PyInstance>> {
+    fn instantiate(
+        &self,
+        py: Python<'_>,
+        limits: &PyLimits,
+        wasi: &PyWasi,
+        functions: Vec<Py<PyAny>>,
+    ) -> PyResult<Py<PyInstance>> {
         let (call, imports) = self.prepare(py, limits, wasi, functions)?;
         let (live, result) = crate::blocking::run(py, call, &imports)?;
         PyInstance::conclude(py, imports, live, result)
     }
 
     #[pyo3(signature = (limits, wasi, functions))]
-    fn instantiate_async(&self, py: Python<'_>, limits: &PyLimits, wasi: &PyWasi, functions: Vec<Py<PyAny>>) -> PyResult<Awaitable> {
+    fn instantiate_async(
+        &self,
+        py: Python<'_>,
+        limits: &PyLimits,
+        wasi: &PyWasi,
+        functions: Vec<Py<PyAny>>,
+    ) -> PyResult<Awaitable> {
         let (call, imports) = self.prepare(py, limits, wasi, functions)?;
         let for_conclusion = imports.clone();
         Ok(Awaitable::new(
@@ -232,7 +289,13 @@ impl PyComponent {
 }
 
 impl PyComponent {
-    fn prepare(&self, py: Python<'_>, limits: &PyLimits, wasi: &PyWasi, functions: Vec<Py<PyAny>>) -> PyResult<(Call, Arc<Imports>)> {
+    fn prepare(
+        &self,
+        py: Python<'_>,
+        limits: &PyLimits,
+        wasi: &PyWasi,
+        functions: Vec<Py<PyAny>>,
+    ) -> PyResult<(Call, Arc<Imports>)> {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         rearm_signal_handlers();
         let component = self.described.component.clone();

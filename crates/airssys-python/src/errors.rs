@@ -34,7 +34,11 @@ fn near(py: Python<'_>, wanted: &str, known: &[String]) -> Vec<String> {
 }
 
 fn or_list(names: &[String]) -> String {
-    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("'{name}'"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// What a call was about, for messages.
@@ -47,7 +51,11 @@ pub struct About<'a> {
 /// The exception for `error`.
 pub fn raise(py: Python<'_>, error: Error, about: About<'_>) -> PyErr {
     let text = error.to_string();
-    let in_call = if about.call.is_empty() { String::new() } else { format!(" in call '{}'", about.call) };
+    let in_call = if about.call.is_empty() {
+        String::new()
+    } else {
+        format!(" in call '{}'", about.call)
+    };
     match error {
         Error::Engine(_) => exception(py, "EngineError", &text, &[]),
         Error::PoolExhausted => exception(
@@ -60,7 +68,9 @@ pub fn raise(py: Python<'_>, error: Error, about: About<'_>) -> PyErr {
         Error::NotWasm { .. } => exception(
             py,
             "InvalidComponent",
-            &format!("{text}; expected a component in binary form (\\0asm…) or in text form ('(component …)')"),
+            &format!(
+                "{text}; expected a component in binary form (\\0asm…) or in text form ('(component …)')"
+            ),
             &[],
         ),
         Error::CoreModule => exception(
@@ -73,12 +83,21 @@ pub fn raise(py: Python<'_>, error: Error, about: About<'_>) -> PyErr {
         Error::TooLarge { what, found, most } => exception(
             py,
             "ComponentTooLarge",
-            &format!("the component is too large to be compiled: it has {found} {what}, at most {most} are accepted"),
-            &[("what", object(py, what)), ("found", object(py, found)), ("most", object(py, most))],
+            &format!(
+                "the component is too large to be compiled: it has {found} {what}, at most {most} are accepted"
+            ),
+            &[
+                ("what", object(py, what)),
+                ("found", object(py, found)),
+                ("most", object(py, most)),
+            ],
         ),
-        Error::Invalid(reason) => {
-            exception(py, "InvalidComponent", &format!("the component is broken or uses what is not supported: {reason}"), &[])
-        }
+        Error::Invalid(reason) => exception(
+            py,
+            "InvalidComponent",
+            &format!("the component is broken or uses what is not supported: {reason}"),
+            &[],
+        ),
         Error::CompileStopped(_) => exception(py, "CompileError", &text, &[]),
         Error::UnknownImport { name, known } => {
             let nearest = near(py, &name, &known);
@@ -94,12 +113,16 @@ pub fn raise(py: Python<'_>, error: Error, about: About<'_>) -> PyErr {
                 &[("name", object(py, name)), ("near", object(py, nearest))],
             )
         }
-        Error::UnknownExport { name } => exception(py, "UnknownExport", &text, &[("name", object(py, name))]),
+        Error::UnknownExport { name } => {
+            exception(py, "UnknownExport", &text, &[("name", object(py, name))])
+        }
         Error::Busy => exception(
             py,
             "InstanceBusy",
-            &format!("the instance is running another call, and one call at a time is what an instance takes{in_call}; \
-                      wait for it, or make another instance"),
+            &format!(
+                "the instance is running another call, and one call at a time is what an instance takes{in_call}; \
+                      wait for it, or make another instance"
+            ),
             &[],
         ),
         Error::Poisoned(reason) => exception(
@@ -108,7 +131,12 @@ pub fn raise(py: Python<'_>, error: Error, about: About<'_>) -> PyErr {
             &format!("the instance cannot be called any more: {reason}; make another instance"),
             &[("reason", object(py, reason))],
         ),
-        Error::ShutDown => exception(py, "HostShutDown", "the interpreter is ending; no guest runs any more", &[]),
+        Error::ShutDown => exception(
+            py,
+            "HostShutDown",
+            "the interpreter is ending; no guest runs any more",
+            &[],
+        ),
         Error::Forked => exception(
             py,
             "ForkedHostError",
@@ -117,7 +145,10 @@ pub fn raise(py: Python<'_>, error: Error, about: About<'_>) -> PyErr {
             &[],
         ),
         Error::Trap(trap) => {
-            let dump = trap.coredump.as_deref().map_or_else(|| py.None(), |dump| PyBytes::new(py, dump).into_any().unbind());
+            let dump = trap.coredump.as_deref().map_or_else(
+                || py.None(),
+                |dump| PyBytes::new(py, dump).into_any().unbind(),
+            );
             exception(
                 py,
                 "Trap",
@@ -134,7 +165,11 @@ pub fn raise(py: Python<'_>, error: Error, about: About<'_>) -> PyErr {
         Error::Limit(limit) => exception(
             py,
             "LimitExceeded",
-            &format!("the guest exceeded its limit '{}' (configured: {}){in_call}", limit.limit.name(), limit.configured),
+            &format!(
+                "the guest exceeded its limit '{}' (configured: {}){in_call}",
+                limit.limit.name(),
+                limit.configured
+            ),
             &[
                 ("limit", object(py, limit.limit.name())),
                 ("configured", object(py, limit.configured)),
@@ -142,9 +177,12 @@ pub fn raise(py: Python<'_>, error: Error, about: About<'_>) -> PyErr {
                 ("call", object(py, about.call)),
             ],
         ),
-        Error::Exit(status) => {
-            exception(py, "GuestExit", &format!("the guest ended itself with status {status}{in_call}"), &[("status", object(py, status))])
-        }
+        Error::Exit(status) => exception(
+            py,
+            "GuestExit",
+            &format!("the guest ended itself with status {status}{in_call}"),
+            &[("status", object(py, status))],
+        ),
         Error::Io(error) => PyErr::from(error),
         Error::Link(_) => exception(py, "LinkError", &text, &[]),
         _ => exception(py, "EngineError", &text, &[]),
@@ -169,7 +207,10 @@ pub fn unknown_export(py: Python<'_>, name: &str, known: &[String]) -> PyErr {
 
 /// The trap for a host function that failed: its exception is the cause.
 pub fn host_function_failed(py: Python<'_>, cause: PyErr, about: About<'_>) -> PyErr {
-    let what = cause.value(py).repr().map_or_else(|_| cause.to_string(), |text| text.to_string());
+    let what = cause
+        .value(py)
+        .repr()
+        .map_or_else(|_| cause.to_string(), |text| text.to_string());
     let error = Error::Trap(airssys_host::error::Trap {
         reason: format!("a host function raised {what}"),
         backtrace: String::new(),

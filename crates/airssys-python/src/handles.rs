@@ -29,7 +29,12 @@ pub struct InstanceHandles {
 
 impl InstanceHandles {
     pub fn new(described: Arc<Described>) -> Self {
-        Self { described, table: Mutex::default(), instance: OnceLock::new(), owner: OnceLock::new() }
+        Self {
+            described,
+            table: Mutex::default(),
+            instance: OnceLock::new(),
+            owner: OnceLock::new(),
+        }
     }
 
     /// Say which instance this is, once it exists.
@@ -60,11 +65,19 @@ impl InstanceHandles {
 
     fn get(&self, py: Python<'_>, representation: u32) -> Option<Py<PyAny>> {
         let table = self.table.lock().expect("no code under this lock panics");
-        table.objects.get(representation as usize)?.as_ref().map(|object| object.clone_ref(py))
+        table
+            .objects
+            .get(representation as usize)?
+            .as_ref()
+            .map(|object| object.clone_ref(py))
     }
 
     fn imported(&self, resource: &Resource) -> Option<usize> {
-        self.described.component.resources.iter().position(|imported| imported.ty == resource.ty)
+        self.described
+            .component
+            .resources
+            .iter()
+            .position(|imported| imported.ty == resource.ty)
     }
 }
 
@@ -80,22 +93,35 @@ impl Handles for InstanceHandles {
             let kind = u32::try_from(position).expect("static limits bound the imports");
             return Ok(Some(Value::HostResource { rep, kind, owned }));
         }
-        let Ok(handle) = object.cast::<GuestResource>() else { return Ok(None) };
+        let Ok(handle) = object.cast::<GuestResource>() else {
+            return Ok(None);
+        };
         let any = handle.get().lend(owned, self.instance.get())?;
         Ok(Some(Value::Resource(Box::new(any))))
     }
 
-    fn to_python<'py>(&self, py: Python<'py>, ty: &Type, handle: Value) -> PyResult<Bound<'py, PyAny>> {
+    fn to_python<'py>(
+        &self,
+        py: Python<'py>,
+        ty: &Type,
+        handle: Value,
+    ) -> PyResult<Bound<'py, PyAny>> {
         match handle {
             Value::HostResource { rep, owned, .. } => {
-                let object = if owned { self.take(rep) } else { self.get(py, rep) };
-                object
-                    .map(|object| object.into_bound(py))
-                    .ok_or_else(|| PyRuntimeError::new_err(format!("the guest used a {ty} that it had dropped")))
+                let object = if owned {
+                    self.take(rep)
+                } else {
+                    self.get(py, rep)
+                };
+                object.map(|object| object.into_bound(py)).ok_or_else(|| {
+                    PyRuntimeError::new_err(format!("the guest used a {ty} that it had dropped"))
+                })
             }
             Value::Resource(any) => {
                 let (Some(instance), Some(owner)) = (self.instance.get(), self.owner.get()) else {
-                    return Err(PyRuntimeError::new_err("a guest gave a resource away before it was instantiated"));
+                    return Err(PyRuntimeError::new_err(
+                        "a guest gave a resource away before it was instantiated",
+                    ));
                 };
                 let resource = GuestResource::new(*any, ty, instance.clone(), owner.clone_ref(py));
                 Ok(Bound::new(py, resource)?.into_any())

@@ -30,13 +30,21 @@ pub struct Imports {
 
 /// Await in a blocking call: on an event loop of its own.
 pub fn run_to_end(py: Python<'_>, awaitable: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    Ok(py.import("airssys.wasm._awaiting")?.call_method1("run_to_end", (awaitable,))?.unbind())
+    Ok(py
+        .import("airssys.wasm._awaiting")?
+        .call_method1("run_to_end", (awaitable,))?
+        .unbind())
 }
 
 impl Imports {
     pub fn new(described: Arc<Described>, functions: Vec<Py<PyAny>>) -> Arc<Self> {
         let handles = InstanceHandles::new(described.clone());
-        Arc::new(Self { described, handles, functions, failure: Mutex::new(None) })
+        Arc::new(Self {
+            described,
+            handles,
+            functions,
+            failure: Mutex::new(None),
+        })
     }
 
     /// Call the function that `request` is for.
@@ -51,7 +59,8 @@ impl Imports {
         {
             return Ok(Answer::Awaitable(result.clone().unbind(), import));
         }
-        self.finish(py, import, called.map(Bound::unbind)).map(Answer::Reply)
+        self.finish(py, import, called.map(Bound::unbind))
+            .map(Answer::Reply)
     }
 
     fn call<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyAny>> {
@@ -64,13 +73,25 @@ impl Imports {
     ///
     /// # Errors
     /// As [`Imports::invoke`].
-    pub fn finish(&self, py: Python<'_>, import: usize, outcome: PyResult<Py<PyAny>>) -> PyResult<Reply> {
+    pub fn finish(
+        &self,
+        py: Python<'_>,
+        import: usize,
+        outcome: PyResult<Py<PyAny>>,
+    ) -> PyResult<Reply> {
         let signature = self.described.import(py, import)?;
-        match signature.host_result(py, outcome.map(|object| object.into_bound(py)), &self.handles) {
+        match signature.host_result(
+            py,
+            outcome.map(|object| object.into_bound(py)),
+            &self.handles,
+        ) {
             Ok(value) => Ok(Ok(value)),
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 let path = self.described.component.imports[import].path();
-                error.value(py).call_method1("add_note", (format!("in the host function for the import '{path}'"),))?;
+                error.value(py).call_method1(
+                    "add_note",
+                    (format!("in the host function for the import '{path}'"),),
+                )?;
                 *self.failure.lock().expect("no code under this lock panics") = Some(error);
                 Ok(Err(HostFunctionFailed))
             }
@@ -80,13 +101,20 @@ impl Imports {
 
     /// The exception behind [`airssys_host::error::Error::HostFunction`].
     pub fn take_failure(&self) -> Option<PyErr> {
-        self.failure.lock().expect("no code under this lock panics").take()
+        self.failure
+            .lock()
+            .expect("no code under this lock panics")
+            .take()
     }
 
     /// Drop the Python objects of host resources that the guest dropped.
     pub fn collect_dropped(&self, py: Python<'_>, link: &airssys_host::instance::Link) {
         for (_, representation) in link.take_dropped() {
-            drop(self.handles.take(representation).map(|object| object.into_bound(py)));
+            drop(
+                self.handles
+                    .take(representation)
+                    .map(|object| object.into_bound(py)),
+            );
         }
     }
 }
@@ -95,5 +123,7 @@ fn is_awaitable(result: &Bound<'_, PyAny>) -> PyResult<bool> {
     if result.is_none() {
         return Ok(false);
     }
-    result.get_type().hasattr(pyo3::intern!(result.py(), "__await__"))
+    result
+        .get_type()
+        .hasattr(pyo3::intern!(result.py(), "__await__"))
 }

@@ -26,7 +26,14 @@ struct Shared {
 
 impl Shared {
     /// Give the store back or say why it is gone, and make an exception of an error.
-    fn settle(&self, py: Python<'_>, call: &str, lease: Lease, live: Option<Box<Live>>, result: Result<Option<Value>, Error>) -> PyResult<Option<Value>> {
+    fn settle(
+        &self,
+        py: Python<'_>,
+        call: &str,
+        lease: Lease,
+        live: Option<Box<Live>>,
+        result: Result<Option<Value>, Error>,
+    ) -> PyResult<Option<Value>> {
         match result {
             Ok(value) => {
                 if let Some(live) = live {
@@ -48,7 +55,10 @@ impl Shared {
 
 /// The exception for what a call of this component came to.
 pub fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> PyErr {
-    let about = About { component: &imports.described.component.contents.digest, call };
+    let about = About {
+        component: &imports.described.component.contents.digest,
+        call,
+    };
     match (&error, imports.take_failure()) {
         (Error::HostFunction, Some(cause)) => host_function_failed(py, cause, about),
         _ => raise(py, error, about),
@@ -57,21 +67,46 @@ pub fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> P
 
 impl PyInstance {
     /// The instance that a call of [`Call::fresh`] made.
-    pub fn conclude(py: Python<'_>, imports: Arc<Imports>, live: Option<Box<Live>>, result: Result<Option<Value>, Error>) -> PyResult<Py<Self>> {
+    pub fn conclude(
+        py: Python<'_>,
+        imports: Arc<Imports>,
+        live: Option<Box<Live>>,
+        result: Result<Option<Value>, Error>,
+    ) -> PyResult<Py<Self>> {
         if let Err(error) = result {
             return Err(explain(py, &imports, "instantiate", error));
         }
         let Some(live) = live else {
-            return Err(explain(py, &imports, "instantiate", Error::Internal("an instance is missing its store".into())));
+            return Err(explain(
+                py,
+                &imports,
+                "instantiate",
+                Error::Internal("an instance is missing its store".into()),
+            ));
         };
         let instance = Instance::new(live);
-        let made = Bound::new(py, Self { shared: Arc::new(Shared { instance: instance.clone(), imports: imports.clone() }) })?;
-        imports.handles.belong_to(&instance, PyWeakrefReference::new(made.as_any())?.unbind());
+        let made = Bound::new(
+            py,
+            Self {
+                shared: Arc::new(Shared {
+                    instance: instance.clone(),
+                    imports: imports.clone(),
+                }),
+            },
+        )?;
+        imports
+            .handles
+            .belong_to(&instance, PyWeakrefReference::new(made.as_any())?.unbind());
         Ok(made.unbind())
     }
 
     /// Run something that is not an export's call.
-    pub fn run(&self, py: Python<'_>, call: &str, begin: impl FnOnce(Box<Live>) -> Call) -> PyResult<Option<Value>> {
+    pub fn run(
+        &self,
+        py: Python<'_>,
+        call: &str,
+        begin: impl FnOnce(Box<Live>) -> Call,
+    ) -> PyResult<Option<Value>> {
         let shared = &self.shared;
         let explained = |error| explain(py, &shared.imports, call, error);
         runtime::ready().map_err(explained)?;
@@ -87,9 +122,16 @@ impl PyInstance {
     fn __getitem__(&self, py: Python<'_>, path: &str) -> PyResult<PyFunction> {
         let component = &self.shared.imports.described.component;
         match component.export(path) {
-            Ok(export) => Ok(PyFunction { shared: self.shared.clone(), export }),
+            Ok(export) => Ok(PyFunction {
+                shared: self.shared.clone(),
+                export,
+            }),
             Err(_) => {
-                let known: Vec<_> = component.exports.iter().map(airssys_host::component::Function::path).collect();
+                let known: Vec<_> = component
+                    .exports
+                    .iter()
+                    .map(airssys_host::component::Function::path)
+                    .collect();
                 Err(unknown_export(py, path, &known))
             }
         }
@@ -97,11 +139,23 @@ impl PyInstance {
 
     /// What the instance has used so far: calls, CPU seconds, host calls, bytes of memory now and at most.
     fn usage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let Usage { calls, cpu_nanos, host_calls, memory, memory_peak } =
-            self.shared.instance.with(|live| live.usage()).map_err(|error| explain(py, &self.shared.imports, "usage", error))?;
+        let Usage {
+            calls,
+            cpu_nanos,
+            host_calls,
+            memory,
+            memory_peak,
+        } = self
+            .shared
+            .instance
+            .with(|live| live.usage())
+            .map_err(|error| explain(py, &self.shared.imports, "usage", error))?;
         let usage = PyDict::new(py);
         usage.set_item("calls", calls)?;
-        usage.set_item("cpu_seconds", std::time::Duration::from_nanos(cpu_nanos).as_secs_f64())?;
+        usage.set_item(
+            "cpu_seconds",
+            std::time::Duration::from_nanos(cpu_nanos).as_secs_f64(),
+        )?;
         usage.set_item("host_calls", host_calls)?;
         usage.set_item("memory", memory)?;
         usage.set_item("memory_peak", memory_peak)?;
@@ -110,7 +164,10 @@ impl PyInstance {
 
     /// Free the store. A later call raises `InstancePoisoned`.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.shared.instance.close().map_err(|error| explain(py, &self.shared.imports, "close", error))
+        self.shared
+            .instance
+            .close()
+            .map_err(|error| explain(py, &self.shared.imports, "close", error))
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -127,7 +184,10 @@ impl PyInstance {
             Ok(()) => "idle".to_owned(),
             Err(error) => error.to_string(),
         };
-        format!("<Instance of {}: {state}>", self.shared.imports.described.component.contents.digest)
+        format!(
+            "<Instance of {}: {state}>",
+            self.shared.imports.described.component.contents.digest
+        )
     }
 }
 
@@ -148,37 +208,68 @@ impl PyFunction {
         explain(py, &self.shared.imports, &self.path(), error)
     }
 
-    fn arguments(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<Value>> {
+    fn arguments(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Vec<Value>> {
         let imports = &self.shared.imports;
-        imports.described.export(py, self.export)?.arguments(args, kwargs, &imports.handles)
+        imports
+            .described
+            .export(py, self.export)?
+            .arguments(args, kwargs, &imports.handles)
     }
 
     /// Give the store back and convert the result, or raise.
-    fn conclude(&self, py: Python<'_>, lease: Lease, live: Option<Box<Live>>, result: Result<Option<Value>, Error>) -> PyResult<Py<PyAny>> {
+    fn conclude(
+        &self,
+        py: Python<'_>,
+        lease: Lease,
+        live: Option<Box<Live>>,
+        result: Result<Option<Value>, Error>,
+    ) -> PyResult<Py<PyAny>> {
         let value = if result.is_ok() {
             self.shared.settle(py, "", lease, live, result)?
         } else {
             self.shared.settle(py, &self.path(), lease, live, result)?
         };
         let imports = &self.shared.imports;
-        Ok(imports.described.export(py, self.export)?.result(py, value, &imports.handles)?.unbind())
+        Ok(imports
+            .described
+            .export(py, self.export)?
+            .result(py, value, &imports.handles)?
+            .unbind())
     }
 }
 
 #[pymethods]
 impl PyFunction {
     #[pyo3(signature = (*args, **kwargs))]
-    fn __call__(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
+    fn __call__(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
         runtime::ready().map_err(|error| self.explain(py, error))?;
         let arguments = self.arguments(py, args, kwargs)?;
-        let (live, lease) = self.shared.instance.take().map_err(|error| self.explain(py, error))?;
+        let (live, lease) = self
+            .shared
+            .instance
+            .take()
+            .map_err(|error| self.explain(py, error))?;
         let call = Call::export(live, self.export, arguments);
         let (live, result) = crate::blocking::run(py, call, &self.shared.imports)?;
         self.conclude(py, lease, live, result)
     }
 
     #[pyo3(signature = (*args, **kwargs))]
-    fn call_async(slf: Bound<'_, Self>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Awaitable> {
+    fn call_async(
+        slf: Bound<'_, Self>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Awaitable> {
         let py = slf.py();
         let this = slf.get();
         let arguments = this.arguments(py, args, kwargs)?;
@@ -189,10 +280,15 @@ impl PyFunction {
             Box::new(move |py| {
                 let this = function.get();
                 runtime::ready().map_err(|error| this.explain(py, error))?;
-                let (live, lease) = this.shared.instance.take().map_err(|error| this.explain(py, error))?;
+                let (live, lease) = this
+                    .shared
+                    .instance
+                    .take()
+                    .map_err(|error| this.explain(py, error))?;
                 let call = Call::export(live, this.export, arguments);
-                let conclude: Conclude =
-                    Box::new(move |py, live, result| function.get().conclude(py, lease, live, result));
+                let conclude: Conclude = Box::new(move |py, live, result| {
+                    function.get().conclude(py, lease, live, result)
+                });
                 Ok((call, conclude))
             }),
         ))
@@ -201,7 +297,12 @@ impl PyFunction {
     /// What the function takes and gives, as in WIT.
     #[getter]
     fn signature(&self, py: Python<'_>) -> PyResult<&str> {
-        Ok(self.shared.imports.described.export(py, self.export)?.text())
+        Ok(self
+            .shared
+            .imports
+            .described
+            .export(py, self.export)?
+            .text())
     }
 
     #[getter]

@@ -24,30 +24,53 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);
     info.set_item("version", env!("CARGO_PKG_VERSION"))?;
     info.set_item("wasmtime", wasmtime_version())?;
-    info.set_item("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS))?;
-    info.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    info.set_item(
+        "target",
+        format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+    )?;
+    info.set_item(
+        "profile",
+        if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        },
+    )?;
     Ok(info)
 }
 
 /// The engine's version, from the lock file that this was built with.
 fn wasmtime_version() -> &'static str {
     let lock = include_str!("../../../Cargo.lock");
-    let entry = lock.split("[[package]]").find(|entry| entry.contains("name = \"wasmtime\"\n"));
-    entry.and_then(|entry| entry.split("version = \"").nth(1)).and_then(|rest| rest.split('"').next()).unwrap_or("unknown")
+    let entry = lock
+        .split("[[package]]")
+        .find(|entry| entry.contains("name = \"wasmtime\"\n"));
+    entry
+        .and_then(|entry| entry.split("version = \"").nth(1))
+        .and_then(|rest| rest.split('"').next())
+        .unwrap_or("unknown")
 }
 
 /// The compiling child's whole work: standard input to standard output. Returns the exit code.
 #[pyfunction]
 fn _compile_child(py: Python<'_>, profile: &str) -> PyResult<i32> {
     use airssys_host::engine::{Profile, compile};
-    let profile = if profile == "concurrent" { Profile::Concurrent } else { Profile::Plain };
-    py.detach(|| compile::child(profile)).map_err(|error| errors::raise(py, error, errors::About::default()))
+    let profile = if profile == "concurrent" {
+        Profile::Concurrent
+    } else {
+        Profile::Plain
+    };
+    py.detach(|| compile::child(profile))
+        .map_err(|error| errors::raise(py, error, errors::About::default()))
 }
 
 /// Say how a compiling child is started.
 #[pyfunction]
 fn _set_compile_worker(program: std::path::PathBuf, arguments: Vec<String>) {
-    airssys_host::engine::compile::set_worker(airssys_host::engine::compile::Worker { program, arguments });
+    airssys_host::engine::compile::set_worker(airssys_host::engine::compile::Worker {
+        program,
+        arguments,
+    });
 }
 
 #[pymodule]

@@ -28,7 +28,8 @@ impl PyLimits {
         coredump: bool,
     ) -> PyResult<Self> {
         let seconds = |seconds| {
-            Duration::try_from_secs_f64(seconds).map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
         };
         let (call_timeout, cpu_per_call) = (seconds(call_timeout)?, seconds(cpu_per_call)?);
         Ok(Self {

@@ -26,7 +26,12 @@ pub struct GuestResource {
 }
 
 impl GuestResource {
-    pub fn new(any: ResourceAny, ty: &Type, instance: Weak<Instance>, owner: Py<PyWeakrefReference>) -> Self {
+    pub fn new(
+        any: ResourceAny,
+        ty: &Type,
+        instance: Weak<Instance>,
+        owner: Py<PyWeakrefReference>,
+    ) -> Self {
         let (resource, owned) = match ty {
             Type::Borrow(resource) => (Some(resource), false),
             Type::Own(resource) => (Some(resource), true),
@@ -44,13 +49,19 @@ impl GuestResource {
     }
 
     fn gone(&self) -> PyErr {
-        PyValueError::new_err(format!("this {} was dropped or given away; it cannot be used any more", self.name))
+        PyValueError::new_err(format!(
+            "this {} was dropped or given away; it cannot be used any more",
+            self.name
+        ))
     }
 
     /// The handle for one call; given away for good if `owned`.
     pub fn lend(&self, owned: bool, instance: Option<&Weak<Instance>>) -> PyResult<ResourceAny> {
         if !instance.is_some_and(|instance| instance.ptr_eq(&self.instance)) {
-            return Err(PyValueError::new_err(format!("this {} belongs to another instance", self.name)));
+            return Err(PyValueError::new_err(format!(
+                "this {} belongs to another instance",
+                self.name
+            )));
         }
         let mut any = self.any.lock().expect("no code under this lock panics");
         let found = if owned { any.take() } else { *any };
@@ -59,7 +70,10 @@ impl GuestResource {
 
     fn owner<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInstance>> {
         let owner = self.owner.bind(py).upgrade().ok_or_else(|| {
-            PyReferenceError::new_err(format!("the instance that this {} belongs to is gone; keep it", self.name))
+            PyReferenceError::new_err(format!(
+                "the instance that this {} belongs to is gone; keep it",
+                self.name
+            ))
         })?;
         Ok(owner.cast_into::<PyInstance>().map_err(PyErr::from)?)
     }
@@ -70,9 +84,19 @@ impl GuestResource {
     /// Drop the resource; its destructor runs in the guest. A second time does nothing.
     #[pyo3(name = "drop")]
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(any) = self.any.lock().expect("no code under this lock panics").take() else { return Ok(()) };
+        let Some(any) = self
+            .any
+            .lock()
+            .expect("no code under this lock panics")
+            .take()
+        else {
+            return Ok(());
+        };
         let owner = self.owner(py)?;
-        owner.get().run(py, "drop", |live| Call::drop_resource(live, any)).map(drop)
+        owner
+            .get()
+            .run(py, "drop", |live| Call::drop_resource(live, any))
+            .map(drop)
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -88,17 +112,32 @@ impl GuestResource {
         let py = slf.py();
         let this = slf.get();
         let method = format!("[method]{}.{}", this.name, name.replace('_', "-"));
-        let path = this.interface.as_ref().map_or_else(|| method.clone(), |interface| format!("{interface}#{method}"));
+        let path = this.interface.as_ref().map_or_else(
+            || method.clone(),
+            |interface| format!("{interface}#{method}"),
+        );
         let owner = this.owner(py)?;
-        let function = owner
-            .get_item(path)
-            .map_err(|_| PyAttributeError::new_err(format!("the resource '{}' has no method '{name}'", this.name)))?;
+        let function = owner.get_item(path).map_err(|_| {
+            PyAttributeError::new_err(format!(
+                "the resource '{}' has no method '{name}'",
+                this.name
+            ))
+        })?;
         let partial = py.import("functools")?.getattr("partial")?;
         Ok(partial.call1((function, slf))?.unbind())
     }
 
     fn __repr__(&self) -> String {
-        let state = if self.any.lock().expect("no code under this lock panics").is_some() { "" } else { ", dropped" };
+        let state = if self
+            .any
+            .lock()
+            .expect("no code under this lock panics")
+            .is_some()
+        {
+            ""
+        } else {
+            ", dropped"
+        };
         format!("<{} resource{state}>", self.name)
     }
 }
@@ -113,4 +152,3 @@ impl Drop for GuestResource {
         }
     }
 }
-

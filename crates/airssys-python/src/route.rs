@@ -32,13 +32,21 @@ impl Companion {
     fn imports(&self, py: Python<'_>) -> Arc<Imports> {
         match &self.shared {
             Some(imports) => imports.clone(),
-            None => Imports::new(self.described.clone(), self.functions.iter().map(|each| each.clone_ref(py)).collect()),
+            None => Imports::new(
+                self.described.clone(),
+                self.functions
+                    .iter()
+                    .map(|each| each.clone_ref(py))
+                    .collect(),
+            ),
         }
     }
 }
 
 fn companion(line: &Line) -> &Companion {
-    line.companion.downcast_ref().expect("every line of a PyRoute was made by PyLine")
+    line.companion
+        .downcast_ref()
+        .expect("every line of a PyRoute was made by PyLine")
 }
 
 /// The counters of one revision.
@@ -51,7 +59,9 @@ pub struct PyLineStatistics {
 impl PyLineStatistics {
     #[new]
     fn new() -> Self {
-        Self { statistics: Arc::default() }
+        Self {
+            statistics: Arc::default(),
+        }
     }
 
     /// The counters now, by name; times in seconds.
@@ -60,7 +70,10 @@ impl PyLineStatistics {
         let seconds = |nanos| Duration::from_nanos(nanos).as_secs_f64();
         let answer = PyDict::new(py);
         answer.set_item("calls", now.calls)?;
-        answer.set_item("failures", now.traps + now.limits + now.cancelled + now.other_failures)?;
+        answer.set_item(
+            "failures",
+            now.traps + now.limits + now.cancelled + now.other_failures,
+        )?;
         answer.set_item("traps", now.traps)?;
         answer.set_item("limits", now.limits)?;
         answer.set_item("cancelled", now.cancelled)?;
@@ -99,7 +112,11 @@ impl PyLine {
         statistics: &PyLineStatistics,
     ) -> Self {
         let described = component.described.clone();
-        let lifetime = if instances == 0 { Lifetime::Call } else { Lifetime::Pooled { instances, waiting } };
+        let lifetime = if instances == 0 {
+            Lifetime::Call
+        } else {
+            Lifetime::Pooled { instances, waiting }
+        };
         let imports_nothing = described.component.imports.is_empty();
         let outlive_calls = lifetime != Lifetime::Call && !described.component.resources.is_empty();
         let (shared, functions) = if imports_nothing || outlive_calls {
@@ -116,7 +133,11 @@ impl PyLine {
             lifetime,
             statistics.statistics.clone(),
             Box::new(move || Ok(wasi.get().state(handles)?)),
-            Box::new(Companion { described, functions, shared }),
+            Box::new(Companion {
+                described,
+                functions,
+                shared,
+            }),
         );
         Self { line }
     }
@@ -186,7 +207,8 @@ impl PyLine {
 }
 
 fn duration(seconds: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(seconds).map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
 }
 
 /// What takes the calls of one deployment.
@@ -201,12 +223,18 @@ pub struct PyRoute {
 impl PyRoute {
     #[new]
     fn new(name: String) -> Self {
-        Self { route: Route::new(), name }
+        Self {
+            route: Route::new(),
+            name,
+        }
     }
 
     /// Let `line` take every call from now on.
     fn switch(&self, py: Python<'_>, line: &PyLine) -> PyResult<()> {
-        self.route.switch(line.line.clone()).map(drop).map_err(|error| self.refused(py, error))
+        self.route
+            .switch(line.line.clone())
+            .map(drop)
+            .map_err(|error| self.refused(py, error))
     }
 
     /// Take no call any more.
@@ -221,7 +249,13 @@ impl PyRoute {
 
     /// Call an export of the live revision and block until it has answered.
     #[pyo3(signature = (path, args, kwargs = None))]
-    fn call(&self, py: Python<'_>, path: &str, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
+    fn call(
+        &self,
+        py: Python<'_>,
+        path: &str,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
         let (mut begun, arguments) = self.begin(py, path, args, kwargs)?;
         let call = begun.start(py, arguments)?;
         let (live, result) = crate::blocking::run(py, call, &begun.imports)?;
@@ -230,7 +264,13 @@ impl PyRoute {
 
     /// Call an export of the revision that is live now; the guest runs when the result is awaited.
     #[pyo3(signature = (path, args, kwargs = None))]
-    fn call_async(&self, py: Python<'_>, path: &str, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Awaitable> {
+    fn call_async(
+        &self,
+        py: Python<'_>,
+        path: &str,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Awaitable> {
         let (begun, arguments) = self.begin(py, path, args, kwargs)?;
         let imports = begun.imports.clone();
         let begun = Mutex::new(begun);
@@ -241,7 +281,10 @@ impl PyRoute {
                 let call = begun.start(py, arguments)?;
                 let begun = Mutex::new(begun);
                 let conclude: Conclude = Box::new(move |py, live, result| {
-                    begun.into_inner().unwrap_or_else(PoisonError::into_inner).conclude(py, live, result)
+                    begun
+                        .into_inner()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .conclude(py, live, result)
                 });
                 Ok((call, conclude))
             }),
@@ -250,25 +293,61 @@ impl PyRoute {
 }
 
 impl PyRoute {
-    fn begin(&self, py: Python<'_>, path: &str, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<(Begun, Vec<Value>)> {
+    fn begin(
+        &self,
+        py: Python<'_>,
+        path: &str,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<(Begun, Vec<Value>)> {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
-        let passage = self.route.enter().map_err(|error| self.refused(py, error))?;
+        let passage = self
+            .route
+            .enter()
+            .map_err(|error| self.refused(py, error))?;
         let companion = companion(passage.line());
         let component = &companion.described.component;
         let Ok(export) = component.export(path) else {
-            let known: Vec<_> = component.exports.iter().map(airssys_host::component::Function::path).collect();
+            let known: Vec<_> = component
+                .exports
+                .iter()
+                .map(airssys_host::component::Function::path)
+                .collect();
             return Err(unknown_export(py, path, &known));
         };
         let imports = companion.imports(py);
-        let arguments = imports.described.export(py, export)?.arguments(args, kwargs, &imports.handles)?;
-        Ok((Begun { passage, imports, export }, arguments))
+        let arguments =
+            imports
+                .described
+                .export(py, export)?
+                .arguments(args, kwargs, &imports.handles)?;
+        Ok((
+            Begun {
+                passage,
+                imports,
+                export,
+            },
+            arguments,
+        ))
     }
 
     #[cold]
     fn refused(&self, py: Python<'_>, error: Error) -> PyErr {
         match error {
-            Error::RouteClosed => host_error(py, "HostClosed", &format!("deployment '{}' takes no calls", self.name), "its host is closed, or it was removed"),
-            error => raise(py, error, About { component: "", call: &self.name }),
+            Error::RouteClosed => host_error(
+                py,
+                "HostClosed",
+                &format!("deployment '{}' takes no calls", self.name),
+                "its host is closed, or it was removed",
+            ),
+            error => raise(
+                py,
+                error,
+                About {
+                    component: "",
+                    call: &self.name,
+                },
+            ),
         }
     }
 }
@@ -282,19 +361,34 @@ struct Begun {
 
 impl Begun {
     fn start(&mut self, py: Python<'_>, arguments: Vec<Value>) -> PyResult<Call> {
-        self.passage.begin(self.export, arguments).map_err(|error| self.explain(py, error))
+        self.passage
+            .begin(self.export, arguments)
+            .map_err(|error| self.explain(py, error))
     }
 
-    fn conclude(self, py: Python<'_>, live: Option<Box<Live>>, result: Result<Option<Value>, Error>) -> PyResult<Py<PyAny>> {
+    fn conclude(
+        self,
+        py: Python<'_>,
+        live: Option<Box<Live>>,
+        result: Result<Option<Value>, Error>,
+    ) -> PyResult<Py<PyAny>> {
         if let Some(live) = &live
             && !self.imports.described.component.resources.is_empty()
         {
             self.imports.collect_dropped(py, &live.link);
         }
-        let Self { passage, imports, export } = self;
+        let Self {
+            passage,
+            imports,
+            export,
+        } = self;
         passage.conclude(live, &result);
         match result {
-            Ok(value) => Ok(imports.described.export(py, export)?.result(py, value, &imports.handles)?.unbind()),
+            Ok(value) => Ok(imports
+                .described
+                .export(py, export)?
+                .result(py, value, &imports.handles)?
+                .unbind()),
             Err(error) => Err(explained(py, &imports, export, error)),
         }
     }
@@ -312,13 +406,17 @@ fn explained(py: Python<'_>, imports: &Imports, export: usize, error: Error) -> 
         Error::Overloaded { waiting } => host_error(
             py,
             "DeploymentOverloaded",
-            &format!("the call '{path}' found every instance in use and {waiting} calls waiting for one"),
+            &format!(
+                "the call '{path}' found every instance in use and {waiting} calls waiting for one"
+            ),
             "raise `instances`, or call less at once",
         ),
         Error::Drained => host_error(
             py,
             "CallDrained",
-            &format!("the call '{path}' was ended: its revision was replaced and the drain deadline has passed"),
+            &format!(
+                "the call '{path}' was ended: its revision was replaced and the drain deadline has passed"
+            ),
             "raise `drain` where calls take that long",
         ),
         error => explain(py, imports, &path, error),

@@ -67,7 +67,10 @@ fn _shut_down(py: Python<'_>) {
     }
     airssys_host::instance::shut_down();
     py.detach(|| {
-        let runtime = RUNTIME.lock().expect("no code under this lock panics").take();
+        let runtime = RUNTIME
+            .lock()
+            .expect("no code under this lock panics")
+            .take();
         if let Some(runtime) = runtime {
             runtime.shutdown_timeout(GRACE);
         }

@@ -25,7 +25,9 @@ impl Sink {
             "discard" => Ok(Self::Discard),
             "inherit" => Ok(Self::Inherit),
             "capture" => Ok(Self::Capture(Capture::new(capacity))),
-            other => Err(PyValueError::new_err(format!("expected 'discard', 'inherit' or 'capture', got '{other}'"))),
+            other => Err(PyValueError::new_err(format!(
+                "expected 'discard', 'inherit' or 'capture', got '{other}'"
+            ))),
         }
     }
 
@@ -64,7 +66,10 @@ pub struct PyWasi {
 impl PyWasi {
     #[new]
     #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, stdin, stdout, stderr, capture_bytes))]
-    #[expect(clippy::too_many_arguments, reason = "one keyword for each thing that can be given")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one keyword for each thing that can be given"
+    )]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,
@@ -82,16 +87,27 @@ impl PyWasi {
         let mut allowed = Allowed::default();
         for (host, _, writable) in &directories {
             allowed.directory(host, *writable).map_err(|error| {
-                PyErr::from(std::io::Error::new(error.kind(), format!("cannot give the directory {}: {error}", host.display())))
+                PyErr::from(std::io::Error::new(
+                    error.kind(),
+                    format!("cannot give the directory {}: {error}", host.display()),
+                ))
             })?;
         }
         for pattern in &connect {
-            allowed.connect(Transport::Tcp, pattern).map_err(|error| bad(&error))?;
-            allowed.connect(Transport::Udp, pattern).map_err(|error| bad(&error))?;
+            allowed
+                .connect(Transport::Tcp, pattern)
+                .map_err(|error| bad(&error))?;
+            allowed
+                .connect(Transport::Udp, pattern)
+                .map_err(|error| bad(&error))?;
         }
         for pattern in &listen {
-            allowed.listen(Transport::Tcp, pattern).map_err(|error| bad(&error))?;
-            allowed.listen(Transport::Udp, pattern).map_err(|error| bad(&error))?;
+            allowed
+                .listen(Transport::Tcp, pattern)
+                .map_err(|error| bad(&error))?;
+            allowed
+                .listen(Transport::Udp, pattern)
+                .map_err(|error| bad(&error))?;
         }
         for pattern in &http {
             allowed.http(pattern).map_err(|error| bad(&error))?;
@@ -135,7 +151,12 @@ impl PyWasi {
     /// The last refused accesses, oldest first.
     #[getter]
     fn denials(&self) -> Vec<String> {
-        self.denials.lock().expect("no code under this lock panics").iter().cloned().collect()
+        self.denials
+            .lock()
+            .expect("no code under this lock panics")
+            .iter()
+            .cloned()
+            .collect()
     }
 
     /// Take every right away, also for what is open.
@@ -151,7 +172,10 @@ impl PyWasi {
     /// A directory cannot be opened.
     pub fn state(&self, handles: usize) -> Result<WasiState, std::io::Error> {
         let mut builder = Builder::new(self.gate.clone());
-        builder.arguments(&self.arguments).environment(&self.environment).handles(handles);
+        builder
+            .arguments(&self.arguments)
+            .environment(&self.environment)
+            .handles(handles);
         for (host, guest, writable) in &self.directories {
             builder.mount(host, guest, *writable);
         }

@@ -131,7 +131,9 @@ def record_class(module: str | None, name: str, fields: Members, wit: str) -> ty
     return made
 
 
-def variant_class(module: str | None, name: str, cases: Members, payloads: Members, wit: str) -> type[Any]:
+def variant_class(
+    module: str | None, name: str, cases: Members, payloads: Members, wit: str
+) -> type[Any]:
     """Return the base class of a variant, with one nested class for each case.
 
     Args:

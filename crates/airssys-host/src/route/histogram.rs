@@ -15,7 +15,9 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: Box::new([const { AtomicU64::new(0) }; BUCKETS]) }
+        Self {
+            counts: Box::new([const { AtomicU64::new(0) }; BUCKETS]),
+        }
     }
 }
 
@@ -26,9 +28,18 @@ impl Histogram {
 
     /// The value that the share `q` of all recorded values does not exceed; 0 without values.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a count"
+    )]
     pub fn quantile(&self, q: f64) -> u64 {
-        let counts: Vec<u64> = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let counts: Vec<u64> = self
+            .counts
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .collect();
         let total: u64 = counts.iter().sum();
         if total == 0 {
             return 0;
@@ -71,7 +82,10 @@ mod tests {
 
     #[test]
     fn every_value_lies_in_its_bucket_to_one_part_in_sixteen() {
-        for value in (0..4096).chain((12..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1])).chain([u64::MAX]) {
+        for value in (0..4096)
+            .chain((12..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1]))
+            .chain([u64::MAX])
+        {
             let upper = upper_bound(bucket(value));
             assert!(upper >= value, "{value} above {upper}");
             assert!(upper - value <= value / 16, "{value} far below {upper}");

@@ -50,7 +50,10 @@ pub struct Line {
 
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("number", &self.number).field("in_flight", &self.in_flight()).finish_non_exhaustive()
+        f.debug_struct("Line")
+            .field("number", &self.number)
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,8 +120,12 @@ impl Line {
     }
 
     pub(super) fn count_out(&self) {
-        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 && self.retired.load(Ordering::SeqCst) {
-            let _draining = self.draining.lock().expect("no code under this lock panics");
+        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 && self.retired.load(Ordering::SeqCst)
+        {
+            let _draining = self
+                .draining
+                .lock()
+                .expect("no code under this lock panics");
             self.drained.notify_all();
         }
     }
@@ -151,7 +158,12 @@ impl Line {
     /// # Errors
     /// The WASI state of the instance cannot be made.
     pub fn instantiate(&self) -> Result<Call, Error> {
-        Ok(Call::fresh(self.component.clone(), (self.wasi)()?, self.limits.clone(), None))
+        Ok(Call::fresh(
+            self.component.clone(),
+            (self.wasi)()?,
+            self.limits.clone(),
+            None,
+        ))
     }
 
     /// Keep an instance that was made in advance, if the revision keeps any and has room for one more.
@@ -163,7 +175,9 @@ impl Line {
                 return pool.give_back(Some(earlier));
             }
             let memory = live.usage().memory;
-            live.held.get_or_insert_with(|| self.memory.share()).set(memory);
+            live.held
+                .get_or_insert_with(|| self.memory.share())
+                .set(memory);
             pool.give_back(Some(live));
         }
     }
@@ -178,13 +192,20 @@ impl Line {
     #[must_use]
     pub fn wait_drained(&self, most: Duration) -> bool {
         let end = Instant::now() + most;
-        let mut draining = self.draining.lock().expect("no code under this lock panics");
+        let mut draining = self
+            .draining
+            .lock()
+            .expect("no code under this lock panics");
         while self.in_flight() > 0 {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            draining = self.drained.wait_timeout(draining, left).expect("no code under this lock panics").0;
+            draining = self
+                .drained
+                .wait_timeout(draining, left)
+                .expect("no code under this lock panics")
+                .0;
         }
         true
     }

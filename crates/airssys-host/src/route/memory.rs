@@ -18,7 +18,10 @@ impl Memory {
     /// The share of one more instance.
     #[must_use]
     pub fn share(&self) -> Held {
-        Held { total: self.total.clone(), bytes: 0 }
+        Held {
+            total: self.total.clone(),
+            bytes: 0,
+        }
     }
 }
 
@@ -32,7 +35,8 @@ pub struct Held {
 impl Held {
     pub fn set(&mut self, bytes: u64) {
         // Wraps where the share shrinks, as it is meant to.
-        self.total.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
+        self.total
+            .fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
         self.bytes = bytes;
     }
 }

@@ -88,7 +88,11 @@ impl Passage {
     fn on_fresh(&self, export: usize, arguments: Vec<Value>) -> Result<Call, Error> {
         let wasi = (self.line.wasi)()?;
         let (link, may_block) = (Link::new(), wasi.may_block().clone());
-        let (component, limits, for_store) = (self.line.component.clone(), self.line.limits.clone(), link.clone());
+        let (component, limits, for_store) = (
+            self.line.component.clone(),
+            self.line.limits.clone(),
+            link.clone(),
+        );
         Ok(self.call(link, may_block, async move {
             match Live::instantiate(component, wasi, limits, for_store).await {
                 Ok(live) => answer(live, export, arguments).await,
@@ -99,7 +103,9 @@ impl Passage {
 
     /// All instances are in use: wait for one, within the time of the call.
     fn once_free(&mut self, export: usize, arguments: Vec<Value>) -> Call {
-        let Some(pool) = &self.line.pool else { unreachable!("only a pool can be in use") };
+        let Some(pool) = &self.line.pool else {
+            unreachable!("only a pool can be in use")
+        };
         let taking = pool.take();
         let link = Link::new();
         let may_block = Arc::<AtomicBool>::default();
@@ -116,7 +122,13 @@ impl Passage {
             let live = match turn {
                 Turn::Make => match (line.wasi)() {
                     Ok(wasi) => {
-                        Live::instantiate(line.component.clone(), wasi, line.limits.clone(), for_store).await
+                        Live::instantiate(
+                            line.component.clone(),
+                            wasi,
+                            line.limits.clone(),
+                            for_store,
+                        )
+                        .await
                     }
                     Err(error) => Err(error),
                 },
@@ -140,8 +152,18 @@ impl Passage {
         })
     }
 
-    fn call(&self, link: Arc<Link>, may_block: Arc<AtomicBool>, ending: impl Future<Output = Ended> + Send + 'static) -> Call {
-        Call::driving(link, may_block, self.line.limits.clone(), unless_killed(self.line.clone(), ending))
+    fn call(
+        &self,
+        link: Arc<Link>,
+        may_block: Arc<AtomicBool>,
+        ending: impl Future<Output = Ended> + Send + 'static,
+    ) -> Call {
+        Call::driving(
+            link,
+            may_block,
+            self.line.limits.clone(),
+            unless_killed(self.line.clone(), ending),
+        )
     }
 
     /// Record how the call ended, and keep its instance for the next where the revision keeps any.
@@ -155,8 +177,12 @@ impl Passage {
 
     fn end(&mut self, live: Option<Box<Live>>, outcome: Outcome, bytes_out: u64) {
         self.over = true;
-        let mut used =
-            Used { wall_nanos: now_nanos() - self.started, bytes_in: self.bytes_in, bytes_out, ..Used::default() };
+        let mut used = Used {
+            wall_nanos: now_nanos() - self.started,
+            bytes_in: self.bytes_in,
+            bytes_out,
+            ..Used::default()
+        };
         if let Some(link) = &self.link {
             used.cpu_nanos = link.cpu_nanos();
             used.host_calls = link.host_calls().saturating_sub(self.host_calls);
@@ -173,7 +199,9 @@ impl Passage {
             Some(pool) if has_turn => {
                 let live = live.map(|mut live| {
                     let memory = live.usage().memory;
-                    live.held.get_or_insert_with(|| self.line.memory.share()).set(memory);
+                    live.held
+                        .get_or_insert_with(|| self.line.memory.share())
+                        .set(memory);
                     live
                 });
                 pool.give_back(live);
@@ -206,7 +234,11 @@ impl Drop for Passage {
 
 async fn answer(mut live: Box<Live>, export: usize, arguments: Vec<Value>) -> Ended {
     let result = live.call(export, arguments).await;
-    if result.is_ok() { (Some(live), result) } else { (None, result) }
+    if result.is_ok() {
+        (Some(live), result)
+    } else {
+        (None, result)
+    }
 }
 
 /// Drop what is awaited, and the store in it, when the drain deadline of the revision passes.
@@ -221,7 +253,10 @@ async fn unless_killed(line: Arc<Line>, ending: impl Future<Output = Ended>) -> 
             return Poll::Ready(ended);
         }
         // Only a call that suspends listens for the end: most never do.
-        killed.as_mut().poll(context).map(|()| (None, Err(Error::Drained)))
+        killed
+            .as_mut()
+            .poll(context)
+            .map(|()| (None, Err(Error::Drained)))
     })
     .await
 }

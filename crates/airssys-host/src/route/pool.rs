@@ -45,8 +45,17 @@ pub struct Pool<T> {
 impl<T> Pool<T> {
     #[must_use]
     pub fn new(most: usize, most_waiting: usize) -> Arc<Self> {
-        let state = State { idle: Vec::new(), held: 0, waiting: VecDeque::new(), retired: false };
-        Arc::new(Self { most, most_waiting, state: Mutex::new(state) })
+        let state = State {
+            idle: Vec::new(),
+            held: 0,
+            waiting: VecDeque::new(),
+            retired: false,
+        };
+        Arc::new(Self {
+            most,
+            most_waiting,
+            state: Mutex::new(state),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -68,7 +77,10 @@ impl<T> Pool<T> {
 
     /// Wait for a turn, first come, first served.
     pub fn take(self: &Arc<Self>) -> Take<T> {
-        Take { pool: self.clone(), place: None }
+        Take {
+            pool: self.clone(),
+            place: None,
+        }
     }
 
     /// End a turn: with the instance, or without it where it is lost or was never made.
@@ -152,7 +164,10 @@ impl<T> Future for Take<T> {
         if let Some(turn) = self.pool.try_take() {
             return Poll::Ready(Ok(turn));
         }
-        let place = Arc::new(Mutex::new(Waiting { turn: None, waker: Some(context.waker().clone()) }));
+        let place = Arc::new(Mutex::new(Waiting {
+            turn: None,
+            waker: Some(context.waker().clone()),
+        }));
         {
             let mut state = self.pool.state();
             // Between the try and the lock somebody may have given one back.
@@ -164,7 +179,9 @@ impl<T> Future for Take<T> {
                 return Poll::Ready(Ok(Turn::Make));
             }
             if state.waiting.len() >= self.pool.most_waiting {
-                return Poll::Ready(Err(Error::Overloaded { waiting: self.pool.most_waiting }));
+                return Poll::Ready(Err(Error::Overloaded {
+                    waiting: self.pool.most_waiting,
+                }));
             }
             state.waiting.push_back(place.clone());
         }
@@ -175,11 +192,17 @@ impl<T> Future for Take<T> {
 
 impl<T> Drop for Take<T> {
     fn drop(&mut self) {
-        let Some(place) = self.place.take() else { return };
+        let Some(place) = self.place.take() else {
+            return;
+        };
         let turn = {
             let mut state = self.pool.state();
             state.waiting.retain(|other| !Arc::ptr_eq(other, &place));
-            place.lock().expect("no code under this lock panics").turn.take()
+            place
+                .lock()
+                .expect("no code under this lock panics")
+                .turn
+                .take()
         };
         match turn {
             Some(Turn::Use(instance)) => self.pool.give_back(Some(instance)),
@@ -222,9 +245,15 @@ mod tests {
         pool.give_back(Some(7));
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert!(poll(&mut second, &count).is_pending());
-        assert!(matches!(poll(&mut first, &count), Poll::Ready(Ok(Turn::Use(7)))));
+        assert!(matches!(
+            poll(&mut first, &count),
+            Poll::Ready(Ok(Turn::Use(7)))
+        ));
         pool.give_back(None);
-        assert!(matches!(poll(&mut second, &count), Poll::Ready(Ok(Turn::Make))));
+        assert!(matches!(
+            poll(&mut second, &count),
+            Poll::Ready(Ok(Turn::Make))
+        ));
         assert_eq!(pool.held(), 2);
     }
 
@@ -238,7 +267,10 @@ mod tests {
         assert!(poll(&mut second, &count).is_pending());
         pool.give_back(Some(7));
         drop(first);
-        assert!(matches!(poll(&mut second, &count), Poll::Ready(Ok(Turn::Use(7)))));
+        assert!(matches!(
+            poll(&mut second, &count),
+            Poll::Ready(Ok(Turn::Use(7)))
+        ));
         pool.give_back(Some(7));
         assert!(matches!(pool.try_take(), Some(Turn::Use(7))));
     }
@@ -262,7 +294,10 @@ mod tests {
         assert!(matches!(pool.try_take(), Some(Turn::Make)));
         let (mut first, mut second) = (pool.take(), pool.take());
         assert!(poll(&mut first, &count).is_pending());
-        assert!(matches!(poll(&mut second, &count), Poll::Ready(Err(Error::Overloaded { waiting: 1 }))));
+        assert!(matches!(
+            poll(&mut second, &count),
+            Poll::Ready(Err(Error::Overloaded { waiting: 1 }))
+        ));
     }
 
     #[test]
@@ -276,7 +311,10 @@ mod tests {
         assert!(poll(&mut waiting, &count).is_pending());
         pool.retire();
         pool.give_back(Some(instance.clone()));
-        assert!(matches!(poll(&mut waiting, &count), Poll::Ready(Ok(Turn::Make))));
+        assert!(matches!(
+            poll(&mut waiting, &count),
+            Poll::Ready(Ok(Turn::Make))
+        ));
         assert_eq!(Arc::strong_count(&instance), 1);
         pool.give_back(None);
         pool.give_back(None);

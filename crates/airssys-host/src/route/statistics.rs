@@ -98,7 +98,8 @@ impl Statistics {
         add(&self.bytes_in, used.bytes_in);
         add(&self.bytes_out, used.bytes_out);
         if used.memory_peak > self.memory_peak.load(Ordering::Relaxed) {
-            self.memory_peak.fetch_max(used.memory_peak, Ordering::Relaxed);
+            self.memory_peak
+                .fetch_max(used.memory_peak, Ordering::Relaxed);
         }
         self.latency.record(used.wall_nanos);
     }
