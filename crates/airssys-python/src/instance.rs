@@ -55,7 +55,7 @@ impl Shared {
 }
 
 /// The exception for what a call of this component came to.
-fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> PyErr {
+pub fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> PyErr {
     let about = About {
         component: &imports.described.component.contents.digest,
         call,

@@ -11,6 +11,7 @@ mod imports;
 mod instance;
 mod limits;
 mod resource;
+mod route;
 mod runtime;
 mod wasi;
 
@@ -79,6 +80,7 @@ fn _set_compile_worker(program: std::path::PathBuf, arguments: Vec<String>) {
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
+    route::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(_compile_child, module)?)?;
     module.add_function(wrap_pyfunction!(_set_compile_worker, module)?)?;

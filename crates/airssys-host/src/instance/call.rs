@@ -17,7 +17,7 @@ use crate::value::Value;
 use crate::wasi::WasiState;
 
 /// What the guest came to, and its store unless that is lost.
-type Ended = (Option<Box<Live>>, Result<Option<Value>, Error>);
+pub type Ended = (Option<Box<Live>>, Result<Option<Value>, Error>);
 
 /// Where a call stands after a slice.
 pub enum Progress {
@@ -38,7 +38,9 @@ pub struct Call {
 }
 
 impl Call {
-    fn begin(link: Arc<Link>, future: impl Future<Output = Ended> + Send + 'static) -> Self {
+    /// Drive `future`, a call whose store is linked by `link`. Its clock begins now.
+    #[must_use]
+    pub fn driving(link: Arc<Link>, future: impl Future<Output = Ended> + Send + 'static) -> Self {
         let started = link.begin_call();
         Self { future: Box::pin(future), link, started, first: true }
     }
@@ -46,7 +48,7 @@ impl Call {
     /// Call an export of a live store.
     #[must_use]
     pub fn export(mut live: Box<Live>, export: usize, arguments: Vec<Value>) -> Self {
-        Self::begin(live.link.clone(), async move {
+        Self::driving(live.link.clone(), async move {
             let result = live.call(export, arguments).await;
             if result.is_ok() { (Some(live), result) } else { (None, result) }
         })
@@ -55,7 +57,7 @@ impl Call {
     /// Drop a guest's resource.
     #[must_use]
     pub fn drop_resource(mut live: Box<Live>, resource: ResourceAny) -> Self {
-        Self::begin(live.link.clone(), async move {
+        Self::driving(live.link.clone(), async move {
             match live.drop_resource(resource).await {
                 Ok(()) => (Some(live), Ok(None)),
                 Err(error) => (None, Err(error)),
@@ -68,7 +70,7 @@ impl Call {
     pub fn fresh(component: Arc<Component>, wasi: WasiState, limits: Limits, call: Option<(usize, Vec<Value>)>) -> Self {
         let link = Link::new(limits, wasi.may_block().clone());
         let for_store = link.clone();
-        Self::begin(link, async move {
+        Self::driving(link, async move {
             let mut live = match Live::instantiate(component, wasi, for_store).await {
                 Ok(live) => live,
                 Err(error) => return (None, Err(error)),

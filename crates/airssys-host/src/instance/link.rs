@@ -97,6 +97,12 @@ impl Link {
         &self.limits
     }
 
+    /// Whether the thread that polls may block in file operations.
+    #[must_use]
+    pub fn may_block(&self) -> &Arc<AtomicBool> {
+        &self.may_block
+    }
+
     /// Say whether the thread that polls next may block in file operations.
     pub fn set_may_block(&self, may_block: bool) {
         self.may_block.store(may_block, Ordering::Relaxed);

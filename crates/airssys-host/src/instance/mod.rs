@@ -13,10 +13,11 @@ use crate::component::Component;
 use crate::engine::address_space::Admission;
 use crate::error::Error;
 use crate::limits::Limiter;
+use crate::route::Held;
 use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
-pub use call::{Call, Progress};
+pub use call::{Call, Ended, Progress};
 pub use link::{Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos};
 pub use shared::{Instance, Lease};
 
@@ -52,6 +53,8 @@ pub struct Live {
     pub component: Arc<Component>,
     pub link: Arc<Link>,
     pub usage: Usage,
+    /// Where the instance is one of many, its share of what they hold.
+    pub held: Option<Held>,
     /// Handles that the host forgot; their destructors run with the next call.
     abandoned: Vec<ResourceAny>,
     _admission: Admission,
@@ -83,7 +86,7 @@ impl Live {
         };
         let callables = (0..component.exports.len()).map(|_| None).collect();
         let usage = Usage::default();
-        Ok(Box::new(Self { store, instance, callables, component, link, usage, abandoned: Vec::new(), _admission: admission }))
+        Ok(Box::new(Self { store, instance, callables, component, link, usage, held: None, abandoned: Vec::new(), _admission: admission }))
     }
 
     /// Call an export by its position in [`Component::exports`].
@@ -113,6 +116,16 @@ impl Live {
             Ok(value) => Ok(value),
             Err(error) => Err(failure(&error, &mut self.store)),
         }
+    }
+
+    /// Run on the clock of a call that began before it had an instance, until [`Live::return_link`].
+    pub fn lend_link(&mut self, link: Arc<Link>) {
+        self.store.data_mut().link = link;
+    }
+
+    /// Go back to the instance's own link.
+    pub fn return_link(&mut self) {
+        self.store.data_mut().link = self.link.clone();
     }
 
     /// Drop a guest's resource; its destructor runs.
