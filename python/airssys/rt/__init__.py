@@ -2,11 +2,187 @@
 
 from __future__ import annotations
 
+from airssys.rt._lifecycle import LinkBroken
 from airssys.rt._mailbox import Bounded
 from airssys.rt._options import Backoff, Options, Restart
+from airssys.rt._timers import Timer, Timers
 from airssys.rt.actor import Actor, actor, handles
-from airssys.rt.messages import Ask, Tell, Priority, Reason
-from airssys.rt.ref import Ref
-from airssys.rt.errors import MailboxFull
-from airssys.rt.supervision import Child, Supervisor, ONE_FOR_ONE, ONE_FOR_ALL, REST_FOR_ONE
-from airssys.rt.system import System
+from airssys.rt.books import Books, Inspection
+from airssys.rt.breaker import Breaker
+from airssys.rt.dead_letters import DeadLetters
+from airssys.rt.errors import (
+    ActorFailed,
+    AskTimeout,
+    BreakerOpen,
+    ForkedSystem,
+    InvalidHandler,
+    InvalidSpec,
+    MailboxFull,
+    NameTaken,
+    NoCurrentActor,
+    Refuse,
+    RequestDropped,
+    RestartLimit,
+    RuntimeFailure,
+    SendTimeout,
+    SpawnFailed,
+    StashFull,
+    SystemStopped,
+    WaitCycle,
+    WaitTimeout,
+    WrongThread,
+)
+from airssys.rt.events import (
+    ActorEnded,
+    ActorFailing,
+    ActorRestarted,
+    ActorResumed,
+    ActorStarted,
+    ActorStopping,
+    ActorSuspended,
+    Backpressure,
+    Event,
+    EventStream,
+    HealthChanged,
+    HookFailed,
+    Leaked,
+    LimitExceeded,
+    MessageHandled,
+    Overdue,
+    Subscription,
+)
+from airssys.rt.garbage import bulk_spawn
+from airssys.rt.groups import Groups, Published, Topics
+from airssys.rt.health import Health, HealthCheck, Unhealthy
+from airssys.rt.messages import (
+    Ask,
+    DeadLetter,
+    DeadReason,
+    Down,
+    Exit,
+    Message,
+    Priority,
+    Reason,
+    Restarted,
+    Tell,
+)
+from airssys.rt.middleware import Delivery, Drop, Middleware
+from airssys.rt.monitors import Monitor
+from airssys.rt.offload import Offload
+from airssys.rt.pools import PoolRef
+from airssys.rt.ref import LocalRef, Ref, ThreadsafeRef
+from airssys.rt.registry import Registry
+from airssys.rt.reply import Reply
+from airssys.rt.supervision import (
+    ONE_FOR_ALL,
+    ONE_FOR_ONE,
+    PERMANENT,
+    REST_FOR_ONE,
+    TEMPORARY,
+    TRANSIENT,
+    Child,
+    Intensity,
+    Strategy,
+    Supervision,
+    Supervisor,
+)
+from airssys.rt.system import ShutdownReport, SupervisorRef, System
+from airssys.rt.watchdog import Overrun, Watchdog
+
+__all__ = [
+    "ONE_FOR_ALL",
+    "ONE_FOR_ONE",
+    "PERMANENT",
+    "REST_FOR_ONE",
+    "TEMPORARY",
+    "TRANSIENT",
+    "Actor",
+    "ActorEnded",
+    "ActorFailed",
+    "ActorFailing",
+    "ActorRestarted",
+    "ActorResumed",
+    "ActorStarted",
+    "ActorStopping",
+    "ActorSuspended",
+    "Ask",
+    "AskTimeout",
+    "Backoff",
+    "Backpressure",
+    "Books",
+    "Bounded",
+    "Breaker",
+    "BreakerOpen",
+    "Child",
+    "DeadLetter",
+    "DeadLetters",
+    "DeadReason",
+    "Delivery",
+    "Down",
+    "Drop",
+    "Event",
+    "EventStream",
+    "Exit",
+    "ForkedSystem",
+    "Groups",
+    "Health",
+    "HealthChanged",
+    "HealthCheck",
+    "HookFailed",
+    "Inspection",
+    "Intensity",
+    "InvalidHandler",
+    "InvalidSpec",
+    "Leaked",
+    "LimitExceeded",
+    "LinkBroken",
+    "LocalRef",
+    "MailboxFull",
+    "Message",
+    "MessageHandled",
+    "Middleware",
+    "Monitor",
+    "NameTaken",
+    "NoCurrentActor",
+    "Offload",
+    "Options",
+    "Overdue",
+    "Overrun",
+    "PoolRef",
+    "Priority",
+    "Published",
+    "Reason",
+    "Ref",
+    "Refuse",
+    "Registry",
+    "Reply",
+    "RequestDropped",
+    "Restart",
+    "RestartLimit",
+    "Restarted",
+    "RuntimeFailure",
+    "SendTimeout",
+    "ShutdownReport",
+    "SpawnFailed",
+    "StashFull",
+    "Strategy",
+    "Subscription",
+    "Supervision",
+    "Supervisor",
+    "SupervisorRef",
+    "System",
+    "SystemStopped",
+    "Tell",
+    "ThreadsafeRef",
+    "Timer",
+    "Timers",
+    "Topics",
+    "Unhealthy",
+    "WaitCycle",
+    "WaitTimeout",
+    "Watchdog",
+    "WrongThread",
+    "actor",
+    "bulk_spawn",
+    "handles",
+]

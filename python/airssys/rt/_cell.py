@@ -276,6 +276,8 @@ class Cell(Lane):
                 self.append(lane, room.message, room.sender, room.extra)
                 room.settle(None)
             self._reopen(rooms, priority)
+        if lanes.empty:
+            self.lanes = None  # back to the fast way
 
     # Taking out.
 
@@ -428,8 +430,8 @@ class Cell(Lane):
 
     @property
     def stashed(self) -> int:
-        """Messages put aside."""
-        return 0 if self.more is None else len(self.more.stash)
+        """Messages put aside, by the actor or by middleware."""
+        return 0 if self.more is None else len(self.more.stash) + self.more.postponed
 
     @property
     def in_flight(self) -> int:

@@ -58,6 +58,7 @@ class Details:
         "missed_ticks",
         "overdue",
         "ready_since",
+        "postponed",
         "reason",
         "recent",
         "restarts",
@@ -101,6 +102,7 @@ class Details:
         self.reason: Reason | None = None
         self.overdue: asyncio.TimerHandle | None = None
         self.uid = 0
+        self.postponed = 0
         self.consecutive = 0
         self.restarts = 0
         self.ready_since = 0.0

@@ -84,7 +84,7 @@ class Dispatcher:
         self.spare: Run | None = None
         self.traced = False
         self.slice = 0.004
-        self.burst = 64
+        self.burst = 256
         self.clock: Callable[[], float] = loop.time
         if type(loop).time is asyncio.BaseEventLoop.time:
             self.clock = time.monotonic  # what that method calls
@@ -174,7 +174,10 @@ class Dispatcher:
             while ready:
                 cell = ready.popleft()
                 if cell.__class__ is not Cell:
-                    cell.resume()
+                    if cell.__class__ is Run:
+                        self.resume(cell)
+                    else:
+                        cell.resume()
                     now = clock()
                     if now >= stop_at:
                         break
@@ -420,34 +423,44 @@ class Dispatcher:
         if run.over:
             return
         cell = run.cell
-        holder = cell.run
-        if cell.block & SUSPENDED or (holder is not None and holder is not run):
-            # An actor that is suspended, or whose non-reentrant handler is in flight.
-            more = cell.details()
-            if more.held is None:
-                more.held = []
-            more.held.append(run)
-            return
+        if cell.run is not run or cell.block & SUSPENDED:
+            if self._must_hold(run, cell):
+                return
         run._fut_waiter = None
-        error = run.error
-        run.error = None
-        if run._must_cancel:
-            run._must_cancel = False
-            error = asyncio.CancelledError()
+        loop = self.loop
+        self.current = cell
+        self.letter = run.envelope
+        self.run = run
+        enter_task(loop, run)
         try:
-            if error is None:
-                awaited = self.step(run, run.send, None)
+            if run._must_cancel or run.error is not None:
+                awaited = run.context.run(run.throw, run.interruption())
             else:
-                awaited = self.step(run, run.throw, error)
+                awaited = run.context.run(run.send, None)
         except BaseException as failure:  # noqa: BLE001 - a supervision boundary
+            leave_task(loop, run)
+            self.current = self.letter = self.run = None
             self.run_failed(run, None, failure)
             return
+        leave_task(loop, run)
+        self.current = self.letter = self.run = None
         if run.over:  # abandoned by its own doing
             return
         if awaited is DONE:
             self.finish(run)
         else:
             self.park(run, awaited)
+
+    def _must_hold(self, run: Run, cell: Cell) -> bool:
+        """Whether a run has to wait: suspended, or a non-reentrant handler is in flight."""
+        holder = cell.run
+        if cell.block & SUSPENDED or (holder is not None and holder is not run):
+            more = cell.details()
+            if more.held is None:
+                more.held = []
+            more.held.append(run)
+            return True
+        return False
 
     def release(self, run: Run) -> None:
         """A run is over: the actor is free again."""

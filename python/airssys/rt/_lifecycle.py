@@ -334,6 +334,10 @@ class Lifecycle:
             return
         self._over(cell, Ending(Reason.failed(error), error, message))
 
+    def order_failure(self, cell: Cell, error: BaseException) -> None:
+        """Fail an incarnation before its next message."""
+        self.order(cell, Ending(Reason.failed(error), error, None, cancel=True))
+
     def _over(self, cell: Cell, ending: Ending) -> None:
         """The incarnation is over; restart it, its group, or give up."""
         parent = cell.parent
@@ -615,7 +619,7 @@ class Lifecycle:
             return
         error = LinkBroken(f"{cell.path}, linked to {other.path}, ended: {reason}", path=cell.path)
         error.__cause__ = reason.error
-        self.order(other, Ending(Reason.failed(error), error, None, cancel=True))
+        self.order_failure(other, error)
 
     def link_to_nobody(self, mine: Cell, gone: Cell) -> None:
         """Linking to what has ended is like losing it at once."""

@@ -191,8 +191,9 @@ class Run:
         """Arrange to be resumed when `awaited` is done; return an error to raise instead."""
         if isinstance(awaited, Wait) and awaited.cell.dispatcher is self.dispatcher:
             awaited._asyncio_future_blocking = False
-            if not self.reentrant:
-                cycle = self._cycle(awaited.cell)
+            target = awaited.cell
+            if (target.run is not None or target is self.cell) and not self.reentrant:
+                cycle = self._cycle(target)
                 if cycle is not None:
                     awaited.cancel()
                     return cycle
@@ -214,9 +215,18 @@ class Run:
             self._must_cancel = False
         return None
 
+    def interruption(self) -> BaseException:
+        """What to raise at the await instead of resuming it."""
+        error = self.error
+        self.error = None
+        if self._must_cancel:
+            self._must_cancel = False
+            return asyncio.CancelledError()
+        return error or asyncio.CancelledError()
+
     def _cycle(self, target: Cell | None) -> WaitCycle | None:
         names = [self.cell.path]
-        while target is not None:
+        while target is not None and len(names) < 1000:
             names.append(target.path)
             if target is self.cell:
                 return WaitCycle(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 import weakref
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
-from airssys.rt._cell import CLOSED, ENDED, ENDING, RESTARTING, SUSPENDED, Cell
+from airssys.rt._cell import CLOSED, ENDED, ENDING, Cell
 from airssys.rt._control import Ending
 from airssys.rt._dispatcher import Dispatcher, acting
 from airssys.rt._gateway import Gateway
 from airssys.rt._lifecycle import Lifecycle
+from airssys.rt._observing import Observing, cell_of
 from airssys.rt._options import DEFAULT_OPTIONS, Options
 from airssys.rt.actor import Actor
 from airssys.rt.dead_letters import DeadLetters
@@ -21,18 +21,20 @@ from airssys.rt.errors import (
     InvalidSpec,
     NameTaken,
     SystemStopped,
-    WaitTimeout,
 )
-from airssys.rt.events import Backpressure, EventStream
-from airssys.rt.messages import Priority, Reason
+from airssys.rt.events import EventStream
+from airssys.rt.groups import Groups, Topics
+from airssys.rt.messages import Reason
+from airssys.rt.offload import Offload
+from airssys.rt.pools import PoolRef, Routing, start_pool
 from airssys.rt.ref import LocalRef
+from airssys.rt.registry import Registry
 from airssys.rt.supervision import Child, Supervisor, check_name
+from airssys.rt.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
-    from airssys.rt._blueprint import Handler
-    from airssys.rt._mailbox import Envelope
     from airssys.rt.ref import Ref
 
 __all__ = ["ShutdownReport", "SupervisorRef", "System", "resolve_address"]
@@ -124,7 +126,7 @@ class SupervisorRef(LocalRef[Actor]):
         return await self._cell.dispatcher.system.start_child(self._cell, spec)
 
 
-class System:
+class System(Observing):
     """Actors and all they share. Use it as `async with System("name") as system`.
 
     It belongs to the event loop and thread on which it is made.
@@ -139,8 +141,9 @@ class System:
         self.name = name
         self.seed = seed
         self.loop = asyncio.get_running_loop()
-        self.events = EventStream(on_change=self._instrumentation_changed)
+        self.events = EventStream(on_change=self.instrumentation_changed)
         self.leaks: list[str] = []
+        self._init_observing()
         self.adopting = True
         self._numbers = itertools.count(1)
         self._stopping = False
@@ -155,6 +158,12 @@ class System:
         self._root = self._dispatcher.root
         self._root.block = 0
         self._root.ref = LocalRef(self._root)
+        self.registry = Registry()
+        self.groups = Groups()
+        self.topics = Topics()
+        self._offload: Offload | None = None
+        self._watchdog: Watchdog | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._task_factory = self.loop.get_task_factory()
         self.loop.set_task_factory(self._make_task)
         _systems[name] = self
@@ -224,7 +233,7 @@ class System:
             SpawnFailed: The factory or `started` raised, or took longer than `start_timeout`.
                 Nothing is left behind; neither when the caller is cancelled.
         """
-        above = self._root if parent is None else _cell_of(parent)
+        above = self._root if parent is None else cell_of(parent)
         chosen = DEFAULT_OPTIONS if not options else _options(options)
         return await self._spawn(above, name, factory, args, chosen, LocalRef)
 
@@ -300,38 +309,67 @@ class System:
             cell = found
         return None if cell is self._root else cell.ref
 
-    def cells(self) -> list[Cell]:
-        """Every living actor, parents first; internal to tools."""
-        found: list[Cell] = []
-        waiting = list((self._root.children or {}).values())
-        while waiting:
-            cell = waiting.pop()
-            found.append(cell)
-            if cell.children:
-                waiting.extend(reversed(cell.children.values()))
-        return found
+    # Many actors at once, and help for them.
 
-    # What the runtime reports.
+    async def pool(
+        self,
+        name: str,
+        factory: Callable[..., ActorT],
+        *args: Any,
+        size: int,
+        routing: Routing = "round-robin",
+        key: Callable[[Any], object] | None = None,
+        burst: int = 3,
+        period: float = 5.0,
+        **options: Any,
+    ) -> PoolRef[ActorT]:
+        """Start a pool of equal workers behind one address.
 
-    def on_backpressure(self, cell: Cell, priority: Priority) -> None:
-        """A sender found a lane full."""
-        if self.events.active:
-            self.events.publish(Backpressure(cell.ref, priority))
+        Args:
+            name: The name of the pool's supervisor.
+            factory: What makes each worker.
+            *args: What the factory gets.
+            size: How many workers.
+            routing: `round-robin`, or `least-loaded` by queue length.
+            key: Send messages of equal `key(message)` to the same worker, instead.
+            burst: Restarts within `period` that are tolerated.
+            period: Seconds.
+            **options: As for `Child`.
+        """
+        template = Child(name, factory, *args, **options)
+        return await start_pool(
+            self, template, size, routing=routing, key=key, burst=burst, period=period
+        )
+
+    @property
+    def offload(self) -> Offload:
+        """Threads and processes for work that would block the loop."""
+        if self._offload is None:
+            self._offload = Offload()
+        return self._offload
+
+    def watchdog(self, *, budget: float = 1.0, interrupt: bool = False) -> Watchdog:
+        """Start the thread that reports handlers which hold the loop for longer than `budget` s."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        self._watchdog = Watchdog(self._dispatcher, budget=budget, interrupt=interrupt)
+        self._watchdog.start()
+        return self._watchdog
+
+    def own_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task that belongs to the system and ends with it."""
+        self.adopting = False
+        try:
+            task = self.loop.create_task(coroutine, context=self._dispatcher.base_context.copy())
+        finally:
+            self.adopting = True
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def on_ended(self, cell: Cell) -> None:
         """An actor has ended."""
         self._ended += 1
-
-    def _instrumentation_changed(self) -> None:
-        self._dispatcher.traced = self.events.messages
-
-    def instrument(self, cell: Cell, envelope: Envelope, handler: Handler) -> Handler:
-        """Deliver with middleware and spans."""
-        return handler
-
-    def current_trace(self) -> str | None:
-        """The trace context that messages sent now carry."""
-        return None
 
     # Shutting down.
 
@@ -374,6 +412,12 @@ class System:
             await dispatcher.lifecycle.join(cell)
         if not self._stopped:
             self._stopped = True
+            for task in tuple(self._tasks):
+                task.cancel()
+            if self._watchdog is not None:
+                self._watchdog.stop()
+            if self._offload is not None:
+                self._offload.close()
             if self.loop.get_task_factory() == self._make_task:
                 self.loop.set_task_factory(self._task_factory)
             _systems.pop(self.name, None)
@@ -391,12 +435,6 @@ def _options(options: dict[str, Any]) -> Options:
         return Options(**options)
     except TypeError as error:
         raise InvalidSpec(f"spawn: {error}") from error
-
-
-def _cell_of(ref: Ref[Any]) -> Cell:
-    if not isinstance(ref, LocalRef):
-        raise InvalidSpec(f"{ref!r} is not an actor of this process", ref=repr(ref))
-    return cast("LocalRef[Any]", ref)._cell
 
 
 def resolve_address(system_name: str, path: str, uid: int) -> Ref[Any]:
