@@ -5,4 +5,5 @@
 
 pub mod error;
 pub mod gate;
+pub mod osl;
 pub mod value;

@@ -1,6 +1,10 @@
-//! Binding.
+//! The module `airssys._core`: conversions and delegation; no decision lives here.
+
+mod gate;
+
 use pyo3::prelude::*;
+
 #[pymodule]
-fn _core(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    gate::register(module)
 }

@@ -4,6 +4,20 @@
 //! [`Access`] and asks a [`Gate`]. A gate is bound to one principal; governed code never learns which
 //! kind of gate stands behind the trait, so richer rules need no change in it.
 
+pub mod address;
+pub mod audit;
+pub mod authority;
+pub mod condition;
+pub mod index;
+pub mod kind;
+pub mod matcher;
+pub mod pattern;
+pub mod reserved;
+pub mod rule_gate;
+pub mod rules;
+pub mod subject;
+pub mod target;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
