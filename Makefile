@@ -36,7 +36,7 @@ $(VENV)/.python: requirements/bootstrap.txt requirements/dev.txt
 
 $(VENV)/.native: $(VENV)/.python $(RUST_SOURCES)
 	$(call say,native module (a first build takes some minutes))
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --uv
 	@touch $@
 
 test: setup guests ## run the test suite

@@ -1,151 +1,91 @@
-//! Internet addresses: one form for each, networks, and which are reachable from everywhere.
+//! Which address an address really is, and whether the whole internet can reach it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// An address range in CIDR notation, on canonical addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Network {
-    pub v4: bool,
-    pub length: u8,
-    pub bits: u128,
-}
-
-impl Network {
-    /// Read `10.0.0.0/8`, `fd00::/8`, or one address.
-    ///
-    /// # Errors
-    /// Says what is wrong with the text.
-    pub fn parse(text: &str) -> Result<Network, String> {
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => {
-                let length = length
-                    .parse::<u8>()
-                    .map_err(|_| format!("`{text}`: the prefix length is not a number"))?;
-                (address, Some(length))
-            }
-            None => (text, None),
-        };
-        let address: IpAddr = address
-            .parse()
-            .map_err(|_| format!("`{text}` is not an address or CIDR range"))?;
-        let mapped = matches!(address, IpAddr::V6(v6) if canonical_v6(v6).is_ipv4());
-        let (address, width) = match address {
-            IpAddr::V4(_) => (address, 32),
-            IpAddr::V6(v6) if mapped && length.is_none() => (canonical_v6(v6), 32),
-            IpAddr::V6(_) if mapped => {
-                return Err(format!("`{text}`: write the IPv4 range that it stands for"));
-            }
-            IpAddr::V6(_) => (address, 128),
-        };
-        let length = length.unwrap_or(width);
-        if length > width {
-            return Err(format!("`{text}`: the prefix length is above {width}"));
-        }
-        let whole = Network::of(address);
-        let network = Network {
-            v4: whole.v4,
-            length,
-            bits: whole.bits & mask(whole.v4, length),
-        };
-        if network.bits != whole.bits {
-            return Err(format!("`{text}` has bits set beyond its prefix length"));
-        }
-        Ok(network)
-    }
-
-    /// The range of one canonical address.
-    pub fn of(address: IpAddr) -> Network {
-        match address {
-            IpAddr::V4(v4) => Network {
-                v4: true,
-                length: 32,
-                bits: u128::from(v4.to_bits()),
-            },
-            IpAddr::V6(v6) => Network {
-                v4: false,
-                length: 128,
-                bits: v6.to_bits(),
-            },
-        }
-    }
-
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let address = Network::of(address);
-        address.v4 == self.v4 && address.bits & mask(self.v4, self.length) == self.bits
-    }
-
-    /// The range of `length` bits around this one.
-    pub fn widened(self, length: u8) -> Network {
-        Network {
-            v4: self.v4,
-            length,
-            bits: self.bits & mask(self.v4, length),
-        }
-    }
-}
-
-fn mask(v4: bool, length: u8) -> u128 {
-    let width = if v4 { 32 } else { 128 };
-    let all = if v4 { u128::from(u32::MAX) } else { u128::MAX };
-    if length == 0 {
-        0
-    } else {
-        all & (all << (width - u32::from(length)))
-    }
-}
-
-/// The one form of an address: IPv4 where an IPv6 address maps, embeds or translates (NAT64) one.
+/// The address that is reached by connecting to `address`.
+///
+/// IPv4-mapped, NAT64 (`64:ff9b::/96`) and 6to4 (`2002::/16`) forms become the IPv4 address within; the
+/// unspecified address becomes loopback, which is what the operating system makes of it.
 pub fn canonical(address: IpAddr) -> IpAddr {
-    match address {
+    let inner = match address {
         IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => canonical_v6(v6),
+        IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
+    };
+    match inner {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        other => other,
     }
 }
 
-fn canonical_v6(address: Ipv6Addr) -> IpAddr {
-    if let Some(v4) = address.to_ipv4_mapped() {
-        return IpAddr::V4(v4);
-    }
-    let bits = address.to_bits();
-    let low = Ipv4Addr::from_bits((bits & u128::from(u32::MAX)) as u32);
-    let nat64 = bits >> 32 == 0x0064_ff9b_u128 << 64;
-    let compatible = bits >> 32 == 0 && bits > 1;
-    if nat64 || compatible {
-        IpAddr::V4(low)
-    } else {
-        IpAddr::V6(address)
+/// [`canonical`] for an address with a port.
+pub fn canonical_socket(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(canonical(address.ip()), address.port())
+}
+
+/// The IPv4 address that an IPv6 address only wraps.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let from = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        Some(Ipv4Addr::new(a, b, c, d))
+    };
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => from(high, low),
+        [0x2002, high, low, ..] => from(high, low),
+        // IPv4-compatible, long deprecated; `::` and `::1` are themselves.
+        [0, 0, 0, 0, 0, 0, high, low] if (high, low) > (0, 1) => from(high, low),
+        _ => None,
     }
 }
 
-/// Whether a canonical address is one that the whole internet can mean.
+/// Whether `address`, in its canonical form, is an ordinary address of the public internet: not loopback,
+/// private, link-local (metadata services live there), shared, multicast, documentation or reserved.
 pub fn is_global(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_global_v4(v4),
-        IpAddr::V6(v6) => is_global_v6(v6),
+    match canonical(address) {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            !(v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_documentation()
+                || v4.is_multicast()
+                || a == 0
+                || a >= 240
+                // Carrier-grade NAT, protocol assignments, 6to4 relays, benchmarking.
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 192 && b == 0 && c == 0)
+                || (a == 192 && b == 88 && c == 99)
+                || (a == 198 && (b == 18 || b == 19)))
+        }
+        // Only 2000::/3 is assigned as global unicast; what is special within it is taken out.
+        IpAddr::V6(v6) => {
+            let [a, b, ..] = v6.segments();
+            (a & 0xe000) == 0x2000
+                // 2001::/23 (Teredo, benchmarking, ORCHID), documentation.
+                && !(a == 0x2001 && b < 0x0200)
+                && !(a == 0x2001 && b == 0x0db8)
+                && !(a == 0x3fff && b < 0x1000)
+        }
     }
 }
 
-fn is_global_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !(a == 0
-        || address.is_private()
-        || a == 100 && (64..128).contains(&b)
-        || address.is_loopback()
-        || address.is_link_local()
-        || a == 192 && b == 0 && c == 0
-        || a == 192 && b == 88 && c == 99
-        || a == 198 && (b == 18 || b == 19)
-        || address.is_documentation()
-        || address.is_multicast()
-        || a >= 240)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_global_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    // Only 2000::/3 is handed out; inside it are exceptions for protocols, documentation and 6to4.
-    segments[0] & 0xe000 == 0x2000
-        && !(segments[0] == 0x2001 && segments[1] < 0x200)
-        && !(segments[0] == 0x2001 && segments[1] == 0xdb8)
-        && segments[0] != 0x2002
-        && !(segments[0] == 0x3fff && segments[1] < 0x1000)
+    #[test]
+    fn only_ordinary_internet_addresses_are_global() {
+        for address in ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::101:101", "2002:101:101::1"] {
+            assert!(is_global(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "127.0.0.1", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+            "224.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.2.1", "::", "::1", "fe80::1", "fc00::1",
+            "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1",
+            "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:7f00:1::", "2001:db8::1", "2001::1",
+        ] {
+            assert!(!is_global(address.parse().unwrap()), "{address}");
+        }
+    }
 }

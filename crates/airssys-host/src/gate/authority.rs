@@ -1,18 +1,22 @@
 //! Deciding and recording: rules, enforcement and the audit log put together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::Generation;
+use super::address::{canonical_socket, is_global};
 use super::audit::{Appended, AuditError, AuditLog, Entry};
+use super::condition::Attributes;
 use super::kind::{AccessBits, Kind};
 use super::matcher::{Outcome, Reason, Request, RuleSet};
 use super::reserved::Reserved;
 use super::rules::{Rule, RuleError};
 use super::subject::{Enforcement, Subject};
+use super::target::{Domain, Target};
 
 /// The rule that a decision rests on: one that was written, or one that always holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,6 +214,61 @@ impl Authority {
         let opinion = Opinion::refuse(RuleName::Fixed("invalid-target"), reason);
         let generation = self.generation.current();
         self.record(subject, kind, access, target, opinion, generation, with)
+    }
+
+    /// Decide `access` to everything that is or may come below the directory `path`.
+    pub fn decide_tree(
+        &self,
+        subject: &Subject,
+        path: &[u8],
+        access: AccessBits,
+        with: &Circumstances<'_>,
+    ) -> Decided {
+        let generation = self.generation.current();
+        let attributes = Attributes::new();
+        let covered = Target::path(Domain::Path, path).is_ok_and(|target| {
+            let request = Request::new(Kind::Filesystem, access, target, &attributes);
+            let rules = self.rules.load();
+            let covers = |who: &Subject| rules.covers_subtree(who, &request);
+            covers(subject) && subject.original_caller().is_none_or(covers)
+        });
+        let opinion = if with.reserved || !covered {
+            Opinion::refuse(
+                RuleName::Fixed("default-deny"),
+                "no rule without exceptions covers everything below it".to_owned(),
+            )
+        } else {
+            Opinion {
+                answer: Answer::Allow,
+                ..Opinion::refuse(RuleName::Fixed("subtree-covered"), String::new())
+            }
+        };
+        let with = Circumstances { detail: with.detail.or(Some("and everything below")), ..*with };
+        self.record(subject, Kind::Filesystem, access, path, opinion, generation, &with)
+    }
+
+    /// The refusal, on record, of an HTTP request that was allowed by name and leads to `address`.
+    pub fn decide_http_address(
+        &self,
+        subject: &Subject,
+        host: &str,
+        address: SocketAddr,
+    ) -> Option<Decided> {
+        let by_name = host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
+        let address = canonical_socket(address);
+        let generation = self.generation.current();
+        if !by_name
+            || is_global(address.ip())
+            || self.rules.load().lists_http_address(subject, host, address.ip())
+        {
+            return None;
+        }
+        let reason = format!("{host} leads to {address}, which no rule lists and is not of the public internet");
+        let opinion = Opinion::refuse(RuleName::Fixed("address-not-allowed"), reason);
+        let target = format!("{host}:{}", address.port());
+        let detail = address.to_string();
+        let with = Circumstances { detail: Some(&detail), ..Circumstances::default() };
+        Some(self.record(subject, Kind::Network, 1, target.as_bytes(), opinion, generation, &with))
     }
 
     /// What the rules say of an access, and which of them; nothing is recorded.

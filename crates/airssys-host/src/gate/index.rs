@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use super::address::Network;
+use super::network::Network;
 use super::pattern::{Glob, Segment};
 use super::rules::{HostPattern, TargetPattern};
 use super::target::{Host, Target};

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::address::is_global;
 use super::condition::{Attributes, Facts, Truth};
-use super::index::{Clause, Index, OWN, Segments, Token, Tokens};
+use super::index::{BOUNDARY, Clause, Index, OWN, Segments, Token, Tokens};
 use super::kind::{AccessBits, Kind};
 use super::pattern::{Segment, matches_sequence};
 use super::rules::{Effect, Rule, RuleError, Selector, parse_rules};
@@ -316,6 +316,31 @@ impl RuleSet {
             );
         }
         covered && !endangered
+    }
+
+    /// Whether a rule that allows HTTP to `host` lists `address` among those that the name may mean.
+    pub fn lists_http_address(&self, subject: &Subject, host: &str, address: IpAddr) -> bool {
+        let Ok(target) = Target::parse(Kind::Http, 1, format!("https://{host}/").as_bytes())
+            .map(|target| Target { text: target.text.into_owned().into(), ..target })
+        else {
+            return false;
+        };
+        let mut tokens = Tokens::of(&target, &self.segments);
+        tokens.list.truncate(
+            tokens.list.iter().position(|token| token.id == BOUNDARY).map_or(0, |end| end + 1),
+        );
+        let mut listed = false;
+        for indices in &self.bound(subject).indices {
+            if let Some(index) = &indices.domains[Domain::Http as usize] {
+                index.walk_subtree(&tokens, |_| {}, |clause| {
+                    let rule = &self.rules[clause.rule as usize];
+                    listed |= rule.effect != Effect::Deny
+                        && rule.expiry.is_none_or(|expiry| !expiry.is_over())
+                        && rule.addresses.iter().any(|range| range.contains(address));
+                });
+            }
+        }
+        listed
     }
 
     /// The filesystem rights of `subject` that are whole files or whole trees, for the kernel to enforce:

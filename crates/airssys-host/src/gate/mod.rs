@@ -5,12 +5,14 @@
 //! kind of gate stands behind the trait, so richer rules need no change in it.
 
 pub mod address;
+mod allow_list;
 pub mod audit;
 pub mod authority;
 pub mod condition;
 pub mod index;
 pub mod kind;
 pub mod matcher;
+pub mod network;
 pub mod pattern;
 pub mod reserved;
 pub mod rule_gate;
@@ -25,6 +27,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
+
+pub use allow_list::{AllowList, Allowed, Counts, Pattern, PatternError};
 
 /// What is done to a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,7 +133,48 @@ impl Generation {
 
 /// Decides the accesses of one principal and records each decision before the effect takes place.
 pub trait Gate: Send + Sync + 'static {
+    /// Decide one access.
+    ///
+    /// For [`Access::Connect`] with a `name` the gate also judges what the name resolved to: unless a rule
+    /// says otherwise only a [globally routable](address::is_global) address is allowed.
     fn decide(&self, access: &Access<'_>) -> Decision;
 
     fn generation(&self) -> &Generation;
+
+    /// Decide whether an HTTP request to `host`, allowed as such, may go to `address`.
+    ///
+    /// A right to HTTP is no right to [`Access::Connect`], so this is asked instead of it. Unless a gate
+    /// says otherwise a name may only mean [globally routable](address::is_global) addresses; a `host`
+    /// that is an IP address was allowed as such.
+    fn decide_http_address(&self, host: &str, address: SocketAddr) -> Decision {
+        if host.parse::<std::net::IpAddr>().is_ok() || address::is_global(address.ip()) {
+            Decision::Allow
+        } else {
+            Decision::Deny(Denial {
+                rule: format!("{host} resolves to {address}, which is not globally routable"),
+            })
+        }
+    }
+
+    /// Decide `access` to everything that lies, or may come to lie, beneath the directory `path`.
+    ///
+    /// Asked before a directory is renamed, since that moves what is in it out of the reach of rules
+    /// written for its old path. Refused unless a gate says otherwise.
+    fn decide_tree(&self, path: &Path, access: FileAccess) -> Decision {
+        let _ = access;
+        Decision::Deny(Denial {
+            rule: format!("no rule covers everything beneath {}", path.display()),
+        })
+    }
+
+    /// Decide `access` to a file in a writable mount that has other names (hard links) than `path`.
+    ///
+    /// Nobody can list these names, and rules for them are not seen through this one. Asked in addition to
+    /// [`Gate::decide`], and not for files that the guest linked itself. Refused unless a gate says otherwise.
+    fn decide_linked(&self, path: &Path, access: FileAccess) -> Decision {
+        let _ = access;
+        Decision::Deny(Denial {
+            rule: format!("{} has other names (hard links)", path.display()),
+        })
+    }
 }

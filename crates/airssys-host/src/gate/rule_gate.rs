@@ -1,7 +1,9 @@
 //! The gate of one principal over the compiled rules and the log.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -77,6 +79,37 @@ impl Gate for RuleGate {
     fn generation(&self) -> &Generation {
         self.authority.generation()
     }
+
+    fn decide_http_address(&self, host: &str, address: SocketAddr) -> Decision {
+        let decided = self.authority.decide_http_address(&self.subject, host, address);
+        match decided {
+            None => Decision::Allow,
+            Some(denied) => Decision::Deny(Denial { rule: denied.reason }),
+        }
+    }
+
+    fn decide_tree(&self, path: &Path, access: FileAccess) -> Decision {
+        let path = path.as_os_str().as_bytes();
+        let decided = self.authority.decide_tree(&self.subject, path, file_access(access), &Circumstances::default());
+        let decided = self.authority.wait(decided);
+        if decided.allowed() {
+            Decision::Allow
+        } else {
+            Decision::Deny(Denial { rule: decided.reason })
+        }
+    }
+}
+
+const fn file_access(access: FileAccess) -> AccessBits {
+    match access {
+        FileAccess::Read => 1,
+        FileAccess::Write => 1 << 1,
+        FileAccess::Create => 1 << 2,
+        FileAccess::Delete => 1 << 3,
+        FileAccess::List => 1 << 4,
+        FileAccess::Metadata => 1 << 5,
+        FileAccess::Execute => 1 << 6,
+    }
 }
 
 /// An access in the words of the rules.
@@ -99,20 +132,7 @@ impl Described {
         };
         match access {
             Access::File { path, access } => {
-                let bit = match access {
-                    FileAccess::Read => 0,
-                    FileAccess::Write => 1,
-                    FileAccess::Create => 2,
-                    FileAccess::Delete => 3,
-                    FileAccess::List => 4,
-                    FileAccess::Metadata => 5,
-                    FileAccess::Execute => 6,
-                };
-                plain(
-                    Kind::Filesystem,
-                    1 << bit,
-                    path.as_os_str().as_bytes().to_vec(),
-                )
+                plain(Kind::Filesystem, file_access(*access), path.as_os_str().as_bytes().to_vec())
             }
             Access::Connect {
                 transport,
@@ -130,7 +150,6 @@ impl Described {
                 }
             }
             Access::Listen { transport, address } => Described {
-                address: Some(canonical(address.ip())),
                 transport: bit_of(*transport),
                 ..plain(Kind::Network, 1 << 1, address.to_string().into_bytes())
             },

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::address::Network;
+use super::network::Network;
 use super::condition::{Condition, unix_seconds};
 use super::kind::{AccessBits, Kind};
 use super::pattern::{Segment, parse_segment, parse_segments};

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::address::canonical;
 use super::kind::{AccessBits, Kind};
+use super::network::canonical_listen;
 
 /// The longest target that is decided, in bytes.
 pub const LONGEST: usize = 8192;
@@ -95,7 +96,7 @@ impl<'a> Target<'a> {
         match kind {
             Kind::Filesystem => Self::path(Domain::Path, text),
             Kind::Process => Self::path(Domain::Executable, text),
-            Kind::Network => Self::network(text),
+            Kind::Network => Self::network(text, access & LISTEN != 0),
             Kind::Http => Self::url(text),
             Kind::Secret => Self::secret(text),
             Kind::Storage => Self::named(Domain::Storage, text),
@@ -180,7 +181,7 @@ impl<'a> Target<'a> {
         Ok(Self::plain(domain, Cow::Borrowed(text)))
     }
 
-    fn network(text: &'a [u8]) -> Result<Target<'a>, String> {
+    fn network(text: &'a [u8], listen: bool) -> Result<Target<'a>, String> {
         if let Some(path) = text.strip_prefix(b"unix:") {
             let path = Self::path(Domain::UnixSocket, path).map_err(
                 |_| "a unix socket is named by an absolute path; abstract names are not allowed",
@@ -200,7 +201,7 @@ impl<'a> Target<'a> {
         }
         let text = std::str::from_utf8(text).map_err(|_| "a host name is ASCII")?;
         let (host, port) = split_port(text)?;
-        let parsed = parse_host(host)?;
+        let parsed = parse_host(host, listen)?;
         let mut normal = String::with_capacity(text.len());
         let host = match parsed {
             ParsedHost::Name(name) => {
@@ -244,7 +245,7 @@ impl<'a> Target<'a> {
         let (host, port) = split_port(authority)?;
         let port = port.unwrap_or(default_port);
         let mut normal = format!("{scheme_name}://");
-        let host = match parse_host(host)? {
+        let host = match parse_host(host, false)? {
             ParsedHost::Name(name) => {
                 let start = normal.len();
                 normal.push_str(&name);
@@ -302,6 +303,9 @@ impl<'a> Target<'a> {
 /// Publish and subscribe, which name topics; the other accesses of messaging name deployments.
 pub const TOPIC_ACCESSES: AccessBits = 0b11000;
 
+/// The access that opens a socket for others.
+const LISTEN: AccessBits = 1 << 1;
+
 enum ParsedHost {
     Name(String),
     Address(IpAddr),
@@ -334,9 +338,10 @@ pub fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
     Ok((host, port))
 }
 
-fn parse_host(text: &str) -> Result<ParsedHost, String> {
+fn parse_host(text: &str, listen: bool) -> Result<ParsedHost, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(ParsedHost::Address(canonical(address)));
+        let form = if listen { canonical_listen(address) } else { canonical(address) };
+        return Ok(ParsedHost::Address(form));
     }
     let name = text.strip_suffix('.').unwrap_or(text);
     check_name(name, false)?;
