@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import copy
 import enum
 import math
 import pickle
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airssys.wasm import Err, GuestError, Ok, Some
+from airssys.wasm import Engine, Err, GuestError, Ok, Some, WitError
 
 settings.register_profile("values", deadline=None, max_examples=60)
 settings.load_profile("values")
 
+GUESTS = Path(__file__).parents[3] / "build" / "components"
 PACKAGE = "demo:echo/"
 
 
@@ -451,6 +454,42 @@ def test_values_are_copied_and_pickled(generated, path, data):
     value = data.draw(generated[path])
     assert same(pickle.loads(pickle.dumps(value)), value)
     assert same(copy.deepcopy(value), value)
+
+
+# Async functions, whose results take another way than those of plain ones.
+
+
+@pytest.fixture(scope="session")
+def tasks():
+    component = Engine(cache=None).load(GUESTS / "async-echo.wasm")
+
+    async def double(value):
+        await asyncio.sleep(0)
+        return 2 * value
+
+    async def fetch(key):
+        if key == "missing":
+            raise WitError("no such key")
+        return key.encode() * 1000
+
+    services = {"double": double, "fetch": fetch}
+    return component.instantiate(imports={"demo:tasks/services": services})
+
+
+@given(st.lists(integers(31, signed=False), max_size=20))
+def test_async_functions_take_and_give_lists(tasks, values):
+    assert tasks["double-all"](values) == [2 * value for value in values]
+
+
+@pytest.mark.parametrize("key", ["", "k", "key" * 1000])
+def test_async_functions_give_bytes(tasks, key):
+    assert tasks["fetch"](key) == key.encode() * 1000
+
+
+def test_an_error_of_an_async_function_passes_through_the_guest(tasks):
+    with pytest.raises(GuestError) as caught:
+        tasks["fetch"]("missing")
+    assert caught.value.value == "no such key"
 
 
 # What is refused, and where.
