@@ -99,14 +99,14 @@ def _spelling(option: Any) -> str:
     spelling = ", ".join(option.opts)
     if option.is_flag:
         return spelling
-    return f"{spelling} {option.metavar or option.type.name.upper().replace(' ', '-')}"
+    return f"{spelling} {option.metavar or option.name.upper()}"
 
 
 def _row(spelling: str, parameter: Any) -> str:
     text = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
     if parameter.required:
         default = "required"
-    elif parameter.default in (None, False) or parameter.multiple:
+    elif parameter.default in (None, False, "") or parameter.multiple:
         default = ""
     elif callable(parameter.default):
         default = "computed"
