@@ -142,6 +142,11 @@ class Cell(Lane):
             more.uid = self.dispatcher.system.next_number()
         return more.uid
 
+    @property
+    def closed(self) -> bool:
+        """Whether the mailbox takes no more."""
+        return bool(self.block & CLOSED) or (self.more is not None and self.more.draining)
+
     def details(self) -> Details:
         """What few actors need, made on first use."""
         more = self.more
@@ -161,7 +166,7 @@ class Cell(Lane):
         priority: Priority,
     ) -> None:
         """Accept a message or raise `MailboxFull`; what arrives after the end becomes a dead letter."""
-        if self.block & CLOSED:
+        if self.closed:
             self.accepted += 1
             self.bury(message, sender, extra, "no_actor" if self.block & ENDED else "stopped")
             return
@@ -199,7 +204,7 @@ class Cell(Lane):
 
     def put_reserved(self, message: object, sender: Cell | None) -> None:
         """Queue a notice of the runtime, in the slot that was reserved when it was asked for."""
-        if self.block & CLOSED:
+        if self.closed:
             self.accepted += 1
             self.bury(message, sender, None, "stopped")
         else:
@@ -237,7 +242,7 @@ class Cell(Lane):
 
     def must_wait(self, priority: Priority) -> bool:
         """Whether a sender that is willing to wait has to, in that lane."""
-        if self.block & CLOSED or self.options.mailbox.full not in {"fail", "wait"}:
+        if self.closed or self.options.mailbox.full not in {"fail", "wait"}:
             return False
         lanes = self.lanes
         if lanes is None:
@@ -255,7 +260,7 @@ class Cell(Lane):
             self._reopen(rooms, room.priority)
 
     def _reopen(self, rooms: deque[Room], priority: Priority) -> None:
-        if priority is NORMAL and not rooms and not self.block & CLOSED:
+        if priority is NORMAL and not rooms and not self.closed:
             self.limit = self.options.mailbox.capacity
 
     def admit(self) -> None:

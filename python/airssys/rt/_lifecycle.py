@@ -29,7 +29,9 @@ from airssys.rt.events import (
     ActorEnded,
     ActorFailing,
     ActorRestarted,
+    ActorRestarting,
     ActorStarted,
+    ActorStopping,
     HookFailed,
     Leaked,
     LimitExceeded,
@@ -77,14 +79,23 @@ class Lifecycle:
             hook = self._create(cell)
             run = None if hook is None else self._start_hook(cell, hook, ())
         except BaseException as error:
-            self._start_failed(cell, error)
             if not isinstance(error, Exception):
+                self._start_failed(cell, error)
                 raise
+            if cell.children:  # they are stopped first, which may take time
+                completion: Completion[None] = Completion(cell)
+                more = cell.details()
+                more.control = Control(
+                    self._dispatcher, self._abort_start(cell, error, completion)
+                )
+                more.control.resume()
+                return completion
+            self._start_failed(cell, error)
             raise self._spawn_failed(cell, error) from error
         if run is None:
             self._started(cell)
             return None
-        completion: Completion[None] = Completion(cell)
+        completion = Completion(cell)
         more = cell.details()
         more.control = Control(self._dispatcher, self._starting(cell, run, completion))
         more.control.resume()
@@ -204,9 +215,13 @@ class Lifecycle:
             return
         if error is None:
             error = RuntimeFailure("it was stopped while it started", path=cell.path)
-        more.killed = True
+        await self._abort_start(cell, error, completion)
+
+    async def _abort_start(
+        self, cell: Cell, error: BaseException, completion: Completion[None]
+    ) -> None:
         await self._stop_children(cell)
-        more.control = None
+        cell.details().control = None
         self._start_failed(cell, error)
         completion.fail(self._spawn_failed(cell, error))
 
@@ -294,9 +309,10 @@ class Lifecycle:
 
     def _drain(self, cell: Cell) -> None:
         """Take no more, and stop once all that is queued was handled."""
-        if cell.block & CLOSED:
+        more = cell.details()
+        if cell.closed:
             return
-        cell.block |= CLOSED
+        more.draining = True
         cell.limit = -1
         cell.turn_away_all("stopped")
         cell.append(cell, Drain(), None, None)
@@ -403,6 +419,9 @@ class Lifecycle:
             return
         cell.block |= RESTARTING
         cell.idle = False
+        if self._events.active:
+            event = ActorStopping if more.final else ActorRestarting
+            self._events.publish(event(cell.ref, ending.reason))
         control = more.control = Control(self._dispatcher, self._end(cell, ending))
         control.resume()
 
@@ -464,6 +483,8 @@ class Lifecycle:
         await self._stop_children(cell)
         if blueprint is not None and blueprint.stopped is not None:
             await self._try_hook(cell, blueprint.stopped, (reason,))
+        if more.killed:  # perhaps by now
+            reason = Reason.KILLED
         self._close_incarnation(cell, reason)
         return reason
 
@@ -596,7 +617,7 @@ class Lifecycle:
         cell.bury_stale()
         if more.stash:
             stash, more.stash = more.stash, []
-            if not cell.block & CLOSED:
+            if not cell.closed:
                 cell.replay(stash)
             else:
                 more.stash = stash

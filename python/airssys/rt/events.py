@@ -18,6 +18,7 @@ __all__ = [
     "ActorEnded",
     "ActorFailing",
     "ActorRestarted",
+    "ActorRestarting",
     "ActorResumed",
     "ActorStarted",
     "ActorStopping",
@@ -59,6 +60,13 @@ class ActorFailing(Event):
 
     error: BaseException
     message: object
+
+
+@dataclass(frozen=True, slots=True)
+class ActorRestarting(Event):
+    """The incarnation ends and another will follow."""
+
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)

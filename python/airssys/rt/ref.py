@@ -7,7 +7,7 @@ import concurrent.futures
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
-from airssys.rt._cell import CLOSED, ENDED, ENDING, RESTARTING, STARTING, SUSPENDED, Cell
+from airssys.rt._cell import ENDED, ENDING, RESTARTING, STARTING, SUSPENDED, Cell
 from airssys.rt._mailbox import Extras
 from airssys.rt._request import Bucket, Request
 from airssys.rt.errors import (
@@ -192,7 +192,7 @@ class LocalRef(Ref[TargetT_co]):
     @property
     def alive(self) -> bool:
         """Whether the address takes messages."""
-        return not self._cell.block & CLOSED
+        return not self._cell.closed
 
     @property
     def state(self) -> str:
@@ -251,6 +251,8 @@ class LocalRef(Ref[TargetT_co]):
                 cell.accepted += 1
                 cell.bury(message, sender, None, "rejected")
                 return
+        if priority is not NORMAL:
+            priority = Priority(priority)
         cell.put(message, sender, self._extras(priority, ttl, None), priority)
 
     def _extras(
@@ -436,7 +438,7 @@ def state_of(cell: Cell) -> str:
     ):
         if block & bit:
             return name
-    return "stopping" if block & CLOSED else "running"
+    return "stopping" if cell.closed else "running"
 
 
 class LocalThreadsafeRef(Generic[TargetT_co]):

@@ -43,6 +43,8 @@ class _VirtualSelector(selectors.BaseSelector):
             ready = self._real.select(SOCKET_PATIENCE)
             if ready or timeout is None:
                 return ready
+        if loop.wake_idle():
+            return []
         if timeout is None:
             loop.deadlocked()
             return []
@@ -80,6 +82,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._now = 0.0
         self.threads = 0
+        self._idle: list[asyncio.Future[None]] = []
         selector = _VirtualSelector()
         super().__init__(selector)
         selector.loop = self
@@ -94,6 +97,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType]
         if scheduled:
             self._now = max(self._now, scheduled[0].when())
+
+    async def until_idle(self) -> None:
+        """Wait until nothing is ready any more; time does not pass."""
+        future: asyncio.Future[None] = self.create_future()
+        self._idle.append(future)
+        await future
+
+    def wake_idle(self) -> bool:
+        """Wake those who wait for the loop to be idle; False when nobody does."""
+        waiting, self._idle = self._idle, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+        return bool(waiting)
 
     def explain_deadlocks(self, explain: Callable[[], str]) -> None:
         """Have `explain` say who waits for what when the loop is deadlocked."""
