@@ -600,6 +600,7 @@ class Lifecycle:
         if more is None:
             return
         more.tables = None
+        more.supervision = None
         if more.timers:
             for timer in tuple(more.timers.values()):
                 timer.cancel()
