@@ -25,6 +25,7 @@ from airssys.rt._options import DEFAULT_OPTIONS
 from airssys.rt._request import Request
 from airssys.rt._run import DONE, Run, enter_task, leave_task
 from airssys.rt.errors import ForkedSystem, Refuse, SystemStopped, WrongThread
+from airssys.rt.events import Overdue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -398,6 +399,11 @@ class Dispatcher:
         """Park a run on what it awaits; False when the actor takes no further message now."""
         cell = run.cell
         self.park(run, awaited)
+        handler = cell.last
+        if handler is not None and handler.budget is not None:
+            run.timer = self.loop.call_later(
+                handler.budget, self._over_budget, run, handler.budget, context=self.turn_context
+            )
         if run.reentrant:
             more = cell.details()
             if more.runs is None:
@@ -410,6 +416,13 @@ class Dispatcher:
         cell.run = run
         cell.block |= BUSY
         return False
+
+    def _over_budget(self, run: Run, budget: float) -> None:
+        stack = "".join(
+            f"  {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}\n"
+            for frame in run.get_stack()
+        )
+        self.system.events.publish(Overdue(run.cell.ref, budget, stack))
 
     def park(self, run: Run, awaited: Any) -> None:
         """Have a run resumed when what it awaits is done, or when it cannot be awaited."""
@@ -488,6 +501,9 @@ class Dispatcher:
         run.over = True
         run.coroutine = None
         run.cancel_children()
+        if run.timer is not None:
+            run.timer.cancel()
+            run.timer = None
         for callback in self.run_callbacks.pop(run, ()):
             self.loop.call_soon(callback, run)
 

@@ -74,6 +74,7 @@ class Run:
         "reentrant",
         "send",
         "throw",
+        "timer",
     )
 
     def __init__(self, dispatcher: Dispatcher) -> None:
@@ -95,6 +96,7 @@ class Run:
         self.cancels = 0
         self.error: BaseException | None = None
         self.children: set[asyncio.Task[Any]] | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self._fut_waiter: asyncio.Future[Any] | None = None
         self._must_cancel = False
 

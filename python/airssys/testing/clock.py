@@ -72,7 +72,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     Every timer of asyncio and anyio works; sleeping an hour takes microseconds. When nothing is
     left that could ever happen, `Deadlock` is raised out of the loop instead of waiting forever.
-    Time stands still while a worker thread runs; with open sockets the loop listens for 20 ms of
+    Time stands still while a job runs in an executor of the loop; threads that others start are not
+    known to it, so tests with `anyio.to_thread` belong on a real loop. With open sockets the loop listens for 20 ms of
     wall-clock time before it moves on, so tests with sockets are better on a real loop.
 
     Attributes:
@@ -131,6 +132,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.threads += 1
         future.add_done_callback(self._thread_done)
         return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the executor's threads in real time."""
+        self.threads += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self.threads -= 1
 
     def _thread_done(self, _future: object) -> None:
         self.threads -= 1
