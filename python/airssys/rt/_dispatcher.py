@@ -357,9 +357,7 @@ class Dispatcher:
 
     # Runs.
 
-    def begin(
-        self, cell: Cell, handler: Handler, coroutine: Coroutine[Any, Any, Any]
-    ) -> bool:
+    def begin(self, cell: Cell, handler: Handler, coroutine: Coroutine[Any, Any, Any]) -> bool:
         """Run the coroutine that a plain handler returned; False when the batch must end."""
         run = Run(self)
         run.cell = cell

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from airssys.rt._dispatcher import Dispatcher
     from airssys.rt._mailbox import Envelope
 
-__all__ = ["LinkBroken", "Lifecycle"]
+__all__ = ["Lifecycle", "LinkBroken"]
 
 #: Seconds that a killed coroutine may take to unwind before it is abandoned.
 UNWIND = 1.0
@@ -85,9 +85,7 @@ class Lifecycle:
             if cell.children:  # they are stopped first, which may take time
                 completion: Completion[None] = Completion(cell)
                 more = cell.details()
-                more.control = Control(
-                    self._dispatcher, self._abort_start(cell, error, completion)
-                )
+                more.control = Control(self._dispatcher, self._abort_start(cell, error, completion))
                 more.control.resume()
                 return completion
             self._start_failed(cell, error)
@@ -383,12 +381,9 @@ class Lifecycle:
             more.supervision = SupervisionState(policy or Supervision())
         return more.supervision
 
-    def _escalate(
-        self, cell: Cell, parent: Cell, state: SupervisionState, ending: Ending
-    ) -> None:
+    def _escalate(self, cell: Cell, parent: Cell, state: SupervisionState, ending: Ending) -> None:
         error = RestartLimit(
-            f"{cell.path} was restarted too often: {state.reason}; last failure: "
-            f"{ending.reason}",
+            f"{cell.path} was restarted too often: {state.reason}; last failure: {ending.reason}",
             path=cell.path,
         )
         error.__cause__ = ending.error
@@ -695,9 +690,7 @@ class Lifecycle:
             children = children[children.index(cell) :]
         cell.details().failure = ending
         cell.block |= RESTARTING
-        state.group = Control(
-            self._dispatcher, self._regroup(parent, state, children, delay)
-        )
+        state.group = Control(self._dispatcher, self._regroup(parent, state, children, delay))
         state.group.resume()
 
     async def _regroup(

@@ -281,4 +281,3 @@ class Observing:
         """A sender found a lane full."""
         if self.events.active:
             self.events.publish(Backpressure(cell.ref, priority))
-

@@ -89,7 +89,9 @@ class Options:
                 raise InvalidSpec(f"{name}={value!r}: expected seconds, 0 or more", option=name)
         for name in ("max_consecutive", "stash", "reentrant_runs"):
             if getattr(self, name) < 0:
-                raise InvalidSpec(f"{name}={getattr(self, name)!r}: expected 0 or more", option=name)
+                raise InvalidSpec(
+                    f"{name}={getattr(self, name)!r}: expected 0 or more", option=name
+                )
 
 
 DEFAULT_OPTIONS = Options()

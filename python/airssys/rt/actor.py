@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, overload
 
 from airssys.rt._blueprint import (
     MARK,
@@ -135,9 +135,9 @@ class Actor:
     # Where this actor stands.
 
     @property
-    def ref(self: ActorT) -> Ref[ActorT]:
+    def ref(self) -> Ref[Self]:
         """The address of this actor."""
-        return cast("Ref[ActorT]", self._cell.ref)
+        return cast("Ref[Self]", self._cell.ref)
 
     @property
     def system(self) -> System:

@@ -400,9 +400,7 @@ class System(Observing):
             if left <= 0:
                 break
             limit = min(left, cell.options.shutdown)
-            reason = await dispatcher.lifecycle.stop(
-                cell, timeout=limit, drain=False
-            )
+            reason = await dispatcher.lifecycle.stop(cell, timeout=limit, drain=False)
             if reason.kind == "killed":
                 killed.append(cell.path)
         for cell in tuple(reversed((self._root.children or {}).values())):

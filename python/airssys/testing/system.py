@@ -94,9 +94,7 @@ class TestSystem(System):
 
     def __init__(self, name: str = "test", *, seed: int = 0, shuffle: bool = True) -> None:
         super().__init__(name, seed=seed)
-        self.dead_letters = WatchedDeadLetters(
-            self.events, self._dispatcher.clock, keep=100_000
-        )
+        self.dead_letters = WatchedDeadLetters(self.events, self._dispatcher.clock, keep=100_000)
         self._dispatcher.dead_letters = self.dead_letters
         self._dispatcher.slice = float("inf")
         if shuffle:

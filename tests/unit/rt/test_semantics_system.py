@@ -328,9 +328,7 @@ class Weird(BaseException):
 @pytest.mark.parametrize(
     "error", [ValueError(), Weird(), asyncio.CancelledError(), StopIteration(), GeneratorExit()]
 )
-async def test_21_any_exception_fails_the_actor(
-    system: TestSystem, error: BaseException
-) -> None:
+async def test_21_any_exception_fails_the_actor(system: TestSystem, error: BaseException) -> None:
     class Raising(Keeper):
         @handles
         async def do(self, message: Do) -> None:
