@@ -1,0 +1,16 @@
+//! Governed WASI: every file, socket, name and HTTP request of a guest goes through one
+//! [`Gate`](crate::gate::Gate), in WASI 0.2 and 0.3 alike.
+//!
+//! [`Builder`] makes the [`WasiState`] of one instance, which grants nothing by itself; the store's data
+//! hands it out as [`Governed`]; [`link::add_to_linker`] is the only place that links an interface of WASI.
+
+mod builder;
+mod decide;
+mod fs;
+mod http;
+pub mod link;
+mod net;
+mod state;
+
+pub use builder::{Builder, Capture, Input, Output};
+pub use state::{Governed, WasiState, is_handle_limit};

@@ -1,0 +1,69 @@
+//! What one instance has of WASI.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use wasmtime::component::{HasData, ResourceTable};
+use wasmtime_wasi::{ResourceTableError, WasiCtx};
+
+use super::fs::Fs;
+use super::fs::object::Object;
+use super::http::Http;
+use super::net::Net;
+use super::net::socket::SocketRight;
+
+/// The data of a store whose guest uses WASI.
+pub trait Governed: Send + 'static {
+    fn wasi(&mut self) -> &mut WasiState;
+}
+
+/// The state behind WASI in one store; made by [`Builder`](super::Builder).
+pub struct WasiState {
+    /// Arguments, environment, standard streams, clocks and random numbers.
+    pub(crate) ctx: WasiCtx,
+    /// Everything the guest holds a handle to.
+    pub(crate) table: ResourceTable,
+    pub(crate) fs: Arc<Fs>,
+    pub(crate) mounts: Vec<(Arc<Object>, String)>,
+    pub(crate) net: Arc<Net>,
+    /// The right of each socket, by the number of its handle.
+    pub(crate) rights: HashMap<u32, Arc<SocketRight>>,
+    /// The rights of the sockets that listen, for the connections that come out of their streams.
+    pub(crate) listeners: Vec<Arc<SocketRight>>,
+    pub(crate) http: Http,
+    pub(crate) may_block: Arc<AtomicBool>,
+}
+
+impl WasiState {
+    /// Everything the guest holds a handle to, for host services that give it further resources.
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    /// Whether the thread that polls may block in file operations; it may unless told otherwise.
+    ///
+    /// While it is `false` a file operation answers `Pending`, with its waker woken, before it begins, so
+    /// that whoever polls can first move to a thread that may block (or let go of what others wait for),
+    /// and store `true`.
+    pub fn may_block(&self) -> &Arc<AtomicBool> {
+        &self.may_block
+    }
+}
+
+/// Whether a call failed because the guest held as many handles as it may.
+pub fn is_handle_limit(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(
+            cause.downcast_ref::<ResourceTableError>(),
+            Some(ResourceTableError::Full)
+        )
+    })
+}
+
+/// Selects [`WasiState`] as the implementation of the governed interfaces.
+pub(crate) struct Governance;
+
+impl HasData for Governance {
+    type Data<'a> = &'a mut WasiState;
+}
