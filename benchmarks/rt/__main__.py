@@ -7,9 +7,10 @@ import json
 import platform
 import sys
 
-from benchmarks.rt.measure import measure_all
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.rt.measure import measure_all
 
 
 def main() -> int:

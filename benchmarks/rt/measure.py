@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from statistics import quantiles
 from typing import Any
 
-from benchmarks.rt import peers
-
 from airssys.rt import (
     ONE_FOR_ALL,
     Actor,
@@ -26,6 +24,7 @@ from airssys.rt import (
     Tell,
     handles,
 )
+from benchmarks.rt import peers
 
 ROUNDS = 5
 BOUND = 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from rich.tree import Tree
 
@@ -43,7 +43,7 @@ def cell_of(ref: Ref[Any]) -> Cell:
     """The cell of a local ref."""
     if not isinstance(ref, LocalRef):
         raise InvalidSpec(f"{ref!r} is not an actor of this process", ref=repr(ref))
-    return cast("LocalRef[Any]", ref)._cell
+    return ref._cell
 
 
 class Observing:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
+from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from airssys.rt._request import Wait
 from airssys.rt.errors import WaitCycle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Coroutine, Generator
 
     from airssys.rt._cell import Cell
     from airssys.rt._dispatcher import Dispatcher
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DONE", "Run", "enter_task", "leave_task"]
 
-enter_task = _enter_task
-leave_task = _leave_task
+# What asyncio offers to third-party event loops; the stand-in need not be a `Task`.
+enter_task: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._enter_task
+leave_task: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._leave_task
 
 
 class _Done:

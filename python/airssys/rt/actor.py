@@ -260,7 +260,7 @@ class Actor:
         if not isinstance(request, Request):
             raise NoCurrentActor("the message being handled was not asked; nobody awaits a reply")
         letter[EXTRA] = None
-        return Reply(self._cell, cast("Request[Any]", request))
+        return Reply(self._cell, request)
 
     def background(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine as a task that outlives the handler and ends with this incarnation.

@@ -172,7 +172,7 @@ class PoolRef(Ref[ActorT_co]):
 
 def _load(ref: Ref[Any]) -> int:
     if isinstance(ref, LocalRef):
-        cell = cast("LocalRef[Any]", ref)._cell
+        cell = ref._cell
         return cell.queued + cell.in_flight
     return 0
 

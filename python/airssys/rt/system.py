@@ -235,7 +235,8 @@ class System(Observing):
         """
         above = self._root if parent is None else cell_of(parent)
         chosen = DEFAULT_OPTIONS if not options else _options(options)
-        return await self._spawn(above, name, factory, args, chosen, LocalRef)
+        ref: Ref[ActorT] = await self._spawn(above, name, factory, args, chosen, LocalRef)
+        return ref
 
     async def _spawn(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ from airssys.testing.clock import VirtualLoop
 from airssys.testing.system import TestSystem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 __all__ = ["airssys_loop", "airssys_seed", "system"]
 
@@ -102,7 +102,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments: dict[str, Any] = {
         name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames
     }
-    loop: asyncio.AbstractEventLoop = pyfuncitem.funcargs["airssys_loop"]
+    loop = cast("asyncio.AbstractEventLoop", pyfuncitem.funcargs["airssys_loop"])
     loop.run_until_complete(pyfuncitem.obj(**arguments))
     return True
 
@@ -118,7 +118,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     """Print the seed of a failing test."""
     outcome = yield
     report = outcome.get_result()

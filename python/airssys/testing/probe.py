@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from airssys.rt import Actor, handles
 
@@ -85,4 +85,4 @@ class Probe:
 
     def monitor(self, ref: Ref[Any], *, restarts: bool = False) -> Monitor:
         """Have this probe get `Down` when `ref` ends."""
-        return cast("Monitor", self.system.watch(self.ref, ref, restarts=restarts))
+        return self.system.watch(self.ref, ref, restarts=restarts)
