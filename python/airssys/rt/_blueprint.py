@@ -131,11 +131,20 @@ def resolve_handlers(
     found: dict[str, tuple[Handler, bool]] = {}
     for name in dir(cls):
         function = inspect.getattr_static(cls, name, None)
-        marker = getattr(function, MARK, None)
+        marker = _marker(cls, name)
         if isinstance(marker, Marker) and callable(function):
             message_types = marker.message_types or _annotated(cls, name, function, local_names)
             found[name] = (Handler(function, marker, message_types), marker.active)
     return found
+
+
+def _marker(cls: type, name: str) -> object:
+    """The mark of a method, or of the one that it overrides."""
+    for base in cls.__mro__:
+        marker = getattr(base.__dict__.get(name), MARK, None)
+        if marker is not None:
+            return marker
+    return None
 
 
 def _annotated(

@@ -404,11 +404,14 @@ class System(Observing):
             reason = await dispatcher.lifecycle.stop(cell, timeout=limit, drain=False)
             if reason.kind == "killed":
                 killed.append(cell.path)
-        for cell in tuple(reversed((self._root.children or {}).values())):
-            killed.append(cell.path)
-            dispatcher.lifecycle.order(cell, Ending(Reason.KILLED, kill=True, final=True))
-        for cell in tuple((self._root.children or {}).values()):
-            await dispatcher.lifecycle.join(cell)
+        # No time is left: what cannot stop on the spot is killed, all at once.
+        late = [
+            (cell.path, dispatcher.lifecycle.stop(cell, timeout=0, drain=False))
+            for cell in tuple(reversed((self._root.children or {}).values()))
+        ]
+        for path, stopping in late:
+            if (await stopping).kind == "killed":
+                killed.append(path)
         if not self._stopped:
             self._stopped = True
             for task in tuple(self._tasks):
