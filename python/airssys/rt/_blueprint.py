@@ -1,5 +1,8 @@
 """What is known of an actor class: its handlers by message type, and which hooks it has."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import inspect
@@ -120,7 +123,7 @@ def find_handler(table: dict[type, Handler], message_type: type) -> Handler | No
     return None
 
 
-class Unresolved(Exception):  # noqa: N818 - internal signal
+class Unresolved(Exception):
     """An annotation names something that is not there yet."""
 
 
@@ -191,10 +194,10 @@ def _types_in(annotation: Any, where: str) -> tuple[type, ...]:
 
 
 def names_of_caller(depth: int) -> dict[str, Any]:
-    """The local names visible where a class statement stands, for messages defined in a function."""
+    """The local names visible at a class statement, for messages defined in a function."""
     names: dict[str, Any] = {}
     frames: list[types.FrameType] = []
-    frame: types.FrameType | None = sys._getframe(depth)  # noqa: SLF001 - as typing does
+    frame: types.FrameType | None = sys._getframe(depth)
     while frame is not None and frame.f_code.co_name != "<module>" and len(frames) < 8:
         frames.append(frame)
         frame = frame.f_back

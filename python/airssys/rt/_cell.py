@@ -1,8 +1,7 @@
-"""The runtime's record of one actor: address, mailbox, state. It outlives the actor's incarnations."""
+"""The runtime's record of one actor: address, mailbox, state. It outlives incarnations."""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airssys.rt._mailbox import EXTRA, MESSAGE, NEXT, SENDER, Envelope, Extras, Lane, Lanes
@@ -11,6 +10,7 @@ from airssys.rt.errors import MailboxFull, RequestDropped
 from airssys.rt.messages import Down, Exit, Priority, Restarted
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
     from airssys.rt._blueprint import Handler
@@ -128,10 +128,10 @@ class Cell(Lane):
     def path(self) -> str:
         """The names from the root down, as `/bank/ann`."""
         names: list[str] = []
-        cell: Cell | None = self
-        while cell is not None and cell.parent is not None:
+        cell, parent = self, self.parent
+        while parent is not None:
             names.append(cell.name)
-            cell = cell.parent
+            cell, parent = parent, parent.parent
         return "/" + "/".join(reversed(names))
 
     @property
@@ -165,7 +165,7 @@ class Cell(Lane):
         extra: Request[Any] | Extras | None,
         priority: Priority,
     ) -> None:
-        """Accept a message or raise `MailboxFull`; what arrives after the end becomes a dead letter."""
+        """Accept a message or raise `MailboxFull`; after the end it becomes a dead letter."""
         if self.closed:
             self.accepted += 1
             self.bury(message, sender, extra, "no_actor" if self.block & ENDED else "stopped")

@@ -4,6 +4,9 @@ The long method `turn` is the hot path of the whole runtime; everything in it th
 so because a call costs 50 ns and a message about 400.
 """
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import asyncio
@@ -141,7 +144,7 @@ class Dispatcher:
         self.scheduled = True
 
     def sender(self) -> Cell | None:
-        """The actor on whose behalf the caller sends, by context where it is not the current one."""
+        """The actor on whose behalf the caller sends."""
         current = self.current
         if current is None:
             actor = acting.get(None)
@@ -162,7 +165,7 @@ class Dispatcher:
 
     # The hot path.
 
-    def turn(self) -> None:
+    def turn(self) -> None:  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         """Run what is ready until there is nothing left or the time slice is over."""
         ready = self.ready
         clock = self.clock
@@ -321,9 +324,13 @@ class Dispatcher:
             "cancelled" if cancelled else "expired",
         )
 
-    def prepare(self, cell: Cell, envelope: Envelope, now: float) -> Handler | None:
+    def prepare(  # noqa: PLR0911 - each is one way to die
+        self, cell: Cell, envelope: Envelope, now: float
+    ) -> Handler | None:
         """Look at what a message carries; return its handler, or None when it died here."""
-        message, sender, _, extra, _ = envelope
+        message: Any = envelope[MESSAGE]
+        sender: Cell | None = envelope[SENDER]
+        extra: Extras | Request[Any] | None = envelope[EXTRA]
         if message.__class__ is Drain:
             self.lifecycle.drained(cell, envelope)
             return None
@@ -434,9 +441,8 @@ class Dispatcher:
         if run.over:
             return
         cell = run.cell
-        if cell.run is not run or cell.block & SUSPENDED:
-            if self._must_hold(run, cell):
-                return
+        if (cell.run is not run or cell.block & SUSPENDED) and self._must_hold(run, cell):
+            return
         run._fut_waiter = None
         loop = self.loop
         self.current = cell

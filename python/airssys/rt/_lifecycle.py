@@ -1,5 +1,8 @@
 """Starting, stopping, killing and restarting actors, in the order that the contract gives."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import math
@@ -587,7 +590,9 @@ class Lifecycle:
         reason = Reason.KILLED if kill else ending.reason
         self.end(child, replace(ending, reason=reason, kill=kill, final=True))
 
-    def _close_incarnation(self, cell: Cell, reason: Reason) -> None:
+    def _close_incarnation(  # noqa: C901, PLR0912 - a list of what there may be
+        self, cell: Cell, reason: Reason
+    ) -> None:
         """End what belongs to the incarnation: timers, monitors, replies, links, self-sends."""
         cell.actor = None
         cell.context = None
@@ -693,7 +698,7 @@ class Lifecycle:
         state.group = Control(self._dispatcher, self._regroup(parent, state, children, delay))
         state.group.resume()
 
-    async def _regroup(
+    async def _regroup(  # noqa: C901 - one story, told in order
         self, parent: Cell, state: SupervisionState, cells: list[Cell], delay: float
     ) -> None:
         clock = self._dispatcher.clock
@@ -762,7 +767,9 @@ class Lifecycle:
 
     # The end of an address.
 
-    def finish(self, cell: Cell, reason: Reason, *, failed_start: bool = False) -> None:
+    def finish(  # noqa: C901, PLR0912 - a list of who has to know
+        self, cell: Cell, reason: Reason, *, failed_start: bool = False
+    ) -> None:
         """Take an actor off the books; everyone who wanted to know learns it now."""
         more = cell.more
         cell.block = ENDED | CLOSED
@@ -798,7 +805,7 @@ class Lifecycle:
                     joiner.settle(reason)
         elif reason is not Reason.NORMAL:
             cell.details().reason = reason
-        self._dispatcher.system.on_ended(cell)
+        self._dispatcher.system.on_ended()
         if failed_start:
             self._tell_parent(cell)
             return

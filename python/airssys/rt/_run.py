@@ -1,7 +1,8 @@
 """One run of user code on behalf of an actor, and what asyncio sees as the current task meanwhile.
 
-`asyncio.timeout`, `TaskGroup`, anyio and HTTP clients look at the current task: they cancel it, ask
-whether it is being cancelled, and use it as a key. A `Run` answers all of that without being a task.
+`asyncio.timeout`, `TaskGroup`, anyio and HTTP clients look at the current task: they cancel it,
+ask whether it is being cancelled, and use it as a key. A `Run` answers all of that without being
+a task.
 
 Handler coroutines are not driven directly but through one long-lived generator per run: the end
 of a coroutine then comes as a yielded value instead of a raised `StopIteration`, which halves the
@@ -12,15 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Callable
-from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from airssys.rt._request import Wait
+from airssys.rt._request import Completion, Request, Room, Wait
 from airssys.rt.errors import WaitCycle
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
+    from contextvars import Context
 
     from airssys.rt._cell import Cell
     from airssys.rt._dispatcher import Dispatcher
@@ -46,6 +46,10 @@ def _driver(box: list[Any]) -> Generator[Any, Any, None]:
     while True:
         coroutine = yield DONE
         box[0] = yield from coroutine
+
+
+#: What makes an edge between actors when a handler awaits it directly.
+WAITS = frozenset({Request, Completion, Room})
 
 
 class Run:
@@ -192,7 +196,7 @@ class Run:
 
     def park(self, awaited: Any) -> BaseException | None:
         """Arrange to be resumed when `awaited` is done; return an error to raise instead."""
-        if isinstance(awaited, Wait) and awaited.cell.dispatcher is self.dispatcher:
+        if awaited.__class__ in WAITS and awaited.cell.dispatcher is self.dispatcher:
             awaited._asyncio_future_blocking = False
             target = awaited.cell
             if (target.run is not None or target is self.cell) and not self.reentrant:

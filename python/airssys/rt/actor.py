@@ -256,11 +256,11 @@ class Actor:
         """
         letter = self._letter("the ask to defer")
         extra = letter[EXTRA]
-        request = extra.request if isinstance(extra, Extras) else extra
+        request: Any = extra.request if isinstance(extra, Extras) else extra
         if not isinstance(request, Request):
             raise NoCurrentActor("the message being handled was not asked; nobody awaits a reply")
         letter[EXTRA] = None
-        return Reply(self._cell, request)
+        return Reply(self._cell, cast("Request[Any]", request))  # type: ignore[redundant-cast]
 
     def background(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine as a task that outlives the handler and ends with this incarnation.

@@ -7,11 +7,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airssys.rt.messages import DeadLetter, Priority, Reason
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airssys.rt.messages import DeadLetter, Priority, Reason
     from airssys.rt.ref import Ref
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
@@ -21,6 +20,7 @@ from airssys.rt.messages import Ask, Down, Message, Priority, Reason
 from airssys.rt.monitors import Monitor
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
     from airssys.rt._request import Room
@@ -202,7 +202,8 @@ class LocalRef(Ref[TargetT_co]):
     @property
     def threadsafe(self) -> ThreadsafeRef[TargetT_co]:
         """The way in from other threads."""
-        return LocalThreadsafeRef(self._cell)
+        ref: LocalThreadsafeRef[TargetT_co] = LocalThreadsafeRef(self._cell)
+        return ref
 
     def tell(
         self,

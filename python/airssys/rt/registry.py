@@ -1,5 +1,8 @@
 """Names for actors, apart from their place in the tree."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,8 @@
 """The actor system: one event loop, one thread, one tree of actors."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import asyncio
@@ -368,7 +371,7 @@ class System(Observing):
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def on_ended(self, cell: Cell) -> None:
+    def on_ended(self) -> None:
         """An actor has ended."""
         self._ended += 1
 
@@ -381,7 +384,9 @@ class System(Observing):
             for cell in reversed(list((self._root.children or {}).values())):
                 self._dispatcher.lifecycle.stop(cell, timeout=None, drain=False)
 
-    async def shutdown(self, timeout: float = 10.0) -> ShutdownReport:
+    async def shutdown(  # noqa: C901 - one story, told in order
+        self, timeout: float = 10.0
+    ) -> ShutdownReport:
         """Stop all actors in reverse order of start, then kill what is left; always ends.
 
         Args:

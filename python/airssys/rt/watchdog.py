@@ -1,5 +1,8 @@
 """A thread that notices handlers which hold the loop for too long."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import ctypes

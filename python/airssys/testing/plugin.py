@@ -4,6 +4,9 @@ A failing test prints its seed; `--airssys-seed=N` replays it. `@pytest.mark.rea
 coroutine test on an ordinary event loop, for sockets and subprocesses.
 """
 
+# pyright: reportPrivateUsage=false
+# What is tested is looked into.
+
 from __future__ import annotations
 
 import asyncio
@@ -73,7 +76,7 @@ def airssys_loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEve
 def system(
     request: pytest.FixtureRequest, airssys_loop: asyncio.AbstractEventLoop, airssys_seed: int
 ) -> Iterator[TestSystem]:
-    """A `TestSystem`; the test fails on leaks, lost messages, and dead letters it did not look at."""
+    """A `TestSystem`; fails the test on leaks, lost messages and dead letters not looked at."""
 
     async def make() -> TestSystem:
         shuffle = request.node.get_closest_marker("in_order") is None

@@ -1,5 +1,8 @@
 """An actor system for tests."""
 
+# pyright: reportPrivateUsage=false
+# What is tested is looked into.
+
 from __future__ import annotations
 
 import asyncio

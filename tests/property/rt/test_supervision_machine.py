@@ -261,9 +261,7 @@ class SupervisionTrees(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         assert self.starts == self.world.starts
-        alive = {
-            cell.path for cell in self.system.cells() if isinstance(cell.actor, Leaf)
-        }
+        alive = {cell.path for cell in self.system.cells() if isinstance(cell.actor, Leaf)}
         assert alive == {leaf.path for leaf in self.world.leaves()}
         assert (self.system.find("/top") is not None) is self.world.alive
         assert self.works == self.sent

@@ -22,7 +22,7 @@ from airssys.rt import (
     Supervisor,
     handles,
 )
-from airssys.testing import TestSystem
+from airssys.testing import TestSystem  # noqa: TC001 - a fixture
 
 
 def test_a_handler_must_say_its_message() -> None:
@@ -131,7 +131,7 @@ async def test_a_factory_that_fails_at_a_restart_escalates_in_the_end(system: Te
 
 async def test_only_actors_can_watch(system: TestSystem) -> None:
     keeper = await system.spawn(Keeper)
-    with pytest.raises(NoCurrentActor, match="await ref.ended"):
+    with pytest.raises(NoCurrentActor, match=r"await ref\.ended"):
         keeper.monitor()
     with pytest.raises(NoCurrentActor):
         keeper.link()

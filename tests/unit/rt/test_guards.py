@@ -117,9 +117,7 @@ async def test_middleware_sees_deliveries_and_their_ends(system: TestSystem) -> 
     seen: list[Any] = []
 
     def watch(delivery: Delivery) -> None:
-        delivery.on_finished(
-            lambda error: seen.append((delivery.handler, type(error).__name__))
-        )
+        delivery.on_finished(lambda error: seen.append((delivery.handler, type(error).__name__)))
 
     def censor(delivery: Delivery) -> None:
         if delivery.message == Put("bad"):
@@ -136,7 +134,12 @@ async def test_middleware_sees_deliveries_and_their_ends(system: TestSystem) -> 
         keeper.tell(Put(value))
     keeper.tell(Fail(KeyError()))
     assert await keeper.ask(Get()) == []
-    assert seen == [("put", "NoneType"), ("put", "NoneType"), ("fail", "KeyError"), ("get", "NoneType")]
+    assert seen == [
+        ("put", "NoneType"),
+        ("put", "NoneType"),
+        ("fail", "KeyError"),
+        ("get", "NoneType"),
+    ]
     assert system.dead_letters.reasons() == ["rejected", "failed", "failed"]
     for middleware in (watch, censor, crash):
         system.remove_middleware(middleware)
@@ -212,7 +215,10 @@ async def test_opentelemetry_spans_by_the_messaging_conventions(
     one.tell(Hop((two,)))
     bad.tell(Fail(ValueError("boom")))
     await asyncio.sleep(10)
-    spans = {span.attributes["messaging.destination.name"]: span for span in exporter.get_finished_spans()}
+    spans = {
+        span.attributes["messaging.destination.name"]: span
+        for span in exporter.get_finished_spans()
+    }
     assert set(spans) == {"/one", "/two", "/bad"}
     assert spans["/two"].parent.span_id == spans["/one"].context.span_id
     assert spans["/one"].attributes["messaging.system"] == "airssys"

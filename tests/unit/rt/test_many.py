@@ -20,7 +20,7 @@ from airssys.rt import (
     WaitTimeout,
     handles,
 )
-from airssys.testing import TestSystem
+from airssys.testing import TestSystem  # noqa: TC001 - a fixture
 
 
 class Worker(Keeper):
@@ -136,9 +136,7 @@ async def test_groups_lose_members_that_end(system: TestSystem) -> None:
         ("a.*.c", "a.b.c", True),
     ],
 )
-async def test_topic_patterns(
-    system: TestSystem, pattern: str, topic: str, matches: bool
-) -> None:
+async def test_topic_patterns(system: TestSystem, pattern: str, topic: str, matches: bool) -> None:
     keeper = await system.spawn(Keeper)
     system.topics.subscribe(pattern, keeper)
     assert system.topics.publish(topic, Put(1)).accepted == int(matches)

@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-
 from benchmarks.rt.soak import soak
 
 if TYPE_CHECKING:

@@ -243,7 +243,7 @@ async def test_a_plain_handler_cannot_own_a_task(system: TestSystem) -> None:
     class Plain(Actor):
         @handles
         def put(self, message: Put) -> None:
-            asyncio.create_task(asyncio.sleep(1))  # noqa: RUF006
+            asyncio.create_task(asyncio.sleep(1))
 
     plain = await system.spawn(Plain)
     plain.tell(Put(1))
