@@ -208,9 +208,9 @@ def names_of_caller(depth: int) -> dict[str, Any]:
 
 def blueprint_of(cls: type, base: type) -> Blueprint:
     """The blueprint of a class, made at its first spawn when a message was defined after it."""
-    blueprint = cls.__dict__.get("__blueprint__")
-    if isinstance(blueprint, Blueprint):
-        return blueprint
+    known: Blueprint | None = cls.__dict__.get("__blueprint__")
+    if known is not None:
+        return known
     try:
         blueprint = Blueprint(cls, base, resolve_handlers(cls, None))
     except Unresolved as error:

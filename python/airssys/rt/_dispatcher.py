@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher", "acting"]
 
 #: The incarnation on whose behalf code runs; child tasks of a handler inherit it.
-acting: ContextVar[Actor] = ContextVar("airssys_acting")
+acting: ContextVar[Actor | None] = ContextVar("airssys_acting")
 
 #: References to a run that nobody kept: the variable in `turn`, and `getrefcount`'s own.
 UNSHARED = 2
@@ -189,6 +189,9 @@ class Dispatcher:
                 if cell.block:
                     self.serve(cell)
                     continue
+                context = cell.context
+                if context is None:
+                    context = self.context_of(cell)
                 self.current = cell
                 left = burst
                 while True:
@@ -223,7 +226,7 @@ class Dispatcher:
                     self.letter = envelope
                     if handler.plain:
                         try:
-                            value = cell.context.copy().run(handler.function, cell.actor, message)
+                            value = context.copy().run(handler.function, cell.actor, message)
                         except BaseException as error:  # noqa: BLE001 - a supervision boundary
                             self.handler_failed(cell, envelope, handler, error)
                             break
@@ -242,12 +245,12 @@ class Dispatcher:
                             self.spare = None
                         run.cell = cell
                         run.envelope = envelope
-                        run.context = context = cell.context.copy()
+                        run.context = own = context.copy()
                         run.coroutine = coroutine = handler.function(cell.actor, message)
                         self.run = run
                         enter_task(loop, run)
                         try:
-                            awaited = context.run(run.send, coroutine)
+                            awaited = own.run(run.send, coroutine)
                         except BaseException as error:  # noqa: BLE001 - a supervision boundary
                             leave_task(loop, run)
                             self.run_failed(run, handler, error)
@@ -362,6 +365,14 @@ class Dispatcher:
         elif extra is not None and extra.request is not None:
             extra.request.answer(value)
 
+    def context_of(self, cell: Cell) -> Context:
+        """The context variables that each run of an incarnation starts from, made on first use."""
+        context: Context | None = cell.context
+        if context is None:
+            context = cell.context = self.base_context.copy()
+            context.run(acting.set, cell.actor)
+        return context
+
     # Runs.
 
     def begin(self, cell: Cell, handler: Handler, coroutine: Coroutine[Any, Any, Any]) -> bool:
@@ -370,7 +381,7 @@ class Dispatcher:
         run.cell = cell
         run.envelope = self.letter
         run.reentrant = handler.reentrant
-        run.context = cell.context.copy()
+        run.context = self.context_of(cell).copy()
         run.coroutine = coroutine
         try:
             awaited = self.step(run, run.send, coroutine)
@@ -613,7 +624,7 @@ class Dispatcher:
         tasks = more.background
         self.system.adopting = False
         try:
-            task = self.loop.create_task(coroutine, context=cell.context.copy())
+            task = self.loop.create_task(coroutine, context=self.context_of(cell).copy())
         finally:
             self.system.adopting = True
         tasks.add(task)

@@ -22,7 +22,6 @@ from airssys.rt._cell import (
     Cell,
 )
 from airssys.rt._control import Control, Drain, Ending, pause
-from airssys.rt._dispatcher import acting
 from airssys.rt._options import Restart
 from airssys.rt._request import Completion
 from airssys.rt._run import DONE, Run
@@ -117,11 +116,8 @@ class Lifecycle:
         actor._cell = cell
         cell.actor = actor
         cls = actor.__class__
-        blueprint: Blueprint = cls.__dict__.get("__blueprint__") or blueprint_of(cls, Actor)
+        blueprint: Blueprint = cls.__blueprint__ or blueprint_of(cls, Actor)
         cell.table = blueprint.table
-        context = self._dispatcher.base_context.copy()
-        context.run(acting.set, actor)
-        cell.context = context
         return blueprint.started
 
     def _start_hook(self, cell: Cell, hook: Hook, arguments: tuple[Any, ...]) -> Run | None:
@@ -131,7 +127,7 @@ class Lifecycle:
             kept = dispatcher.current, dispatcher.letter, dispatcher.run
             dispatcher.current, dispatcher.letter, dispatcher.run = cell, None, None
             try:
-                cell.context.copy().run(hook.function, cell.actor, *arguments)
+                dispatcher.context_of(cell).copy().run(hook.function, cell.actor, *arguments)
             finally:
                 dispatcher.current, dispatcher.letter, dispatcher.run = kept
             return None
@@ -144,7 +140,7 @@ class Lifecycle:
         run.hook = True
         run.envelope = None
         run.reentrant = False
-        run.context = cell.context.copy()
+        run.context = dispatcher.context_of(cell).copy()
         run.coroutine = coroutine = hook.function(cell.actor, *arguments)
         cell.run = run
         cell.block |= BUSY
