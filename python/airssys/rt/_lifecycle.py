@@ -361,14 +361,16 @@ class Lifecycle:
             or restart is Restart.TEMPORARY
             or (restart is Restart.TRANSIENT and not ending.reason.abnormal)
         ):
-            self.end(cell, replace(ending, final=True))
+            ending.final = True
+            self.end(cell, ending)
             return
         state = self.supervision(parent)
         delay = state.allow(cell, self._dispatcher.clock(), self._dispatcher.system.seed)
         if delay is None:
             self._escalate(cell, parent, state, ending)
         elif state.policy.strategy is Strategy.ONE_FOR_ONE or parent.children is None:
-            self.end(cell, replace(ending, delay=delay))
+            ending.delay = delay
+            self.end(cell, ending)
         else:
             self._restart_group(parent, state, cell, ending, delay)
 

@@ -381,6 +381,27 @@ async def test_07_the_wait_that_closes_a_cycle_raises(system: TestSystem, length
     system.dead_letters.ignore()
 
 
+@dataclass(frozen=True, slots=True)
+class StopYourself(Ask[Any, None]): ...
+
+
+async def test_07_waiting_for_its_own_stop_is_a_cycle(system: TestSystem) -> None:
+    class Suicidal(Actor):
+        @handles
+        async def stop_and_wait(self, message: StopYourself) -> None:
+            await self.ref.stop()
+
+    ref = await system.spawn(Suicidal)
+    before = system.now
+    with pytest.raises(ActorFailed) as failure:
+        await ref.ask(StopYourself())
+    assert isinstance(failure.value.__cause__, WaitCycle)
+    assert system.now == before
+    await system.settle()
+    assert not ref.alive
+    system.dead_letters.ignore()
+
+
 async def test_07_for_child_tasks_only_the_deadline_helps(system: TestSystem) -> None:
     one, two = await system.spawn(Link), await system.spawn(Link)
     with pytest.raises(ActorFailed) as failure:
