@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Executor", "Executors", "Outcome", "executor"]
 
 T = TypeVar("T")
-O = TypeVar("O", bound=Operation[object])  # noqa: E741 - the operation's type
 Decides: TypeAlias = Literal["declared", "itself"]
-Function: TypeAlias = "Callable[[O, Authority], Awaitable[object]]"
+F = TypeVar("F", bound=Callable[..., Awaitable[object]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,8 @@ _defaults: dict[type[Operation[object]], Executor] = {}
 
 
 def executor(
-    operation: type[O], *, decides: Decides = "declared", register: bool = True
-) -> Callable[[Function[O]], Function[O]]:
+    operation: type[Operation[object]], *, decides: Decides = "declared", register: bool = True
+) -> Callable[[F], F]:
     """Make an async function the executor of an operation.
 
     Args:
@@ -71,7 +70,7 @@ def executor(
             f"{operation!r} cannot be executed; put @operation('family.verb') on an Operation"
         )
 
-    def define(function: Function[O]) -> Function[O]:
+    def define(function: F) -> F:
         problem = _problem_of(function, operation)
         if problem:
             raise DefinitionError(
@@ -82,9 +81,9 @@ def executor(
         made = Executor(operation, function, decides)
         if register:
             if operation in _defaults:
+                known = getattr(_defaults[operation].function, "__qualname__", "")
                 raise DefinitionError(
-                    f"{operation.name!r} has an executor already "
-                    f"({_defaults[operation].function.__qualname__}); "  # type: ignore[attr-defined]
+                    f"{operation.name!r} has an executor already ({known}); "
                     "pass register=False and use Executors.replacing",
                     operation=operation.name,
                 )

@@ -21,7 +21,7 @@ __all__ = ["Kind", "Operation", "Permission", "operation", "operations"]
 Kind: TypeAlias = Literal["filesystem", "network", "process", "environment", "config", "custom"]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)  # noqa: PLC0105 - an operation only gives its output out
 C = TypeVar("C", bound="type[Operation[object]]")
 
 

@@ -65,6 +65,8 @@ class OSL:
         reserved: Paths that nobody may touch, beside the log, its key, the policy files, the
             installed packages, `/proc` and `/sys`.
         masks: Texts that are masked wherever they appear in records.
+        audit_rate: Records per second that one context may cause, 1000 at once; who is over it is
+            slowed down.
         development: Permits the enforcement `learn`.
         search_path: Directories in which programs named without a slash are looked for; the
             `PATH` of the environment is never used.
@@ -85,10 +87,12 @@ class OSL:
         approval_timeout: float = 60.0,
         reserved: Iterable[str | os.PathLike[str]] = (),
         masks: Iterable[str] = (),
+        audit_rate: float | None = None,
         development: bool = False,
         search_path: Iterable[str] = ("/usr/local/bin", "/usr/bin", "/bin"),
     ) -> None:
         self.search_path = tuple(search_path)
+        self.audit_rate = audit_rate
         self._development = development
         self._source = PolicySource(policy)
         self.approvals = Approvals(approver, approval_timeout)
@@ -233,6 +237,7 @@ class OSL:
             caller=caller,
             trace_id=context.trace_id,
             session=context.session or None,
+            audit_rate=self.audit_rate,
         )
 
     # -- rules

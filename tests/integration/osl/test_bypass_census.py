@@ -69,7 +69,7 @@ WAYS = {
     ),
     "import of a module that is not granted": (
         "import importlib.util\n"
-        "    spec = importlib.util.spec_from_file_location('secret_module', outside + '/module.py')\n"
+        "    spec = importlib.util.spec_from_file_location('m', outside + '/module.py')\n"
         "    module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)"
     ),
     "sys.path and import": "sys.path.insert(0, outside); import module",

@@ -40,8 +40,11 @@ _CHUNK = 1 << 20
 
 
 def plain(path: PathLike) -> str | bytes:
-    """Return a path as the native functions take it."""
-    return path if isinstance(path, (str, bytes)) else os.fspath(path)
+    """Return a path as the native functions take it: absolute, and otherwise as it was written."""
+    written = path if isinstance(path, (str, bytes)) else os.fspath(path)
+    if isinstance(written, bytes):
+        return written if written[:1] == b"/" else os.path.join(os.getcwdb(), written)
+    return written if written[:1] == "/" else os.path.join(os.getcwd(), written)
 
 
 @executor(ReadFile, decides="itself")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from airssys.osl.operation import Operation, Permission, operation
+
+if TYPE_CHECKING:
+    from airssys.osl.files.records import Entry, FileStat  # noqa: F401 - in the types of outputs
+    from airssys.osl.files.walk import Walk  # noqa: F401 - likewise
+    from airssys.osl.files.watch import Watch  # noqa: F401 - likewise
 
 __all__ = [
     "CopyFile",

@@ -87,10 +87,10 @@ def middleware(*, priority: int) -> Callable[[M], M]:
 
 def priority_of(function: Middleware) -> int:
     """Return the priority a middleware was given."""
-    value = getattr(function, _PRIORITY, None)
+    value: int | None = getattr(function, _PRIORITY, None)
     if value is None:  # an object with `async def __call__` carries the mark on that method
         value = getattr(getattr(type(function), "__call__", None), _PRIORITY, 0)  # noqa: B004
-    return int(value)
+    return value or 0
 
 
 def compose(middlewares: Iterable[Middleware], innermost: Proceed) -> Proceed:
