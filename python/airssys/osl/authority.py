@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from airssys.errors import AirsSysError
@@ -65,23 +66,32 @@ class Authority:
     ) -> Decision:
         """Decide an access that has no descriptor to be decided on."""
         self.decided = True
+        decide = functools.partial(
+            self.gate.decide,
+            self.subject,
+            kind,
+            access,
+            target,
+            address=address,
+            transport=transport,
+            arguments=arguments,
+            detail=detail,
+        )
+        return await self.settle(kind, access, decide(), decide)
 
-        def attempt(approved_by: str | None) -> Decision:
-            return self.gate.decide(
-                self.subject,
-                kind,
-                access,
-                target,
-                address=address,
-                transport=transport,
-                arguments=arguments,
-                approved_by=approved_by,
-                detail=detail,
-            )
+    async def settle(
+        self, kind: Kind, access: str, decision: Decision, decide: Callable[..., Decision]
+    ) -> Decision:
+        """Wait for approval where the rules ask for it, and raise what is then refused.
 
-        decision = attempt(None)
+        Args:
+            kind: Kind of what is accessed.
+            access: What is done.
+            decision: The first answer of the gate.
+            decide: Asks it again, with the name of who approved as `approved_by`.
+        """
         if decision.effect == "ask" and not decision.allowed:
-            decision = attempt(await self._approval(kind, access, decision))
+            decision = decide(approved_by=await self._approval(kind, access, decision))
         if decision.delay:
             await asyncio.sleep(decision.delay)
         if not decision.allowed:

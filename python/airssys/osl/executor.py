@@ -114,11 +114,12 @@ class Executors(Mapping[type[Operation[object]], Executor]):
     """Which executor serves which operation; unchangeable, so that a pipeline is too."""
 
     def __init__(self, table: Mapping[type[Operation[object]], Executor] | None = None) -> None:
-        self._table = dict(_defaults if table is None else table)
+        #: The same as a plain dictionary.
+        self.table = dict(_defaults if table is None else table)
 
     def __getitem__(self, operation: type[Operation[object]]) -> Executor:
         try:
-            return self._table[operation]
+            return self.table[operation]
         except KeyError:
             raise NotRegistered(
                 f"no executor is registered for {operation.name or operation.__name__!r}; "
@@ -127,10 +128,10 @@ class Executors(Mapping[type[Operation[object]], Executor]):
             ) from None
 
     def __iter__(self) -> typing.Iterator[type[Operation[object]]]:
-        return iter(self._table)
+        return iter(self.table)
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self.table)
 
     def replacing(self, *functions: Callable[..., Awaitable[object]]) -> Executors:
         """Return these executors with the given `@executor` functions in the place of theirs.
@@ -138,7 +139,7 @@ class Executors(Mapping[type[Operation[object]], Executor]):
         Raises:
             DefinitionError: A function was not made an executor.
         """
-        table = dict(self._table)
+        table = dict(self.table)
         for function in functions:
             made = getattr(function, "__airssys_executor__", None)
             if not isinstance(made, Executor):

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
 
+from msgspec import Struct
+
 from airssys.osl.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ T = TypeVar("T", covariant=True)  # noqa: PLC0105 - an operation only gives its 
 C = TypeVar("C", bound="type[Operation[object]]")
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+# A struct is a record like a frozen dataclass, made in a sixth of the time, once per decision.
+class Permission(Struct, frozen=True):
     """One access that an operation needs.
 
     Attributes:

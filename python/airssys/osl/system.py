@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import sysconfig
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import airssys.osl.files.executors
 import airssys.osl.network.executors
@@ -116,6 +117,7 @@ class OSL:
             self.audit.close()
             raise
         self._executors = executors if executors is not None else Executors()
+        self._find = self._executors.table.get
         self._middleware = tuple(middleware)
         self._proceed = compose(self._middleware, self._perform)
 
@@ -142,7 +144,7 @@ class OSL:
         proceed = self._proceed
         if middleware:
             proceed = compose((*self._middleware, *middleware), self._perform)
-        return cast("Result[T]", await proceed(call))
+        return await proceed(call)  # type: ignore[return-value] # the chain keeps the type of output
 
     async def _perform(self, call: Call) -> Result[object]:
         operation = call.operation
@@ -155,13 +157,20 @@ class OSL:
                     call.subject, name, permission.target, "deny", rule="context-expired"
                 )
             raise
-        executor = self._executors[type(operation)]
+        executor = self._find(type(operation)) or self._executors[type(operation)]
         authority = Authority(call)
         started = time.time()
         begun = time.perf_counter()
         if executor.decides == "declared":
+            authority.decided = True
+            decide = self.gate.decide
             for permission in operation.permissions():
-                await authority.decide(permission.kind, permission.access, permission.target)
+                kind, access, target = permission.kind, permission.access, permission.target
+                decision = decide(call.subject, kind, access, target)
+                # Most are allowed at once, and those shall cost nothing more.
+                if not decision.allowed or decision.delay:
+                    again = functools.partial(decide, call.subject, kind, access, target)
+                    await authority.settle(kind, access, decision, again)
         output = await executor.function(operation, authority)
         if not authority.decided:
             raise DefinitionError(
