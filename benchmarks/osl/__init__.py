@@ -8,6 +8,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.row import Row, UnavailableError
 from benchmarks.timing import interleaved
@@ -16,7 +17,6 @@ from airssys import osl
 from airssys.osl import OSL, Operation, Permission, Principal, executor, operation
 from airssys.osl._native import AuditLog, Gate, Subject
 from airssys.osl.policy import compile_policy, parse_policy
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -4,42 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import rule
+from killed import killed_run
 
 from airssys import osl
 from airssys.osl import OSL, AccessDenied, OslError, Principal, read_records, verify_log
-
-LOAD = Path(__file__).with_name("load_and_be_killed.py")
-
-
-def killed_run(directory: Path, after: int) -> tuple[int, int]:
-    """Run accesses in a program that is killed; return attempts acknowledged and recorded."""
-    with subprocess.Popen(
-        [sys.executable, str(LOAD), str(directory)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as process:
-        acknowledged = 0
-        for line in process.stdout:
-            acknowledged = int(line)
-            if acknowledged >= after:
-                break
-        process.send_signal(signal.SIGKILL)
-        for line in process.stdout:
-            if line.endswith(b"\n"):
-                acknowledged = int(line)
-    recorded = sum(
-        record.count or 1
-        for record in read_records(directory / "audit")
-        if record.decision in {"allow", "deny"}
-    )
-    return acknowledged, recorded
 
 
 @pytest.mark.parametrize("after", [1, 250, 2000])

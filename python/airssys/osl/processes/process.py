@@ -188,11 +188,19 @@ class Process:
     def abandon(self) -> None:
         """Kill the session and reap it at once; its loop need not run any more."""
         self.send(signals.SIGKILL, tree=True)
+        if self._loop.is_running() and asyncio._get_running_loop() is not self._loop:  # noqa: SLF001
+            # The loop runs in another thread, which reaps its children itself.
+            asyncio.run_coroutine_threadsafe(self._gone(), self._loop).result()
+            return
         if not self._loop.is_closed():
             self._loop.remove_reader(self._pidfd)
             self.release()
         self._finish()
         self._ended.set()
+
+    async def _gone(self) -> None:
+        await self._ended.wait()
+        self.release()
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
