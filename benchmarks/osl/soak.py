@@ -90,7 +90,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     arguments = parser.parse_args()
     decisions(arguments.decisions, arguments.seed)
-    print(f"{cedar.compare(arguments.cedar, arguments.seed)} decisions agree with Cedar")
+    if arguments.cedar:
+        print(f"{cedar.compare(arguments.cedar, arguments.seed)} decisions agree with Cedar")
     kills(arguments.kills, arguments.seed)
 
 

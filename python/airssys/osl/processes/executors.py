@@ -194,7 +194,8 @@ async def _start(
     return Process(
         authority,
         pid=child.pid,
-        pidfd=child.pidfd,
+        # The native object closes its own descriptor when it goes.
+        pidfd=os.dup(child.pidfd),
         executable=executable,
         confinement=child.confinement,
     )
