@@ -710,3 +710,13 @@ def audit_verify(
 
 def audit_public_key(seed: bytes) -> bytes:
     """The public half (32 bytes) of an audit key."""
+
+def inotify_create() -> int:
+    """An inotify descriptor that does not block; the caller closes it."""
+
+def inotify_add(inotify: int, descriptor: int, mask: int) -> int:
+    """Watch what a descriptor names; return the number of the watch.
+
+    Raises:
+        OSError: The kernel refuses, for example because the user has too many watches.
+    """
