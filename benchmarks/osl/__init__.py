@@ -171,8 +171,8 @@ def _operations(home: Path, seconds: float) -> Iterator[Row]:
 
     with (
         OSL(policy=written, audit=home / "audit") as system,
-        asyncio.Runner() as runner,
         system.acting_as(Principal("alice")),
+        asyncio.Runner() as runner,  # takes the context that it is made in
     ):
         chain = Nothing(str(path))
 
