@@ -27,7 +27,7 @@ target = ["{home}/inbox/**"]
 [[rule]]
 name = "fill the folders"
 to = ["sorter"]
-access = ["create", "list", "metadata"]
+access = ["create", "write", "list", "metadata"]
 target = ["{home}/sorted/**"]
 
 [[rule]]

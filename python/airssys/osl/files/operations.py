@@ -142,9 +142,12 @@ class MoveFile(Operation[None]):
     replace: bool = False
 
     def permissions(self) -> tuple[Permission, ...]:
-        """Delete the source, write or create the destination."""
-        access = "write" if self.replace and os.path.lexists(self.destination) else "create"
-        return _files(self.source, "delete") + _files(self.destination, access)
+        """Read and delete the source, create and write the destination.
+
+        Under its new name the content falls under other rules, so moving it takes what copying
+        and deleting would.
+        """
+        return _files(self.source, "read", "delete") + _files(self.destination, "create", "write")
 
 
 @operation("file.stat")
