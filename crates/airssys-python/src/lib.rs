@@ -14,6 +14,7 @@ mod resource;
 mod route;
 mod runtime;
 mod wasi;
+mod wave;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -77,6 +78,7 @@ fn _set_compile_worker(program: std::path::PathBuf, arguments: Vec<String>) {
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     route::register(module)?;
+    wave::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(_compile_child, module)?)?;
     module.add_function(wrap_pyfunction!(_set_compile_worker, module)?)?;

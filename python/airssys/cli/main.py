@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import importlib.util
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
-from airssys.cli import deployments, doctor
+from airssys.cli import components, deployments, doctor
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import print_error
 from airssys.errors import AirsSysError
@@ -56,8 +58,11 @@ def _airssys(
         raise typer.Exit
 
 
-doctor.add_to(app)
+components.add_to(app)
 deployments.add_to(app)
+doctor.add_to(app)
+if importlib.util.find_spec("airssys.cli.audit") is not None:
+    app.add_typer(importlib.import_module("airssys.cli.audit").app, name="audit")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -85,7 +90,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.SUCCESS
     except AirsSysError as error:
-        print_error(getattr(error, "summary", error.message), getattr(error, "hint", ""))
+        print_error(
+            getattr(error, "summary", error.message),
+            getattr(error, "hint", ""),
+            notes=getattr(error, "__notes__", ()),
+        )
         return exit_code_of(error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

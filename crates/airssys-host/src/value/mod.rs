@@ -15,6 +15,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 mod types;
+pub mod wave;
 
 use bytes::Bytes;
 use wasmtime::component::{FutureAny, ResourceAny, StreamAny, Val};
