@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any
 
 from typer import BadParameter
@@ -51,21 +50,16 @@ def invoke(component: Component, text: str, call: Callable[..., Any], *, as_json
 
 
 def _plain(value: object) -> object:
-    """Return what JSON has for a value; bytes are base64, a variant is its case and what it carries."""
-    match value:
-        case enum.Flag():
-            return [flag.name for flag in value]
-        case enum.Enum():
-            return value.name
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = {each.name: _plain(getattr(value, each.name)) for each in fields_of(value)}
-            # A record's class stands alone, a case's belongs to its variant.
-            return fields if type(value).__base__ is object else {type(value).__name__: fields}
-        case None | bool() | int() | float() | str() | bytes():
-            return value
-        case _:
-            return str(value)
+    """Return what JSON has for a value: bytes are base64, a variant is `{case: payload}`."""
+    if isinstance(value, enum.Flag):
+        return [flag.name for flag in value]
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if (case := getattr(value, "__wit_case__", None)) is not None:
+        return {case: _plain(getattr(value, "value", None))}
+    if dataclasses.is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    plain = value is None or isinstance(value, (bool, int, float, str, bytes))
+    return value if plain else str(value)

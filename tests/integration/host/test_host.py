@@ -240,7 +240,7 @@ class TestBlocking:
             with contextlib.suppress(LimitExceeded):
                 faults.api.count()
             sleeper.join()
-            assert faults.api.count() == 1
+            assert faults.api.count() in {1, 2}
             assert faults.statistics().revisions[0].limits in {1, 2}
 
     def test_accounting_counts_what_calls_use(self, state, guest):
