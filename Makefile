@@ -43,6 +43,15 @@ test: setup guests ## run the test suite
 	$(call say,tests)
 	@$(BIN)/python -m pytest
 
+guests: $(VENV)/.python ## build the guest components of components/
+	@$(BIN)/python tools/guests.py $(foreach name,$(ONLY),--only $(name))
+
+demo: setup guests ## deploy, call, replace under load, roll back, contain faults
+	@$(BIN)/python examples/demo.py
+
+bench: setup guests ## measure, print ratios to peers, fail when one falls (SUITE=wasm for one suite)
+	@$(BIN)/python -m benchmarks $(foreach name,$(SUITE),--suite $(name))
+
 lock: $(VENV)/.python ## renew the requirement files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --all-extras --group dev --group bench pyproject.toml -o requirements/dev.txt

@@ -6,6 +6,7 @@ mod bridge;
 mod component;
 pub mod convert;
 mod errors;
+mod gate;
 mod handles;
 mod imports;
 mod instance;
@@ -18,6 +19,10 @@ mod wave;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+
+/// Calls and bodies come and go at a rate at which the allocator shows.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What was built, and from what.
 #[pyfunction]
@@ -90,5 +95,5 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<resource::GuestResource>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
-    Ok(())
+    gate::register(module)
 }

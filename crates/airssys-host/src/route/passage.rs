@@ -71,8 +71,7 @@ impl Passage {
                 Some(Turn::Use(live)) => {
                     self.turn = Has::Yes;
                     self.host_calls = live.link.host_calls();
-                    let (link, may_block) = (live.link.clone(), live.may_block());
-                    self.call(link, may_block, answer(live, export, arguments))
+                    self.call(live.link.clone(), answer(live, export, arguments))
                 }
                 Some(Turn::Make) => {
                     self.turn = Has::Yes;
@@ -87,14 +86,10 @@ impl Passage {
 
     fn on_fresh(&self, export: usize, arguments: Vec<Value>) -> Result<Call, Error> {
         let wasi = (self.line.wasi)()?;
-        let (link, may_block) = (Link::new(), wasi.may_block().clone());
-        let (component, limits, for_store) = (
-            self.line.component.clone(),
-            self.line.limits.clone(),
-            link.clone(),
-        );
-        Ok(self.call(link, may_block, async move {
-            match Live::instantiate(component, wasi, limits, for_store).await {
+        let link = Link::new(self.line.limits.clone(), wasi.may_block().clone());
+        let (component, for_store) = (self.line.component.clone(), link.clone());
+        Ok(self.call(link, async move {
+            match Live::instantiate(component, wasi, for_store).await {
                 Ok(live) => answer(live, export, arguments).await,
                 Err(error) => (None, Err(error)),
             }
@@ -107,63 +102,42 @@ impl Passage {
             unreachable!("only a pool can be in use")
         };
         let taking = pool.take();
-        let link = Link::new();
-        let may_block = Arc::<AtomicBool>::default();
+        let link = Link::new(self.line.limits.clone(), Arc::default());
         let has = Arc::<AtomicBool>::default();
         self.turn = Has::Soon(has.clone());
-        let (line, for_store, for_instance) = (self.line.clone(), link.clone(), may_block.clone());
-        self.call(link, may_block, async move {
+        let (line, clock) = (self.line.clone(), link.clone());
+        self.call(link, async move {
             let turn = match taking.await {
                 Ok(turn) => turn,
                 Err(error) => return (None, Err(error)),
             };
             has.store(true, Ordering::Release);
-            // The clock of this call has run since before there was an instance for it: the instance takes its link.
             let live = match turn {
-                Turn::Make => match (line.wasi)() {
-                    Ok(wasi) => {
-                        Live::instantiate(
-                            line.component.clone(),
-                            wasi,
-                            line.limits.clone(),
-                            for_store,
-                        )
-                        .await
-                    }
-                    Err(error) => Err(error),
-                },
-                Turn::Use(mut live) => {
-                    live.adopt(for_store);
-                    Ok(live)
-                }
+                Turn::Make => make(&line).await,
+                Turn::Use(live) => Ok(live),
             };
-            match live {
-                Ok(live) => {
-                    let own = live.may_block();
-                    let mut ending = pin!(answer(live, export, arguments));
-                    std::future::poll_fn(|context| {
-                        own.store(for_instance.load(Ordering::Relaxed), Ordering::Relaxed);
-                        ending.as_mut().poll(context)
-                    })
-                    .await
-                }
-                Err(error) => (None, Err(error)),
+            let mut live = match live {
+                Ok(live) => live,
+                Err(error) => return (None, Err(error)),
+            };
+            // The clock of this call has run since before there was an instance for it.
+            live.lend_link(clock.clone());
+            let own = live.link.clone();
+            let mut ending = pin!(answer(live, export, arguments));
+            let (mut live, result) = std::future::poll_fn(|context| {
+                own.set_may_block(clock.may_block().load(Ordering::Relaxed));
+                ending.as_mut().poll(context)
+            })
+            .await;
+            if let Some(live) = &mut live {
+                live.return_link();
             }
+            (live, result)
         })
     }
 
-    fn call(
-        &self,
-        link: Arc<Link>,
-        may_block: Arc<AtomicBool>,
-        ending: impl Future<Output = Ended> + Send + 'static,
-    ) -> Call {
-        Call::driving(
-            link,
-            may_block,
-            self.line.limits.clone(),
-            unless_killed(self.line.clone(), ending),
-        )
+    fn call(&self, link: Arc<Link>, ending: impl Future<Output = Ended> + Send + 'static) -> Call {
+        Call::driving(link, unless_killed(self.line.clone(), ending))
     }
 
     /// Record how the call ended, and keep its instance for the next where the revision keeps any.
@@ -230,6 +204,14 @@ impl Drop for Passage {
             self.line.count_out();
         }
     }
+}
+
+/// A new instance for a pool.
+async fn make(line: &Line) -> Result<Box<Live>, Error> {
+    let wasi = (line.wasi)()?;
+    let link = Link::new(line.limits.clone(), wasi.may_block().clone());
+    link.begin_call();
+    Live::instantiate(line.component.clone(), wasi, link).await
 }
 
 async fn answer(mut live: Box<Live>, export: usize, arguments: Vec<Value>) -> Ended {
