@@ -3,6 +3,7 @@
 mod awaiting;
 mod blocking;
 mod bridge;
+mod capacity;
 mod component;
 pub mod convert;
 mod errors;
@@ -82,6 +83,7 @@ fn _set_compile_worker(program: std::path::PathBuf, arguments: Vec<String>) {
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
+    capacity::register(module)?;
     route::register(module)?;
     wave::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-import importlib.util
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -12,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
-from airssys.cli import components, deployments, doctor
+from airssys.cli import audit, components, deployments, doctor
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import print_error
 from airssys.errors import AirsSysError
+from airssys.wasm import build_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,23 +44,29 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"airssys {build_info()['version']}")
+        raise typer.Exit
+
+
 @app.callback()
 def _airssys(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and end.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"airssys {importlib.metadata.version('airssys')}")
-        raise typer.Exit
+    pass
 
 
 components.add_to(app)
 deployments.add_to(app)
 doctor.add_to(app)
-if importlib.util.find_spec("airssys.cli.audit") is not None:
-    app.add_typer(importlib.import_module("airssys.cli.audit").app, name="audit")
+app.add_typer(audit.app, name="audit")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

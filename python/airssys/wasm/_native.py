@@ -13,6 +13,7 @@ from airssys._core import (
     Instance,
     Resource,
     build_info,
+    capacity,
     parse_call,
     print_result,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "Resource",
     "_core",
     "build_info",
+    "capacity",
     "parse_call",
     "print_result",
 ]

@@ -133,7 +133,8 @@ class HostCore:
         self.check()
         serving = self._servings.get(name)
         if serving is None or serving.revision is None:
-            raise UnknownDeployment(name, self.names())
+            known = self._state.registry.deployments()
+            raise UnknownDeployment(name, [each.name for each in known])
         return serving
 
     def live(self, name: str) -> Revision | None:
