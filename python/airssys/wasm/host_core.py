@@ -189,7 +189,7 @@ class HostCore:
             ):
                 return serving
             component = self._engine.load(content)
-            number = self._state.registry.revisions(name)[-1].number + 1 if live else 1
+            number = self._state.registry.next_number(name)
             prepared = serving.prepare(number, component, settings)
             with self._storing:
                 if given_up is not None and given_up.is_set():
