@@ -104,7 +104,7 @@ class HostCore:
         self._storing = threading.Lock()
         self._closed = False
         # A host that was never closed still ends before the interpreter does.
-        self._end = weakref.finalize(self, _abandon, self._state, self._servings)
+        self._end = weakref.finalize(self, _abandon, self._process, self._state, self._servings)
         try:
             self._state.collect()
             for record in self._state.registry.deployments():
@@ -356,7 +356,9 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _abandon(state: StateDirectory, servings: dict[str, Serving]) -> None:
+def _abandon(process: int, state: StateDirectory, servings: dict[str, Serving]) -> None:
+    if os.getpid() != process:
+        return  # a forked child: the database and the lock are the parent's
     for serving in servings.values():
         serving.close()
     state.close()
