@@ -11,6 +11,7 @@ import pytest
 
 from airssys.wasm import GuestError, LimitExceeded, Limits, Trap, UnknownExport, UnknownImport
 from airssys.wasm.host import Host
+from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_errors import (
     CallDrained,
     DeploymentHeld,
@@ -18,6 +19,7 @@ from airssys.wasm.host_errors import (
     NothingToRollBackTo,
     UnknownDeployment,
 )
+from airssys.wasm.revision import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -71,6 +73,16 @@ class TestAwaited:
             assert await calc.api.version() == "1.0.0"
         async with Host.open(state) as host:
             assert len(host.deployment("acme/calc").history()) == 1
+
+    async def test_a_deploy_that_was_given_up_is_not_recorded(self, state, guest):
+        """What the cancel of the one above tells the thread that deploys."""
+        given_up = threading.Event()
+        given_up.set()
+        core = HostCore(state)
+        core.deploy(guest("calculator"), name="acme/calc", settings=Settings(), given_up=given_up)
+        assert core.names() == ()
+        core.close()
+        assert list((state / "blobs" / "sha256").iterdir()) == []
 
     async def test_a_cancelled_call_gives_its_instance_up(self, state, guest):
         async with Host.open(state, provides={"demo:faults/sink": Sink()}) as host:
