@@ -9,5 +9,6 @@ pub mod error;
 pub mod gate;
 pub mod instance;
 pub mod limits;
+pub mod route;
 pub mod value;
 pub mod wasi;

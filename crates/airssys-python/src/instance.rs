@@ -1,5 +1,6 @@
 //! `Instance` and `Function`.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use airssys_host::error::Error;
@@ -30,7 +31,7 @@ impl Shared {
         &self,
         py: Python<'_>,
         call: &str,
-        lease: Lease,
+        lease: Lease<impl Deref<Target = Instance>>,
         live: Option<Box<Live>>,
         result: Result<Option<Value>, Error>,
     ) -> PyResult<Option<Value>> {
@@ -54,7 +55,7 @@ impl Shared {
 }
 
 /// The exception for what a call of this component came to.
-fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> PyErr {
+pub fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> PyErr {
     let about = About {
         component: &imports.described.component.contents.digest,
         call,
@@ -110,7 +111,7 @@ impl PyInstance {
         let shared = &self.shared;
         let explained = |error| explain(py, &shared.imports, call, error);
         runtime::ready().map_err(explained)?;
-        let (live, lease) = shared.instance.take().map_err(explained)?;
+        let (live, lease) = Instance::take(&*shared.instance).map_err(explained)?;
         let (live, result) = crate::blocking::run(py, begin(live), &shared.imports)?;
         shared.settle(py, call, lease, live, result)
     }
@@ -225,7 +226,7 @@ impl PyFunction {
     fn conclude(
         &self,
         py: Python<'_>,
-        lease: Lease,
+        lease: Lease<impl Deref<Target = Instance>>,
         live: Option<Box<Live>>,
         result: Result<Option<Value>, Error>,
     ) -> PyResult<Py<PyAny>> {
@@ -254,10 +255,7 @@ impl PyFunction {
     ) -> PyResult<Py<PyAny>> {
         runtime::ready().map_err(|error| self.explain(py, error))?;
         let arguments = self.arguments(py, args, kwargs)?;
-        let (live, lease) = self
-            .shared
-            .instance
-            .take()
+        let (live, lease) = Instance::take(&*self.shared.instance)
             .map_err(|error| self.explain(py, error))?;
         let call = Call::export(live, self.export, arguments);
         let (live, result) = crate::blocking::run(py, call, &self.shared.imports)?;
@@ -280,10 +278,7 @@ impl PyFunction {
             Box::new(move |py| {
                 let this = function.get();
                 runtime::ready().map_err(|error| this.explain(py, error))?;
-                let (live, lease) = this
-                    .shared
-                    .instance
-                    .take()
+                let (live, lease) = Instance::take(this.shared.instance.clone())
                     .map_err(|error| this.explain(py, error))?;
                 let call = Call::export(live, this.export, arguments);
                 let conclude: Conclude = Box::new(move |py, live, result| {

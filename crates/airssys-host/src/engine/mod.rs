@@ -14,7 +14,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 use crate::error::Error;
 use crate::limits::STACK_BYTES;
 pub use signals::rearm as rearm_signal_handlers;
-pub use ticker::Running;
+pub(crate) use ticker::slice_begins;
 
 /// Which engine a component runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -12,6 +12,7 @@ mod import;
 mod lift;
 mod lower;
 mod names;
+mod pool;
 #[cfg(test)]
 mod tests;
 mod types;

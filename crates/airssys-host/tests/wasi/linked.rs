@@ -1,0 +1,1 @@
+//! Every interface that is linked, by name.

@@ -1,0 +1,226 @@
+//! Building guests, running them, and reading what they print.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use airssys_host::gate::{AllowList, Allowed, Gate};
+use airssys_host::wasi::link::{Profile, add_to_linker};
+use airssys_host::wasi::{Builder, Governed, Output, WasiState};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine, Store};
+
+/// Nothing here takes long; a guest that hangs fails its test instead of the whole run.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct State {
+    pub wasi: WasiState,
+}
+
+impl Governed for State {
+    fn wasi(&mut self) -> &mut WasiState {
+        &mut self.wasi
+    }
+}
+
+pub fn engine(profile: Profile) -> Engine {
+    static PLAIN: LazyLock<Engine> = LazyLock::new(|| {
+        let mut config = Config::new();
+        config
+            .wasm_component_model_async(false)
+            .concurrency_support(false);
+        Engine::new(&config).unwrap()
+    });
+    static CONCURRENT: LazyLock<Engine> = LazyLock::new(|| {
+        let mut config = Config::new();
+        config.wasm_component_model_async(true);
+        Engine::new(&config).unwrap()
+    });
+    match profile {
+        Profile::Plain => PLAIN.clone(),
+        Profile::Concurrent => CONCURRENT.clone(),
+    }
+}
+
+/// The component built from `components/<name>`.
+pub fn guest(name: &str, profile: Profile) -> Component {
+    static BUILT: LazyLock<Mutex<HashMap<(String, bool), Component>>> =
+        LazyLock::new(Mutex::default);
+    let mut built = BUILT.lock().unwrap();
+    built
+        .entry((name.to_owned(), profile == Profile::Plain))
+        .or_insert_with(|| Component::from_file(&engine(profile), build(name)).unwrap())
+        .clone()
+}
+
+fn build(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = root.join("target/guests");
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--target",
+            "wasm32-wasip2",
+            "--package",
+            name,
+            "--manifest-path",
+        ])
+        .arg(root.join("components/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .status()
+        .unwrap();
+    assert!(status.success(), "the guest {name} does not build");
+    target.join(format!("wasm32-wasip2/release/{name}.wasm"))
+}
+
+pub fn linker(profile: Profile) -> Linker<State> {
+    let mut linker = Linker::new(&engine(profile));
+    add_to_linker(&mut linker, profile).unwrap();
+    linker
+}
+
+/// A gate that allows what `describe` lists.
+pub fn gate(describe: impl FnOnce(&mut Allowed)) -> Arc<AllowList> {
+    Arc::new(AllowList::new(allowed(describe)))
+}
+
+pub fn allowed(describe: impl FnOnce(&mut Allowed)) -> Allowed {
+    let mut allowed = Allowed::default();
+    describe(&mut allowed);
+    allowed
+}
+
+/// A guest program that is about to run.
+pub struct Program {
+    component: Component,
+    builder: Builder,
+    arguments: Vec<String>,
+    on_line: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Program {
+    pub fn new(name: &str, gate: Arc<dyn Gate>) -> Self {
+        Self {
+            component: guest(name, Profile::Plain),
+            builder: Builder::new(gate),
+            arguments: vec![name.to_owned()],
+            on_line: Box::new(|_| {}),
+        }
+    }
+
+    pub fn mount(mut self, host: &Path, guest: &str, writable: bool) -> Self {
+        self.builder.mount(host, guest, writable);
+        self
+    }
+
+    pub fn arguments<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Call `act` with each line while the guest waits for its line to be taken.
+    pub fn on_line(mut self, act: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_line = Box::new(act);
+        self
+    }
+
+    pub fn with(mut self, adjust: impl FnOnce(&mut Builder)) -> Self {
+        adjust(&mut self.builder);
+        self
+    }
+
+    /// Run to the end; the lines it printed, and how the call ended.
+    pub fn try_run(mut self) -> (Vec<String>, wasmtime::Result<()>) {
+        let printed = Arc::new(Mutex::new(String::new()));
+        let (writer, on_line) = (Arc::clone(&printed), self.on_line);
+        self.builder
+            .arguments(&self.arguments)
+            .stdout(Output::Callback(Arc::new(move |bytes| {
+                let text = String::from_utf8(bytes.to_vec()).unwrap();
+                writer.lock().unwrap().push_str(&text);
+                text.lines().for_each(|line| on_line(line));
+            })));
+        let state = State {
+            wasi: self.builder.build().unwrap(),
+        };
+        let component = self.component;
+        let result = block_on(async move {
+            let mut store = Store::new(component.engine(), state);
+            let linker = linker(Profile::Plain);
+            let command = wasmtime_wasi::p2::bindings::Command::instantiate_async(
+                &mut store, &component, &linker,
+            )
+            .await?;
+            command
+                .wasi_cli_run()
+                .call_run(&mut store)
+                .await?
+                .map_err(|()| wasmtime::format_err!("exit code 1"))
+        });
+        let lines = printed.lock().unwrap().lines().map(str::to_owned).collect();
+        (lines, result)
+    }
+
+    pub fn run(self) -> Vec<String> {
+        let (lines, result) = self.try_run();
+        result.unwrap_or_else(|error| panic!("{error:#}\n{lines:#?}"));
+        lines
+    }
+}
+
+/// Run a future on a runtime of its own, at most as long as anything here may take.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let result = runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await });
+    // A name look-up or a blocked read must not keep the test from ending.
+    runtime.shutdown_background();
+    result.expect("the guest neither ended nor failed")
+}
+
+/// A folder of its own for one test, removed at the end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("airssys-wasi-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Write a file, with the directories that lead to it.
+    pub fn file(&self, path: &str, text: &str) -> PathBuf {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn dir(&self, path: &str) -> PathBuf {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
