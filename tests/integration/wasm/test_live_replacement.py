@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from airssys.wasm import Host
+from airssys.wasm.host import Host
 
 COMPONENTS = Path(__file__).parents[3] / "build" / "components"
 VERSIONS = (COMPONENTS / "calculator.wasm", COMPONENTS / "calculator-1-1.wasm")
@@ -81,44 +80,3 @@ def test_replacements_under_load_fail_no_call(
 def _live(deployment) -> Path:
     digests = {f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}": path for path in VERSIONS}
     return digests[deployment.revision.digest]
-
-
-def test_calls_in_flight_end_on_the_revision_they_began_on(tmp_path: Path) -> None:
-    entered, go_on = threading.Barrier(CALLERS + 1), threading.Event()
-
-    def slow(milliseconds: int) -> int:
-        entered.wait(timeout=30)
-        assert go_on.wait(timeout=30)
-        return milliseconds
-
-    def unused(*_arguments: object) -> None:
-        raise AssertionError("nobody calls this")
-
-    provides = {
-        "demo:host/log": {"log": unused, "log-at": unused},
-        "demo:host/store": {"get": unused, "put": unused, "find": unused},
-        "demo:host/math": {"next": unused, "scale": unused, "slow": slow},
-    }
-    component = (COMPONENTS / "host-calls.wasm").read_bytes()
-    # A custom section makes another revision that does the same.
-    other = component + b"\x00\x05\x04next"
-    answers: list[int] = []
-    with Host.open_blocking(tmp_path / "state", provides=provides) as host:
-        deployment = host.deploy(component, name="demo/slow", lifetime="pooled", instances=CALLERS)
-
-        def call() -> None:
-            answers.append(deployment.call("slow", 7))
-
-        threads = [threading.Thread(target=call) for _ in range(CALLERS)]
-        for thread in threads:
-            thread.start()
-        entered.wait(timeout=30)
-        deployment.deploy(other)
-        assert deployment.revision.number == 2
-        assert [each.in_flight for each in deployment.statistics().revisions] == [CALLERS, 0]
-        go_on.set()
-        for thread in threads:
-            thread.join()
-        assert answers == [7] * CALLERS
-        first, _second = deployment.statistics().revisions
-        assert (first.calls, first.failures, first.in_flight) == (CALLERS, 0, 0)
