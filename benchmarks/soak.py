@@ -118,9 +118,11 @@ async def watch(seconds: float, counts: Counts) -> list[str]:
         if line == LINES // 5:
             settled = held
         print(
-            f"{time.strftime('%H:%M:%S')}  {counts.calls:,} calls"
-            f"  {counts.replacements:,} replacements  {counts.contained:,} contained  {counts.cancelled:,} cancelled"
-            f"  {held.memory >> 20} MiB  {held.files} files  {held.mappings} mappings",
+            time.strftime("%H:%M:%S"),
+            f"{counts.calls:,} calls  {counts.replacements:,} replacements",
+            f"{counts.contained:,} contained  {counts.cancelled:,} cancelled",
+            f"{held.memory >> 20} MiB  {held.files} files  {held.mappings} mappings",
+            sep="  ",
             flush=True,
         )
     return Held.now().grown_since(settled)
