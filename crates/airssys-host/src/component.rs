@@ -299,7 +299,7 @@ impl Component {
                 None => root,
             };
             if function.ty.is_async() {
-                define_async_import(&mut instance, &function.name, &function.ty, move |accessor, arguments| {
+                define_async_import(Path::Direct, &mut instance, &function.name, &function.ty, move |accessor, arguments| {
                     let call = accessor.with(|mut access| access.get().link.clone().call(position, arguments));
                     Box::pin(async move { Ok(call.await?) })
                 })?;

@@ -9,6 +9,7 @@ pub mod error;
 pub mod gate;
 pub mod instance;
 pub mod limits;
+pub mod osl;
 pub mod route;
 pub mod value;
 pub mod wasi;

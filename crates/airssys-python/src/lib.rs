@@ -6,6 +6,7 @@ mod bridge;
 mod component;
 pub mod convert;
 mod errors;
+mod gate;
 mod handles;
 mod imports;
 mod instance;
@@ -92,5 +93,5 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<resource::GuestResource>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
-    Ok(())
+    gate::register(module)
 }

@@ -99,6 +99,15 @@ class Component:
         """
         return self._native.signature(path)
 
+    @property
+    def types(self) -> dict[str, type[Any]]:
+        """The classes of the records, variants, enums and flags that the functions use, by path.
+
+        `component.types["demo:calc/shapes#shape"].Circle(1.0)` makes a value of a variant; a record's
+        class is a dataclass. Values that functions return are of the same classes.
+        """
+        return self._native.types()
+
     def wit(self) -> str:
         """Return the component's world as WIT text."""
         return self._native.wit()
