@@ -67,6 +67,9 @@ demo: setup guests ## deploy, call, replace under load, roll back, contain fault
 bench: setup guests ## measure, print ratios to peers, fail when one falls (SUITE=wasm for one suite)
 	@$(BIN)/python -m benchmarks $(foreach name,$(SUITE),--suite $(name))
 
+soak: setup guests ## use a host hard for ten minutes and watch what it holds (SECONDS=600)
+	@$(BIN)/python -m benchmarks.soak $(SECONDS)
+
 lock: $(VENV)/.python ## renew the requirement files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --all-extras --group dev --group bench pyproject.toml -o requirements/dev.txt
