@@ -77,7 +77,13 @@ fn build(name: &str) -> PathBuf {
         .status()
         .unwrap();
     assert!(status.success(), "the guest {name} does not build");
-    target.join(format!("wasm32-wasip2/release/{name}.wasm"))
+    let built = target.join("wasm32-wasip2/release");
+    // A program keeps its name, a library gets one that Rust can say.
+    [name.to_owned(), name.replace('-', "_")]
+        .into_iter()
+        .map(|name| built.join(format!("{name}.wasm")))
+        .find(|path| path.exists())
+        .unwrap()
 }
 
 pub fn linker(profile: Profile) -> Linker<State> {
@@ -160,7 +166,8 @@ impl Program {
         let result = block_on(async move {
             let mut store = Store::new(component.engine(), state);
             let linker = linker(profile);
-            if profile == Profile::Concurrent {
+            let mut exports = component.component_type().exports(component.engine()).map(|(name, _)| name);
+            if exports.any(|name| name.starts_with("wasi:cli/run@0.3")) {
                 let command = wasmtime_wasi::p3::bindings::Command::instantiate_async(
                     &mut store, &component, &linker,
                 )
