@@ -36,12 +36,21 @@ $(VENV)/.python: requirements/bootstrap.txt requirements/dev.txt
 
 $(VENV)/.native: $(VENV)/.python $(RUST_SOURCES)
 	$(call say,native module (a first build takes some minutes))
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --uv
 	@touch $@
 
 test: setup guests ## run the test suite
 	$(call say,tests)
 	@$(BIN)/python -m pytest
+
+guests: $(VENV)/.python ## build the guest components of components/
+	@$(BIN)/python tools/guests.py $(foreach name,$(ONLY),--only $(name))
+
+demo: setup guests ## deploy, call, replace under load, roll back, contain faults
+	@$(BIN)/python examples/demo.py
+
+bench: setup guests ## measure, print ratios to peers, fail when one falls (SUITE=wasm for one suite)
+	@$(BIN)/python -m benchmarks $(foreach name,$(SUITE),--suite $(name))
 
 lock: $(VENV)/.python ## renew the requirement files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.txt

@@ -3,7 +3,13 @@
 //! Nothing here knows of Python. What a guest did wrong is a value with a type ([`error::Error::Trap`],
 //! [`error::Error::Limit`], a denied [`gate::Decision`]); what the host did wrong is an error.
 
+pub mod component;
+pub mod engine;
 pub mod error;
 pub mod gate;
+pub mod instance;
+pub mod limits;
+pub mod osl;
+pub mod route;
 pub mod value;
 pub mod wasi;

@@ -1,6 +1,97 @@
-//! Binding.
+//! The Python module `airssys._core`: conversions and awaitables over `airssys-host`. No decision lives here.
+
+mod awaiting;
+mod blocking;
+mod bridge;
+mod component;
+pub mod convert;
+mod errors;
+mod gate;
+mod handles;
+mod imports;
+mod instance;
+mod limits;
+mod resource;
+mod route;
+mod runtime;
+mod wasi;
+
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Calls and bodies come and go at a rate at which the allocator shows.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What was built, and from what.
+#[pyfunction]
+fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let info = PyDict::new(py);
+    info.set_item("version", env!("CARGO_PKG_VERSION"))?;
+    info.set_item("wasmtime", wasmtime_version())?;
+    info.set_item(
+        "target",
+        format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+    )?;
+    info.set_item(
+        "profile",
+        if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        },
+    )?;
+    Ok(info)
+}
+
+/// The engine's version, from the lock file that this was built with.
+fn wasmtime_version() -> &'static str {
+    let lock = include_str!("../../../Cargo.lock");
+    let entry = lock
+        .split("[[package]]")
+        .find(|entry| entry.contains("name = \"wasmtime\"\n"));
+    entry
+        .and_then(|entry| entry.split("version = \"").nth(1))
+        .and_then(|rest| rest.split('"').next())
+        .unwrap_or("unknown")
+}
+
+/// The compiling child's whole work: standard input to standard output. Returns the exit code.
+#[pyfunction]
+fn _compile_child(py: Python<'_>, profile: &str) -> PyResult<i32> {
+    use airssys_host::engine::{Profile, compile};
+    let profile = if profile == "concurrent" {
+        Profile::Concurrent
+    } else {
+        Profile::Plain
+    };
+    py.detach(|| compile::child(profile))
+        .map_err(|error| errors::raise(py, error, errors::About::default()))
+}
+
+/// Say how a compiling child is started.
+#[pyfunction]
+fn _set_compile_worker(program: std::path::PathBuf, arguments: Vec<String>) {
+    airssys_host::engine::compile::set_worker(airssys_host::engine::compile::Worker {
+        program,
+        arguments,
+    });
+}
+
 #[pymodule]
-fn _core(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    runtime::register(module)?;
+    route::register(module)?;
+    module.add_function(wrap_pyfunction!(build_info, module)?)?;
+    module.add_function(wrap_pyfunction!(_compile_child, module)?)?;
+    module.add_function(wrap_pyfunction!(_set_compile_worker, module)?)?;
+    module.add_class::<component::PyEngine>()?;
+    module.add_class::<component::PyComponent>()?;
+    module.add_class::<instance::PyInstance>()?;
+    module.add_class::<instance::PyFunction>()?;
+    module.add_class::<awaiting::Awaitable>()?;
+    module.add_class::<resource::GuestResource>()?;
+    module.add_class::<limits::PyLimits>()?;
+    module.add_class::<wasi::PyWasi>()?;
+    gate::register(module)
 }

@@ -6,6 +6,19 @@
 
 pub mod address;
 mod allow_list;
+pub mod audit;
+pub mod authority;
+pub mod condition;
+pub mod index;
+pub mod kind;
+pub mod matcher;
+pub mod network;
+pub mod pattern;
+pub mod reserved;
+pub mod rule_gate;
+pub mod rules;
+pub mod subject;
+pub mod target;
 
 use std::future::Future;
 use std::net::SocketAddr;

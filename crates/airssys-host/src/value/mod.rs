@@ -1,4 +1,29 @@
 //! Values that cross between host and guest, with byte lists kept as bytes.
+//!
+//! [`Value`] is lowered into and lifted out of a guest's memory directly by the canonical ABI
+//! ([`lower`], [`lift`]), without a node per byte and without names. [`FuncType`] tells what a
+//! function takes and gives, [`Callable`] calls an export, [`define_import`] provides an import.
+//! [`Path::Val`] goes through `wasmtime::component::Val` instead: the reference that the direct
+//! path is tested against.
+
+mod callable;
+mod fallback;
+mod import;
+mod lift;
+mod lower;
+mod names;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use bytes::Bytes;
+use wasmtime::component::{FutureAny, ResourceAny, StreamAny, Val};
+
+pub use callable::{Callable, Path};
+pub use import::{define_async_import, define_import};
+pub use names::{TypeName, TypeNames};
+pub use types::{Case, Enum, Field, Flags, FuncType, Record, Resource, ResultType, Type, Variant};
 
 /// A value of any component-model type. Names of fields and cases live in the type, not in the value.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,9 +41,12 @@ pub enum Value {
     F64(f64),
     Char(char),
     String(Box<str>),
-    /// `list<u8>`, wherever it stands in a signature.
-    Bytes(Vec<u8>),
+    /// A list of numbers as the guest stores it, little-endian: a `list<u8>` is its bytes, a
+    /// `list<f64>` eight bytes for each element. Lists of fixed length too.
+    Bytes(Bytes),
+    /// A list of anything but numbers.
     List(Vec<Value>),
+    Map(Vec<(Value, Value)>),
     /// Fields by position; tuples as well.
     Record(Vec<Value>),
     /// Case by position, with its payload.
@@ -26,7 +54,31 @@ pub enum Value {
     Enum(u32),
     Option(Option<Box<Value>>),
     Result(Result<Option<Box<Value>>, Option<Box<Value>>>),
-    /// Bit `n` of word `n / 32` is the flag at position `n`.
-    Flags(Vec<u32>),
-    Resource(wasmtime::component::ResourceAny),
+    /// Bit `n` is the flag at position `n`; the component model allows 32.
+    Flags(u32),
+    /// A handle to a resource that a guest or the host's own Rust code implements.
+    Resource(Box<ResourceAny>),
+    /// A resource that the embedder implements, known to it by `rep`; `kind` is what the embedder
+    /// passed to `ResourceType::host_dynamic`.
+    HostResource {
+        rep: u32,
+        kind: u32,
+        owned: bool,
+    },
+    Future(Box<FutureAny>),
+    Stream(Box<StreamAny>),
+    /// Always the `ErrorContext` case, whose payload has no public type.
+    ErrorContext(Box<Val>),
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::String(text.into())
+    }
 }

@@ -15,14 +15,24 @@ use wasmtime_wasi_http::p3::bindings::http as p3_http;
 use wasmtime_wasi_http::{WasiHttp, WasiHttpCtxView};
 
 use super::state::{Governance, Governed};
+use crate::engine::Profile;
 
-/// Which engine profile a linker is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// Components without component-model concurrency: WASI 0.2.
-    Plain,
-    /// WASI 0.2 and 0.3.
-    Concurrent,
+/// Interfaces of WASI 0.2 that [`add_to_linker`] links.
+const P2: &[&str] = &[
+    "wasi:io/error", "wasi:io/poll", "wasi:io/streams",
+    "wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock",
+    "wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed",
+    "wasi:cli/exit", "wasi:cli/environment", "wasi:cli/stdin", "wasi:cli/stdout", "wasi:cli/stderr",
+    "wasi:cli/terminal-input", "wasi:cli/terminal-output", "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout", "wasi:cli/terminal-stderr",
+    "wasi:filesystem/preopens", "wasi:filesystem/types",
+];
+
+/// Whether [`add_to_linker`] links the interface that a component imports by this name.
+#[must_use]
+pub fn provides(import: &str, _profile: Profile) -> bool {
+    let (interface, version) = import.split_once('@').unwrap_or((import, ""));
+    version.starts_with("0.2.") && P2.contains(&interface)
 }
 
 /// Link every governed or expressly allowed interface of WASI.

@@ -1,0 +1,98 @@
+"""The long runs: a million decisions against the model, a hundred kills under load.
+
+    python benchmarks/osl/soak.py [--decisions 1000000] [--kills 100] [--cedar 20000] [--seed N]
+
+Ends with exit code 1 at the first disagreement, which it prints with its seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests/property/osl"), str(ROOT / "tests/integration/osl")]
+
+import cedar  # noqa: E402 - from the tests, which the paths above lead to
+import model  # noqa: E402
+import requests_and_rules as world  # noqa: E402
+from test_audit_log import killed_run  # noqa: E402
+
+from airssys.osl import OSL, verify_log  # noqa: E402
+from airssys.osl._native import AuditLog, Gate, Subject  # noqa: E402
+
+
+def decisions(count: int, seed: int) -> None:
+    """Compare the native matcher with the model on `count` random requests."""
+    rng = random.Random(seed)
+    done = 0
+    effects = dict.fromkeys(("allow", "deny", "ask"), 0)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        log = AuditLog(Path(directory) / "log", key=bytes(32))
+        gate = Gate(log)
+        while done < count:
+            rules = world.rules(rng)
+            gate.load(json.dumps({"schema": 1, "rules": rules}).encode())
+            for _ in range(40):
+                who = world.who(rng)
+                namespace = who.name.split("/")[0] if "/" in who.name else None
+                subject = Subject(
+                    who.name,
+                    roles=sorted(who.roles),
+                    namespace=namespace,
+                    attributes=who.attributes,
+                )
+                for _ in range(5):
+                    kind, access, target, arguments = request = world.request(rng)
+                    expected = model.decide(rules, who, *request)
+                    effect = gate.explain(subject, kind, access, target, arguments=arguments).effect
+                    if effect != expected:
+                        print(f"seed {seed}: native {effect}, model {expected}")
+                        print(json.dumps({"rules": rules, "who": repr(who), "request": request}))
+                        sys.exit(1)
+                    effects[expected] += 1
+                    done += 1
+        log.close()
+    print(f"{done} decisions agree ({effects}), seed {seed}, {time.monotonic() - begun:.0f} s")
+
+
+def kills(count: int, seed: int) -> None:
+    """Kill a program under load `count` times; each time its log must hold what it had done."""
+    rng = random.Random(seed)
+    begun = time.monotonic()
+    total = 0
+    for number in range(count):
+        with tempfile.TemporaryDirectory() as directory:
+            acknowledged, recorded = killed_run(Path(directory), rng.randint(1, 3000))
+            with OSL(policy=Path(directory) / "policy.toml", audit=Path(directory) / "audit"):
+                pass
+            verify_log(Path(directory) / "audit")
+        if not acknowledged <= recorded <= acknowledged + 1:
+            print(f"kill {number}: {acknowledged} acknowledged, {recorded} recorded, seed {seed}")
+            sys.exit(1)
+        total += recorded
+    print(f"{count} kills, {total} records, none missing, {time.monotonic() - begun:.0f} s")
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--decisions", type=int, default=1_000_000)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--cedar", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=secrets.randbits(32))
+    arguments = parser.parse_args()
+    decisions(arguments.decisions, arguments.seed)
+    print(f"{cedar.compare(arguments.cedar, arguments.seed)} decisions agree with Cedar")
+    kills(arguments.kills, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,340 @@
+//! A compiled component and what it looks like from outside.
+
+use std::collections::BTreeMap;
+use std::path::Path as FilePath;
+use std::sync::{Arc, OnceLock};
+
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, ResourceType};
+
+use crate::engine::cache::{Cache, Lookup};
+use crate::engine::static_limits::{self, Contents, StaticLimits};
+use crate::engine::{self, Allocation, Native, Profile, compile};
+use crate::error::Error;
+use crate::instance::State;
+use crate::value::{FuncType, Path, TypeNames, define_async_import, define_import};
+use crate::wasi::link;
+
+/// A function that a component exports or imports.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// `None` for a function of the world itself.
+    pub interface: Option<Arc<str>>,
+    pub name: Arc<str>,
+    pub ty: Arc<FuncType>,
+}
+
+impl Function {
+    /// `add`, or `demo:calc/ops#add`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.interface.as_ref().map_or_else(|| self.name.to_string(), |interface| format!("{interface}#{}", self.name))
+    }
+}
+
+/// A resource type that a component imports: something of the host's that guests hold handles to.
+#[derive(Clone, Debug)]
+pub struct ImportedResource {
+    pub interface: Option<Arc<str>>,
+    pub name: Arc<str>,
+    pub ty: ResourceType,
+}
+
+/// Steps of loading, for progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Checking,
+    LookingUp,
+    Compiling,
+    Storing,
+}
+
+/// How a component is loaded.
+pub struct Loading<'a> {
+    pub limits: StaticLimits,
+    pub cache: Option<&'a Cache>,
+    /// Compile in this process whatever its size.
+    pub in_process: bool,
+    /// Told of each phase.
+    pub progress: &'a mut dyn FnMut(Phase),
+    /// Asked every 50 ms while a child compiles.
+    pub interrupted: &'a mut dyn FnMut() -> bool,
+    /// Told of a cache entry that was not used, and why.
+    pub report: &'a mut dyn FnMut(String),
+}
+
+/// A compiled component; cheap to share.
+pub struct Component {
+    pub native: &'static Native,
+    pub contents: Contents,
+    pub size: usize,
+    /// Whether the code came from the cache.
+    pub from_cache: bool,
+    pub exports: Vec<Function>,
+    pub(crate) export_indices: Vec<ComponentExportIndex>,
+    by_path: BTreeMap<String, usize>,
+    /// Every interface and function that the component imports, by name.
+    pub import_names: Vec<String>,
+    /// Functions that the host's user must provide.
+    pub imports: Vec<Function>,
+    /// Resources that the host's user must provide.
+    pub resources: Vec<ImportedResource>,
+    pub(crate) compiled: wasmtime::component::Component,
+    prepared: OnceLock<Result<InstancePre<State>, String>>,
+    names: TypeNames,
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component").field("digest", &self.contents.digest).finish_non_exhaustive()
+    }
+}
+
+/// Turn the text format into binary; binary passes through.
+///
+/// # Errors
+/// [`Error::Invalid`] with the position of a mistake in text.
+pub fn to_binary<'a>(bytes: &'a [u8], file: Option<&FilePath>) -> Result<std::borrow::Cow<'a, [u8]>, Error> {
+    let looks_like_text = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| matches!(byte, b'(' | b';'));
+    if !looks_like_text {
+        return Ok(bytes.into());
+    }
+    wat::Parser::new().parse_bytes(file, bytes).map_err(|error| Error::Invalid(error.to_string()))
+}
+
+impl Component {
+    /// Check, compile or find, and describe a component.
+    ///
+    /// # Errors
+    /// As [`static_limits::check`], [`compile::compile`] and [`Native::get`].
+    pub fn load(bytes: &[u8], loading: Loading<'_>) -> Result<Self, Error> {
+        let Loading { limits, cache, in_process, progress, interrupted, report } = loading;
+        engine::rearm_signal_handlers();
+        progress(Phase::LookingUp);
+        let source = blake3::hash(bytes);
+        if let Some(cache) = cache {
+            for profile in [Profile::Plain, Profile::Concurrent] {
+                // Artefacts do not depend on where instances are allocated.
+                let native = Native::get(profile, Allocation::Pool)?;
+                match cache.find(&source, native) {
+                    Lookup::Hit(compiled, contents) if fits_a_slot(&contents) => {
+                        return Self::describe(native, compiled, contents, bytes.len(), true);
+                    }
+                    Lookup::Hit(..) => {
+                        let native = Native::get(profile, Allocation::OnDemand)?;
+                        if let Lookup::Hit(compiled, contents) = cache.find(&source, native) {
+                            return Self::describe(native, compiled, contents, bytes.len(), true);
+                        }
+                    }
+                    Lookup::Refused(reason) => report(reason),
+                    Lookup::Miss => {}
+                }
+            }
+        }
+        progress(Phase::Checking);
+        let mut contents = static_limits::check(bytes, &limits)?;
+        contents.describe(bytes);
+        progress(Phase::Compiling);
+        let allocation = if fits_a_slot(&contents) { Allocation::Pool } else { Allocation::OnDemand };
+        let in_child = !in_process && bytes.len() > compile::INLINE_BYTES;
+        let mut native = Native::get(profile_of(bytes), allocation)?;
+        let artefact = match compile::compile(bytes, native, in_child, interrupted) {
+            Err(Error::Invalid(reason)) if native.profile == Profile::Plain && reason.contains("async") => {
+                native = Native::get(Profile::Concurrent, allocation)?;
+                compile::compile(bytes, native, in_child, interrupted)?
+            }
+            other => other?,
+        };
+        if let Some(cache) = cache {
+            progress(Phase::Storing);
+            if let Err(error) = cache.store(&source, native, &contents, &artefact) {
+                report(format!("compiled code could not be stored: {error}"));
+            }
+        }
+        // SAFETY: the engine of this process, or a child of it running the same code, has just made these bytes.
+        let compiled = unsafe { wasmtime::component::Component::deserialize(&native.engine, &artefact) }
+            .map_err(|error| Error::Internal(format!("{error:#}")))?;
+        Self::describe(native, compiled, contents, bytes.len(), false)
+    }
+
+    fn describe(
+        native: &'static Native,
+        compiled: wasmtime::component::Component,
+        contents: Contents,
+        size: usize,
+        from_cache: bool,
+    ) -> Result<Self, Error> {
+        let engine = &native.engine;
+        let names = TypeNames::of(&compiled, engine);
+        let ty = compiled.component_type();
+        let mut component = Self {
+            native,
+            contents,
+            size,
+            from_cache,
+            exports: Vec::new(),
+            export_indices: Vec::new(),
+            by_path: BTreeMap::new(),
+            import_names: Vec::new(),
+            imports: Vec::new(),
+            resources: Vec::new(),
+            compiled,
+            prepared: OnceLock::new(),
+            names,
+        };
+        for (name, item) in ty.imports(engine) {
+            component.import_names.push(name.to_owned());
+            if link::provides(name, native.profile) {
+                continue;
+            }
+            match item.ty {
+                ComponentItem::ComponentFunc(func) => component.add_import(None, name, &func),
+                ComponentItem::Resource(ty) => component.add_resource(None, name, ty),
+                ComponentItem::ComponentInstance(instance) => {
+                    let interface: Arc<str> = name.into();
+                    for (name, item) in instance.exports(engine) {
+                        match item.ty {
+                            ComponentItem::ComponentFunc(func) => component.add_import(Some(&interface), name, &func),
+                            ComponentItem::Resource(ty) => component.add_resource(Some(&interface), name, ty),
+                            _ => {}
+                        }
+                    }
+                }
+                ComponentItem::Component(_) | ComponentItem::CoreFunc(_) | ComponentItem::Module(_) => {
+                    return Err(Error::Link(format!("the import {name} is a module, which no host can provide here")));
+                }
+                ComponentItem::Type(_) => {}
+            }
+        }
+        for (name, item) in ty.exports(engine) {
+            match item.ty {
+                ComponentItem::ComponentFunc(func) => component.add_export(None, None, name, &func)?,
+                ComponentItem::ComponentInstance(instance) => {
+                    let interface: Arc<str> = name.into();
+                    let index = component.compiled.get_export_index(None, name);
+                    for (name, item) in instance.exports(engine) {
+                        if let ComponentItem::ComponentFunc(func) = item.ty {
+                            component.add_export(index.as_ref(), Some(&interface), name, &func)?;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(component)
+    }
+
+    fn add_import(&mut self, interface: Option<&Arc<str>>, name: &str, func: &ComponentFunc) {
+        let ty = Arc::new(FuncType::named(func, &self.names, interface.map(|interface| &**interface)));
+        self.imports.push(Function { interface: interface.cloned(), name: name.into(), ty });
+    }
+
+    fn add_resource(&mut self, interface: Option<&Arc<str>>, name: &str, ty: ResourceType) {
+        self.resources.push(ImportedResource { interface: interface.cloned(), name: name.into(), ty });
+    }
+
+    fn add_export(
+        &mut self,
+        parent: Option<&ComponentExportIndex>,
+        interface: Option<&Arc<str>>,
+        name: &str,
+        func: &ComponentFunc,
+    ) -> Result<(), Error> {
+        let index = self
+            .compiled
+            .get_export_index(parent, name)
+            .ok_or_else(|| Error::Internal(format!("the export {name} is listed but has no index")))?;
+        let ty = Arc::new(FuncType::named(func, &self.names, interface.map(|interface| &**interface)));
+        let function = Function { interface: interface.cloned(), name: name.into(), ty };
+        self.by_path.insert(function.path(), self.exports.len());
+        self.exports.push(function);
+        self.export_indices.push(index);
+        Ok(())
+    }
+
+    /// The position of an export: `add`, or `demo:calc/ops#add` (the version may be left out).
+    ///
+    /// # Errors
+    /// [`Error::UnknownExport`].
+    pub fn export(&self, path: &str) -> Result<usize, Error> {
+        if let Some(index) = self.by_path.get(path) {
+            return Ok(*index);
+        }
+        let without_version = |function: &Function| {
+            function.interface.as_ref().and_then(|interface| interface.split_once('@')).map(|(bare, _)| format!("{bare}#{}", function.name))
+        };
+        self.exports
+            .iter()
+            .position(|function| without_version(function).is_some_and(|bare| bare == path))
+            .ok_or_else(|| Error::UnknownExport { name: path.to_owned() })
+    }
+
+    /// Linked once, instantiated often. What guests import beyond WASI goes out through the store's link.
+    pub(crate) fn prepared(&self) -> Result<&InstancePre<State>, Error> {
+        self.prepared
+            .get_or_init(|| self.prepare().map_err(|error| format!("{error:#}")))
+            .as_ref()
+            .map_err(|message| Error::Link(message.clone()))
+    }
+
+    fn prepare(&self) -> wasmtime::Result<InstancePre<State>> {
+        let mut linker = Linker::<State>::new(&self.native.engine);
+        link::add_to_linker(&mut linker, self.native.profile)?;
+        for (position, resource) in self.resources.iter().enumerate() {
+            let mut root = linker.root();
+            let mut instance = match &resource.interface {
+                Some(interface) => root.instance(interface)?,
+                None => root,
+            };
+            let ty = host_resource(position);
+            instance.resource(&resource.name, ty, move |store, representation| {
+                store.data().link.note_dropped(position, representation);
+                Ok(())
+            })?;
+        }
+        for (position, function) in self.imports.iter().enumerate() {
+            let mut root = linker.root();
+            let mut instance = match &function.interface {
+                Some(interface) => root.instance(interface)?,
+                None => root,
+            };
+            if function.ty.is_async() {
+                define_async_import(&mut instance, &function.name, &function.ty, move |accessor, arguments| {
+                    let call = accessor.with(|mut access| access.get().link.clone().call(position, arguments));
+                    Box::pin(async move { Ok(call.await?) })
+                })?;
+            } else {
+                define_import(Path::Direct, &mut instance, &function.name, &function.ty, move |store, arguments| {
+                    let call = store.data().link.call(position, arguments);
+                    Box::pin(async move { Ok(call.await?) })
+                })?;
+            }
+        }
+        linker.instantiate_pre(&self.compiled)
+    }
+}
+
+/// The type of the resources at `position` of [`Component::resources`].
+#[must_use]
+pub fn host_resource(position: usize) -> ResourceType {
+    ResourceType::host_dynamic(u32::try_from(position).expect("static limits bound the imports"))
+}
+
+fn fits_a_slot(contents: &Contents) -> bool {
+    contents.memories <= u64::from(engine::SLOT_MEMORIES)
+        && contents.tables <= u64::from(engine::SLOT_TABLES)
+        && contents.modules <= u64::from(engine::SLOT_CORE_INSTANCES)
+}
+
+/// Whether component-model async is used anywhere; the engine has the last word.
+fn profile_of(bytes: &[u8]) -> Profile {
+    let plain = wasmparser::WasmFeatures::all() - wasmparser::WasmFeatures::CM_ASYNC;
+    if bytes.len() > compile::INLINE_BYTES {
+        // Compiling a large component for the wrong profile fails early, which is cheaper than validating it here.
+        return Profile::Plain;
+    }
+    match wasmparser::Validator::new_with_features(plain).validate_all(bytes) {
+        Err(error) if error.message().contains("async") => Profile::Concurrent,
+        _ => Profile::Plain,
+    }
+}

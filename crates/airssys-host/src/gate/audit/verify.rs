@@ -1,0 +1,114 @@
+//! Checking a whole log, also one that is being written.
+
+use std::path::Path;
+
+use super::AuditError;
+use super::chain::{Chain, GENESIS, follow, hash_line, hex, read};
+use super::checkpoint::{Checkpoint, kept};
+use super::segment;
+
+/// What a whole log contains.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub records: u64,
+    /// Denials that were counted rather than written.
+    pub coalesced: u64,
+    pub first: u64,
+    pub last: u64,
+    pub head: String,
+    pub segments: usize,
+    /// Checkpoints whose signature and hash fit.
+    pub checkpoints: usize,
+    /// Sequence numbers of acknowledged truncations.
+    pub acknowledged: Vec<u64>,
+}
+
+/// Follow the chain from the first record to the last and check every checkpoint.
+///
+/// # Errors
+/// A record is damaged, or the log disagrees with a checkpoint that no acknowledgement follows.
+pub fn verify(
+    directory: &Path,
+    public_key: Option<&[u8]>,
+    known: Option<Checkpoint>,
+) -> Result<Report, AuditError> {
+    let mut checkpoints = kept(directory)?;
+    checkpoints.extend(known);
+    checkpoints.sort_by_key(|checkpoint| checkpoint.sequence);
+    for checkpoint in &checkpoints {
+        checkpoint.verify(public_key)?;
+    }
+    let segments =
+        segment::list(directory).map_err(|error| AuditError::Io(directory.to_owned(), error))?;
+    let first = segments.first().map_or(1, |(first, _)| *first);
+    let mut chain = if first == 1 {
+        Chain {
+            sequence: 0,
+            head: Some(GENESIS),
+        }
+    } else {
+        Chain {
+            sequence: first - 1,
+            head: None,
+        }
+    };
+    let mut report = Report {
+        first,
+        segments: segments.len(),
+        ..Report::default()
+    };
+    let mut fits = vec![false; checkpoints.len()];
+    for (position, (_, path)) in segments.iter().enumerate() {
+        let bytes = read(path)?;
+        let (whole, broken) = follow(&bytes, &mut chain, |row, line| {
+            report.records += 1;
+            report.coalesced += row.repeats.and(row.count).unwrap_or(0);
+            if row.op == super::chain::TRUNCATION_ACKNOWLEDGED {
+                report.acknowledged.push(row.seq);
+            }
+            let start = checkpoints.partition_point(|checkpoint| checkpoint.sequence < row.seq);
+            for (checkpoint, fits) in checkpoints[start..].iter().zip(&mut fits[start..]) {
+                if checkpoint.sequence != row.seq {
+                    break;
+                }
+                *fits = checkpoint.head == hex(&hash_line(line));
+            }
+        });
+        // Behind the last record of the last segment a writer may be at work.
+        let unfinished =
+            position + 1 == segments.len() && bytes.get(whole).is_none_or(|byte| *byte == 0);
+        if let Some(broken) = broken {
+            return Err(AuditError::Corrupt {
+                segment: path.clone(),
+                offset: broken.offset,
+                sequence: chain.sequence + 1,
+                reason: broken.reason,
+            });
+        }
+        if !unfinished && whole < bytes.len() && bytes[whole..].iter().any(|byte| *byte != 0) {
+            return Err(AuditError::Corrupt {
+                segment: path.clone(),
+                offset: whole,
+                sequence: chain.sequence + 1,
+                reason: "bytes behind the last record".to_owned(),
+            });
+        }
+    }
+    for (checkpoint, fits) in checkpoints.iter().zip(fits) {
+        let acknowledged = report
+            .acknowledged
+            .iter()
+            .any(|number| *number > checkpoint.sequence);
+        if fits {
+            report.checkpoints += 1;
+        } else if !acknowledged && checkpoint.sequence >= first {
+            return Err(AuditError::Truncated {
+                checkpoint: checkpoint.sequence,
+                last: chain.sequence,
+            });
+        }
+    }
+    report.last = chain.sequence;
+    report.head = chain.head.as_ref().map(hex).unwrap_or_default();
+    Ok(report)
+}

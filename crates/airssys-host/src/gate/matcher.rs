@@ -1,0 +1,572 @@
+//! A compiled set of rules and its decisions.
+//!
+//! Deny wins over an error, an error over a required approval, that over allow; nothing else counts, in
+//! particular not the order in which rules are written.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::address::is_global;
+use super::condition::{Attributes, Facts, Truth};
+use super::index::{BOUNDARY, Clause, Index, OWN, Segments, Token, Tokens};
+use super::kind::{AccessBits, Kind};
+use super::pattern::{Segment, matches_sequence};
+use super::rules::{Effect, Rule, RuleError, Selector, parse_rules};
+use super::subject::Subject;
+use super::target::{Domain, Host, TCP, Target};
+
+/// One access as rules see it.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    pub kind: Kind,
+    pub access: AccessBits,
+    pub target: Target<'a>,
+    /// What the target's name led to, in canonical form.
+    pub address: Option<IpAddr>,
+    pub transport: u8,
+    /// The arguments of a command, without its name.
+    pub arguments: Option<&'a [&'a [u8]]>,
+    pub attributes: &'a Attributes,
+}
+
+impl<'a> Request<'a> {
+    /// An access without the facts that only some kinds have.
+    pub fn new(
+        kind: Kind,
+        access: AccessBits,
+        target: Target<'a>,
+        attributes: &'a Attributes,
+    ) -> Request<'a> {
+        Request {
+            kind,
+            access,
+            target,
+            address: None,
+            transport: TCP,
+            arguments: None,
+            attributes,
+        }
+    }
+}
+
+/// What the rules say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A rule allows it; or, without a rule, the kind is given by default.
+    Allow,
+    Deny,
+    /// A rule could not be decided, which denies.
+    RuleError,
+    RequireApproval,
+    NotGranted,
+}
+
+/// An outcome, and the rule it rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict {
+    pub outcome: Outcome,
+    rule: u32,
+    /// A rule erred, whatever the outcome.
+    pub alarm: bool,
+    /// Some rule that matched wants its record durable before the effect.
+    pub must_audit: bool,
+}
+
+const NO_RULE: u32 = u32::MAX;
+
+/// Why a rule counted or did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Applies,
+    OtherAccess,
+    OtherPlace,
+    OtherArguments,
+    AddressNotAllowed,
+    AddressMissing,
+    Expired,
+    ConditionFalse,
+    ConditionError,
+}
+
+impl Reason {
+    pub const fn text(self) -> &'static str {
+        match self {
+            Reason::Applies => "applies",
+            Reason::OtherAccess => "names other accesses",
+            Reason::OtherPlace => "names another port, scheme or transport",
+            Reason::OtherArguments => "names other arguments",
+            Reason::AddressNotAllowed => {
+                "the name leads to an address outside the rule's addresses"
+            }
+            Reason::AddressMissing => "the name was not resolved to an address yet",
+            Reason::Expired => "has expired",
+            Reason::ConditionFalse => "its condition is false",
+            Reason::ConditionError => "its condition could not be decided",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct SelectorIndex {
+    domains: [Option<Box<Index>>; Domain::COUNT],
+}
+
+/// The indices that concern one subject, found once per set of rules.
+#[derive(Debug)]
+pub struct Bound {
+    set: u64,
+    indices: SmallVec<[Arc<SelectorIndex>; 4]>,
+}
+
+/// Rules, compiled. Immutable; a change makes a new set.
+#[derive(Debug)]
+pub struct RuleSet {
+    number: u64,
+    rules: Vec<Rule>,
+    segments: Segments,
+    selectors: HashMap<Selector, Arc<SelectorIndex>>,
+}
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        RuleSet::from_rules(Vec::new())
+    }
+}
+
+impl RuleSet {
+    /// Compile a document of rules.
+    ///
+    /// # Errors
+    /// The first rule that is not understood, and why.
+    pub fn compile(json: &[u8]) -> Result<RuleSet, RuleError> {
+        parse_rules(json).map(Self::from_rules)
+    }
+
+    fn from_rules(rules: Vec<Rule>) -> RuleSet {
+        static SETS: AtomicU64 = AtomicU64::new(1);
+        let mut segments = Segments::default();
+        let mut selectors: HashMap<Selector, SelectorIndex> = HashMap::new();
+        for (number, rule) in rules.iter().enumerate() {
+            let number = u32::try_from(number).expect("fewer rules than a u32 counts");
+            for selector in &rule.selectors {
+                let known = selectors.entry(selector.clone()).or_default();
+                for pattern in &rule.patterns {
+                    known.domains[pattern.domain as usize]
+                        .get_or_insert_default()
+                        .insert(pattern, number, &mut segments);
+                }
+            }
+        }
+        let selectors = selectors
+            .into_iter()
+            .map(|(selector, index)| (selector, Arc::new(index)))
+            .collect();
+        RuleSet {
+            number: SETS.fetch_add(1, Ordering::Relaxed),
+            rules,
+            segments,
+            selectors,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The rule that a verdict rests on.
+    pub fn rule_of(&self, verdict: &Verdict) -> Option<&Rule> {
+        self.rules.get(verdict.rule as usize)
+    }
+
+    /// The time until the next rule expires.
+    pub fn next_expiry(&self) -> Option<Duration> {
+        self.rules
+            .iter()
+            .filter_map(|rule| rule.expiry.and_then(|expiry| expiry.remaining()))
+            .min()
+    }
+
+    /// How many rules that expire have not done so.
+    pub fn unexpired(&self) -> usize {
+        let expires = |rule: &&Rule| rule.expiry.is_some_and(|expiry| !expiry.is_over());
+        self.rules.iter().filter(expires).count()
+    }
+
+    fn bind(&self, subject: &Subject) -> Arc<Bound> {
+        let names = [Selector::Everybody, Selector::Name(subject.name.clone())];
+        let namespace = subject
+            .namespace
+            .iter()
+            .map(|name| Selector::Namespace(name.clone()));
+        let roles = subject
+            .roles
+            .iter()
+            .map(|name| Selector::Role(name.clone()));
+        let indices = names
+            .into_iter()
+            .chain(namespace)
+            .chain(roles)
+            .filter_map(|selector| self.selectors.get(&selector).cloned())
+            .collect();
+        Arc::new(Bound {
+            set: self.number,
+            indices,
+        })
+    }
+
+    /// Decide one access of `subject`.
+    pub fn decide(&self, subject: &Subject, request: &Request<'_>) -> Verdict {
+        let mut tally = Tally::default();
+        self.candidates(subject, request, |clause| {
+            let rule = &self.rules[clause.rule as usize];
+            let reason = judge(rule, clause, subject, request);
+            tally.count(rule, clause.rule, reason);
+        });
+        tally.verdict(request.kind)
+    }
+
+    /// Decide like [`Self::decide`], and say for every rule whose pattern matches why it counted or not.
+    pub fn explain(
+        &self,
+        subject: &Subject,
+        request: &Request<'_>,
+    ) -> (Verdict, Vec<(&Rule, Reason)>) {
+        let mut tally = Tally::default();
+        let mut considered = Vec::new();
+        self.candidates(subject, request, |clause| {
+            let rule = &self.rules[clause.rule as usize];
+            let reason = judge(rule, clause, subject, request);
+            tally.count(rule, clause.rule, reason);
+            considered.push((clause.rule, reason));
+        });
+        considered.sort_by_key(|(rule, reason)| (*rule, *reason != Reason::Applies));
+        considered.dedup_by_key(|(rule, _)| *rule);
+        let considered = considered
+            .into_iter()
+            .map(|(rule, reason)| (&self.rules[rule as usize], reason))
+            .collect();
+        (tally.verdict(request.kind), considered)
+    }
+
+    fn candidates(&self, subject: &Subject, request: &Request<'_>, mut found: impl FnMut(&Clause)) {
+        let bound = self.bound(subject);
+        let domain = request.target.domain;
+        let mut tokens = None;
+        for indices in &bound.indices {
+            let Some(index) = &indices.domains[domain as usize] else {
+                continue;
+            };
+            let tokens = tokens.get_or_insert_with(|| Tokens::of(&request.target, &self.segments));
+            index.walk(tokens, request.address, &mut found);
+            if domain.knows_self()
+                && let Some(own) = own_tokens(subject, request, tokens)
+            {
+                index.walk(&own, None, &mut found);
+            }
+        }
+    }
+
+    fn bound(&self, subject: &Subject) -> Arc<Bound> {
+        let cached = subject.bound().load();
+        match &*cached {
+            Some(bound) if bound.set == self.number => Arc::clone(bound),
+            _ => {
+                let bound = self.bind(subject);
+                subject.bound().store(Some(Arc::clone(&bound)));
+                bound
+            }
+        }
+    }
+
+    /// Whether every target below `directory` is allowed, as far as patterns alone can tell: a condition,
+    /// an approval or a deny that might touch any of them counts against it.
+    pub fn covers_subtree(&self, subject: &Subject, request: &Request<'_>) -> bool {
+        let bound = self.bound(subject);
+        let tokens = Tokens::of(&request.target, &self.segments);
+        let (mut covered, mut endangered) = (false, false);
+        for indices in &bound.indices {
+            let Some(index) = &indices.domains[request.target.domain as usize] else {
+                continue;
+            };
+            let concerns = |clause: &Clause| {
+                let rule = &self.rules[clause.rule as usize];
+                let concerned = rule.access & request.access != 0
+                    && rule.expiry.is_none_or(|expiry| !expiry.is_over());
+                concerned.then_some(rule)
+            };
+            index.walk_subtree(
+                &tokens,
+                |clause| {
+                    covered |= concerns(clause)
+                        .is_some_and(|rule| rule.effect == Effect::Allow && rule.when.is_none());
+                },
+                |clause| {
+                    endangered |= concerns(clause)
+                        .is_some_and(|rule| rule.effect != Effect::Allow || rule.when.is_some());
+                },
+            );
+        }
+        covered && !endangered
+    }
+
+    /// Whether a rule that allows HTTP to `host` lists `address` among those that the name may mean.
+    pub fn lists_http_address(&self, subject: &Subject, host: &str, address: IpAddr) -> bool {
+        let Ok(target) = Target::parse(Kind::Http, 1, format!("https://{host}/").as_bytes())
+            .map(|target| Target { text: target.text.into_owned().into(), ..target })
+        else {
+            return false;
+        };
+        let mut tokens = Tokens::of(&target, &self.segments);
+        tokens.list.truncate(
+            tokens.list.iter().position(|token| token.id == BOUNDARY).map_or(0, |end| end + 1),
+        );
+        let mut listed = false;
+        for indices in &self.bound(subject).indices {
+            if let Some(index) = &indices.domains[Domain::Http as usize] {
+                index.walk_subtree(&tokens, |_| {}, |clause| {
+                    let rule = &self.rules[clause.rule as usize];
+                    listed |= rule.effect != Effect::Deny
+                        && rule.expiry.is_none_or(|expiry| !expiry.is_over())
+                        && rule.addresses.iter().any(|range| range.contains(address));
+                });
+            }
+        }
+        listed
+    }
+
+    /// The filesystem rights of `subject` that are whole files or whole trees, for the kernel to enforce:
+    /// path, whether all below it, accesses. What a deny, a condition or an approval touches is left out.
+    pub fn path_grants(&self, subject: &Subject) -> Vec<(Vec<u8>, bool, AccessBits)> {
+        let bound = self.bound(subject);
+        let mut claims: Vec<(Vec<u8>, bool)> = Vec::new();
+        for rule in &self.rules {
+            let theirs = rule.selectors.iter().any(|selector| {
+                self.selectors.get(selector).is_some_and(|index| {
+                    bound.indices.iter().any(|bound| Arc::ptr_eq(bound, index))
+                })
+            });
+            if !theirs || rule.kind != Kind::Filesystem || rule.effect != Effect::Allow {
+                continue;
+            }
+            claims.extend(
+                rule.patterns
+                    .iter()
+                    .filter_map(|pattern| whole(pattern.segments.as_deref()?)),
+            );
+        }
+        claims.sort();
+        claims.dedup();
+        let attributes = Attributes::new();
+        let mut grants = Vec::new();
+        for (path, tree) in claims {
+            let mut bits = 0;
+            for position in 0..Kind::Filesystem.accesses().len() {
+                let access = 1 << position;
+                let Ok(target) = Target::path(Domain::Path, &path) else {
+                    continue;
+                };
+                let request = Request::new(Kind::Filesystem, access, target, &attributes);
+                let granted = if tree {
+                    self.covers_subtree(subject, &request)
+                } else {
+                    self.decide(subject, &request).outcome == Outcome::Allow
+                };
+                if granted {
+                    bits |= access;
+                }
+            }
+            if bits != 0 {
+                grants.push((path, tree, bits));
+            }
+        }
+        grants
+    }
+}
+
+/// The path of a pattern that is one file, or one directory with everything below it.
+fn whole(segments: &[Segment]) -> Option<(Vec<u8>, bool)> {
+    let (tree, names) = match segments {
+        [names @ .., Segment::Deep] => (true, names),
+        names => (false, names),
+    };
+    let mut path = Vec::new();
+    for name in names {
+        let Segment::Literal(name) = name else {
+            return None;
+        };
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    Some((path, tree))
+}
+
+/// The tokens of a target below the subject's own id, with `self` in its place.
+fn own_tokens<'a>(
+    subject: &Subject,
+    request: &'a Request<'_>,
+    tokens: &Tokens<'a>,
+) -> Option<Tokens<'a>> {
+    let separator = request.target.domain.separator();
+    let rest = request.target.text.strip_prefix(subject.id.as_bytes())?;
+    if !rest.is_empty() && rest[0] != separator {
+        return None;
+    }
+    let taken = subject
+        .id
+        .as_bytes()
+        .split(|byte| *byte == separator)
+        .count();
+    let mut own = Tokens::default();
+    own.list.push(Token {
+        id: OWN,
+        text: b"self",
+    });
+    own.list.extend(tokens.list.iter().skip(taken).copied());
+    Some(own)
+}
+
+fn judge(rule: &Rule, clause: &Clause, subject: &Subject, request: &Request<'_>) -> Reason {
+    if rule.access & request.access == 0 {
+        return Reason::OtherAccess;
+    }
+    let (first, last) = clause.ports;
+    let port_matches = request
+        .target
+        .port
+        .is_none_or(|port| (first..=last).contains(&port));
+    if !port_matches
+        || request.target.scheme != 0 && clause.schemes & request.target.scheme == 0
+        || rule.kind == Kind::Network && clause.transports & request.transport == 0
+    {
+        return Reason::OtherPlace;
+    }
+    if rule.expiry.is_some_and(|expiry| expiry.is_over()) {
+        return Reason::Expired;
+    }
+    if rule.effect != Effect::Deny
+        && let Some(reason) = judge_address(rule, clause, request)
+    {
+        return reason;
+    }
+    if let Some(patterns) = &rule.arguments {
+        match request.arguments {
+            Some(arguments) if !matches_sequence(patterns, arguments) => {
+                return Reason::OtherArguments;
+            }
+            // A deny covers what was not said; an allow covers only what was.
+            None if rule.effect != Effect::Deny && request.access & 1 != 0 => {
+                return Reason::OtherArguments;
+            }
+            _ => {}
+        }
+    }
+    let Some(condition) = &rule.when else {
+        return Reason::Applies;
+    };
+    let facts = Facts {
+        principal: &subject.name,
+        namespace: subject.namespace.as_deref().unwrap_or_default(),
+        caller: subject.original_caller().map_or("", |caller| &caller.name),
+        subject: &subject.attributes,
+        call: request.attributes,
+    };
+    match condition.decide(&facts) {
+        Truth::True => Reason::Applies,
+        Truth::False => Reason::ConditionFalse,
+        Truth::Error => Reason::ConditionError,
+    }
+}
+
+/// A name may lead only to addresses that the whole internet can mean, or that the rule lists.
+fn judge_address(rule: &Rule, clause: &Clause, request: &Request<'_>) -> Option<Reason> {
+    const CONNECT: AccessBits = 1;
+    let by_name = matches!(request.target.host, Some(Host::Name(_)));
+    match request.address {
+        Some(address) if by_name => {
+            let listed = rule.addresses.iter().any(|range| range.contains(address));
+            (!listed && !clause.by_address && !is_global(address))
+                .then_some(Reason::AddressNotAllowed)
+        }
+        None if by_name && rule.kind == Kind::Network && request.access == CONNECT => {
+            Some(Reason::AddressMissing)
+        }
+        _ => None,
+    }
+}
+
+/// The strongest outcome so far, and the first rule by id that led to it.
+struct Tally {
+    outcome: Outcome,
+    rule: u32,
+    alarm: bool,
+    must_audit: bool,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally {
+            outcome: Outcome::NotGranted,
+            rule: NO_RULE,
+            alarm: false,
+            must_audit: false,
+        }
+    }
+}
+
+const fn strength(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::NotGranted => 0,
+        Outcome::Allow => 1,
+        Outcome::RequireApproval => 2,
+        Outcome::RuleError => 3,
+        Outcome::Deny => 4,
+    }
+}
+
+impl Tally {
+    fn count(&mut self, rule: &Rule, number: u32, reason: Reason) {
+        let outcome = match reason {
+            Reason::Applies => match rule.effect {
+                Effect::Allow => Outcome::Allow,
+                Effect::Deny => Outcome::Deny,
+                Effect::RequireApproval => Outcome::RequireApproval,
+            },
+            Reason::ConditionError => {
+                self.alarm = true;
+                Outcome::RuleError
+            }
+            _ => return,
+        };
+        self.must_audit |= rule.must_audit;
+        let (new, old) = (strength(outcome), strength(self.outcome));
+        if new > old || new == old && number < self.rule {
+            self.outcome = outcome;
+            self.rule = number;
+        }
+    }
+
+    fn verdict(self, kind: Kind) -> Verdict {
+        let outcome = match self.outcome {
+            Outcome::NotGranted if kind.given_by_default() => Outcome::Allow,
+            outcome => outcome,
+        };
+        Verdict {
+            outcome,
+            rule: self.rule,
+            alarm: self.alarm,
+            must_audit: self.must_audit,
+        }
+    }
+}

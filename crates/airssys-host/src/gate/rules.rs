@@ -1,0 +1,568 @@
+//! Rules as they are written down, and their checked form.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::network::Network;
+use super::condition::{Condition, unix_seconds};
+use super::kind::{AccessBits, Kind};
+use super::pattern::{Segment, parse_segment, parse_segments};
+use super::target::{Domain, HTTP, HTTPS, TCP, TOPIC_ACCESSES, UDP, check_name};
+
+/// The file form: what a policy, a grant or a manifest is lowered to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    schema: u32,
+    // Each rule is read by itself afterwards, so that an error can name it.
+    rules: Vec<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleText {
+    id: String,
+    effect: Effect,
+    principals: Vec<String>,
+    kind: String,
+    #[serde(default)]
+    targets: Vec<String>,
+    access: Vec<String>,
+    when: Option<Condition>,
+    #[serde(default)]
+    must_audit: bool,
+    act_as: Option<String>,
+    expires: Option<f64>,
+    #[serde(default)]
+    addresses: Vec<String>,
+    transport: Option<Vec<String>>,
+    arguments: Option<Vec<String>>,
+    position: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    Allow,
+    Deny,
+    RequireApproval,
+}
+
+/// To whom a rule applies.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Selector {
+    Everybody,
+    Name(String),
+    Role(String),
+    Namespace(String),
+}
+
+/// A rule that is known to be well formed.
+#[derive(Debug)]
+pub struct Rule {
+    pub id: Arc<str>,
+    pub effect: Effect,
+    pub selectors: Vec<Selector>,
+    pub kind: Kind,
+    pub access: AccessBits,
+    pub patterns: Vec<TargetPattern>,
+    pub when: Option<Condition>,
+    pub must_audit: bool,
+    pub act_as_self: bool,
+    pub expiry: Option<Expiry>,
+    pub addresses: Vec<Network>,
+    pub arguments: Option<Vec<Segment>>,
+    pub position: Option<String>,
+}
+
+/// When a rule ends: by the wall clock or by the time that has passed, whichever is first.
+#[derive(Clone, Copy, Debug)]
+pub struct Expiry {
+    wall: f64,
+    monotonic: Instant,
+}
+
+impl Expiry {
+    fn at(wall: f64) -> Result<Expiry, String> {
+        let remaining = (wall - unix_seconds()).max(0.0);
+        Duration::try_from_secs_f64(remaining)
+            .ok()
+            .and_then(|remaining| Instant::now().checked_add(remaining))
+            .map(|monotonic| Expiry { wall, monotonic })
+            .ok_or_else(|| "`expires` is seconds since 1970".to_owned())
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.remaining().is_none()
+    }
+
+    /// The time until the end, `None` when it is over.
+    pub fn remaining(&self) -> Option<Duration> {
+        let by_wall = Duration::try_from_secs_f64(self.wall - unix_seconds()).ok()?;
+        let by_monotonic = self.monotonic.checked_duration_since(Instant::now())?;
+        Some(by_wall.min(by_monotonic)).filter(|remaining| !remaining.is_zero())
+    }
+}
+
+/// A pattern of targets, taken apart for the index.
+#[derive(Clone, Debug)]
+pub struct TargetPattern {
+    pub domain: Domain,
+    pub host: Option<HostPattern>,
+    /// Path, name or topic; `None` where the host is all there is.
+    pub segments: Option<Vec<Segment>>,
+    pub ports: (u16, u16),
+    pub schemes: u8,
+    pub transports: u8,
+}
+
+#[derive(Clone, Debug)]
+pub enum HostPattern {
+    /// Labels from the last to the first.
+    Labels(Vec<Segment>),
+    Network(Network),
+}
+
+/// Why a document of rules was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleError {
+    pub rule: Option<String>,
+    pub index: Option<usize>,
+    pub position: Option<String>,
+    pub field: Option<&'static str>,
+    pub message: String,
+}
+
+impl std::fmt::Display for RuleError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(position) = &self.position {
+            write!(f, "{position}: ")?;
+        }
+        match (&self.rule, self.index) {
+            (Some(rule), _) => write!(f, "rule `{rule}`: ")?,
+            (None, Some(index)) => write!(f, "rule number {}: ", index + 1)?,
+            (None, None) => {}
+        }
+        if let Some(field) = self.field {
+            write!(f, "`{field}`: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for RuleError {}
+
+/// Read and check a document of rules; the result is ordered by id.
+///
+/// # Errors
+/// The first rule that is not understood, and why.
+pub fn parse_rules(json: &[u8]) -> Result<Vec<Rule>, RuleError> {
+    let whole = |message: String| RuleError {
+        rule: None,
+        index: None,
+        position: None,
+        field: None,
+        message,
+    };
+    let document: Document = serde_json::from_slice(json)
+        .map_err(|error| whole(format!("the rules are not understood: {error}")))?;
+    if document.schema != 1 {
+        return Err(whole(format!(
+            "schema {} is not known; this version reads schema 1",
+            document.schema
+        )));
+    }
+    let mut rules = Vec::with_capacity(document.rules.len());
+    for (index, value) in document.rules.into_iter().enumerate() {
+        let text = |name: &str| {
+            value
+                .get(name)
+                .and_then(|text| text.as_str())
+                .map(str::to_owned)
+        };
+        let (id, position) = (text("id"), text("position"));
+        let error = |field, message| RuleError {
+            rule: id.clone(),
+            index: Some(index),
+            position: position.clone(),
+            field,
+            message,
+        };
+        let text = RuleText::deserialize(value).map_err(|cause| error(None, cause.to_string()))?;
+        rules.push(check(text).map_err(|(field, message)| error(Some(field), message))?);
+    }
+    // Ordered by id, so that what a decision reports does not depend on the order of writing.
+    rules.sort_by(|left: &Rule, right| left.id.cmp(&right.id));
+    if let Some(pair) = rules.windows(2).find(|pair| pair[0].id == pair[1].id) {
+        return Err(RuleError {
+            rule: Some(pair[1].id.to_string()),
+            index: None,
+            position: pair[1].position.clone(),
+            field: Some("id"),
+            message: "another rule has this id; ids are unique".to_owned(),
+        });
+    }
+    Ok(rules)
+}
+
+type Fault = (&'static str, String);
+
+fn check(text: RuleText) -> Result<Rule, Fault> {
+    if text.id.is_empty() || text.id.len() > 256 || text.id.chars().any(char::is_control) {
+        return Err((
+            "id",
+            "an id has 1 to 256 bytes, none of them a control character".to_owned(),
+        ));
+    }
+    let kind = Kind::parse(&text.kind).ok_or_else(|| {
+        let known = Kind::ALL.map(Kind::name).join(", ");
+        ("kind", format!("`{}` is not one of {known}", text.kind))
+    })?;
+    if text.principals.is_empty() {
+        return Err((
+            "principals",
+            "name at least one, or \"*\" for everybody".to_owned(),
+        ));
+    }
+    let selectors = text
+        .principals
+        .iter()
+        .map(|principal| parse_selector(principal).map_err(|message| ("principals", message)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let access = parse_access(kind, &text.access).map_err(|message| ("access", message))?;
+    let transports = parse_transports(kind, text.transport.as_deref())
+        .map_err(|message| ("transport", message))?;
+    let patterns = parse_targets(kind, access, &text.targets, transports)
+        .map_err(|message| ("targets", message))?;
+    if !text.addresses.is_empty()
+        && (!matches!(kind, Kind::Network | Kind::Http | Kind::Secret)
+            || text.effect == Effect::Deny)
+    {
+        return Err((
+            "addresses",
+            "only for rules that allow network, http or secret; a deny takes ranges as targets"
+                .to_owned(),
+        ));
+    }
+    let addresses = text
+        .addresses
+        .iter()
+        .map(|range| Network::parse(range).map_err(|message| ("addresses", message)))
+        .collect::<Result<Vec<_>, _>>()?;
+    if text.arguments.is_some() && kind != Kind::Process {
+        return Err(("arguments", "only for rules of kind process".to_owned()));
+    }
+    let arguments = text
+        .arguments
+        .map(|arguments| {
+            arguments
+                .iter()
+                .map(|argument| parse_segment(argument.as_bytes()))
+                .collect()
+        })
+        .transpose()
+        .map_err(|message| ("arguments", message))?;
+    if let Some(when) = &text.when {
+        when.validate(0).map_err(|message| ("when", message))?;
+    }
+    let act_as_self = match text.act_as.as_deref() {
+        None => false,
+        Some("self") if text.effect != Effect::Deny => true,
+        Some(_) => {
+            return Err((
+                "act_as",
+                "only \"self\", and not in a rule that denies".to_owned(),
+            ));
+        }
+    };
+    let expiry = text
+        .expires
+        .map(Expiry::at)
+        .transpose()
+        .map_err(|message| ("expires", message))?;
+    Ok(Rule {
+        id: text.id.into(),
+        effect: text.effect,
+        selectors,
+        kind,
+        access,
+        patterns,
+        when: text.when,
+        must_audit: text.must_audit,
+        act_as_self,
+        expiry,
+        addresses,
+        arguments,
+        position: text.position,
+    })
+}
+
+fn parse_selector(text: &str) -> Result<Selector, String> {
+    if text == "*" {
+        return Ok(Selector::Everybody);
+    }
+    let expected = || format!("`{text}` is not `*`, `name:…`, `role:…` or `namespace:…`");
+    let (form, name) = text.split_once(':').ok_or_else(expected)?;
+    if name.is_empty() || name.contains('*') {
+        return Err(format!(
+            "`{text}`: names are exact; use a role or a namespace for several"
+        ));
+    }
+    match form {
+        "name" => Ok(Selector::Name(name.to_owned())),
+        "role" => Ok(Selector::Role(name.to_owned())),
+        "namespace" => Ok(Selector::Namespace(name.to_owned())),
+        _ => Err(expected()),
+    }
+}
+
+fn parse_access(kind: Kind, names: &[String]) -> Result<AccessBits, String> {
+    if names.is_empty() {
+        return Err("name at least one access, or \"*\" for all".to_owned());
+    }
+    let mut bits = 0;
+    for name in names {
+        if name == "*" {
+            return Ok(AccessBits::MAX);
+        }
+        let position = kind
+            .accesses()
+            .iter()
+            .position(|access| access == name)
+            .ok_or_else(|| {
+                format!(
+                    "`{name}` is not an access of {}: {}",
+                    kind.name(),
+                    kind.accesses().join(", ")
+                )
+            })?;
+        bits |= 1 << position;
+    }
+    Ok(bits)
+}
+
+fn parse_transports(kind: Kind, names: Option<&[String]>) -> Result<u8, String> {
+    let Some(names) = names else {
+        return Ok(TCP | UDP);
+    };
+    if kind != Kind::Network || names.is_empty() {
+        return Err("only for rules of kind network: \"tcp\", \"udp\" or both".to_owned());
+    }
+    names.iter().try_fold(0, |bits, name| match name.as_str() {
+        "tcp" => Ok(bits | TCP),
+        "udp" => Ok(bits | UDP),
+        _ => Err(format!("`{name}` is not \"tcp\" or \"udp\"")),
+    })
+}
+
+fn parse_targets(
+    kind: Kind,
+    access: AccessBits,
+    texts: &[String],
+    transports: u8,
+) -> Result<Vec<TargetPattern>, String> {
+    if kind.given_by_default() {
+        if !texts.is_empty() {
+            return Err(format!("{} has no targets", kind.name()));
+        }
+        let domain = match kind {
+            Kind::Clock => Domain::Clock,
+            Kind::Random => Domain::Random,
+            _ => Domain::Log,
+        };
+        return Ok(vec![TargetPattern::of_segments(domain, Vec::new())]);
+    }
+    if texts.is_empty() {
+        return Err("name at least one".to_owned());
+    }
+    let mut patterns = Vec::with_capacity(texts.len());
+    for text in texts {
+        let several = parse_target(kind, access, text, transports)
+            .map_err(|message| format!("`{text}`: {message}"))?;
+        patterns.extend(several);
+    }
+    Ok(patterns)
+}
+
+fn parse_target(
+    kind: Kind,
+    access: AccessBits,
+    text: &str,
+    transports: u8,
+) -> Result<Vec<TargetPattern>, String> {
+    let named = |domain: Domain| -> Result<TargetPattern, String> {
+        Ok(TargetPattern::of_segments(
+            domain,
+            parse_segments(text.as_bytes(), domain.separator())?,
+        ))
+    };
+    Ok(match kind {
+        Kind::Filesystem => vec![TargetPattern::of_segments(Domain::Path, parse_path(text)?)],
+        Kind::Process => vec![TargetPattern::of_segments(
+            Domain::Executable,
+            parse_path(text)?,
+        )],
+        Kind::Network => vec![parse_network(text, transports)?],
+        Kind::Http => vec![parse_url(text)?],
+        Kind::Secret => vec![parse_secret(text)?],
+        Kind::Messaging => {
+            let mut patterns = Vec::new();
+            if access & TOPIC_ACCESSES != 0 {
+                patterns.push(named(Domain::Topic)?);
+            }
+            if access & !TOPIC_ACCESSES != 0 {
+                patterns.push(named(Domain::Deployment)?);
+            }
+            patterns
+        }
+        Kind::Storage => vec![named(Domain::Storage)?],
+        Kind::Environment => vec![named(Domain::Environment)?],
+        Kind::Config => vec![named(Domain::Config)?],
+        Kind::Custom => vec![named(Domain::Custom)?],
+        Kind::Clock | Kind::Random | Kind::Log => unreachable!("kinds without targets"),
+    })
+}
+
+impl TargetPattern {
+    fn of_segments(domain: Domain, segments: Vec<Segment>) -> TargetPattern {
+        TargetPattern {
+            domain,
+            host: None,
+            segments: Some(segments),
+            ports: (0, u16::MAX),
+            schemes: 0,
+            transports: TCP | UDP,
+        }
+    }
+}
+
+fn parse_path(text: &str) -> Result<Vec<Segment>, String> {
+    let rest = text.strip_prefix('/').ok_or("a path pattern is absolute")?;
+    if rest.is_empty() {
+        return Ok(Vec::new());
+    }
+    let segments = parse_segments(rest.as_bytes(), b'/')?;
+    let dots = |segment: &Segment| matches!(segment, Segment::Literal(text) if matches!(&**text, b"." | b".."));
+    if segments.iter().any(dots) {
+        return Err("`.` and `..` never occur in a resolved path".to_owned());
+    }
+    Ok(segments)
+}
+
+fn parse_network(text: &str, transports: u8) -> Result<TargetPattern, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(TargetPattern::of_segments(
+            Domain::UnixSocket,
+            parse_path(path)?,
+        ));
+    }
+    let (host, ports) = split_ports(text)?;
+    Ok(TargetPattern {
+        domain: Domain::Host,
+        host: Some(parse_host_pattern(host)?),
+        segments: None,
+        ports: ports.map_or(Ok((0, u16::MAX)), parse_ports)?,
+        schemes: 0,
+        transports,
+    })
+}
+
+/// Split `host:ports`, where the host may be an address range or stand in brackets.
+fn split_ports(text: &str) -> Result<(&str, Option<&str>), String> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or("`[` without `]`")?;
+        return match rest.strip_prefix(':') {
+            Some(ports) => Ok((host, Some(ports))),
+            None if rest.is_empty() => Ok((host, None)),
+            None => Err(format!("`{rest}` after `]`")),
+        };
+    }
+    match text.rsplit_once(':') {
+        Some((host, _)) if host.contains(':') => Ok((text, None)),
+        Some((host, ports)) => Ok((host, Some(ports))),
+        None => Ok((text, None)),
+    }
+}
+
+fn parse_ports(text: &str) -> Result<(u16, u16), String> {
+    if text == "*" {
+        return Ok((0, u16::MAX));
+    }
+    let port = |text: &str| {
+        text.parse::<u16>()
+            .map_err(|_| format!("`{text}` is not a port (1 to 65535, a range, or `*`)"))
+    };
+    match text.split_once('-') {
+        None => port(text).map(|port| (port, port)),
+        Some((first, last)) => {
+            let (first, last) = (port(first)?, port(last)?);
+            if first > last {
+                return Err(format!("`{text}`: the range of ports is empty"));
+            }
+            Ok((first, last))
+        }
+    }
+}
+
+fn parse_host_pattern(text: &str) -> Result<HostPattern, String> {
+    if text.contains(['/', ':']) || text.parse::<std::net::Ipv4Addr>().is_ok() {
+        return Network::parse(text).map(HostPattern::Network);
+    }
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    check_name(&name, true)?;
+    let mut labels = parse_segments(name.as_bytes(), b'.')?;
+    labels.reverse();
+    Ok(HostPattern::Labels(labels))
+}
+
+fn parse_url(text: &str) -> Result<TargetPattern, String> {
+    let (scheme, rest) = text
+        .split_once("://")
+        .ok_or("an http target is scheme://host:port/path, with scheme http, https or `*`")?;
+    let (schemes, default_ports) = match scheme {
+        "http" => (HTTP, (80, 80)),
+        "https" => (HTTPS, (443, 443)),
+        "*" => (HTTP | HTTPS, (0, u16::MAX)),
+        _ => return Err(format!("`{scheme}` is not http, https or `*`")),
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/**"),
+    };
+    if authority.contains('@') {
+        return Err("user and password are not part of a target".to_owned());
+    }
+    let (host, ports) = split_ports(authority)?;
+    Ok(TargetPattern {
+        domain: Domain::Http,
+        host: Some(parse_host_pattern(host)?),
+        segments: Some(parse_path(
+            path.strip_suffix('/')
+                .filter(|rest| !rest.is_empty())
+                .unwrap_or(path),
+        )?),
+        ports: ports.map_or(Ok(default_ports), parse_ports)?,
+        schemes,
+        transports: TCP | UDP,
+    })
+}
+
+fn parse_secret(text: &str) -> Result<TargetPattern, String> {
+    let (name, place) = text
+        .split_once('@')
+        .ok_or("a secret is written name@https://host:port/header: the one place it may appear")?;
+    let mut pattern = parse_url(&place.to_ascii_lowercase())?;
+    match pattern.segments.as_mut() {
+        Some(header) if matches!(header.as_slice(), [Segment::Literal(_)]) => {
+            header.push(parse_segment(name.as_bytes())?);
+        }
+        _ => return Err("the place of a secret ends with exactly one header name".to_owned()),
+    }
+    if matches!(pattern.segments.as_deref(), Some([_, Segment::Deep])) {
+        return Err("the name of a secret is one segment".to_owned());
+    }
+    pattern.domain = Domain::Secret;
+    Ok(pattern)
+}

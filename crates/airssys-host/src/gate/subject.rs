@@ -1,0 +1,185 @@
+//! Who acts, for whom, and how strictly rules are enforced.
+
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwapOption;
+
+use super::condition::{Attributes, unix_seconds};
+use super::matcher::Bound;
+
+/// What happens to an access that nobody granted and nobody denied.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub enum Enforcement {
+    /// It passes and is remembered, so that the least request covering it can be written.
+    Learn,
+    /// It passes and is logged as such, until this time (seconds since 1970).
+    Observe {
+        until: f64,
+    },
+    Enforce,
+}
+
+impl Enforcement {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Enforcement::Learn => "learn",
+            Enforcement::Observe { .. } => "observe",
+            Enforcement::Enforce => "enforce",
+        }
+    }
+
+    /// What holds now: observing ends by itself.
+    pub fn now(self) -> Enforcement {
+        match self {
+            Enforcement::Observe { until } if unix_seconds() >= until => Enforcement::Enforce,
+            other => other,
+        }
+    }
+
+    fn strictness(self) -> u8 {
+        match self {
+            Enforcement::Learn => 0,
+            Enforcement::Observe { .. } => 1,
+            Enforcement::Enforce => 2,
+        }
+    }
+}
+
+/// A principal in the situation in which it acts.
+#[derive(Debug)]
+pub struct Subject {
+    pub name: String,
+    pub roles: Vec<String>,
+    pub namespace: Option<String>,
+    /// What `self` means in rules: never used for anyone else.
+    pub id: String,
+    pub attributes: Attributes,
+    pub enforcement: Enforcement,
+    pub deployment: Option<String>,
+    pub revision: Option<u64>,
+    pub caller: Option<Arc<Subject>>,
+    pub trace: Option<String>,
+    pub session: Option<String>,
+    /// Whether an untrusted guest speaks, whose records are marked.
+    pub guest: bool,
+    pub budget: Option<Arc<Budget>>,
+    bound: ArcSwapOption<Bound>,
+    /// The part of an audit record that is the same for every access.
+    record: std::sync::OnceLock<Vec<u8>>,
+}
+
+impl Subject {
+    pub fn named(name: impl Into<String>) -> Subject {
+        let name = name.into();
+        Subject {
+            id: name.clone(),
+            name,
+            roles: Vec::new(),
+            namespace: None,
+            attributes: Attributes::new(),
+            enforcement: Enforcement::Enforce,
+            deployment: None,
+            revision: None,
+            caller: None,
+            trace: None,
+            session: None,
+            guest: false,
+            budget: None,
+            bound: ArcSwapOption::empty(),
+            record: std::sync::OnceLock::new(),
+        }
+    }
+
+    /// A subject like this one, not yet bound to any rules.
+    pub fn again(&self) -> Subject {
+        Subject {
+            name: self.name.clone(),
+            roles: self.roles.clone(),
+            namespace: self.namespace.clone(),
+            id: self.id.clone(),
+            attributes: self.attributes.clone(),
+            enforcement: self.enforcement,
+            deployment: self.deployment.clone(),
+            revision: self.revision,
+            caller: self.caller.clone(),
+            trace: self.trace.clone(),
+            session: self.session.clone(),
+            guest: self.guest,
+            budget: self.budget.clone(),
+            bound: ArcSwapOption::empty(),
+            record: std::sync::OnceLock::new(),
+        }
+    }
+
+    /// The first of the chain of callers.
+    pub fn original_caller(&self) -> Option<&Subject> {
+        let mut caller = self.caller.as_deref()?;
+        while let Some(earlier) = caller.caller.as_deref() {
+            caller = earlier;
+        }
+        Some(caller)
+    }
+
+    /// The strictest enforcement in the chain of callers.
+    pub fn effective_enforcement(&self) -> Enforcement {
+        let mut strictest = self.enforcement.now();
+        let mut caller = self.caller.as_deref();
+        while let Some(subject) = caller {
+            let theirs = subject.enforcement.now();
+            if theirs.strictness() > strictest.strictness() {
+                strictest = theirs;
+            }
+            caller = subject.caller.as_deref();
+        }
+        strictest
+    }
+
+    pub(super) fn bound(&self) -> &ArcSwapOption<Bound> {
+        &self.bound
+    }
+
+    pub(super) fn record_part(&self, make: impl FnOnce() -> Vec<u8>) -> &[u8] {
+        self.record.get_or_init(make)
+    }
+}
+
+/// How many records a principal may write before it is slowed: a token bucket.
+#[derive(Debug)]
+pub struct Budget {
+    rate: f64,
+    burst: f64,
+    /// Tokens left, and when that was so.
+    state: Mutex<(f64, std::time::Instant)>,
+}
+
+impl Budget {
+    /// `rate` records a second, `burst` at once.
+    pub fn new(rate: f64, burst: f64) -> Budget {
+        Budget {
+            rate,
+            burst,
+            state: Mutex::new((burst, std::time::Instant::now())),
+        }
+    }
+
+    /// Take one token; the answer is how long the caller should wait, zero within the budget.
+    pub fn take(&self) -> std::time::Duration {
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = std::time::Instant::now();
+        let grown = now.duration_since(state.1).as_secs_f64() * self.rate;
+        // A debt is bounded, so that a flood delays its author for a second at most.
+        let tokens = ((state.0 + grown).min(self.burst) - 1.0).max(-self.rate.max(1.0));
+        *state = (tokens, now);
+        if tokens >= 0.0 {
+            std::time::Duration::ZERO
+        } else {
+            std::time::Duration::try_from_secs_f64(-tokens / self.rate.max(f64::MIN_POSITIVE))
+                .map_or(std::time::Duration::from_secs(1), |wait| {
+                    wait.min(std::time::Duration::from_secs(1))
+                })
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! A call in progress, driven in slices by whoever owns it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use wasmtime::component::ResourceAny;
+
+use super::{Link, Live, now_nanos};
+use crate::component::Component;
+use crate::engine::slice_begins;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::value::Value;
+use crate::wasi::WasiState;
+
+/// What the guest came to, and its store unless that is lost.
+pub type Ended = (Option<Box<Live>>, Result<Option<Value>, Error>);
+
+/// Where a call stands after a slice.
+pub enum Progress {
+    /// The result, and the store for the next call. No store after an error.
+    Done(Option<Box<Live>>, Result<Option<Value>, Error>),
+    /// The guest waits for host functions: take the link's requests and answer them.
+    HostFunctions,
+    /// The guest yielded its thread or waits for something; the waker tells when to go on.
+    Suspended,
+}
+
+/// A call that owns its store until it ends. Dropping it drops the store.
+pub struct Call {
+    future: Pin<Box<dyn Future<Output = Ended> + Send>>,
+    link: Arc<Link>,
+    started: u64,
+    first: bool,
+}
+
+impl Call {
+    /// Drive `future`, a call whose store is linked by `link`. Its clock begins now.
+    #[must_use]
+    pub fn driving(link: Arc<Link>, future: impl Future<Output = Ended> + Send + 'static) -> Self {
+        let started = link.begin_call();
+        Self { future: Box::pin(future), link, started, first: true }
+    }
+
+    /// Call an export of a live store.
+    #[must_use]
+    pub fn export(mut live: Box<Live>, export: usize, arguments: Vec<Value>) -> Self {
+        Self::driving(live.link.clone(), async move {
+            let result = live.call(export, arguments).await;
+            if result.is_ok() { (Some(live), result) } else { (None, result) }
+        })
+    }
+
+    /// Drop a guest's resource.
+    #[must_use]
+    pub fn drop_resource(mut live: Box<Live>, resource: ResourceAny) -> Self {
+        Self::driving(live.link.clone(), async move {
+            match live.drop_resource(resource).await {
+                Ok(()) => (Some(live), Ok(None)),
+                Err(error) => (None, Err(error)),
+            }
+        })
+    }
+
+    /// Instantiate a component, then call one of its exports if `call` says so. The store is kept.
+    #[must_use]
+    pub fn fresh(component: Arc<Component>, wasi: WasiState, limits: Limits, call: Option<(usize, Vec<Value>)>) -> Self {
+        let link = Link::new(limits, wasi.may_block().clone());
+        let for_store = link.clone();
+        Self::driving(link, async move {
+            let mut live = match Live::instantiate(component, wasi, for_store).await {
+                Ok(live) => live,
+                Err(error) => return (None, Err(error)),
+            };
+            let Some((export, arguments)) = call else { return (Some(live), Ok(None)) };
+            let result = live.call(export, arguments).await;
+            if result.is_ok() { (Some(live), result) } else { (None, result) }
+        })
+    }
+
+    #[must_use]
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// How long the call may still take.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.link.time_left()
+    }
+
+    /// The error of a call that ran out of its time while it waited.
+    #[must_use]
+    pub fn timed_out(&self) -> Error {
+        Error::Limit(self.link.timed_out())
+    }
+
+    /// Run one slice: until the guest ends, waits, or its tick is over. `may_block` says whether this thread may
+    /// block in file operations (it may not while it holds what other threads wait for).
+    pub fn slice(&mut self, context: &mut Context<'_>, may_block: bool) -> Progress {
+        slice_begins();
+        self.link.set_may_block(may_block);
+        if !std::mem::take(&mut self.first) {
+            self.link.begin_slice();
+        }
+        let polled = self.future.as_mut().poll(context);
+        self.link.end_slice();
+        match polled {
+            Poll::Ready((mut live, result)) => {
+                if let Some(live) = &mut live {
+                    live.usage.cpu_nanos += self.link.cpu_nanos();
+                }
+                Progress::Done(live, result)
+            }
+            Poll::Pending if self.link.has_requests() => Progress::HostFunctions,
+            Poll::Pending => Progress::Suspended,
+        }
+    }
+
+    /// Nanoseconds since the call began.
+    #[must_use]
+    pub fn elapsed_nanos(&self) -> u64 {
+        now_nanos() - self.started
+    }
+}

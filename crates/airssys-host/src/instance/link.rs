@@ -1,0 +1,261 @@
+//! What a store and whoever drives it share: calls to host functions on their way out and in, and the clock
+//! of the call.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::error::HostFunctionFailed;
+use crate::limits::{Limit, LimitExceeded, Limits};
+use crate::value::Value;
+
+/// Set once, when the process is about to end; every guest stops at its next tick.
+static SHUT_DOWN: AtomicBool = AtomicBool::new(false);
+
+/// Stop all guests for good.
+pub fn shut_down() {
+    SHUT_DOWN.store(true, Ordering::Release);
+}
+
+#[must_use]
+pub fn is_shut_down() -> bool {
+    SHUT_DOWN.load(Ordering::Acquire)
+}
+
+static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Nanoseconds of monotonic time since the first use.
+pub fn now_nanos() -> u64 {
+    u64::try_from(BASE.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds of processor time of this thread.
+pub fn thread_cpu_nanos() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// A call to a host function that the guest waits for.
+#[derive(Debug)]
+pub struct Request {
+    pub id: u64,
+    /// Which import, by its position in [`crate::component::Component::imports`].
+    pub import: usize,
+    pub arguments: Vec<Value>,
+}
+
+/// The answer to a [`Request`]: the result, or that the function failed (the host keeps the reason).
+pub type Reply = Result<Option<Value>, HostFunctionFailed>;
+
+#[derive(Default)]
+struct Exchange {
+    next: u64,
+    requests: VecDeque<Request>,
+    replies: Vec<(u64, Reply)>,
+    wakers: Vec<(u64, Waker)>,
+    /// Host resources that the guest dropped: import position and representation.
+    dropped: Vec<(usize, u32)>,
+}
+
+/// Shared by a store, its import futures and the driver. Holds no foreign objects, only indices.
+pub struct Link {
+    exchange: Mutex<Exchange>,
+    limits: Limits,
+    /// Whether the thread that polls may block in file operations; shared with WASI.
+    may_block: Arc<AtomicBool>,
+    deadline: AtomicU64,
+    cpu_limit: AtomicU64,
+    cpu_used: AtomicU64,
+    /// Start of the present slice: thread time, or wall time with the top bit set for a first slice.
+    slice: AtomicU64,
+    host_calls: AtomicU64,
+}
+
+const WALL: u64 = 1 << 63;
+
+impl Link {
+    #[must_use]
+    pub fn new(limits: Limits, may_block: Arc<AtomicBool>) -> Arc<Self> {
+        Arc::new(Self {
+            exchange: Mutex::default(),
+            limits,
+            may_block,
+            deadline: AtomicU64::new(u64::MAX),
+            cpu_limit: AtomicU64::new(u64::MAX),
+            cpu_used: AtomicU64::new(0),
+            slice: AtomicU64::new(0),
+            host_calls: AtomicU64::new(0),
+        })
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether the thread that polls may block in file operations.
+    #[must_use]
+    pub fn may_block(&self) -> &Arc<AtomicBool> {
+        &self.may_block
+    }
+
+    /// Say whether the thread that polls next may block in file operations.
+    pub fn set_may_block(&self, may_block: bool) {
+        self.may_block.store(may_block, Ordering::Relaxed);
+    }
+
+    fn exchange(&self) -> MutexGuard<'_, Exchange> {
+        self.exchange.lock().expect("no code under this lock panics")
+    }
+
+    /// The next call of a host function to be answered.
+    pub fn take_request(&self) -> Option<Request> {
+        self.exchange().requests.pop_front()
+    }
+
+    #[must_use]
+    pub fn has_requests(&self) -> bool {
+        !self.exchange().requests.is_empty()
+    }
+
+    /// Answer a request. One whose guest stopped waiting is discarded when the call ends.
+    pub fn reply(&self, id: u64, reply: Reply) {
+        let waker = {
+            let mut exchange = self.exchange();
+            exchange.replies.push((id, reply));
+            let found = exchange.wakers.iter().position(|(waiting, _)| *waiting == id);
+            found.map(|index| exchange.wakers.swap_remove(index).1)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Call the host function of import `import`; resolves when the driver has answered.
+    pub fn call(self: &Arc<Self>, import: usize, arguments: Vec<Value>) -> HostCall {
+        self.host_calls.fetch_add(1, Ordering::Relaxed);
+        let mut exchange = self.exchange();
+        let id = exchange.next;
+        exchange.next += 1;
+        exchange.requests.push_back(Request { id, import, arguments });
+        HostCall { link: self.clone(), id }
+    }
+
+    /// Note that the guest dropped a host resource.
+    pub fn note_dropped(&self, import: usize, representation: u32) {
+        self.exchange().dropped.push((import, representation));
+    }
+
+    pub fn take_dropped(&self) -> Vec<(usize, u32)> {
+        std::mem::take(&mut self.exchange().dropped)
+    }
+
+    /// Calls of host functions so far.
+    #[must_use]
+    pub fn host_calls(&self) -> u64 {
+        self.host_calls.load(Ordering::Relaxed)
+    }
+
+    /// Begin the clock of a call.
+    pub fn begin_call(&self) -> u64 {
+        let limits = &self.limits;
+        let now = now_nanos();
+        let timeout = u64::try_from(limits.call_timeout.as_nanos()).unwrap_or(u64::MAX);
+        self.deadline.store(now.saturating_add(timeout), Ordering::Relaxed);
+        self.cpu_limit.store(u64::try_from(limits.cpu_per_call.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.cpu_used.store(0, Ordering::Relaxed);
+        self.slice.store(now | WALL, Ordering::Relaxed);
+        now
+    }
+
+    /// A slice after the first begins. Its processor time is measured, the first one's is taken from the wall,
+    /// because a system call would cost a short call more than itself.
+    pub fn begin_slice(&self) {
+        self.slice.store(thread_cpu_nanos(), Ordering::Relaxed);
+    }
+
+    /// Processor time since the slice began.
+    fn slice_cpu(&self) -> u64 {
+        let start = self.slice.load(Ordering::Relaxed);
+        if start & WALL == 0 { thread_cpu_nanos().saturating_sub(start) } else { now_nanos().saturating_sub(start & !WALL) }
+    }
+
+    /// A slice ends; what it used counts.
+    pub fn end_slice(&self) {
+        self.cpu_used.fetch_add(self.slice_cpu(), Ordering::Relaxed);
+    }
+
+    /// Processor time of the call in nanoseconds, up to the last finished slice.
+    #[must_use]
+    pub fn cpu_nanos(&self) -> u64 {
+        self.cpu_used.load(Ordering::Relaxed)
+    }
+
+    /// How long the call may still take.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        Duration::from_nanos(self.deadline.load(Ordering::Relaxed).saturating_sub(now_nanos()))
+    }
+
+    /// The call took longer than it may.
+    #[must_use]
+    pub fn timed_out(&self) -> LimitExceeded {
+        LimitExceeded {
+            limit: Limit::CallTimeout,
+            configured: self.limits.call_timeout.as_secs_f64(),
+        }
+    }
+
+    /// Asked at every tick, on the guest's stack.
+    pub(super) fn check(&self) -> wasmtime::Result<()> {
+        let limits = &self.limits;
+        if is_shut_down() {
+            return Err(wasmtime::Error::msg("the host is shut down"));
+        }
+        if now_nanos() >= self.deadline.load(Ordering::Relaxed) {
+            return Err(self.timed_out().into());
+        }
+        if self.cpu_used.load(Ordering::Relaxed).saturating_add(self.slice_cpu()) > self.cpu_limit.load(Ordering::Relaxed) {
+            let configured = limits.cpu_per_call.as_secs_f64();
+            return Err(LimitExceeded { limit: Limit::CpuPerCall, configured }.into());
+        }
+        Ok(())
+    }
+}
+
+/// Resolves to the answer of a host function.
+pub struct HostCall {
+    link: Arc<Link>,
+    id: u64,
+}
+
+impl Future for HostCall {
+    type Output = Reply;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
+        let mut exchange = self.link.exchange();
+        if let Some(index) = exchange.replies.iter().position(|(id, _)| *id == self.id) {
+            return Poll::Ready(exchange.replies.swap_remove(index).1);
+        }
+        let id = self.id;
+        match exchange.wakers.iter_mut().find(|(waiting, _)| *waiting == id) {
+            Some((_, waker)) => waker.clone_from(context.waker()),
+            None => exchange.wakers.push((id, context.waker().clone())),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for HostCall {
+    fn drop(&mut self) {
+        let id = self.id;
+        let mut exchange = self.link.exchange();
+        exchange.requests.retain(|request| request.id != id);
+        exchange.replies.retain(|(replied, _)| *replied != id);
+        exchange.wakers.retain(|(waiting, _)| *waiting != id);
+    }
+}

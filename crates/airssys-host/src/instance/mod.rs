@@ -1,0 +1,165 @@
+//! One store with its memory, and calls into it.
+
+mod call;
+mod link;
+mod shared;
+
+use std::sync::Arc;
+
+use wasmtime::component::{Instance as ComponentInstance, ResourceAny};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::component::Component;
+use crate::engine::address_space::Admission;
+use crate::error::Error;
+use crate::limits::Limiter;
+use crate::route::Held;
+use crate::value::{Callable, Value};
+use crate::wasi::{Governed, WasiState};
+
+pub use call::{Call, Ended, Progress};
+pub use link::{Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos};
+pub use shared::{Instance, Lease};
+
+/// The data of every store.
+pub struct State {
+    pub wasi: WasiState,
+    pub limiter: Limiter,
+    pub link: Arc<Link>,
+}
+
+impl Governed for State {
+    fn wasi(&mut self) -> &mut WasiState {
+        &mut self.wasi
+    }
+}
+
+/// What an instance has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub calls: u64,
+    pub cpu_nanos: u64,
+    pub host_calls: u64,
+    /// Bytes of linear memory now, and the most so far.
+    pub memory: u64,
+    pub memory_peak: u64,
+}
+
+/// A store that is ready for calls. Owned by whoever calls into it; see [`Instance`] for sharing.
+pub struct Live {
+    pub store: Store<State>,
+    instance: ComponentInstance,
+    callables: Vec<Option<Callable>>,
+    pub component: Arc<Component>,
+    pub link: Arc<Link>,
+    pub usage: Usage,
+    /// Where the instance is one of many, its share of what they hold.
+    pub held: Option<Held>,
+    /// Handles that the host forgot; their destructors run with the next call.
+    abandoned: Vec<ResourceAny>,
+    _admission: Admission,
+}
+
+impl Live {
+    /// Instantiate `component`. Guest code may run.
+    ///
+    /// # Errors
+    /// What [`Error::from_call`] says, [`Error::PoolExhausted`], [`Error::Link`].
+    pub async fn instantiate(component: Arc<Component>, wasi: WasiState, link: Arc<Link>) -> Result<Box<Self>, Error> {
+        let admission = Admission::new()?;
+        let prepared = component.prepared()?;
+        let limits = link.limits();
+        let limiter = Limiter::new(limits.clone());
+        let state = State { wasi, limiter, link: link.clone() };
+        let mut store = Store::new(&component.native.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.host_call_bytes);
+        store.set_max_component_handles(limits.open_handles);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| {
+            context.data().link.check()?;
+            Ok(UpdateDeadline::Yield(1))
+        });
+        let instance = match prepared.instantiate_async(&mut store).await {
+            Ok(instance) => instance,
+            Err(error) => return Err(failure(&error, &mut store)),
+        };
+        let callables = (0..component.exports.len()).map(|_| None).collect();
+        let usage = Usage::default();
+        Ok(Box::new(Self { store, instance, callables, component, link, usage, held: None, abandoned: Vec::new(), _admission: admission }))
+    }
+
+    /// Call an export by its position in [`Component::exports`].
+    ///
+    /// # Errors
+    /// What [`Error::from_call`] says. The store must be dropped after any.
+    pub async fn call(&mut self, export: usize, arguments: Vec<Value>) -> Result<Option<Value>, Error> {
+        if self.callables[export].is_none() {
+            let index = &self.component.export_indices[export];
+            let func = self
+                .instance
+                .get_func(&mut self.store, index)
+                .ok_or_else(|| Error::Internal("an export of the component is missing in its instance".into()))?;
+            let ty = self.component.exports[export].ty.clone();
+            let callable = Callable::new(func, &self.store, ty).map_err(|error| Error::Internal(format!("{error:#}")))?;
+            self.callables[export] = Some(callable);
+        }
+        let callable = self.callables[export].as_ref().expect("made above");
+        self.usage.calls += 1;
+        self.store.set_epoch_deadline(1);
+        while let Some(resource) = self.abandoned.pop() {
+            if let Err(error) = resource.resource_drop_async(&mut self.store).await {
+                return Err(failure(&error, &mut self.store));
+            }
+        }
+        match callable.call(&mut self.store, arguments).await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(failure(&error, &mut self.store)),
+        }
+    }
+
+    /// Run on the clock of a call that began before it had an instance, until [`Live::return_link`].
+    pub fn lend_link(&mut self, link: Arc<Link>) {
+        self.store.data_mut().link = link;
+    }
+
+    /// Go back to the instance's own link.
+    pub fn return_link(&mut self) {
+        self.store.data_mut().link = self.link.clone();
+    }
+
+    /// Drop a guest's resource; its destructor runs.
+    ///
+    /// # Errors
+    /// As [`Live::call`].
+    pub async fn drop_resource(&mut self, resource: ResourceAny) -> Result<(), Error> {
+        self.store.set_epoch_deadline(1);
+        match resource.resource_drop_async(&mut self.store).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(failure(&error, &mut self.store)),
+        }
+    }
+
+    /// What the instance has used, up to the last finished call.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let limiter = &self.store.data().limiter;
+        Usage {
+            host_calls: self.link.host_calls(),
+            memory: limiter.memory(),
+            memory_peak: limiter.memory_peak(),
+            ..self.usage
+        }
+    }
+}
+
+fn failure(error: &wasmtime::Error, store: &mut Store<State>) -> Error {
+    let mut failure = Error::from_call(error, store.data().link.limits());
+    if let Error::Trap(trap) = &mut failure
+        && store.data().link.limits().coredump
+        && let Some(dump) = error.downcast_ref::<wasmtime::WasmCoreDump>()
+    {
+        trap.coredump = Some(dump.serialize(store, "guest"));
+    }
+    failure
+}

@@ -1,0 +1,490 @@
+//! The awaitable of a call: its first slice runs inline; what suspends goes on in the background, and Python
+//! functions that the guest calls run in the awaiting task.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use airssys_host::error::Error;
+use airssys_host::instance::{Call, Live, Progress};
+use airssys_host::value::Value;
+use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration};
+use pyo3::prelude::*;
+use tokio::task::AbortHandle;
+
+use crate::bridge::LoopBridge;
+use crate::imports::{Answer, Imports};
+use crate::runtime;
+
+/// Makes a Python value of what a call came to. Kept apart so that functions, instantiation and deployments share
+/// the awaitable.
+pub type Conclude = Box<
+    dyn FnOnce(Python<'_>, Option<Box<Live>>, Result<Option<Value>, Error>) -> PyResult<Py<PyAny>>
+        + Send,
+>;
+
+/// What begins when the awaitable is first awaited.
+pub type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<(Call, Conclude)> + Send>;
+
+/// Where the background leaves a call: the call, unless it ended.
+type Parked = Arc<Mutex<Option<Background>>>;
+
+enum Background {
+    Ended(Option<Box<Live>>, Result<Option<Value>, Error>),
+    HostFunctions(Call),
+}
+
+enum State {
+    New(Begin),
+    /// Taken out while a step runs.
+    Stepping,
+    /// The background drives the call; `future` tells when it stops.
+    Background {
+        parked: Parked,
+        task: AbortHandle,
+        iterator: Py<PyAny>,
+        bridge: Py<LoopBridge>,
+        token: u64,
+        conclude: Conclude,
+    },
+    /// A host function's awaitable is being driven in this task.
+    HostFunction {
+        call: Call,
+        iterator: Py<PyAny>,
+        request: u64,
+        import: usize,
+        timer: Py<Deadline>,
+        conclude: Conclude,
+    },
+    Ended,
+}
+
+/// `await function.call_async(...)`.
+#[pyclass(frozen, module = "airssys._core")]
+pub struct Awaitable {
+    state: Mutex<State>,
+    imports: Arc<Imports>,
+}
+
+/// Ends the wait for a host function when the call's time is over, the way `asyncio.timeout` does: by cancelling
+/// the task and taking the cancellation back.
+#[pyclass(frozen, module = "airssys._core")]
+pub struct Deadline {
+    task: Option<Py<PyAny>>,
+    handle: Mutex<Option<Py<PyAny>>>,
+    expired: std::sync::atomic::AtomicBool,
+}
+
+#[pymethods]
+impl Deadline {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        self.expired
+            .store(true, std::sync::atomic::Ordering::Release);
+        if let Some(task) = &self.task {
+            task.call_method0(py, "cancel")?;
+        }
+        Ok(())
+    }
+}
+
+impl Deadline {
+    fn start(py: Python<'_>, call: &Call) -> PyResult<Py<Self>> {
+        let asyncio = py.import("asyncio")?;
+        let event_loop = asyncio.call_method0("get_running_loop")?;
+        let task = asyncio.call_method0("current_task")?;
+        let task = if task.is_none() {
+            None
+        } else {
+            Some(task.unbind())
+        };
+        let deadline = Py::new(
+            py,
+            Self {
+                task,
+                handle: Mutex::new(None),
+                expired: false.into(),
+            },
+        )?;
+        let handle =
+            event_loop.call_method1("call_later", (call.time_left().as_secs_f64(), &deadline))?;
+        *deadline
+            .get()
+            .handle
+            .lock()
+            .expect("no code under this lock panics") = Some(handle.unbind());
+        Ok(deadline)
+    }
+
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let handle = self
+            .handle
+            .lock()
+            .expect("no code under this lock panics")
+            .take();
+        if let Some(handle) = handle {
+            handle.call_method0(py, "cancel")?;
+        }
+        Ok(())
+    }
+
+    fn expired(&self) -> bool {
+        self.expired.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Take the cancellation of the task back.
+    fn absorb(&self, py: Python<'_>) -> PyResult<()> {
+        match &self.task {
+            Some(task) => task.call_method0(py, "uncancel").map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a step gives to whoever drives the awaitable.
+enum Step {
+    Yield(Py<PyAny>),
+    Return(Py<PyAny>),
+}
+
+impl Awaitable {
+    pub fn new(imports: Arc<Imports>, begin: Begin) -> Self {
+        Self {
+            state: Mutex::new(State::New(begin)),
+            imports,
+        }
+    }
+
+    fn take(&self) -> State {
+        std::mem::replace(
+            &mut *self.state.lock().expect("no code under this lock panics"),
+            State::Stepping,
+        )
+    }
+
+    fn put(&self, state: State) {
+        *self.state.lock().expect("no code under this lock panics") = state;
+    }
+
+    fn step(&self, py: Python<'_>, thrown: Option<PyErr>) -> PyResult<Py<PyAny>> {
+        let result = match self.take() {
+            State::New(begin) => match thrown {
+                Some(error) => Err(error),
+                None => begin(py).and_then(|(call, conclude)| self.advance(py, call, conclude)),
+            },
+            State::Background {
+                parked,
+                task,
+                iterator,
+                bridge,
+                token,
+                conclude,
+            } => self.step_background(
+                py,
+                thrown,
+                (parked, task, iterator, bridge, token),
+                conclude,
+            ),
+            State::HostFunction {
+                call,
+                iterator,
+                request,
+                import,
+                timer,
+                conclude,
+            } => self.step_host_function(
+                py,
+                thrown,
+                call,
+                (iterator, request, import, timer),
+                conclude,
+            ),
+            State::Stepping => {
+                return Err(PyRuntimeError::new_err(
+                    "this call is already being awaited",
+                ));
+            }
+            State::Ended => Err(PyRuntimeError::new_err(
+                "this call was awaited already; call again for another",
+            )),
+        };
+        match result {
+            Ok(Step::Yield(object)) => Ok(object),
+            Ok(Step::Return(value)) => {
+                self.put(State::Ended);
+                Err(PyStopIteration::new_err((value,)))
+            }
+            Err(error) => {
+                self.put(State::Ended);
+                Err(error)
+            }
+        }
+    }
+
+    /// Run slices on this thread until the call ends or has to wait.
+    fn advance(&self, py: Python<'_>, mut call: Call, conclude: Conclude) -> PyResult<Step> {
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            match call.slice(&mut context, false) {
+                Progress::Done(live, result) => {
+                    return conclude(py, live, result).map(Step::Return);
+                }
+                Progress::Suspended => return self.to_background(py, call, conclude),
+                Progress::HostFunctions => {
+                    let Some(request) = call.link().take_request() else {
+                        continue;
+                    };
+                    let id = request.id;
+                    match self.imports.invoke(py, request)? {
+                        Answer::Reply(reply) => call.link().reply(id, reply),
+                        Answer::Awaitable(awaitable, import) => {
+                            let iterator = awaitable.call_method0(py, "__await__")?;
+                            match drive(py, &iterator, None) {
+                                Drive::Yielded(object) => {
+                                    let timer = Deadline::start(py, &call)?;
+                                    self.put(State::HostFunction {
+                                        call,
+                                        iterator,
+                                        request: id,
+                                        import,
+                                        timer,
+                                        conclude,
+                                    });
+                                    return Ok(Step::Yield(object));
+                                }
+                                Drive::Finished(outcome) => {
+                                    call.link()
+                                        .reply(id, self.imports.finish(py, import, outcome)?);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn step_host_function(
+        &self,
+        py: Python<'_>,
+        thrown: Option<PyErr>,
+        call: Call,
+        (iterator, request, import, timer): (Py<PyAny>, u64, usize, Py<Deadline>),
+        conclude: Conclude,
+    ) -> PyResult<Step> {
+        match drive(py, &iterator, thrown) {
+            Drive::Yielded(object) => {
+                self.put(State::HostFunction {
+                    call,
+                    iterator,
+                    request,
+                    import,
+                    timer,
+                    conclude,
+                });
+                Ok(Step::Yield(object))
+            }
+            Drive::Finished(outcome) => {
+                timer.get().stop(py)?;
+                if timer.get().expired() {
+                    timer.get().absorb(py)?;
+                    let error = call.timed_out();
+                    drop(call);
+                    return conclude(py, None, Err(error)).map(Step::Return);
+                }
+                let reply = self.imports.finish(py, import, outcome)?;
+                call.link().reply(request, reply);
+                self.advance(py, call, conclude)
+            }
+        }
+    }
+
+    fn to_background(&self, py: Python<'_>, call: Call, conclude: Conclude) -> PyResult<Step> {
+        let (bridge, event_loop) = LoopBridge::running(py)?;
+        let (token, future, mailbag) = bridge.get().expect(py, &event_loop)?;
+        let parked: Parked = Arc::default();
+        let target = parked.clone();
+        let runtime = runtime::ready()
+            .map_err(|error| crate::errors::raise(py, error, crate::errors::About::default()))?;
+        let task = runtime.spawn(async move {
+            let outcome = in_background(call).await;
+            *target.lock().expect("no code under this lock panics") = Some(outcome);
+            mailbag.finish(token);
+        });
+        let iterator = future.call_method0(py, "__await__")?;
+        match drive(py, &iterator, None) {
+            Drive::Yielded(object) => {
+                self.put(State::Background {
+                    parked,
+                    task: task.abort_handle(),
+                    iterator,
+                    bridge,
+                    token,
+                    conclude,
+                });
+                Ok(Step::Yield(object))
+            }
+            Drive::Finished(_) => Err(PyRuntimeError::new_err(
+                "a new future of the event loop is already done",
+            )),
+        }
+    }
+
+    fn step_background(
+        &self,
+        py: Python<'_>,
+        thrown: Option<PyErr>,
+        (parked, task, iterator, bridge, token): (
+            Parked,
+            AbortHandle,
+            Py<PyAny>,
+            Py<LoopBridge>,
+            u64,
+        ),
+        conclude: Conclude,
+    ) -> PyResult<Step> {
+        match drive(py, &iterator, thrown) {
+            Drive::Yielded(object) => {
+                self.put(State::Background {
+                    parked,
+                    task,
+                    iterator,
+                    bridge,
+                    token,
+                    conclude,
+                });
+                Ok(Step::Yield(object))
+            }
+            Drive::Finished(Err(error)) => {
+                // Cancelled: the call is dropped with its store, here or by the background at its next wait.
+                task.abort();
+                bridge.get().forget(token);
+                Err(error)
+            }
+            Drive::Finished(Ok(_)) => {
+                let outcome = parked
+                    .lock()
+                    .expect("no code under this lock panics")
+                    .take();
+                match outcome {
+                    Some(Background::Ended(live, result)) => {
+                        conclude(py, live, result).map(Step::Return)
+                    }
+                    Some(Background::HostFunctions(call)) => self.advance(py, call, conclude),
+                    None => Err(PyRuntimeError::new_err(
+                        "the call's future was completed by something else",
+                    )),
+                }
+            }
+        }
+    }
+}
+
+/// Drive a call on the runtime until it ends, wants Python, or its time is over.
+async fn in_background(call: Call) -> Background {
+    let mut deadline = pin!(tokio::time::sleep(call.time_left()));
+    let mut call = Some(call);
+    std::future::poll_fn(move |context| {
+        let mut running = call.take().expect("polled after its end");
+        match running.slice(context, true) {
+            Progress::Done(live, result) => return Poll::Ready(Background::Ended(live, result)),
+            Progress::HostFunctions => return Poll::Ready(Background::HostFunctions(running)),
+            Progress::Suspended => {}
+        }
+        if deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Background::Ended(None, Err(running.timed_out())));
+        }
+        call = Some(running);
+        Poll::Pending
+    })
+    .await
+}
+
+enum Drive {
+    Yielded(Py<PyAny>),
+    Finished(PyResult<Py<PyAny>>),
+}
+
+/// One step of a Python iterator that stands for an await.
+fn drive(py: Python<'_>, iterator: &Py<PyAny>, thrown: Option<PyErr>) -> Drive {
+    let stepped = match thrown {
+        None => iterator.call_method0(py, "__next__"),
+        Some(error) => iterator.call_method1(py, "throw", (error.into_value(py),)),
+    };
+    match stepped {
+        Ok(object) => Drive::Yielded(object),
+        Err(error) => match error.value(py).cast::<PyStopIteration>() {
+            Ok(stop) => Drive::Finished(stop.getattr("value").map(Bound::unbind)),
+            Err(_) => Drive::Finished(Err(error)),
+        },
+    }
+}
+
+#[pymethods]
+impl Awaitable {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.step(py, None)
+    }
+
+    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.step(py, None)
+    }
+
+    #[pyo3(signature = (error, value = None, _traceback = None))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        error: Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        _traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let thrown = PyErr::from_value(value.unwrap_or(error));
+        self.step(py, Some(thrown))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let state = self.take();
+        self.put(State::Ended);
+        match state {
+            State::Background {
+                task,
+                bridge,
+                token,
+                ..
+            } => {
+                task.abort();
+                bridge.get().forget(token);
+            }
+            State::HostFunction {
+                iterator, timer, ..
+            } => {
+                timer.get().stop(py)?;
+                match drive(py, &iterator, Some(PyGeneratorExit::new_err(()))) {
+                    Drive::Yielded(_) => {
+                        return Err(PyRuntimeError::new_err(
+                            "a host function ignored GeneratorExit",
+                        ));
+                    }
+                    Drive::Finished(_) => {}
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Awaitable {
+    fn drop(&mut self) {
+        if let Ok(State::Background { task, .. }) = self.state.get_mut() {
+            task.abort();
+        }
+    }
+}

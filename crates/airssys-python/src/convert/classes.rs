@@ -1,0 +1,51 @@
+//! The classes of `airssys.wasm.values`.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+/// Names in the module of the classes.
+const MODULE: &str = "airssys.wasm.values";
+
+/// The classes that every component shares.
+pub(super) struct Classes {
+    pub ok: Py<PyType>,
+    pub err: Py<PyType>,
+    pub some: Py<PyType>,
+    pub guest_error: Py<PyType>,
+    pub wit_error: Py<PyType>,
+    pub mapping: Py<PyType>,
+}
+
+static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
+
+impl Classes {
+    pub(super) fn get(py: Python<'_>) -> PyResult<&'static Self> {
+        CLASSES.get_or_try_init(py, || {
+            let module = py.import(MODULE)?;
+            let class =
+                |name: &str| Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind());
+            Ok(Self {
+                ok: class("Ok")?,
+                err: class("Err")?,
+                some: class("Some")?,
+                guest_error: class("GuestError")?,
+                wit_error: class("WitError")?,
+                mapping: py
+                    .import("collections.abc")?
+                    .getattr("Mapping")?
+                    .cast_into::<PyType>()?
+                    .unbind(),
+            })
+        })
+    }
+}
+
+/// Calls a function of the module.
+pub(super) fn make<'py>(
+    py: Python<'py>,
+    factory: &str,
+    args: impl pyo3::call::PyCallArgs<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.import(MODULE)?.getattr(factory)?.call1(args)
+}

@@ -1,0 +1,24 @@
+//! Rules, decisions, the audit log, files and children of `airssys.osl`.
+
+mod audit;
+mod convert;
+mod decision;
+mod errors;
+mod files;
+mod gate;
+mod subject;
+
+use pyo3::prelude::*;
+
+/// Add the classes and functions of the gate to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<audit::AuditLog>()?;
+    module.add_class::<audit::AuditReader>()?;
+    module.add_class::<decision::Decision>()?;
+    module.add_class::<decision::Explanation>()?;
+    module.add_class::<files::OpenedFile>()?;
+    module.add_class::<gate::Gate>()?;
+    module.add_class::<subject::Subject>()?;
+    module.add_function(wrap_pyfunction!(audit::audit_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(audit::audit_public_key, module)?)
+}

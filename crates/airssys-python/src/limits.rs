@@ -1,0 +1,50 @@
+//! `Limits` as the native core holds them; parsed and documented in Python.
+
+use std::time::Duration;
+
+use airssys_host::limits::Limits;
+use pyo3::prelude::*;
+
+#[pyclass(frozen, name = "Limits", module = "airssys._core")]
+pub struct PyLimits {
+    pub limits: Limits,
+}
+
+#[pymethods]
+impl PyLimits {
+    #[new]
+    #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, coredump))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword for each limit")]
+    fn new(
+        memory: u64,
+        table_elements: u64,
+        core_instances: usize,
+        memories: usize,
+        tables: usize,
+        call_timeout: f64,
+        cpu_per_call: f64,
+        host_call_bytes: usize,
+        open_handles: usize,
+        coredump: bool,
+    ) -> PyResult<Self> {
+        let seconds = |seconds| {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
+        };
+        let (call_timeout, cpu_per_call) = (seconds(call_timeout)?, seconds(cpu_per_call)?);
+        Ok(Self {
+            limits: Limits {
+                memory,
+                table_elements,
+                core_instances,
+                memories,
+                tables,
+                call_timeout,
+                cpu_per_call,
+                host_call_bytes,
+                open_handles,
+                coredump,
+            },
+        })
+    }
+}

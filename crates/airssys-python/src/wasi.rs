@@ -1,0 +1,195 @@
+//! What an instance is given of WASI; parsed and documented in Python.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use airssys_host::gate::{AllowList, Allowed, Transport};
+use airssys_host::wasi::{Builder, Capture, Input, Output, WasiState};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+/// Refused accesses kept for a look; older ones make room.
+const DENIALS_KEPT: usize = 100;
+
+enum Sink {
+    Discard,
+    Inherit,
+    Capture(Capture),
+}
+
+impl Sink {
+    fn parse(mode: &str, capacity: usize) -> PyResult<Self> {
+        match mode {
+            "discard" => Ok(Self::Discard),
+            "inherit" => Ok(Self::Inherit),
+            "capture" => Ok(Self::Capture(Capture::new(capacity))),
+            other => Err(PyValueError::new_err(format!(
+                "expected 'discard', 'inherit' or 'capture', got '{other}'"
+            ))),
+        }
+    }
+
+    fn captured<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        match self {
+            Self::Capture(capture) => Some(PyBytes::new(py, &capture.contents().0)),
+            _ => None,
+        }
+    }
+
+    fn output(&self) -> Option<Output> {
+        match self {
+            Self::Discard => None,
+            Self::Inherit => Some(Output::Inherit),
+            Self::Capture(capture) => Some(Output::Capture(capture.clone())),
+        }
+    }
+}
+
+/// Arguments, environment, streams, directories and the gate of the instances made with it.
+#[pyclass(frozen, name = "Wasi", module = "airssys._core")]
+pub struct PyWasi {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    /// Host directory, path in the guest, writable.
+    directories: Vec<(PathBuf, String, bool)>,
+    /// `None`: the input of this process.
+    stdin: Option<PyBackedBytes>,
+    stdout: Sink,
+    stderr: Sink,
+    gate: Arc<AllowList>,
+    denials: Arc<Mutex<std::collections::VecDeque<String>>>,
+}
+
+#[pymethods]
+impl PyWasi {
+    #[new]
+    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, stdin, stdout, stderr, capture_bytes))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one keyword for each thing that can be given"
+    )]
+    fn new(
+        arguments: Vec<String>,
+        environment: Vec<(String, String)>,
+        directories: Vec<(PathBuf, String, bool)>,
+        connect: Vec<String>,
+        listen: Vec<String>,
+        http: Vec<String>,
+        addresses: Vec<String>,
+        stdin: Option<PyBackedBytes>,
+        stdout: &str,
+        stderr: &str,
+        capture_bytes: usize,
+    ) -> PyResult<Self> {
+        let bad = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
+        let mut allowed = Allowed::default();
+        for (host, _, writable) in &directories {
+            allowed.directory(host, *writable).map_err(|error| {
+                PyErr::from(std::io::Error::new(
+                    error.kind(),
+                    format!("cannot give the directory {}: {error}", host.display()),
+                ))
+            })?;
+        }
+        for pattern in &connect {
+            allowed
+                .connect(Transport::Tcp, pattern)
+                .map_err(|error| bad(&error))?;
+            allowed
+                .connect(Transport::Udp, pattern)
+                .map_err(|error| bad(&error))?;
+        }
+        for pattern in &listen {
+            allowed
+                .listen(Transport::Tcp, pattern)
+                .map_err(|error| bad(&error))?;
+            allowed
+                .listen(Transport::Udp, pattern)
+                .map_err(|error| bad(&error))?;
+        }
+        for pattern in &http {
+            allowed.http(pattern).map_err(|error| bad(&error))?;
+        }
+        for network in &addresses {
+            allowed.addresses(network).map_err(|error| bad(&error))?;
+        }
+        let denials = Arc::new(Mutex::new(std::collections::VecDeque::new()));
+        let seen = denials.clone();
+        let gate = AllowList::new(allowed).on_denial(move |access, denial| {
+            let mut seen = seen.lock().expect("no code under this lock panics");
+            if seen.len() == DENIALS_KEPT {
+                seen.pop_front();
+            }
+            seen.push_back(format!("{access:?}: {}", denial.rule));
+        });
+        Ok(Self {
+            arguments,
+            environment,
+            directories,
+            stdin,
+            stdout: Sink::parse(stdout, capture_bytes)?,
+            stderr: Sink::parse(stderr, capture_bytes)?,
+            gate: Arc::new(gate),
+            denials,
+        })
+    }
+
+    /// What was written to standard output, where it is captured.
+    #[getter]
+    fn stdout<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.stdout.captured(py)
+    }
+
+    /// What was written to standard error, where it is captured.
+    #[getter]
+    fn stderr<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.stderr.captured(py)
+    }
+
+    /// The last refused accesses, oldest first.
+    #[getter]
+    fn denials(&self) -> Vec<String> {
+        self.denials
+            .lock()
+            .expect("no code under this lock panics")
+            .iter()
+            .cloned()
+            .collect()
+    }
+
+    /// Take every right away, also for what is open.
+    fn revoke(&self) {
+        self.gate.replace(Allowed::default());
+    }
+}
+
+impl PyWasi {
+    /// The state of one instance.
+    ///
+    /// # Errors
+    /// A directory cannot be opened.
+    pub fn state(&self, handles: usize) -> Result<WasiState, std::io::Error> {
+        let mut builder = Builder::new(self.gate.clone());
+        builder
+            .arguments(&self.arguments)
+            .environment(&self.environment)
+            .handles(handles);
+        for (host, guest, writable) in &self.directories {
+            builder.mount(host, guest, *writable);
+        }
+        match &self.stdin {
+            None => builder.stdin(Input::Inherit),
+            Some(bytes) if bytes.is_empty() => &mut builder,
+            Some(bytes) => builder.stdin(Input::Bytes(bytes.to_vec().into())),
+        };
+        if let Some(output) = self.stdout.output() {
+            builder.stdout(output);
+        }
+        if let Some(output) = self.stderr.output() {
+            builder.stderr(output);
+        }
+        builder.build()
+    }
+}

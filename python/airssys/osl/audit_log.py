@@ -1,0 +1,191 @@
+"""Reading and verifying an audit log, from any process."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airssys.errors import AirsSysError
+from airssys.osl._native import AuditReader, audit_public_key, audit_verify, typed
+from airssys.osl.errors import OslError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+__all__ = ["Record", "read_records", "verify_log"]
+
+_BATCH = 1000
+# Waiting for new records is cut into pieces of this many seconds, so that Ctrl-C is noticed.
+_WAIT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of the log.
+
+    Attributes:
+        sequence: Its number, without gaps from 1.
+        time: UTC seconds.
+        principal: Who acted; empty for the system's own events.
+        callers: Names of those who called, the first first.
+        operation: `kind.access` of a decision, or the name of an event.
+        target: On what, masked where masks say so.
+        decision: `allow`, `deny`, `ask`, `observed`; `outcome` for what is no decision.
+        rule: Which rule decided.
+        enforcement: In which mode.
+        count: Of identical refusals that this record stands for; 0 for an ordinary one.
+        detail: More about it.
+        session, trace_id: From the context.
+        raw: The line as it is in the log.
+    """
+
+    sequence: int
+    time: float
+    principal: str
+    operation: str
+    target: str
+    decision: str
+    rule: str = ""
+    enforcement: str = ""
+    count: int = 0
+    detail: str = ""
+    session: str = ""
+    trace_id: str = ""
+    callers: tuple[str, ...] = ()
+    raw: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def parse(cls, line: bytes) -> Record:
+        """Return the record that a line holds."""
+        data = json.loads(line)
+        return cls(
+            sequence=data["seq"],
+            time=data["time"],
+            principal=data.get("principal", ""),
+            operation=data.get("op", ""),
+            target=data.get("target", ""),
+            decision=data.get("decision", ""),
+            rule=data.get("rule", ""),
+            enforcement=data.get("enforcement", ""),
+            count=data.get("count", 0),
+            detail=data.get("detail", ""),
+            session=data.get("session", ""),
+            trace_id=data.get("trace", ""),
+            callers=tuple(data.get("chain", ())),
+            raw=line,
+        )
+
+
+def read_records(
+    directory: str | os.PathLike[str],
+    *,
+    after: int = 0,
+    principal: str | None = None,
+    operation: str | None = None,
+    target: str | None = None,
+    decision: str | None = None,
+    rule: str | None = None,
+    since: float | None = None,
+    until: float | None = None,
+    limit: int | None = None,
+    last: int | None = None,
+    follow: bool = False,
+) -> Iterator[Record]:
+    """Yield records that match, oldest first; the log may be in use.
+
+    Args:
+        directory: Directory of the log.
+        after: Only records with a greater sequence.
+        principal: Exact name.
+        operation: Exact name, or a family such as `filesystem`.
+        target: Part of the target.
+        decision: Exact decision.
+        rule: Exact name.
+        since: UTC seconds of the first record.
+        until: UTC seconds that no record reaches.
+        limit: Records to yield at most.
+        last: Skip all but so many of those that are there already.
+        follow: Go on with new ones as they are written, without end.
+
+    Raises:
+        OslError: There is no log.
+    """
+    if not Path(directory).is_dir():
+        raise OslError(
+            f"there is no audit log at {str(directory)!r}; name its directory with --log",
+            code="no-audit-log",
+            directory=str(directory),
+        )
+    try:
+        reader = AuditReader(
+            directory,
+            after=after,
+            principal=principal,
+            operation=operation,
+            target=target,
+            decision=decision,
+            rule=rule,
+            since=since,
+            until=until,
+        )
+        there = _there(reader)
+        if last is not None:
+            there = iter(deque(there, maxlen=last))
+        for number, line in enumerate(there):
+            if limit is not None and number >= limit:
+                return
+            yield Record.parse(line)
+        while follow:
+            for line in reader.read(_BATCH, _WAIT):
+                yield Record.parse(line)
+    except AirsSysError as error:
+        raise typed(error) from None
+
+
+def _there(reader: AuditReader) -> Iterator[bytes]:
+    while lines := reader.read(_BATCH):
+        yield from lines
+
+
+def verify_log(
+    directory: str | os.PathLike[str],
+    *,
+    key: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> dict[str, object]:
+    """Check every record, hash and signature; return what was found.
+
+    Args:
+        directory: Directory of the log.
+        key: File with the 32-byte public key, or the signing key itself; by default the file
+            beside the log.
+        checkpoint: File with a checkpoint that was kept elsewhere.
+
+    Raises:
+        OslError: `audit-corrupt` or `audit-truncated`, naming the place.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise OslError(
+            f"there is no audit log at {str(directory)!r}; name its directory with --log",
+            code="no-audit-log",
+            directory=str(directory),
+        )
+    public = None
+    if key is not None:
+        # A public key is told from a signing key by its name, as `ssh-keygen` does.
+        data = Path(key).read_bytes()
+        public = data if Path(key).suffix == ".pub" else audit_public_key(data)
+    else:
+        beside = directory.with_name(directory.name + ".key")
+        if beside.exists():
+            public = audit_public_key(beside.read_bytes())
+    kept = Path(checkpoint).read_bytes() if checkpoint is not None else None
+    try:
+        return dict(audit_verify(directory, public_key=public, checkpoint=kept))
+    except AirsSysError as error:
+        raise typed(error) from None

@@ -1,0 +1,180 @@
+"""Who acts: principals, and the execution context that carries one through a program."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from airssys.osl.errors import ContextExpired, NoContext, OslError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextvars import Token
+    from types import TracebackType
+
+    from airssys.osl._native import Subject
+    from airssys.osl.system import OSL
+
+__all__ = ["Attribute", "Context", "Principal", "current_context", "current_system"]
+
+#: What a condition can look at: scalars, and sets of tags.
+Attribute: TypeAlias = "str | int | float | bool | tuple[str, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Someone rules speak about: a person, a service, a plug-in.
+
+    Attributes:
+        name: Slash-separated name, such as `alice` or `acme/resizer`.
+        roles: Names of roles held in addition to those the policy assigns.
+        attributes: Facts about the principal that conditions may test.
+    """
+
+    name: str
+    roles: frozenset[str] = frozenset()
+    attributes: Mapping[str, Attribute] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse names that could be mistaken for a pattern or forge a log line."""
+        if not self.name or not self.name.isprintable() or any(c in self.name for c in "*? :"):
+            raise OslError(
+                f"{self.name!r} cannot name a principal: expected printable characters without "
+                "blanks, ':' and wildcards, such as 'acme/resizer'",
+                code="invalid-principal",
+                name=self.name,
+            )
+
+    @property
+    def namespace(self) -> str:
+        """The first segment of the name: what a tenant is. Empty for a name of one segment."""
+        head, slash, _ = self.name.partition("/")
+        return head if slash else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One execution on behalf of a principal.
+
+    Attributes:
+        principal: Who acts.
+        session: Name of the session, for the audit log.
+        attributes: Facts about the situation (`source`, `tags`, …) that conditions may test.
+        expires: UTC seconds after which every operation is refused; `None` for never.
+        expires_monotonic: The same moment on the monotonic clock, so that setting the wall clock
+            back does not lengthen a right; whichever ends first counts.
+        trace_id: 32 hexadecimal digits that tie records together.
+        callers: The principals that called, the first caller first.
+    """
+
+    principal: Principal
+    session: str = ""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict, hash=False)
+    expires: float | None = None
+    expires_monotonic: float | None = None
+    trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    callers: tuple[Principal, ...] = ()
+
+    def check_expiry(self) -> None:
+        """Raise `ContextExpired` once either clock has passed the expiry."""
+        if self.expires is None and self.expires_monotonic is None:
+            return
+        if (self.expires is not None and time.time() >= self.expires) or (
+            self.expires_monotonic is not None and time.monotonic() >= self.expires_monotonic
+        ):
+            raise ContextExpired(
+                f"the context of {self.principal.name!r} has expired; enter a new one",
+                principal=self.principal.name,
+                session=self.session,
+            )
+
+
+class Execution:
+    """A context, the pipeline it was entered on, and what the native gate knows it by."""
+
+    __slots__ = ("_rules", "_subject", "caller", "context", "system")
+
+    def __init__(self, context: Context, system: OSL, caller: Execution | None) -> None:
+        self.context = context
+        self.system = system
+        self.caller = caller
+        self._subject: Subject | None = None
+        self._rules: object = None
+
+    def subject(self, system: OSL) -> Subject:
+        """Return the native subject, made anew when enforcement has changed."""
+        if system is not self.system:
+            return self._make(system)
+        rules = system.enforcement_state
+        if self._subject is None or self._rules is not rules:
+            self._subject = self._make(system)
+            self._rules = rules
+        return self._subject
+
+    def _make(self, system: OSL) -> Subject:
+        caller = self.caller.subject(system) if self.caller is not None else None
+        return system.subject_of(self.context, caller)
+
+
+_current: ContextVar[Execution | None] = ContextVar("airssys_osl_execution", default=None)
+
+
+class Acting:
+    """Makes a context the current one for a `with` block; made by `OSL.acting_as`."""
+
+    __slots__ = ("_execution", "_token")
+
+    def __init__(self, context: Context, system: OSL) -> None:
+        self._execution = Execution(context, system, _current.get())
+        self._token: Token[Execution | None] | None = None
+
+    def __enter__(self) -> Context:
+        self._token = _current.set(self._execution)
+        return self._execution.context
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._token is not None  # noqa: S101 - `with` enters before it exits
+        _current.reset(self._token)
+
+
+def current_execution() -> Execution:
+    """Return context and pipeline of the caller, or raise `NoContext`."""
+    execution = _current.get()
+    if execution is None:
+        raise NoContext(
+            "no principal is acting here, so nothing is allowed; "
+            "run the operation inside `with system.acting_as(Principal(...)):`",
+        )
+    return execution
+
+
+def maybe_context() -> Context | None:
+    """Return the context of the caller, or `None` outside any."""
+    execution = _current.get()
+    return execution.context if execution is not None else None
+
+
+def current_context() -> Context:
+    """Return the context of the caller.
+
+    Raises:
+        NoContext: The caller is outside any context. There is no default principal.
+    """
+    return current_execution().context
+
+
+def current_system() -> OSL:
+    """Return the pipeline that operations of the caller run through.
+
+    Raises:
+        NoContext: The caller is outside any context.
+    """
+    return current_execution().system

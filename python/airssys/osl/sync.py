@@ -1,0 +1,279 @@
+"""The same operations for scripts: they block, and need no event loop.
+
+A context entered with `with system.acting_as(...)` holds here too. Operations run on one event
+loop in a thread of its own, which is started when the first operation really has to wait. A
+running event loop is never blocked: inside one these functions raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextvars
+import functools
+import threading
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from airssys.osl import functions
+from airssys.osl.errors import OslError
+
+if TYPE_CHECKING:
+    import signal as signals
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+    from airssys.osl.processes.records import ExitStatus
+
+__all__ = [
+    "BlockingConnection",
+    "BlockingDatagrams",
+    "BlockingListener",
+    "BlockingProcess",
+    "connect",
+    "connect_unix",
+    "copy_file",
+    "delete_file",
+    "kill",
+    "list_directory",
+    "listen",
+    "listen_unix",
+    "make_directory",
+    "move_file",
+    "open_socket",
+    "perform",
+    "read_file",
+    "remove_directory",
+    "run",
+    "send_signal",
+    "spawn",
+    "stat_file",
+    "walk_directory",
+    "write_file",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+L = TypeVar("L")
+
+
+class _Portal:
+    """An event loop in a thread, for callers that have none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            work.close()
+            raise OslError(
+                "a blocking operation was called on a running event loop; "
+                "await the function of the same name in airssys.osl",
+                code="would-block-loop",
+            )
+        loop = self._running()
+        context = contextvars.copy_context()
+
+        async def inside() -> T:
+            return await asyncio.get_running_loop().create_task(work, context=context)
+
+        future = asyncio.run_coroutine_threadsafe(inside(), loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=loop.run_forever, name="airssys-osl-sync", daemon=True
+                )
+                self._thread.start()
+                self._loop = loop
+            assert self._loop is not None  # noqa: S101 - made together with the thread
+            return self._loop
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._loop is not None and self._thread is not None and self._thread.is_alive():
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()
+            self._loop = self._thread = None
+
+
+_portal = _Portal()
+atexit.register(_portal.stop)
+
+
+def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return _portal.call(function(*args, **kwargs))
+
+    return call
+
+
+perform = _blocking(functions.perform)
+read_file = _blocking(functions.read_file)
+write_file = _blocking(functions.write_file)
+delete_file = _blocking(functions.delete_file)
+copy_file = _blocking(functions.copy_file)
+move_file = _blocking(functions.move_file)
+stat_file = _blocking(functions.stat_file)
+make_directory = _blocking(functions.make_directory)
+list_directory = _blocking(functions.list_directory)
+remove_directory = _blocking(functions.remove_directory)
+run = _blocking(functions.run)
+
+
+class _Held(Generic[L]):
+    """A live object whose waiting happens on the portal's loop."""
+
+    def __init__(self, live: L) -> None:
+        self.live = live
+
+
+class BlockingProcess(_Held["Process"]):
+    """A running child; `live` is the object of the async API."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.live.pid
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to its standard input."""
+        _portal.call(self.live.write(data))
+
+    def close_input(self) -> None:
+        """Let it read the end of its standard input."""
+
+        async def close() -> None:
+            self.live.close_input()
+
+        _portal.call(close())
+
+    def read(self, size: int = 65536) -> bytes:
+        """Return up to `size` bytes of its standard output; none at the end."""
+        return _portal.call(self.live.read(size))
+
+    def read_error(self, size: int = 65536) -> bytes:
+        """Return up to `size` bytes of its standard error; none at the end."""
+        return _portal.call(self.live.read_error(size))
+
+    def wait(self) -> ExitStatus:
+        """Wait until it ends."""
+        return _portal.call(self.live.wait())
+
+    def signal(self, signal: signals.Signals, *, tree: bool = False) -> None:
+        """Send it a signal."""
+        _portal.call(self.live.signal(signal, tree=tree))
+
+    def kill(self) -> None:
+        """End it and all in its session."""
+        _portal.call(self.live.kill())
+
+
+class BlockingConnection(_Held["Connection"]):
+    """A connection; `live` is the object of the async API."""
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`."""
+        _portal.call(self.live.send(data))
+
+    def receive(self, size: int = 65536) -> bytes:
+        """Return up to `size` bytes; none when the peer has ended the stream."""
+        return _portal.call(self.live.receive(size))
+
+    def close(self) -> None:
+        """Close the connection."""
+        _portal.call(self.live.close())
+
+
+class BlockingListener(_Held["Listener"]):
+    """A listener; `live` is the object of the async API."""
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self.live.port
+
+    def accept(self) -> BlockingConnection:
+        """Wait for a connection."""
+        return BlockingConnection(_portal.call(self.live.accept()))
+
+    def close(self) -> None:
+        """Stop listening."""
+        _portal.call(self.live.close())
+
+
+class BlockingDatagrams(_Held["Datagrams"]):
+    """A UDP socket; `live` is the object of the async API."""
+
+    @property
+    def port(self) -> int:
+        """The port it receives on."""
+        return self.live.port
+
+    def send(self, data: bytes, host: str, port: int) -> None:
+        """Send one datagram."""
+        _portal.call(self.live.send(data, host, port))
+
+    def receive(self, size: int = 65536) -> tuple[bytes, tuple[str, int]]:
+        """Wait for a datagram; return it and where it came from."""
+        return _portal.call(self.live.receive(size))
+
+    def close(self) -> None:
+        """Close the socket."""
+        _portal.call(self.live.close())
+
+
+def _holding(
+    function: Callable[P, Coroutine[Any, Any, L]], hold: Callable[[L], T]
+) -> Callable[P, T]:
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return hold(_portal.call(function(*args, **kwargs)))
+
+    return call
+
+
+def _iterate(live: AsyncIterator[L]) -> Iterator[L]:
+    async def step() -> tuple[L] | None:
+        async for item in live:
+            return (item,)
+        return None
+
+    while (found := _portal.call(step())) is not None:
+        yield found[0]
+
+
+spawn = _holding(functions.spawn, BlockingProcess)
+connect = _holding(functions.connect, BlockingConnection)
+connect_unix = _holding(functions.connect_unix, BlockingConnection)
+listen = _holding(functions.listen, BlockingListener)
+listen_unix = _holding(functions.listen_unix, BlockingListener)
+open_socket = _holding(functions.open_socket, BlockingDatagrams)
+walk_directory = _holding(functions.walk_directory, _iterate)
+
+
+def send_signal(
+    process: BlockingProcess | int, signal: signals.Signals, *, tree: bool = False
+) -> None:
+    """Send a signal to a child, or to any process by its id."""
+    target = process if isinstance(process, int) else process.live
+    _portal.call(functions.send_signal(target, signal, tree=tree))
+
+
+def kill(process: BlockingProcess | int) -> None:
+    """End a process without asking it."""
+    target = process if isinstance(process, int) else process.live
+    _portal.call(functions.kill(target))

@@ -1,0 +1,354 @@
+"""Pipelines: a policy, an audit log and a chain of middleware that operations run through."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sysconfig
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
+
+import airssys.osl.files.executors
+import airssys.osl.network.executors
+import airssys.osl.processes.executors
+import airssys.osl.utilities.utility  # noqa: F401 - all four for the executors they register
+from airssys.errors import AirsSysError
+from airssys.osl._native import AuditLog, Gate, Subject, typed
+from airssys.osl.approval import Approvals
+from airssys.osl.authority import Authority
+from airssys.osl.context import Acting, Context, Principal, current_execution, maybe_context
+from airssys.osl.errors import ContextExpired, DefinitionError, OslError
+from airssys.osl.executor import Executors, Outcome
+from airssys.osl.explain import Explained, explain
+from airssys.osl.middleware.chain import Call, Middleware, compose
+from airssys.osl.policy.model import Enforcement, Policy
+from airssys.osl.policy.source import PolicySource
+from airssys.osl.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from airssys.osl.approval import Approver
+    from airssys.osl.context import Attribute
+    from airssys.osl.operation import Operation
+    from airssys.osl.processes.process import Process
+
+__all__ = ["OSL"]
+
+T = TypeVar("T")
+
+
+class Live(Protocol):
+    """Something that stays open and rests on a right."""
+
+    def recheck(self) -> None:
+        """Look whether the right is still there, and close where it is not."""
+
+
+class OSL:
+    """Runs operations: middleware around, the gate inside, everything recorded.
+
+    One pipeline owns an audit directory; `with_middleware` makes others over the same gate and
+    log. Close it, or use it in a `with` block.
+
+    Args:
+        policy: A policy file, several, or a `Policy`. Without rules everything is denied.
+        audit: Directory of the audit log; made when missing.
+        middleware: Callables around every operation, beside the gate.
+        executors: Who carries operations out, by default everything that was registered.
+        approver: Answers accesses that rules say to ask for; without one they are refused.
+        approval_timeout: Seconds after which an unanswered question is a refusal.
+        reserved: Paths that nobody may touch, beside the log, its key, the policy files, the
+            installed packages, `/proc` and `/sys`.
+        masks: Texts that are masked wherever they appear in records.
+        development: Permits the enforcement `learn`.
+        search_path: Directories in which programs named without a slash are looked for; the
+            `PATH` of the environment is never used.
+
+    Raises:
+        PolicyError: The policy cannot be used.
+        OslError: The audit log is damaged, behind its checkpoint, or owned by another process.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Policy,
+        audit: str | os.PathLike[str],
+        middleware: Iterable[Middleware] = (),
+        executors: Executors | None = None,
+        approver: Approver | None = None,
+        approval_timeout: float = 60.0,
+        reserved: Iterable[str | os.PathLike[str]] = (),
+        masks: Iterable[str] = (),
+        development: bool = False,
+        search_path: Iterable[str] = ("/usr/local/bin", "/usr/bin", "/bin"),
+    ) -> None:
+        self.search_path = tuple(search_path)
+        self._development = development
+        self._source = PolicySource(policy)
+        self.approvals = Approvals(approver, approval_timeout)
+        #: Running child processes by id.
+        self.children: dict[int, Process] = {}
+        self._live: weakref.WeakSet[Live] = weakref.WeakSet()
+        self._closed = False
+        directory = Path(audit)
+        directory.mkdir(parents=True, exist_ok=True)
+        key = directory.with_name(directory.name + ".key")
+        try:
+            self.audit = AuditLog(directory, key=_seed(key), masks=tuple(masks))
+        except AirsSysError as error:
+            raise typed(error) from None
+        try:
+            hidden = [os.fspath(path) for path in reserved]
+            hidden += [os.path.realpath(key), *self._source.paths, *_packages()]
+            self.gate = Gate(self.audit, reserved=hidden)
+            self.reload()
+        except BaseException:
+            self.audit.close()
+            raise
+        self._executors = executors if executors is not None else Executors()
+        self._middleware = tuple(middleware)
+        self._proceed = compose(self._middleware, self._perform)
+
+    # -- running
+
+    async def run(
+        self, operation: Operation[T], *, middleware: Iterable[Middleware] = ()
+    ) -> Result[T]:
+        """Run an operation for the principal that acts.
+
+        Cancelling cancels the chain; work that has gone to a thread ends there by itself.
+
+        Args:
+            operation: What to do.
+            middleware: Callables for this run only, inside those of the pipeline.
+
+        Raises:
+            NoContext: Nobody acts here.
+            AccessDenied: The gate refused, and nothing was done.
+            OSError: The system refused.
+        """
+        execution = current_execution()
+        call = Call(operation, execution.context, execution.subject(self), self)
+        proceed = self._proceed
+        if middleware:
+            proceed = compose((*self._middleware, *middleware), self._perform)
+        return cast("Result[T]", await proceed(call))
+
+    async def _perform(self, call: Call) -> Result[object]:
+        operation = call.operation
+        try:
+            call.context.check_expiry()
+        except ContextExpired:
+            for permission in operation.permissions():
+                name = f"{permission.kind}.{permission.access}"
+                self.audit.record(
+                    call.subject, name, permission.target, "deny", rule="context-expired"
+                )
+            raise
+        executor = self._executors[type(operation)]
+        authority = Authority(call)
+        started = time.time()
+        begun = time.perf_counter()
+        if executor.decides == "declared":
+            for permission in operation.permissions():
+                await authority.decide(permission.kind, permission.access, permission.target)
+        output = await executor.function(operation, authority)
+        if not authority.decided:
+            raise DefinitionError(
+                f"the executor of {operation.name!r} says that it decides by itself, but never "
+                "asked the gate; use its authority, or define it with decides='declared'",
+                operation=operation.name,
+            )
+        took = time.perf_counter() - begun
+        if type(output) is Outcome:
+            return Result(output.output, started, took, output.exit_code, output.metadata)
+        return Result(output, started, took)
+
+    def with_middleware(self, *middleware: Middleware) -> OSL:
+        """Return a pipeline over the same gate and log with more middleware.
+
+        It shares policy and log with this one: reloading either reloads both, and only the first
+        is closed.
+        """
+        other = object.__new__(OSL)
+        other.__dict__.update(self.__dict__)
+        other._middleware = (*self._middleware, *middleware)
+        other._proceed = compose(other._middleware, other._perform)
+        return other
+
+    # -- who acts
+
+    def acting_as(
+        self,
+        principal: Principal,
+        *,
+        session: str = "",
+        attributes: Mapping[str, Attribute] | None = None,
+        expires_in: float | None = None,
+        trace_id: str | None = None,
+    ) -> Acting:
+        """Make `principal` the one who acts in a `with` block and in the tasks begun there.
+
+        Inside another block the principal of that one becomes a caller in the chain: for writes,
+        processes and secrets the first caller must hold the right too.
+
+        Args:
+            principal: Who acts.
+            session: Name for the audit log.
+            attributes: Facts for conditions, such as `source` and `tags`. A fact of the same
+                name about the principal wins.
+            expires_in: Seconds after which the context is worth nothing.
+            trace_id: Ties records together; by default that of the outer context, or a new one.
+        """
+        outer = maybe_context()
+        if trace_id is None:
+            trace_id = outer.trace_id if outer is not None else secrets.token_hex(16)
+        context = Context(
+            principal,
+            session,
+            dict(attributes or {}),
+            time.time() + expires_in if expires_in is not None else None,
+            time.monotonic() + expires_in if expires_in is not None else None,
+            trace_id,
+            (*outer.callers, outer.principal) if outer is not None else (),
+        )
+        return Acting(context, self)
+
+    def subject_of(self, context: Context, caller: Subject | None = None) -> Subject:
+        """Return the native form of a context."""
+        principal = context.principal
+        return Subject(
+            principal.name,
+            roles=tuple(principal.roles),
+            namespace=principal.namespace or None,
+            attributes={**context.attributes, **principal.attributes},
+            enforcement=self._enforcement.value,
+            observe_until=self._observe_until,
+            caller=caller,
+            trace_id=context.trace_id,
+            session=context.session or None,
+        )
+
+    # -- rules
+
+    def reload(self) -> int:
+        """Read the policy again and put it in force at once for whole accesses.
+
+        Open files, sockets and streams are decided again; what has lost its right is closed.
+
+        Returns:
+            The generation of rules now in force.
+
+        Raises:
+            PolicyError: The new policy cannot be used; the old one stays in force.
+        """
+        policy, description = self._source.read()
+        if policy.enforcement is Enforcement.LEARN and not self._development:
+            raise OslError(
+                "the policy says enforcement = 'learn', which is for development hosts; "
+                "pass development=True to OSL if this is one",
+                code="learn-refused",
+            )
+        try:
+            generation = self.gate.load(description)
+        except AirsSysError as error:
+            raise typed(error) from None
+        self._enforcement = policy.enforcement
+        until = policy.observe_until
+        self._observe_until = until.timestamp() if until is not None else None
+        self.enforcement_state = object()
+        self.approvals.forget()
+        self.recheck()
+        return generation
+
+    async def follow_policy(self) -> None:
+        """Reload whenever a policy file changes, until cancelled.
+
+        A file that cannot be used is reported by the logger `airssys.osl` and in the audit log as
+        `policy.reload`; the rules in force stay.
+        """
+        await self._source.follow(self)
+
+    def explain(self, principal: Principal, operation: Operation[object]) -> tuple[Explained, ...]:
+        """Say how each access of an operation would be decided, and by which rule.
+
+        Nothing is done or recorded. Paths are resolved as they are now.
+        """
+        context = Context(principal)
+        return explain(self.gate, self.subject_of(context), operation)
+
+    def revoke(self) -> int:
+        """Have everything that is open decided again, as after any change of rights."""
+        generation = self.gate.advance()
+        self.recheck()
+        return generation
+
+    def end_children(self, principal: str | None = None) -> int:
+        """Kill the children of a principal, or all, with their sessions; return how many."""
+        chosen = [
+            process
+            for process in list(self.children.values())
+            if principal is None or process.principal == principal
+        ]
+        for process in chosen:
+            process.abandon()
+        return len(chosen)
+
+    def watch_over(self, live: Live) -> None:
+        """Have `live.recheck()` called whenever rights change."""
+        self._live.add(live)
+
+    def recheck(self) -> None:
+        """Have everything that is open look whether its right is still there."""
+        for live in list(self._live):
+            live.recheck()
+
+    # -- end
+
+    def close(self) -> None:
+        """Kill the children that are left, sign a checkpoint, and close the audit log."""
+        if not self._closed:
+            self._closed = True
+            self.end_children()
+            self.audit.checkpoint()
+            self.audit.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _seed(path: Path) -> bytes:
+    """Return the signing key of a log, made on first use."""
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    seed = path.read_bytes()
+    if len(seed) != 32:
+        raise OslError(
+            f"{path} is not the signing key of an audit log: it has {len(seed)} bytes, "
+            "expected 32; restore it from a backup",
+            code="audit-key-invalid",
+            path=str(path),
+        )
+    return seed
+
+
+def _packages() -> list[str]:
+    own = str(Path(__file__).resolve().parent.parent)
+    paths = sysconfig.get_paths()
+    return list(dict.fromkeys([paths["purelib"], paths["platlib"], own]))

@@ -1,0 +1,29 @@
+"""The one door from `airssys.wasm` to the native module, and its life with the interpreter."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from airssys import _core
+from airssys._core import Awaitable, Function, Instance, Resource, build_info
+
+__all__ = ["Awaitable", "Function", "Instance", "Resource", "_core", "build_info"]
+
+_COMPILE_CHILD = """
+import importlib.machinery, importlib.util, sys
+loader = importlib.machinery.ExtensionFileLoader("airssys._core", sys.argv[1])
+spec = importlib.util.spec_from_loader("airssys._core", loader)
+module = importlib.util.module_from_spec(spec)
+loader.exec_module(module)
+sys.exit(module._compile_child(sys.argv[2]))
+"""
+
+# Large components are compiled by a bare interpreter that loads nothing but the native module.
+_core._set_compile_worker(
+    sys.executable, ["-I", "-S", "-c", _COMPILE_CHILD, os.path.realpath(_core.__file__)]
+)
+os.register_at_fork(after_in_child=_core._after_fork)
+# Before the interpreter joins its threads: guests must stop first, or a thread in a call never ends.
+threading._register_atexit(_core._shut_down)  # type: ignore[attr-defined]

@@ -1,0 +1,107 @@
+"""What one instance may use."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Final
+
+from airssys.wasm._native import _core
+
+__all__ = ["Limits", "parse_bytes"]
+
+_UNITS: Final = {
+    "": 1,
+    "B": 1,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+
+def parse_bytes(size: int | str, *, name: str = "size") -> int:
+    """Read a number of bytes: `1024`, `"64MiB"`, `"1.5 GB"`.
+
+    Args:
+        size: The number, or text with a unit of `B KiB MiB GiB kB MB GB`.
+        name: What it is called in the error.
+
+    Raises:
+        ValueError: If it is negative or cannot be read.
+    """
+    if isinstance(size, int):
+        if size < 0:
+            raise ValueError(f"{name}: expected a number of bytes, got {size}")
+        return size
+    match = _SIZE.fullmatch(size.strip())
+    if match is None or match[2] not in _UNITS:
+        raise ValueError(
+            f"{name}: expected bytes such as 1048576 or '64MiB' "
+            f"(units: {', '.join(unit for unit in _UNITS if unit)}), got {size!r}"
+        )
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of one instance; each is on by default.
+
+    A violation raises `LimitExceeded` from the call and poisons the instance.
+
+    Attributes:
+        memory: Bytes of linear memory, all memories together; `int` or text such as `"64MiB"`.
+        table_elements: Elements of all tables together.
+        core_instances: Core module instances inside the component.
+        memories: Linear memories.
+        tables: Tables.
+        call_timeout: Seconds one call may take, waiting included.
+        cpu_per_call: Seconds of processor time one call may use.
+        host_call_bytes: Bytes that one host call may copy out of the guest.
+        open_handles: Files, sockets, streams and host resources held at a time.
+        coredump: Attach a core dump to `Trap` (copies the guest's memory when it traps).
+    """
+
+    memory: int | str = "64MiB"
+    table_elements: int = 100_000
+    core_instances: int = 64
+    memories: int = 8
+    tables: int = 32
+    call_timeout: float = 30.0
+    cpu_per_call: float = 10.0
+    host_call_bytes: int | str = "128MiB"
+    open_handles: int = 256
+    coredump: bool = False
+    _native: _core.Limits = dataclasses.field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        """Check every bound and hand them to the native core once."""
+        for name in ("table_elements", "core_instances", "memories", "tables", "open_handles"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name}: expected a count, got {value!r}")
+        for name in ("call_timeout", "cpu_per_call"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0 < value < 10**9:
+                raise ValueError(f"{name}: expected seconds above 0, got {value!r}")
+        native = _core.Limits(
+            memory=parse_bytes(self.memory, name="memory"),
+            table_elements=self.table_elements,
+            core_instances=self.core_instances,
+            memories=self.memories,
+            tables=self.tables,
+            call_timeout=self.call_timeout,
+            cpu_per_call=self.cpu_per_call,
+            host_call_bytes=parse_bytes(self.host_call_bytes, name="host_call_bytes"),
+            open_handles=self.open_handles,
+            coredump=self.coredump,
+        )
+        object.__setattr__(self, "_native", native)
+
+    @property
+    def native(self) -> _core.Limits:
+        """The same bounds as the native core holds them."""
+        return self._native

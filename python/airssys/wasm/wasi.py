@@ -1,0 +1,115 @@
+"""What an instance is given of the world outside; nothing unless it is listed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Literal
+
+from airssys.wasm._native import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["Directory", "Wasi"]
+
+Sink = Literal["discard", "inherit", "capture"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory of the host, as a guest sees it.
+
+    Attributes:
+        path: The directory on the host.
+        write: Whether the guest may change what is in it.
+    """
+
+    path: str | os.PathLike[str]
+    write: bool = False
+
+
+class Wasi:
+    """Arguments, environment, streams, directories and reachable addresses of an instance.
+
+    Every access is decided at the moment it is made, on the very object that is used; what is not
+    listed here is refused. One object can serve many instances; what they write is captured
+    together.
+
+    Args:
+        arguments: The program's arguments, its name first.
+        environment: Environment variables.
+        directories: Directories by their path in the guest: a path (read only) or a `Directory`.
+        connect: `host:port` that may be connected to, by tcp or udp. The host is a name,
+            `*.example.com`, an address or a network (`10.0.0.0/8`); the port a number or `*`.
+        listen: `address:port` that may be listened on.
+        http: `host` or `host:port` that HTTP requests may go to.
+        addresses: Networks (CIDR) outside the global internet that names may resolve to.
+        stdin: Bytes to read, or None for this process's input.
+        stdout: `"discard"`, `"inherit"` (this process's), or `"capture"`.
+        stderr: The same for standard error.
+        capture_bytes: How much of each captured stream is kept, from its beginning.
+
+    Raises:
+        OSError: If a directory does not exist.
+        ValueError: If a pattern cannot be read.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(
+        self,
+        *,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        directories: Mapping[str, str | os.PathLike[str] | Directory] | None = None,
+        connect: Iterable[str] = (),
+        listen: Iterable[str] = (),
+        http: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+        stdin: bytes | None = b"",
+        stdout: Sink = "discard",
+        stderr: Sink = "discard",
+        capture_bytes: int = 1 << 20,
+    ) -> None:
+        mounts: list[tuple[str, str, bool]] = []
+        for guest, directory in (directories or {}).items():
+            given = directory if isinstance(directory, Directory) else Directory(directory)
+            mounts.append((os.fspath(given.path), guest, given.write))
+        self._native = _core.Wasi(
+            arguments=list(arguments),
+            environment=list((environment or {}).items()),
+            directories=mounts,
+            connect=list(connect),
+            listen=list(listen),
+            http=list(http),
+            addresses=list(addresses),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            capture_bytes=capture_bytes,
+        )
+
+    @property
+    def native(self) -> _core.Wasi:
+        """The same as the native core holds it."""
+        return self._native
+
+    @property
+    def stdout(self) -> bytes:
+        """What was written to a captured standard output so far."""
+        return self._native.stdout or b""
+
+    @property
+    def stderr(self) -> bytes:
+        """What was written to a captured standard error so far."""
+        return self._native.stderr or b""
+
+    @property
+    def denials(self) -> list[str]:
+        """The last 100 refused accesses, oldest first, each with the reason."""
+        return self._native.denials
+
+    def revoke(self) -> None:
+        """Take every right away; what is open stops at its next operation."""
+        self._native.revoke()

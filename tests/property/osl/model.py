@@ -1,0 +1,180 @@
+"""The slow and obvious model of decisions, which the native matcher must agree with."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+
+ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Who:
+    name: str
+    roles: frozenset[str] = frozenset()
+    attributes: dict = field(default_factory=dict, hash=False)
+
+    @property
+    def selectors(self) -> set[str]:
+        namespace = self.name.split("/")[0] if "/" in self.name else None
+        return (
+            {"*", f"name:{self.name}"}
+            | {f"role:{role}" for role in self.roles}
+            | ({f"namespace:{namespace}"} if namespace else set())
+        )
+
+
+def segment_matches(pattern: str, text: str) -> bool:
+    """`*` stands for any characters, for at least one where it is the whole segment."""
+    if pattern == "*":
+        return text != ""
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return any(segment_tail(pattern[1:], text[n:]) for n in range(len(text) + 1))
+    return bool(text) and pattern[0] == text[0] and segment_tail(pattern[1:], text[1:])
+
+
+def segment_tail(pattern: str, text: str) -> bool:
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return any(segment_tail(pattern[1:], text[n:]) for n in range(len(text) + 1))
+    return bool(text) and pattern[0] == text[0] and segment_tail(pattern[1:], text[1:])
+
+
+def segments_match(patterns: list[str], texts: list[str]) -> bool:
+    if not patterns:
+        return not texts
+    if patterns[0] == "**":
+        return any(segments_match(patterns[1:], texts[n:]) for n in range(len(texts) + 1))
+    return (
+        bool(texts)
+        and segment_matches(patterns[0], texts[0])
+        and segments_match(patterns[1:], texts[1:])
+    )
+
+
+def path_matches(pattern: str, path: str) -> bool:
+    def split(text: str) -> list[str]:
+        return [each for each in text.split("/") if each]
+
+    return segments_match(split(pattern), split(path))
+
+
+def arguments_match(patterns: list[str] | None, arguments: list[str]) -> bool:
+    return patterns is None or segments_match(patterns, arguments)
+
+
+def test_condition(condition: dict, attributes: dict) -> bool | str:
+    """True, False, or ERROR."""
+    if "all" in condition:
+        values = [test_condition(part, attributes) for part in condition["all"]]
+        if False in values:
+            return False
+        return ERROR if ERROR in values else True
+    if "any" in condition:
+        values = [test_condition(part, attributes) for part in condition["any"]]
+        if True in values:
+            return True
+        return ERROR if ERROR in values else False
+    if "not" in condition:
+        value = test_condition(condition["not"], attributes)
+        return ERROR if value == ERROR else not value
+    return test_leaf(condition, attributes)
+
+
+test_condition.__test__ = False
+
+
+def number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def same_type(left: object, right: object) -> bool:
+    return (number(left) and number(right)) or type(left) is type(right)
+
+
+def test_leaf(condition: dict, attributes: dict) -> bool | str:
+    name, op, value = condition["attribute"], condition["op"], condition["value"]
+    if op == "exists":
+        return (name in attributes) == value
+    if name not in attributes:
+        return ERROR
+    have = attributes[name]
+    if op in {"eq", "ne"}:
+        if not same_type(have, value):
+            return ERROR
+        return (have == value) == (op == "eq")
+    if op in {"lt", "le", "gt", "ge"}:
+        if not (number(have) and number(value)):
+            return ERROR
+        return {"lt": have < value, "le": have <= value, "gt": have > value, "ge": have >= value}[
+            op
+        ]
+    if op == "in":
+        comparable = [item for item in value if same_type(item, have)]
+        if not comparable:
+            return ERROR
+        return have in comparable
+    if op == "contains":
+        if isinstance(have, (list, tuple)) or (isinstance(have, str) and isinstance(value, str)):
+            return value in have
+        return ERROR
+    if op in {"prefix", "suffix"}:
+        if not isinstance(have, str):
+            return ERROR
+        return have.startswith(value) if op == "prefix" else have.endswith(value)
+    raise AssertionError(op)
+
+
+test_leaf.__test__ = False
+
+
+def decide(
+    rules: list[dict],
+    who: Who,
+    kind: str,
+    access: str,
+    target: str,
+    arguments: list[str] | None = None,
+) -> str:
+    """allow, deny or ask: deny wins over everything, an error denies, asking wins over allowing."""
+    effects = set()
+    for rule in rules:
+        if rule["kind"] != kind or not (access in rule["access"] or "*" in rule["access"]):
+            continue
+        if not who.selectors & set(rule["principals"]):
+            continue
+        if not any(path_matches(pattern, target) for pattern in rule["targets"]):
+            continue
+        if kind == "process" and access == "spawn":
+            if not arguments_match(rule.get("arguments"), arguments or []):
+                continue
+        value = test_condition(rule["when"], who.attributes) if "when" in rule else True
+        if value == ERROR:
+            return "deny"
+        if value:
+            effects.add(rule["effect"])
+    if "deny" in effects:
+        return "deny"
+    if "require-approval" in effects:
+        return "ask"
+    return "allow" if "allow" in effects else "deny"
+
+
+def network_target_matches(pattern: str, host: str, port: int) -> bool:
+    """For the few shapes the comparison uses: exact host, `*.name`, CIDR, port or `*`."""
+    pattern_host, _, pattern_port = pattern.rpartition(":")
+    if pattern_port not in {"*", str(port)}:
+        return False
+    pattern_host = pattern_host.strip("[]")
+    if "/" in pattern_host:
+        try:
+            return ipaddress.ip_address(host) in ipaddress.ip_network(pattern_host)
+        except ValueError:
+            return False
+    if pattern_host.startswith("*."):
+        labels = host.split(".")
+        return len(labels) == len(pattern_host.split(".")) and host.endswith(pattern_host[1:])
+    return pattern_host == host
