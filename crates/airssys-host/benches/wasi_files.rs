@@ -7,8 +7,9 @@ use std::process::Command as Process;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use airssys_host::engine::Profile;
 use airssys_host::gate::{AllowList, Allowed};
-use airssys_host::wasi::link::{Profile, add_to_linker};
+use airssys_host::wasi::link::add_to_linker;
 use airssys_host::wasi::{Builder, Governed, WasiState};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use airssys_host::engine::Profile;
+use airssys_host::wasi::link::provides;
+
 /// Each interface that is linked, by version and name, with what implements it.
 ///
 /// `Governance` and the hooks behind `WasiHttp` ask the gate. The others are expressly allowed: they reach
@@ -124,6 +127,34 @@ fn every_linked_interface_is_governed_or_expressly_allowed() {
         })
         .collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn what_is_linked_is_what_is_said_to_be_provided() {
+    let mut said = 0;
+    for path in EXPECTED.iter().flat_map(|(_, paths)| *paths) {
+        let (version, path) = path.split_once("::").unwrap();
+        let path = if version.ends_with("_http") {
+            format!("http::{}", path.trim_start_matches("http::"))
+        } else {
+            path.to_owned()
+        };
+        let name = format!("wasi:{}", path.replace("::", "/").replace('_', "-"));
+        let second = version.starts_with("p2");
+        let import = format!("{name}@{}", if second { "0.2.6" } else { "0.3.0" });
+        assert_eq!(provides(&import, Profile::Plain), second, "{import}");
+        assert!(provides(&import, Profile::Concurrent), "{import}");
+        said += 1;
+    }
+    let source = include_str!("../../src/wasi/link.rs");
+    assert_eq!(source.matches("    \"wasi:").count(), said);
+    for import in [
+        "wasi:keyvalue/store@0.2.0",
+        "wasi:sockets/tcp@0.1.0",
+        "wasi:http/types",
+    ] {
+        assert!(!provides(import, Profile::Concurrent), "{import}");
+    }
 }
 
 #[test]

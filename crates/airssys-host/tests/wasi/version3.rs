@@ -4,8 +4,8 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use airssys_host::engine::Profile;
 use airssys_host::gate::{AllowList, Transport};
-use airssys_host::wasi::link::Profile;
 
 use super::support::{Folder, Program, allowed, echo_server, gate, http_server, udp_server};
 
