@@ -230,7 +230,7 @@ impl PyComponent {
 
     /// Paths of the exported functions.
     #[getter]
-    fn exports(&self) -> Vec<String> {
+    pub fn exports(&self) -> Vec<String> {
         self.described
             .component
             .exports
