@@ -9,7 +9,7 @@ import signal
 
 import psutil
 import pytest
-from conftest import ALL, rule
+from osl_world import ALL, rule
 
 from airssys import osl
 from airssys.osl import (
