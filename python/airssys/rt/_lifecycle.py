@@ -559,27 +559,32 @@ class Lifecycle:
             state.group.drop()
             state.group = None
         while cell.children:
-            children = tuple(reversed(cell.children.values()))
+            # One look at all of them: looking for the last one each time is quadratic.
+            for child in tuple(reversed(cell.children.values())):
+                if more.killed:
+                    break
+                await self._stop_child(child, more)
             if more.killed:
-                for child in children:
+                for child in tuple(reversed((cell.children or {}).values())):
                     self._end_child(child, kill=True)
                 while cell.children:
                     await pause()
-                return
-            child = children[0]
-            limit = child.options.shutdown
-            self._end_child(child, kill=limit == 0)
-            if child.block & ENDED:
-                continue
-            timer = None
-            if not math.isinf(limit):
-                timer = self._dispatcher.loop.call_later(
-                    limit, self._overdue, child, context=self._dispatcher.turn_context
-                )
-            while not child.block & ENDED and not more.killed:
-                await pause()
-            if timer is not None:
-                timer.cancel()
+
+    async def _stop_child(self, child: Cell, more: Details) -> None:
+        """Stop a child within its time; return early when its parent is killed meanwhile."""
+        limit = child.options.shutdown
+        self._end_child(child, kill=limit == 0)
+        if child.block & ENDED:
+            return
+        timer = None
+        if not math.isinf(limit):
+            timer = self._dispatcher.loop.call_later(
+                limit, self._overdue, child, context=self._dispatcher.turn_context
+            )
+        while not child.block & ENDED and not more.killed:
+            await pause()
+        if timer is not None:
+            timer.cancel()
 
     def _end_child(self, child: Cell, *, kill: bool) -> None:
         more = child.details()
