@@ -252,13 +252,13 @@ async def with_a_million() -> list[Row]:
     async with System("million") as system:
         gc.collect()
         gc.freeze()
-        began = time.perf_counter()
+        began = time.process_time()  # it takes long enough to be preempted many times
         with bulk_spawn():
             for _ in range(1_000_000):
                 await system.spawn(Plain)
-            seconds = time.perf_counter() - began
+            seconds = time.process_time() - began
         gc.unfreeze()
-        rows.append(Row("spawn one of a million", seconds, "us", "<= 2", seconds <= 2))
+        rows.append(Row("spawn one of a million, CPU", seconds, "us", "<= 2", seconds <= 2))
         began = time.perf_counter()
         gc.collect()
         rows.append(
