@@ -47,6 +47,7 @@ class Details:
         "dead",
         "dead_by_reason",
         "deferred",
+        "draining",
         "ending",
         "failure",
         "final",
@@ -57,8 +58,8 @@ class Details:
         "memberships",
         "missed_ticks",
         "overdue",
-        "ready_since",
         "postponed",
+        "ready_since",
         "reason",
         "recent",
         "restarts",
@@ -87,6 +88,7 @@ class Details:
         self.control: Control | None = None
         self.ending: Ending | None = None
         self.failure: Ending | None = None
+        self.draining = False
         self.final = False
         self.killed = False
         self.when_quiet: list[Callable[[], None]] = []

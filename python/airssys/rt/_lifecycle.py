@@ -1,5 +1,8 @@
 """Starting, stopping, killing and restarting actors, in the order that the contract gives."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import math
@@ -19,7 +22,6 @@ from airssys.rt._cell import (
     Cell,
 )
 from airssys.rt._control import Control, Drain, Ending, pause
-from airssys.rt._dispatcher import acting
 from airssys.rt._options import Restart
 from airssys.rt._request import Completion
 from airssys.rt._run import DONE, Run
@@ -29,7 +31,9 @@ from airssys.rt.events import (
     ActorEnded,
     ActorFailing,
     ActorRestarted,
+    ActorRestarting,
     ActorStarted,
+    ActorStopping,
     HookFailed,
     Leaked,
     LimitExceeded,
@@ -44,7 +48,7 @@ if TYPE_CHECKING:
     from airssys.rt._dispatcher import Dispatcher
     from airssys.rt._mailbox import Envelope
 
-__all__ = ["LinkBroken", "Lifecycle"]
+__all__ = ["Lifecycle", "LinkBroken"]
 
 #: Seconds that a killed coroutine may take to unwind before it is abandoned.
 UNWIND = 1.0
@@ -77,14 +81,21 @@ class Lifecycle:
             hook = self._create(cell)
             run = None if hook is None else self._start_hook(cell, hook, ())
         except BaseException as error:
-            self._start_failed(cell, error)
             if not isinstance(error, Exception):
+                self._start_failed(cell, error)
                 raise
+            if cell.children:  # they are stopped first, which may take time
+                completion: Completion[None] = Completion(cell)
+                more = cell.details()
+                more.control = Control(self._dispatcher, self._abort_start(cell, error, completion))
+                more.control.resume()
+                return completion
+            self._start_failed(cell, error)
             raise self._spawn_failed(cell, error) from error
         if run is None:
             self._started(cell)
             return None
-        completion: Completion[None] = Completion(cell)
+        completion = Completion(cell)
         more = cell.details()
         more.control = Control(self._dispatcher, self._starting(cell, run, completion))
         more.control.resume()
@@ -105,11 +116,8 @@ class Lifecycle:
         actor._cell = cell
         cell.actor = actor
         cls = actor.__class__
-        blueprint: Blueprint = cls.__dict__.get("__blueprint__") or blueprint_of(cls, Actor)
+        blueprint: Blueprint = cls.__blueprint__ or blueprint_of(cls, Actor)
         cell.table = blueprint.table
-        context = self._dispatcher.base_context.copy()
-        context.run(acting.set, actor)
-        cell.context = context
         return blueprint.started
 
     def _start_hook(self, cell: Cell, hook: Hook, arguments: tuple[Any, ...]) -> Run | None:
@@ -119,7 +127,7 @@ class Lifecycle:
             kept = dispatcher.current, dispatcher.letter, dispatcher.run
             dispatcher.current, dispatcher.letter, dispatcher.run = cell, None, None
             try:
-                cell.context.copy().run(hook.function, cell.actor, *arguments)
+                dispatcher.context_of(cell).copy().run(hook.function, cell.actor, *arguments)
             finally:
                 dispatcher.current, dispatcher.letter, dispatcher.run = kept
             return None
@@ -132,7 +140,7 @@ class Lifecycle:
         run.hook = True
         run.envelope = None
         run.reentrant = False
-        run.context = cell.context.copy()
+        run.context = dispatcher.context_of(cell).copy()
         run.coroutine = coroutine = hook.function(cell.actor, *arguments)
         cell.run = run
         cell.block |= BUSY
@@ -204,9 +212,13 @@ class Lifecycle:
             return
         if error is None:
             error = RuntimeFailure("it was stopped while it started", path=cell.path)
-        more.killed = True
+        await self._abort_start(cell, error, completion)
+
+    async def _abort_start(
+        self, cell: Cell, error: BaseException, completion: Completion[None]
+    ) -> None:
         await self._stop_children(cell)
-        more.control = None
+        cell.details().control = None
         self._start_failed(cell, error)
         completion.fail(self._spawn_failed(cell, error))
 
@@ -294,9 +306,10 @@ class Lifecycle:
 
     def _drain(self, cell: Cell) -> None:
         """Take no more, and stop once all that is queued was handled."""
-        if cell.block & CLOSED:
+        more = cell.details()
+        if cell.closed:
             return
-        cell.block |= CLOSED
+        more.draining = True
         cell.limit = -1
         cell.turn_away_all("stopped")
         cell.append(cell, Drain(), None, None)
@@ -348,14 +361,16 @@ class Lifecycle:
             or restart is Restart.TEMPORARY
             or (restart is Restart.TRANSIENT and not ending.reason.abnormal)
         ):
-            self.end(cell, replace(ending, final=True))
+            ending.final = True
+            self.end(cell, ending)
             return
         state = self.supervision(parent)
         delay = state.allow(cell, self._dispatcher.clock(), self._dispatcher.system.seed)
         if delay is None:
             self._escalate(cell, parent, state, ending)
         elif state.policy.strategy is Strategy.ONE_FOR_ONE or parent.children is None:
-            self.end(cell, replace(ending, delay=delay))
+            ending.delay = delay
+            self.end(cell, ending)
         else:
             self._restart_group(parent, state, cell, ending, delay)
 
@@ -367,12 +382,9 @@ class Lifecycle:
             more.supervision = SupervisionState(policy or Supervision())
         return more.supervision
 
-    def _escalate(
-        self, cell: Cell, parent: Cell, state: SupervisionState, ending: Ending
-    ) -> None:
+    def _escalate(self, cell: Cell, parent: Cell, state: SupervisionState, ending: Ending) -> None:
         error = RestartLimit(
-            f"{cell.path} was restarted too often: {state.reason}; last failure: "
-            f"{ending.reason}",
+            f"{cell.path} was restarted too often: {state.reason}; last failure: {ending.reason}",
             path=cell.path,
         )
         error.__cause__ = ending.error
@@ -403,6 +415,9 @@ class Lifecycle:
             return
         cell.block |= RESTARTING
         cell.idle = False
+        if self._events.active:
+            event = ActorStopping if more.final else ActorRestarting
+            self._events.publish(event(cell.ref, ending.reason))
         control = more.control = Control(self._dispatcher, self._end(cell, ending))
         control.resume()
 
@@ -464,6 +479,8 @@ class Lifecycle:
         await self._stop_children(cell)
         if blueprint is not None and blueprint.stopped is not None:
             await self._try_hook(cell, blueprint.stopped, (reason,))
+        if more.killed:  # perhaps by now
+            reason = Reason.KILLED
         self._close_incarnation(cell, reason)
         return reason
 
@@ -571,7 +588,9 @@ class Lifecycle:
         reason = Reason.KILLED if kill else ending.reason
         self.end(child, replace(ending, reason=reason, kill=kill, final=True))
 
-    def _close_incarnation(self, cell: Cell, reason: Reason) -> None:
+    def _close_incarnation(  # noqa: C901, PLR0912 - a list of what there may be
+        self, cell: Cell, reason: Reason
+    ) -> None:
         """End what belongs to the incarnation: timers, monitors, replies, links, self-sends."""
         cell.actor = None
         cell.context = None
@@ -579,6 +598,7 @@ class Lifecycle:
         if more is None:
             return
         more.tables = None
+        more.supervision = None
         if more.timers:
             for timer in tuple(more.timers.values()):
                 timer.cancel()
@@ -596,7 +616,7 @@ class Lifecycle:
         cell.bury_stale()
         if more.stash:
             stash, more.stash = more.stash, []
-            if not cell.block & CLOSED:
+            if not cell.closed:
                 cell.replay(stash)
             else:
                 more.stash = stash
@@ -673,12 +693,10 @@ class Lifecycle:
             children = children[children.index(cell) :]
         cell.details().failure = ending
         cell.block |= RESTARTING
-        state.group = Control(
-            self._dispatcher, self._regroup(parent, state, children, delay)
-        )
+        state.group = Control(self._dispatcher, self._regroup(parent, state, children, delay))
         state.group.resume()
 
-    async def _regroup(
+    async def _regroup(  # noqa: C901 - one story, told in order
         self, parent: Cell, state: SupervisionState, cells: list[Cell], delay: float
     ) -> None:
         clock = self._dispatcher.clock
@@ -747,7 +765,9 @@ class Lifecycle:
 
     # The end of an address.
 
-    def finish(self, cell: Cell, reason: Reason, *, failed_start: bool = False) -> None:
+    def finish(  # noqa: C901, PLR0912 - a list of who has to know
+        self, cell: Cell, reason: Reason, *, failed_start: bool = False
+    ) -> None:
         """Take an actor off the books; everyone who wanted to know learns it now."""
         more = cell.more
         cell.block = ENDED | CLOSED
@@ -783,7 +803,7 @@ class Lifecycle:
                     joiner.settle(reason)
         elif reason is not Reason.NORMAL:
             cell.details().reason = reason
-        self._dispatcher.system.on_ended(cell)
+        self._dispatcher.system.on_ended()
         if failed_start:
             self._tell_parent(cell)
             return
