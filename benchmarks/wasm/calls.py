@@ -88,7 +88,8 @@ def _bytes(seconds: float, ours: Any, peers: Any) -> Iterator[Row]:
             peer=NAME, peer_measured=peer, budget=budget, ratio_budget=4000,
         )  # fmt: skip
         yield Row(
-            f"wasm/bytes-{key}-copies", f"list<u8> of {label} beside two copies of it", beside_copies, "s",
+            f"wasm/bytes-{key}-copies", f"list<u8> of {label} beside two copies of it",
+            beside_copies, "s",
             peer="two memcpy", peer_measured=copied, ratio_budget=0.4,
         )  # fmt: skip
 
