@@ -29,13 +29,17 @@ INTRODUCTION = """\
 `airssys` is installed with the package. Results go to standard output, everything else to standard
 error; `--json` prints the result as JSON. A failed command prints `error:` with what is wrong and,
 where there is one, `hint:` with the next step. `airssys --install-completion` sets up completion
-for the shell.
+for the shell, which completes the names of deployments too. Calls (`add(2, 3)`) and results are
+written in WAVE, the text form of WIT values.
 
 The state directory of a host is the first of: `--state`, the variable `AIRSSYS_STATE`,
 `host.state` in the nearest `airssys.toml` at or above the working directory, `host.state` in the
-user's configuration file, the user's state directory. One process owns a state directory at a time:
-`deploy`, `rollback`, `call` and `remove` open it themselves and are refused while another process
-has it open; `list` and `history` only read and always work.
+user's `config.toml` (`~/.config/airssys/` on Linux), the user's state folder
+(`~/.local/state/airssys` on Linux). A relative path in a file is relative to that file.
+
+One process owns a state directory at a time: `deploy`, `rollback`, `call` and `remove` open it
+themselves and are refused while another process has it open; `list` and `history` only read and
+always work.
 
 This page is written by `tools/cli_reference.py` from the commands themselves.
 """
@@ -59,7 +63,7 @@ def page() -> str:
     lines += [
         "",
         "`airssys run` passes on the guest's own code, and ends with 134 where the guest trapped",
-        "or reached a limit.",
+        "or reached a limit. A program for WASI 0.2 knows two codes of its own: 0 and 1.",
         "",
     ]
     for name, command in _commands("airssys", group):
