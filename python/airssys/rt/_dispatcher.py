@@ -236,7 +236,10 @@ class Dispatcher:
                         elif self.letter is not None:
                             cell.handled += 1
                             if extra is not None:
-                                self.reply(envelope, value)
+                                if envelope[EXTRA].__class__ is Request:
+                                    extra.answer(value)
+                                else:
+                                    self.reply(envelope, value)
                     else:
                         run = self.spare
                         if run is None:
@@ -479,8 +482,11 @@ class Dispatcher:
             return
         if awaited is DONE:
             self.finish(run)
-        else:
-            self.park(run, awaited)
+            return
+        error = run.park(awaited)
+        if error is not None:
+            run.error = error
+            self.enqueue(run)
 
     def _must_hold(self, run: Run, cell: Cell) -> bool:
         """Whether a run has to wait: suspended, or a non-reentrant handler is in flight."""
