@@ -1,8 +1,8 @@
 """The scheduler: takes ready actors in turn and runs their handlers, a batch of messages each.
 
 The long method `turn` is the hot path of the whole runtime; everything in it that looks inlined is
-so because a call costs 50 ns and a message about 400. The file is long for the same reason: the cold
-branches stand next to the hot path that they leave.
+so because a call costs 50 ns and a message about 400. The file is long for the same reason: the
+branches that are cold stand next to the hot path that they leave.
 """
 
 # pyright: reportPrivateUsage=false
