@@ -26,6 +26,9 @@ pub enum Error {
     UnknownImport { name: String, known: Vec<String> },
     #[error("no such export: {name}")]
     UnknownExport { name: String },
+    /// What a person typed cannot be read, or a value has no text.
+    #[error("{0}")]
+    Text(String),
     #[error("cannot link: {0}")]
     Link(String),
 
@@ -33,6 +36,13 @@ pub enum Error {
     Busy,
     #[error("the instance cannot be used any more: {0}")]
     Poisoned(String),
+    #[error("every instance is in use and {waiting} calls wait for one")]
+    Overloaded { waiting: usize },
+    /// The deployment is held, removed, or its host is closed.
+    #[error("the deployment takes no calls")]
+    RouteClosed,
+    #[error("the call was ended because its revision was replaced and the drain deadline has passed")]
+    Drained,
     #[error("the host is shut down")]
     ShutDown,
     #[error("the host was started in another process, before a fork")]

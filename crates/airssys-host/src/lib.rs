@@ -10,5 +10,6 @@ pub mod gate;
 pub mod instance;
 pub mod limits;
 pub mod osl;
+pub mod route;
 pub mod value;
 pub mod wasi;

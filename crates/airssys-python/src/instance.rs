@@ -1,5 +1,6 @@
 //! `Instance` and `Function`.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use airssys_host::error::Error;
@@ -10,6 +11,7 @@ use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
 
 use crate::awaiting::{Awaitable, Conclude};
 use crate::errors::{About, host_function_failed, raise, unknown_export};
+use crate::handles::Lent;
 use crate::imports::Imports;
 use crate::runtime;
 
@@ -30,7 +32,7 @@ impl Shared {
         &self,
         py: Python<'_>,
         call: &str,
-        lease: Lease,
+        lease: Lease<impl Deref<Target = Instance>>,
         live: Option<Box<Live>>,
         result: Result<Option<Value>, Error>,
     ) -> PyResult<Option<Value>> {
@@ -54,7 +56,7 @@ impl Shared {
 }
 
 /// The exception for what a call of this component came to.
-fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> PyErr {
+pub fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> PyErr {
     let about = About {
         component: &imports.described.component.contents.digest,
         call,
@@ -110,7 +112,7 @@ impl PyInstance {
         let shared = &self.shared;
         let explained = |error| explain(py, &shared.imports, call, error);
         runtime::ready().map_err(explained)?;
-        let (live, lease) = shared.instance.take().map_err(explained)?;
+        let (live, lease) = Instance::take(&*shared.instance).map_err(explained)?;
         let (live, result) = crate::blocking::run(py, begin(live), &shared.imports)?;
         shared.settle(py, call, lease, live, result)
     }
@@ -213,22 +215,22 @@ impl PyFunction {
         py: Python<'_>,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Vec<Value>> {
+    ) -> PyResult<(Vec<Value>, Lent)> {
         let imports = &self.shared.imports;
-        imports
-            .described
-            .export(py, self.export)?
-            .arguments(args, kwargs, &imports.handles)
+        let signature = imports.described.export(py, self.export)?;
+        imports.handles.converting(|| signature.arguments(args, kwargs, &imports.handles))
     }
 
     /// Give the store back and convert the result, or raise.
     fn conclude(
         &self,
         py: Python<'_>,
-        lease: Lease,
+        lease: Lease<impl Deref<Target = Instance>>,
         live: Option<Box<Live>>,
         result: Result<Option<Value>, Error>,
+        lent: Lent,
     ) -> PyResult<Py<PyAny>> {
+        self.shared.imports.handles.end(lent);
         let value = if result.is_ok() {
             self.shared.settle(py, "", lease, live, result)?
         } else {
@@ -253,15 +255,17 @@ impl PyFunction {
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
         runtime::ready().map_err(|error| self.explain(py, error))?;
-        let arguments = self.arguments(py, args, kwargs)?;
-        let (live, lease) = self
-            .shared
-            .instance
-            .take()
-            .map_err(|error| self.explain(py, error))?;
+        let (arguments, lent) = self.arguments(py, args, kwargs)?;
+        let (live, lease) = match Instance::take(&*self.shared.instance) {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.shared.imports.handles.end(lent);
+                return Err(self.explain(py, error));
+            }
+        };
         let call = Call::export(live, self.export, arguments);
         let (live, result) = crate::blocking::run(py, call, &self.shared.imports)?;
-        self.conclude(py, lease, live, result)
+        self.conclude(py, lease, live, result, lent)
     }
 
     #[pyo3(signature = (*args, **kwargs))]
@@ -272,7 +276,7 @@ impl PyFunction {
     ) -> PyResult<Awaitable> {
         let py = slf.py();
         let this = slf.get();
-        let arguments = this.arguments(py, args, kwargs)?;
+        let (arguments, lent) = this.arguments(py, args, kwargs)?;
         let imports = this.shared.imports.clone();
         let function = slf.clone().unbind();
         Ok(Awaitable::new(
@@ -280,14 +284,16 @@ impl PyFunction {
             Box::new(move |py| {
                 let this = function.get();
                 runtime::ready().map_err(|error| this.explain(py, error))?;
-                let (live, lease) = this
-                    .shared
-                    .instance
-                    .take()
-                    .map_err(|error| this.explain(py, error))?;
+                let (live, lease) = match Instance::take(this.shared.instance.clone()) {
+                    Ok(taken) => taken,
+                    Err(error) => {
+                        this.shared.imports.handles.end(lent);
+                        return Err(this.explain(py, error));
+                    }
+                };
                 let call = Call::export(live, this.export, arguments);
                 let conclude: Conclude = Box::new(move |py, live, result| {
-                    function.get().conclude(py, lease, live, result)
+                    function.get().conclude(py, lease, live, result, lent)
                 });
                 Ok((call, conclude))
             }),

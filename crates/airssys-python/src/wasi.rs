@@ -169,8 +169,8 @@ impl PyWasi {
     /// The state of one instance.
     ///
     /// # Errors
-    /// `OSError` if a directory cannot be opened.
-    pub fn state(&self, handles: usize) -> PyResult<WasiState> {
+    /// A directory cannot be opened.
+    pub fn state(&self, handles: usize) -> Result<WasiState, std::io::Error> {
         let mut builder = Builder::new(self.gate.clone());
         builder
             .arguments(&self.arguments)
@@ -190,6 +190,6 @@ impl PyWasi {
         if let Some(output) = self.stderr.output() {
             builder.stderr(output);
         }
-        Ok(builder.build()?)
+        builder.build()
     }
 }

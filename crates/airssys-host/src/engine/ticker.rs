@@ -1,6 +1,6 @@
 //! The epoch ticker: one thread that advances every engine's epoch each millisecond while calls run.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
@@ -9,31 +9,24 @@ const TICK: Duration = Duration::from_millis(1);
 /// Quiet ticks after which the thread sleeps until the next call.
 const LINGER: u32 = 64;
 
+/// How long the thread may sleep through a call that began just as it parked.
+const NAP: Duration = Duration::from_millis(20);
+
 static ENGINES: Mutex<Vec<wasmtime::Engine>> = Mutex::new(Vec::new());
-static RUNNING: AtomicU64 = AtomicU64::new(0);
+static ACTIVE: AtomicBool = AtomicBool::new(false);
 static PARKED: AtomicBool = AtomicBool::new(false);
 static THREAD: OnceLock<Thread> = OnceLock::new();
 
-/// Keeps the ticker awake while it lives: one per guest slice that can compute.
-pub struct Running(());
-
-impl Running {
-    #[must_use]
-    pub fn begin() -> Self {
-        // SeqCst pairs with the ticker's store to PARKED: one of the two sees the other.
-        RUNNING.fetch_add(1, Ordering::SeqCst);
-        if PARKED.load(Ordering::SeqCst)
-            && let Some(thread) = THREAD.get()
-        {
-            thread.unpark();
-        }
-        Self(())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::Release);
+/// Say that a guest's slice begins: the ticker stays awake for a while.
+///
+/// Two plain memory accesses, because this stands in every call. The ticker may just be parking and miss it; it
+/// looks again after a nap, so the only harm is a first tick that comes late.
+pub fn slice_begins() {
+    ACTIVE.store(true, Ordering::Relaxed);
+    if PARKED.load(Ordering::Relaxed)
+        && let Some(thread) = THREAD.get()
+    {
+        thread.unpark();
     }
 }
 
@@ -57,11 +50,12 @@ fn run() {
         for engine in ENGINES.lock().expect("the ticker does not panic").iter() {
             engine.increment_epoch();
         }
-        quiet = if RUNNING.load(Ordering::Acquire) == 0 { quiet + 1 } else { 0 };
+        // A slice lasts one tick, so whoever computes says so again within the linger.
+        quiet = if ACTIVE.swap(false, Ordering::Relaxed) { 0 } else { quiet + 1 };
         if quiet > LINGER {
             PARKED.store(true, Ordering::SeqCst);
-            while RUNNING.load(Ordering::SeqCst) == 0 {
-                std::thread::park();
+            while !ACTIVE.load(Ordering::SeqCst) {
+                std::thread::park_timeout(NAP);
             }
             PARKED.store(false, Ordering::SeqCst);
             quiet = 0;

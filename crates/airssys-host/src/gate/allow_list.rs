@@ -65,7 +65,11 @@ impl Network {
             Some((base, length)) => (base.parse().ok()?, Some(length.parse().ok()?)),
             None => (text.parse().ok()?, None),
         };
-        let full = if matches!(base, IpAddr::V4(_)) { 32 } else { 128 };
+        let full = if matches!(base, IpAddr::V4(_)) {
+            32
+        } else {
+            128
+        };
         let length = length.unwrap_or(full);
         (length <= full).then_some(Self { base, length })
     }
@@ -77,7 +81,8 @@ impl Network {
                 u64::from(base.to_bits()) >> shift == u64::from(address.to_bits()) >> shift
             }
             (IpAddr::V6(base), IpAddr::V6(address)) => {
-                self.length == 0 || (base.to_bits() ^ address.to_bits()) >> (128 - u32::from(self.length)) == 0
+                self.length == 0
+                    || (base.to_bits() ^ address.to_bits()) >> (128 - u32::from(self.length)) == 0
             }
             _ => false,
         }
@@ -107,7 +112,9 @@ impl Pattern {
     fn read(text: &str, needs_port: bool) -> Option<Self> {
         let (host, port) = match text.rsplit_once(':') {
             // A colon within `[::1]` does not separate a port.
-            Some((host, port)) if !port.contains(']') && (!host.contains(':') || host.ends_with(']')) => {
+            Some((host, port))
+                if !port.contains(']') && (!host.contains(':') || host.ends_with(']')) =>
+            {
                 (host, Some(port))
             }
             _ => (text, None),
@@ -121,7 +128,10 @@ impl Pattern {
             // Port 0 reaches nothing; it stands for the default ports.
             None => Some(0),
         };
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
         let host = if let Some(network) = Network::parse(bare) {
             HostPattern::Network(network)
         } else if let Some(domain) = bare.strip_prefix('*') {
@@ -144,7 +154,9 @@ impl Pattern {
     fn matches_name(&self, name: &str) -> bool {
         match &self.host {
             HostPattern::Name(own) => own == name,
-            HostPattern::Beneath(domain) => name.len() > domain.len() && name.ends_with(domain.as_str()),
+            HostPattern::Beneath(domain) => {
+                name.len() > domain.len() && name.ends_with(domain.as_str())
+            }
             HostPattern::Network(_) => false,
         }
     }
@@ -156,7 +168,9 @@ impl Pattern {
 
 fn is_name(text: &str) -> bool {
     !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 impl Allowed {
@@ -166,7 +180,11 @@ impl Allowed {
     /// When there is no such directory: rules are about real paths, so it is resolved now.
     pub fn directory(&mut self, path: &Path, write: bool) -> std::io::Result<&mut Self> {
         let path = path.canonicalize()?;
-        self.directories.push(Directory { path, write, hard_links: false });
+        self.directories.push(Directory {
+            path,
+            write,
+            hard_links: false,
+        });
         Ok(self)
     }
 
@@ -182,7 +200,11 @@ impl Allowed {
     ///
     /// # Errors
     /// When the pattern cannot be read.
-    pub fn connect(&mut self, transport: Transport, pattern: &str) -> Result<&mut Self, PatternError> {
+    pub fn connect(
+        &mut self,
+        transport: Transport,
+        pattern: &str,
+    ) -> Result<&mut Self, PatternError> {
         self.connect.push((transport, Pattern::parse(pattern)?));
         Ok(self)
     }
@@ -191,7 +213,11 @@ impl Allowed {
     ///
     /// # Errors
     /// When the pattern cannot be read.
-    pub fn listen(&mut self, transport: Transport, pattern: &str) -> Result<&mut Self, PatternError> {
+    pub fn listen(
+        &mut self,
+        transport: Transport,
+        pattern: &str,
+    ) -> Result<&mut Self, PatternError> {
         self.listen.push((transport, Pattern::parse(pattern)?));
         Ok(self)
     }
@@ -210,15 +236,19 @@ impl Allowed {
     /// # Errors
     /// When the network cannot be read.
     pub fn addresses(&mut self, network: &str) -> Result<&mut Self, PatternError> {
-        self.addresses.push(Network::parse(network).ok_or_else(|| PatternError {
-            pattern: network.to_owned(),
-            expected: "network such as 10.0.0.0/8",
-        })?);
+        self.addresses
+            .push(Network::parse(network).ok_or_else(|| PatternError {
+                pattern: network.to_owned(),
+                expected: "network such as 10.0.0.0/8",
+            })?);
         Ok(self)
     }
 
     fn file(&self, path: &Path, access: FileAccess) -> bool {
-        let changes = matches!(access, FileAccess::Write | FileAccess::Create | FileAccess::Delete);
+        let changes = matches!(
+            access,
+            FileAccess::Write | FileAccess::Create | FileAccess::Delete
+        );
         access != FileAccess::Execute
             && self
                 .directories
@@ -227,11 +257,17 @@ impl Allowed {
     }
 
     fn linked(&self, path: &Path) -> bool {
-        self.directories.iter().any(|directory| directory.hard_links && path.starts_with(&directory.path))
+        self.directories
+            .iter()
+            .any(|directory| directory.hard_links && path.starts_with(&directory.path))
     }
 
     fn name_may_mean(&self, address: IpAddr) -> bool {
-        is_global(address) || self.addresses.iter().any(|network| network.contains(canonical(address)))
+        is_global(address)
+            || self
+                .addresses
+                .iter()
+                .any(|network| network.contains(canonical(address)))
     }
 
     fn connection(&self, transport: Transport, address: SocketAddr, name: Option<&str>) -> bool {
@@ -240,13 +276,16 @@ impl Allowed {
             *own == transport
                 && pattern.matches_port(address.port())
                 && (pattern.matches_address(ip)
-                    || name.is_some_and(|name| pattern.matches_name(name) && self.name_may_mean(ip)))
+                    || name
+                        .is_some_and(|name| pattern.matches_name(name) && self.name_may_mean(ip)))
         })
     }
 
     fn listening(&self, transport: Transport, address: SocketAddr) -> bool {
         self.listen.iter().any(|(own, pattern)| {
-            *own == transport && pattern.matches_port(address.port()) && pattern.matches_address(address.ip())
+            *own == transport
+                && pattern.matches_port(address.port())
+                && pattern.matches_address(address.ip())
         })
     }
 
@@ -268,10 +307,19 @@ impl Allowed {
     fn allows(&self, access: &Access<'_>) -> bool {
         match *access {
             Access::File { path, access } => self.file(path, access),
-            Access::Connect { transport, address, name } => self.connection(transport, address, name),
+            Access::Connect {
+                transport,
+                address,
+                name,
+            } => self.connection(transport, address, name),
             Access::Listen { transport, address } => self.listening(transport, address),
-            Access::Resolve { name } => self.connect.iter().any(|(_, pattern)| pattern.matches_name(name)),
-            Access::Http { scheme, host, port, .. } => self.http_host(scheme, host, port),
+            Access::Resolve { name } => self
+                .connect
+                .iter()
+                .any(|(_, pattern)| pattern.matches_name(name)),
+            Access::Http {
+                scheme, host, port, ..
+            } => self.http_host(scheme, host, port),
         }
     }
 }
@@ -297,12 +345,18 @@ pub struct AllowList {
 
 impl AllowList {
     pub fn new(allowed: Allowed) -> Self {
-        Self { allowed: ArcSwap::from_pointee(allowed), ..Self::default() }
+        Self {
+            allowed: ArcSwap::from_pointee(allowed),
+            ..Self::default()
+        }
     }
 
     /// Tell `report` of each denial, on the thread that asked and before the guest learns of it.
     #[must_use]
-    pub fn on_denial(mut self, report: impl Fn(&Access<'_>, &Denial) + Send + Sync + 'static) -> Self {
+    pub fn on_denial(
+        mut self,
+        report: impl Fn(&Access<'_>, &Denial) + Send + Sync + 'static,
+    ) -> Self {
         self.report = Some(Box::new(report));
         self
     }
@@ -327,7 +381,9 @@ impl AllowList {
             return Decision::Allow;
         }
         self.denied_count.fetch_add(1, Ordering::Relaxed);
-        let denial = Denial { rule: rule.to_owned() };
+        let denial = Denial {
+            rule: rule.to_owned(),
+        };
         if let Some(report) = &self.report {
             report(access, &denial);
         }
@@ -348,19 +404,35 @@ impl Gate for AllowList {
     fn decide_tree(&self, path: &Path, access: FileAccess) -> Decision {
         // A directory is allowed with everything beneath it.
         let allowed = self.allowed.load().file(path, access);
-        self.answer(allowed, &Access::File { path, access }, "nothing in the allow list covers all of it")
+        self.answer(
+            allowed,
+            &Access::File { path, access },
+            "nothing in the allow list covers all of it",
+        )
     }
 
     fn decide_linked(&self, path: &Path, access: FileAccess) -> Decision {
         let allowed = self.allowed.load().linked(path);
-        self.answer(allowed, &Access::File { path, access }, "the file has other names (hard links)")
+        self.answer(
+            allowed,
+            &Access::File { path, access },
+            "the file has other names (hard links)",
+        )
     }
 
     fn decide_http_address(&self, host: &str, address: SocketAddr) -> Decision {
         let literal = host.parse::<IpAddr>().is_ok();
         let allowed = literal || self.allowed.load().name_may_mean(address.ip());
-        let access = Access::Connect { transport: Transport::Tcp, address, name: Some(host) };
-        self.answer(allowed, &access, "the name resolves to an address that is not globally routable")
+        let access = Access::Connect {
+            transport: Transport::Tcp,
+            address,
+            name: Some(host),
+        };
+        self.answer(
+            allowed,
+            &access,
+            "the name resolves to an address that is not globally routable",
+        )
     }
 }
 
@@ -385,17 +457,46 @@ mod tests {
         assert!(connects("[::1]:80", "[::1]:80", None));
         assert!(connects("0.0.0.0/0:80", "8.8.8.8:80", None));
         assert!(connects("[::/0]:80", "[2606:4700::1]:80", None));
-        assert!(connects("example.com:443", "1.1.1.1:443", Some("example.com")));
+        assert!(connects(
+            "example.com:443",
+            "1.1.1.1:443",
+            Some("example.com")
+        ));
         assert!(!connects("example.com:443", "1.1.1.1:443", None));
-        assert!(!connects("example.com:443", "127.0.0.1:443", Some("example.com")));
-        assert!(connects("*.example.com:443", "1.1.1.1:443", Some("a.example.com")));
-        assert!(!connects("*.example.com:443", "1.1.1.1:443", Some("example.com")));
-        assert!(!connects("*.example.com:443", "1.1.1.1:443", Some("badexample.com")));
+        assert!(!connects(
+            "example.com:443",
+            "127.0.0.1:443",
+            Some("example.com")
+        ));
+        assert!(connects(
+            "*.example.com:443",
+            "1.1.1.1:443",
+            Some("a.example.com")
+        ));
+        assert!(!connects(
+            "*.example.com:443",
+            "1.1.1.1:443",
+            Some("example.com")
+        ));
+        assert!(!connects(
+            "*.example.com:443",
+            "1.1.1.1:443",
+            Some("badexample.com")
+        ));
     }
 
     #[test]
     fn a_pattern_in_another_form_is_refused() {
-        for text in ["", "example.com", "*:80", "*.:80", "a b:80", "example.com:x", "10.0.0.0/33:80", "*com:80"] {
+        for text in [
+            "",
+            "example.com",
+            "*:80",
+            "*.:80",
+            "a b:80",
+            "example.com:x",
+            "10.0.0.0/33:80",
+            "*com:80",
+        ] {
             assert!(Pattern::parse(text).is_err(), "{text}");
         }
     }
@@ -403,7 +504,11 @@ mod tests {
     #[test]
     fn http_without_a_port_means_the_default_ports() {
         let mut allowed = Allowed::default();
-        allowed.http("example.com").unwrap().http("127.0.0.1:8080").unwrap();
+        allowed
+            .http("example.com")
+            .unwrap()
+            .http("127.0.0.1:8080")
+            .unwrap();
         assert!(allowed.http_host("https", "example.com", 443));
         assert!(allowed.http_host("http", "example.com", 80));
         assert!(!allowed.http_host("http", "example.com", 443));

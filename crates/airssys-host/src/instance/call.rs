@@ -3,20 +3,21 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{Link, Live, now_nanos, timed_out};
+use wasmtime::component::ResourceAny;
+
+use super::{Link, Live, now_nanos};
 use crate::component::Component;
-use crate::engine::Running;
+use crate::engine::slice_begins;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::value::Value;
 use crate::wasi::WasiState;
 
 /// What the guest came to, and its store unless that is lost.
-type Ended = (Option<Box<Live>>, Result<Option<Value>, Error>);
+pub type Ended = (Option<Box<Live>>, Result<Option<Value>, Error>);
 
 /// Where a call stands after a slice.
 pub enum Progress {
@@ -32,70 +33,57 @@ pub enum Progress {
 pub struct Call {
     future: Pin<Box<dyn Future<Output = Ended> + Send>>,
     link: Arc<Link>,
-    may_block: Arc<AtomicBool>,
-    limits: Limits,
     started: u64,
     first: bool,
 }
 
 impl Call {
+    /// Drive `future`, a call whose store is linked by `link`. Its clock begins now.
+    #[must_use]
+    pub fn driving(link: Arc<Link>, future: impl Future<Output = Ended> + Send + 'static) -> Self {
+        let started = link.begin_call();
+        Self { future: Box::pin(future), link, started, first: true }
+    }
+
     /// Call an export of a live store.
     #[must_use]
     pub fn export(mut live: Box<Live>, export: usize, arguments: Vec<Value>) -> Self {
-        let link = live.link.clone();
-        let state = live.store.data();
-        let (limits, may_block) = (state.limits.clone(), state.wasi.may_block().clone());
-        let started = link.begin_call(&limits);
-        let future = Box::pin(async move {
+        Self::driving(live.link.clone(), async move {
             let result = live.call(export, arguments).await;
             if result.is_ok() { (Some(live), result) } else { (None, result) }
-        });
-        Self { future, link, may_block, limits, started, first: true }
+        })
     }
 
     /// Drop a guest's resource.
     #[must_use]
-    pub fn drop_resource(mut live: Box<Live>, resource: wasmtime::component::ResourceAny) -> Self {
-        let link = live.link.clone();
-        let state = live.store.data();
-        let (limits, may_block) = (state.limits.clone(), state.wasi.may_block().clone());
-        let started = link.begin_call(&limits);
-        let future = Box::pin(async move {
+    pub fn drop_resource(mut live: Box<Live>, resource: ResourceAny) -> Self {
+        Self::driving(live.link.clone(), async move {
             match live.drop_resource(resource).await {
                 Ok(()) => (Some(live), Ok(None)),
                 Err(error) => (None, Err(error)),
             }
-        });
-        Self { future, link, may_block, limits, started, first: true }
+        })
     }
 
     /// Instantiate a component, then call one of its exports if `call` says so. The store is kept.
     #[must_use]
     pub fn fresh(component: Arc<Component>, wasi: WasiState, limits: Limits, call: Option<(usize, Vec<Value>)>) -> Self {
-        let link = Link::new();
-        let may_block = wasi.may_block().clone();
-        let started = link.begin_call(&limits);
-        let for_store = (limits.clone(), link.clone());
-        let future = Box::pin(async move {
-            let mut live = match Live::instantiate(component, wasi, for_store.0, for_store.1).await {
+        let link = Link::new(limits, wasi.may_block().clone());
+        let for_store = link.clone();
+        Self::driving(link, async move {
+            let mut live = match Live::instantiate(component, wasi, for_store).await {
                 Ok(live) => live,
                 Err(error) => return (None, Err(error)),
             };
             let Some((export, arguments)) = call else { return (Some(live), Ok(None)) };
             let result = live.call(export, arguments).await;
             if result.is_ok() { (Some(live), result) } else { (None, result) }
-        });
-        Self { future, link, may_block, limits, started, first: true }
+        })
     }
 
     #[must_use]
     pub fn link(&self) -> &Arc<Link> {
         &self.link
-    }
-
-    #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// How long the call may still take.
@@ -107,30 +95,28 @@ impl Call {
     /// The error of a call that ran out of its time while it waited.
     #[must_use]
     pub fn timed_out(&self) -> Error {
-        Error::Limit(timed_out(&self.limits))
+        Error::Limit(self.link.timed_out())
     }
 
     /// Run one slice: until the guest ends, waits, or its tick is over. `may_block` says whether this thread may
     /// block in file operations (it may not while it holds what other threads wait for).
     pub fn slice(&mut self, context: &mut Context<'_>, may_block: bool) -> Progress {
-        let _running = Running::begin();
-        self.may_block.store(may_block, Ordering::Relaxed);
+        slice_begins();
+        self.link.set_may_block(may_block);
         if !std::mem::take(&mut self.first) {
             self.link.begin_slice();
         }
-        match self.future.as_mut().poll(context) {
-            Poll::Ready((live, result)) => {
-                self.link.end_slice();
-                let live = live.map(|mut live| {
+        let polled = self.future.as_mut().poll(context);
+        self.link.end_slice();
+        match polled {
+            Poll::Ready((mut live, result)) => {
+                if let Some(live) = &mut live {
                     live.usage.cpu_nanos += self.link.cpu_nanos();
-                    live
-                });
+                }
                 Progress::Done(live, result)
             }
-            Poll::Pending => {
-                self.link.end_slice();
-                if self.link.has_requests() { Progress::HostFunctions } else { Progress::Suspended }
-            }
+            Poll::Pending if self.link.has_requests() => Progress::HostFunctions,
+            Poll::Pending => Progress::Suspended,
         }
     }
 

@@ -64,6 +64,9 @@ struct Exchange {
 /// Shared by a store, its import futures and the driver. Holds no foreign objects, only indices.
 pub struct Link {
     exchange: Mutex<Exchange>,
+    limits: Limits,
+    /// Whether the thread that polls may block in file operations; shared with WASI.
+    may_block: Arc<AtomicBool>,
     deadline: AtomicU64,
     cpu_limit: AtomicU64,
     cpu_used: AtomicU64,
@@ -76,15 +79,33 @@ const WALL: u64 = 1 << 63;
 
 impl Link {
     #[must_use]
-    pub fn new() -> Arc<Self> {
+    pub fn new(limits: Limits, may_block: Arc<AtomicBool>) -> Arc<Self> {
         Arc::new(Self {
             exchange: Mutex::default(),
+            limits,
+            may_block,
             deadline: AtomicU64::new(u64::MAX),
             cpu_limit: AtomicU64::new(u64::MAX),
             cpu_used: AtomicU64::new(0),
             slice: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
         })
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether the thread that polls may block in file operations.
+    #[must_use]
+    pub fn may_block(&self) -> &Arc<AtomicBool> {
+        &self.may_block
+    }
+
+    /// Say whether the thread that polls next may block in file operations.
+    pub fn set_may_block(&self, may_block: bool) {
+        self.may_block.store(may_block, Ordering::Relaxed);
     }
 
     fn exchange(&self) -> MutexGuard<'_, Exchange> {
@@ -140,7 +161,8 @@ impl Link {
     }
 
     /// Begin the clock of a call.
-    pub fn begin_call(&self, limits: &Limits) -> u64 {
+    pub fn begin_call(&self) -> u64 {
+        let limits = &self.limits;
         let now = now_nanos();
         let timeout = u64::try_from(limits.call_timeout.as_nanos()).unwrap_or(u64::MAX);
         self.deadline.store(now.saturating_add(timeout), Ordering::Relaxed);
@@ -179,13 +201,23 @@ impl Link {
         Duration::from_nanos(self.deadline.load(Ordering::Relaxed).saturating_sub(now_nanos()))
     }
 
+    /// The call took longer than it may.
+    #[must_use]
+    pub fn timed_out(&self) -> LimitExceeded {
+        LimitExceeded {
+            limit: Limit::CallTimeout,
+            configured: self.limits.call_timeout.as_secs_f64(),
+        }
+    }
+
     /// Asked at every tick, on the guest's stack.
-    pub(super) fn check(&self, limits: &Limits) -> wasmtime::Result<()> {
+    pub(super) fn check(&self) -> wasmtime::Result<()> {
+        let limits = &self.limits;
         if is_shut_down() {
             return Err(wasmtime::Error::msg("the host is shut down"));
         }
         if now_nanos() >= self.deadline.load(Ordering::Relaxed) {
-            return Err(timed_out(limits).into());
+            return Err(self.timed_out().into());
         }
         if self.cpu_used.load(Ordering::Relaxed).saturating_add(self.slice_cpu()) > self.cpu_limit.load(Ordering::Relaxed) {
             let configured = limits.cpu_per_call.as_secs_f64();
@@ -193,12 +225,6 @@ impl Link {
         }
         Ok(())
     }
-}
-
-/// The call took longer than it may.
-#[must_use]
-pub fn timed_out(limits: &Limits) -> LimitExceeded {
-    LimitExceeded { limit: Limit::CallTimeout, configured: limits.call_timeout.as_secs_f64() }
 }
 
 /// Resolves to the answer of a host function.

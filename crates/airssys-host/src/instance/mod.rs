@@ -2,8 +2,9 @@
 
 mod call;
 mod link;
+mod shared;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use wasmtime::component::{Instance as ComponentInstance, ResourceAny};
 use wasmtime::{Store, UpdateDeadline};
@@ -11,18 +12,19 @@ use wasmtime::{Store, UpdateDeadline};
 use crate::component::Component;
 use crate::engine::address_space::Admission;
 use crate::error::Error;
-use crate::limits::{Limiter, Limits};
+use crate::limits::Limiter;
+use crate::route::Held;
 use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
-pub use call::{Call, Progress};
-pub use link::{Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos, timed_out};
+pub use call::{Call, Ended, Progress};
+pub use link::{Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos};
+pub use shared::{Instance, Lease};
 
 /// The data of every store.
 pub struct State {
     pub wasi: WasiState,
     pub limiter: Limiter,
-    pub limits: Limits,
     pub link: Arc<Link>,
 }
 
@@ -51,6 +53,8 @@ pub struct Live {
     pub component: Arc<Component>,
     pub link: Arc<Link>,
     pub usage: Usage,
+    /// Where the instance is one of many, its share of what they hold.
+    pub held: Option<Held>,
     /// Handles that the host forgot; their destructors run with the next call.
     abandoned: Vec<ResourceAny>,
     _admission: Admission,
@@ -61,20 +65,19 @@ impl Live {
     ///
     /// # Errors
     /// What [`Error::from_call`] says, [`Error::PoolExhausted`], [`Error::Link`].
-    pub async fn instantiate(component: Arc<Component>, wasi: WasiState, limits: Limits, link: Arc<Link>) -> Result<Box<Self>, Error> {
+    pub async fn instantiate(component: Arc<Component>, wasi: WasiState, link: Arc<Link>) -> Result<Box<Self>, Error> {
         let admission = Admission::new()?;
         let prepared = component.prepared()?;
-        let (fuel, handles) = (limits.host_call_bytes, limits.open_handles);
+        let limits = link.limits();
         let limiter = Limiter::new(limits.clone());
-        let state = State { wasi, limiter, limits, link: link.clone() };
+        let state = State { wasi, limiter, link: link.clone() };
         let mut store = Store::new(&component.native.engine, state);
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(fuel);
-        store.set_max_component_handles(handles);
+        store.set_hostcall_fuel(limits.host_call_bytes);
+        store.set_max_component_handles(limits.open_handles);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
-            let state = context.data();
-            state.link.check(&state.limits)?;
+            context.data().link.check()?;
             Ok(UpdateDeadline::Yield(1))
         });
         let instance = match prepared.instantiate_async(&mut store).await {
@@ -83,7 +86,7 @@ impl Live {
         };
         let callables = (0..component.exports.len()).map(|_| None).collect();
         let usage = Usage::default();
-        Ok(Box::new(Self { store, instance, callables, component, link, usage, abandoned: Vec::new(), _admission: admission }))
+        Ok(Box::new(Self { store, instance, callables, component, link, usage, held: None, abandoned: Vec::new(), _admission: admission }))
     }
 
     /// Call an export by its position in [`Component::exports`].
@@ -115,6 +118,16 @@ impl Live {
         }
     }
 
+    /// Run on the clock of a call that began before it had an instance, until [`Live::return_link`].
+    pub fn lend_link(&mut self, link: Arc<Link>) {
+        self.store.data_mut().link = link;
+    }
+
+    /// Go back to the instance's own link.
+    pub fn return_link(&mut self) {
+        self.store.data_mut().link = self.link.clone();
+    }
+
     /// Drop a guest's resource; its destructor runs.
     ///
     /// # Errors
@@ -141,118 +154,12 @@ impl Live {
 }
 
 fn failure(error: &wasmtime::Error, store: &mut Store<State>) -> Error {
-    let mut failure = Error::from_call(error, &store.data().limits);
+    let mut failure = Error::from_call(error, store.data().link.limits());
     if let Error::Trap(trap) = &mut failure
-        && store.data().limits.coredump
+        && store.data().link.limits().coredump
         && let Some(dump) = error.downcast_ref::<wasmtime::WasmCoreDump>()
     {
         trap.coredump = Some(dump.serialize(store, "guest"));
     }
     failure
-}
-
-/// What stands in an instance's place.
-enum Slot {
-    Idle(Box<Live>),
-    Running,
-    Poisoned(String),
-}
-
-/// A live store that several threads may try to call into; one call at a time.
-pub struct Instance {
-    slot: Mutex<Slot>,
-    /// Handles dropped while a call had the store.
-    abandoned: Mutex<Vec<ResourceAny>>,
-}
-
-impl Instance {
-    #[must_use]
-    pub fn new(live: Box<Live>) -> Arc<Self> {
-        Arc::new(Self { slot: Mutex::new(Slot::Idle(live)), abandoned: Mutex::default() })
-    }
-
-    fn slot(&self) -> std::sync::MutexGuard<'_, Slot> {
-        self.slot.lock().expect("no code under this lock panics")
-    }
-
-    /// Take the store for one call.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] while another call has it, [`Error::Poisoned`] after a failure.
-    pub fn take(self: &Arc<Self>) -> Result<(Box<Live>, Lease), Error> {
-        let mut slot = self.slot();
-        match std::mem::replace(&mut *slot, Slot::Running) {
-            Slot::Idle(mut live) => {
-                let mut abandoned = self.abandoned.lock().expect("no code under this lock panics");
-                if !abandoned.is_empty() {
-                    live.abandoned.append(&mut abandoned);
-                }
-                Ok((live, Lease { instance: Some(self.clone()) }))
-            }
-            Slot::Running => Err(Error::Busy),
-            Slot::Poisoned(reason) => {
-                *slot = Slot::Poisoned(reason.clone());
-                Err(Error::Poisoned(reason))
-            }
-        }
-    }
-
-    /// Drop a guest's resource with the next call.
-    pub fn drop_later(&self, resource: ResourceAny) {
-        self.abandoned.lock().expect("no code under this lock panics").push(resource);
-    }
-
-    /// Use the store without calling into it.
-    ///
-    /// # Errors
-    /// As [`Instance::take`].
-    pub fn with<R>(&self, use_it: impl FnOnce(&mut Live) -> R) -> Result<R, Error> {
-        match &mut *self.slot() {
-            Slot::Idle(live) => Ok(use_it(live)),
-            Slot::Running => Err(Error::Busy),
-            Slot::Poisoned(reason) => Err(Error::Poisoned(reason.clone())),
-        }
-    }
-
-    /// Drop the store, if no call has it; no further call is taken.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] while a call runs.
-    pub fn close(&self) -> Result<(), Error> {
-        let mut slot = self.slot();
-        if matches!(*slot, Slot::Running) {
-            return Err(Error::Busy);
-        }
-        *slot = Slot::Poisoned("it was closed".into());
-        Ok(())
-    }
-}
-
-/// The duty to say how a call ended. Dropped without that, the call was abandoned and the store with it.
-pub struct Lease {
-    instance: Option<Arc<Instance>>,
-}
-
-impl Lease {
-    /// The call ended well: the store is ready for the next.
-    pub fn give_back(mut self, live: Box<Live>) {
-        if let Some(instance) = self.instance.take() {
-            *instance.slot() = Slot::Idle(live);
-        }
-    }
-
-    /// The call failed and its store is gone.
-    pub fn poison(mut self, reason: String) {
-        if let Some(instance) = self.instance.take() {
-            *instance.slot() = Slot::Poisoned(reason);
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(instance) = self.instance.take() {
-            *instance.slot() = Slot::Poisoned("a call was cancelled".into());
-        }
-    }
 }

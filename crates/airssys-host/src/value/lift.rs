@@ -3,14 +3,13 @@
 //! As in wasmtime's own lifting, every pointer of the guest is checked for bounds and alignment and
 //! every allocation on its behalf is charged to the store's hostcall fuel before it is made.
 
-use bytes::Bytes;
 use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext};
 use wasmtime::component::{
     ComponentNamedList, ComponentType, FutureAny, Lift, ResourceAny, ResourceDynamic, StreamAny,
 };
 use wasmtime::{Result, ValRaw, bail, format_err};
 
-use super::Value;
+use super::{Value, pool};
 use super::lower::{MAX_FLAT_PARAMS, flag_mask, flat_count, number_size};
 
 /// `N` of a list that does not fit in 16 core values.
@@ -372,7 +371,7 @@ fn list(
 fn elements(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Value> {
     if number_size(ty).is_some() {
         cx.consume_fuel(bytes.len())?;
-        return Ok(Value::Bytes(Bytes::from(bytes.to_vec())));
+        return Ok(Value::Bytes(pool::copy(bytes)));
     }
     let size = cx.types.canonical_abi(&ty).size32 as usize;
     let mut values = allocate(cx, bytes.len() / size)?;

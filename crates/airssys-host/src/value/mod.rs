@@ -12,9 +12,11 @@ mod import;
 mod lift;
 mod lower;
 mod names;
+mod pool;
 #[cfg(test)]
 mod tests;
 mod types;
+pub mod wave;
 
 use bytes::Bytes;
 use wasmtime::component::{FutureAny, ResourceAny, StreamAny, Val};

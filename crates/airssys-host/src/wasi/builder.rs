@@ -1,5 +1,6 @@
 //! What an instance is given: arguments, environment, standard streams, mounts, and a gate.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
@@ -16,6 +17,8 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::fs::Fs;
+use super::http::{Http, default_tls};
+use super::net::Net;
 use super::state::WasiState;
 use crate::gate::Gate;
 
@@ -61,8 +64,14 @@ struct Kept {
 impl Capture {
     /// A buffer of at most `capacity` bytes.
     pub fn new(capacity: usize) -> Self {
-        let kept = Kept { bytes: Vec::new(), capacity, dropped: 0 };
-        Self { kept: Arc::new(Mutex::new(kept)) }
+        let kept = Kept {
+            bytes: Vec::new(),
+            capacity,
+            dropped: 0,
+        };
+        Self {
+            kept: Arc::new(Mutex::new(kept)),
+        }
     }
 
     /// What was written so far, and how many bytes did not fit.
@@ -100,7 +109,11 @@ impl StdoutStream for Sink {
 }
 
 impl AsyncWrite for Sink {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         (self.0)(Bytes::copy_from_slice(bytes));
         Poll::Ready(Ok(bytes.len()))
     }
@@ -141,11 +154,18 @@ pub struct Builder {
     gate: Arc<dyn Gate>,
     mounts: Vec<(std::path::PathBuf, String, bool)>,
     handles: usize,
+    tls: Arc<rustls::ClientConfig>,
 }
 
 impl Builder {
     pub fn new(gate: Arc<dyn Gate>) -> Self {
-        Self { ctx: WasiCtx::builder(), gate, mounts: Vec::new(), handles: DEFAULT_HANDLES }
+        Self {
+            ctx: WasiCtx::builder(),
+            gate,
+            mounts: Vec::new(),
+            handles: DEFAULT_HANDLES,
+            tls: default_tls(),
+        }
     }
 
     /// The arguments, the program's name included.
@@ -191,7 +211,15 @@ impl Builder {
     /// Show the directory `host` to the guest as `guest`. Each access beneath it still goes to the gate;
     /// a mount that is not `writable` refuses changes even where the gate would allow them.
     pub fn mount(&mut self, host: &Path, guest: &str, writable: bool) -> &mut Self {
-        self.mounts.push((host.to_path_buf(), guest.to_owned(), writable));
+        self.mounts
+            .push((host.to_path_buf(), guest.to_owned(), writable));
+        self
+    }
+
+    /// How the guest's HTTPS requests authenticate servers; the certificate authorities of the web unless
+    /// told otherwise.
+    pub fn tls(&mut self, config: Arc<rustls::ClientConfig>) -> &mut Self {
+        self.tls = config;
         self
     }
 
@@ -213,13 +241,27 @@ impl Builder {
         for (host, guest, writable) in self.mounts.drain(..) {
             let object = fs.open_mount(&host, writable).map_err(|errno| {
                 let error = std::io::Error::from(errno);
-                std::io::Error::new(error.kind(), format!("cannot mount {}: {error}", host.display()))
+                std::io::Error::new(
+                    error.kind(),
+                    format!("cannot mount {}: {error}", host.display()),
+                )
             })?;
             mounts.push((Arc::new(object), guest));
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(self.handles);
-        Ok(WasiState { ctx: self.ctx.build(), table, fs, mounts, may_block })
+        let net = Arc::new(Net::new(Arc::clone(&self.gate)));
+        Ok(WasiState {
+            ctx: self.ctx.build(),
+            table,
+            fs,
+            mounts,
+            http: Http::new(Arc::clone(&net), Arc::clone(&self.tls)),
+            net,
+            rights: HashMap::new(),
+            listeners: Vec::new(),
+            may_block,
+        })
     }
 }
 

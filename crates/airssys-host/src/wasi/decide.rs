@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 
@@ -58,6 +60,104 @@ pub(crate) async fn settle<T>(mut attempt: impl FnMut() -> Result<T, Fail>) -> R
                 if !approval.await {
                     return Err(REFUSED);
                 }
+            }
+        }
+    }
+}
+
+/// The right on which something open rests: decided again when rights have changed.
+pub(crate) trait Right: Send + 'static {
+    fn gate(&self) -> &Arc<dyn Gate>;
+
+    /// Whether it still holds; one comparison while no right has changed.
+    fn check(&self) -> Result<(), Fail>;
+}
+
+/// A right in use by something that can only sometimes wait for an approver.
+pub(crate) struct Standing<R> {
+    pub right: R,
+    approval: Option<Approval>,
+    refused: bool,
+    /// Resolves when rights have changed; made by [`Standing::poll_held`].
+    change: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl<R: Right> Standing<R> {
+    pub fn new(right: R) -> Self {
+        Self {
+            right,
+            approval: None,
+            refused: false,
+            change: None,
+        }
+    }
+
+    /// Whether the right holds now. `Ok(false)`: an approver decides, [`Standing::settled`] tells when.
+    pub fn now(&mut self) -> Result<bool, Errno> {
+        if self.refused {
+            return Err(REFUSED);
+        }
+        if self.approval.is_some() {
+            return Ok(false);
+        }
+        match self.right.check() {
+            Ok(()) => Ok(true),
+            Err(Fail::Errno(errno)) => Err(errno),
+            Err(Fail::Ask(approval)) => {
+                self.approval = Some(approval);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Wait until no approver is waited for, then say whether the right holds.
+    pub async fn settled(&mut self) -> Result<(), Errno> {
+        std::future::poll_fn(|context| self.poll_settled(context)).await
+    }
+
+    /// [`Standing::settled`] for what is itself polled.
+    pub fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        loop {
+            if let Some(approval) = &mut self.approval {
+                self.refused = !ready!(approval.as_mut().poll(context));
+                self.approval = None;
+            }
+            if self.now()? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Say whether the right holds, and see to it that the task is woken when rights change.
+    pub fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        loop {
+            let seen = self.right.gate().generation().current();
+            ready!(self.poll_settled(context))?;
+            let gate = self.right.gate();
+            let change = self.change.get_or_insert_with(|| {
+                let gate = Arc::clone(gate);
+                Box::pin(async move { gate.generation().changed_since(seen).await })
+            });
+            if change.as_mut().poll(context).is_pending() {
+                return Poll::Ready(Ok(()));
+            }
+            self.change = None;
+        }
+    }
+
+    /// Wait for `event`, or until the right is lost.
+    pub async fn while_held<T>(
+        &mut self,
+        event: impl Future<Output = T> + Send,
+    ) -> Result<T, Errno> {
+        tokio::pin!(event);
+        loop {
+            let seen = self.right.gate().generation().current();
+            self.settled().await?;
+            tokio::select! {
+                biased;
+                value = &mut event => return Ok(value),
+                () = self.right.gate().generation().changed_since(seen) => {}
             }
         }
     }

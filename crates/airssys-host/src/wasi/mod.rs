@@ -7,7 +7,9 @@
 mod builder;
 mod decide;
 mod fs;
+mod http;
 pub mod link;
+mod net;
 mod state;
 
 pub use builder::{Builder, Capture, Input, Output};

@@ -1,5 +1,6 @@
 //! What one instance has of WASI.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -8,6 +9,9 @@ use wasmtime_wasi::{ResourceTableError, WasiCtx};
 
 use super::fs::Fs;
 use super::fs::object::Object;
+use super::http::Http;
+use super::net::Net;
+use super::net::socket::SocketRight;
 
 /// The data of a store whose guest uses WASI.
 pub trait Governed: Send + 'static {
@@ -22,6 +26,12 @@ pub struct WasiState {
     pub(crate) table: ResourceTable,
     pub(crate) fs: Arc<Fs>,
     pub(crate) mounts: Vec<(Arc<Object>, String)>,
+    pub(crate) net: Arc<Net>,
+    /// The right of each socket, by the number of its handle.
+    pub(crate) rights: HashMap<u32, Arc<SocketRight>>,
+    /// The rights of the sockets that listen, for the connections that come out of their streams.
+    pub(crate) listeners: Vec<Arc<SocketRight>>,
+    pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
 }
 
@@ -44,7 +54,10 @@ impl WasiState {
 /// Whether a call failed because the guest held as many handles as it may.
 pub fn is_handle_limit(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
-        matches!(cause.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full))
+        matches!(
+            cause.downcast_ref::<ResourceTableError>(),
+            Some(ResourceTableError::Full)
+        )
     })
 }
 

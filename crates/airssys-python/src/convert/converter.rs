@@ -3,7 +3,7 @@
 use airssys_host::value::{Type, TypeName};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::classes::make;
 
@@ -59,6 +59,8 @@ pub enum Number {
 
 /// A generated dataclass.
 pub struct RecordClass {
+    /// How the component names the type: `demo:calc/ops#order`.
+    pub path: Option<String>,
     pub class: Py<PyType>,
     pub name: String,
     pub fields: Vec<FieldOf>,
@@ -73,6 +75,8 @@ pub struct FieldOf {
 
 /// The generated classes of a variant.
 pub struct VariantClass {
+    /// How the component names the type: `demo:calc/ops#order`.
+    pub path: Option<String>,
     pub name: String,
     pub cases: Vec<CaseOf>,
     /// The attribute of the payload.
@@ -90,12 +94,16 @@ pub struct CaseOf {
 
 /// The members of a generated enum.
 pub struct EnumClass {
+    /// How the component names the type: `demo:calc/ops#order`.
+    pub path: Option<String>,
     pub name: String,
     pub cases: Vec<(Box<str>, Py<PyAny>)>,
 }
 
 /// A generated flag class.
 pub struct FlagsClass {
+    /// How the component names the type: `demo:calc/ops#order`.
+    pub path: Option<String>,
     pub class: Py<PyType>,
     pub name: String,
     pub flags: Vec<Box<str>>,
@@ -205,6 +213,7 @@ impl Converter {
                     })
                     .collect::<PyResult<_>>()?;
                 Self::Record(RecordClass {
+                    path: path(record.name.as_ref()),
                     class: class.cast_into()?.unbind(),
                     name: ty.to_string(),
                     fields,
@@ -244,19 +253,21 @@ impl Converter {
                     .collect::<PyResult<_>>()?;
                 let value = intern!(py, "value").clone().unbind();
                 Self::Variant(VariantClass {
+                    path: path(variant.name.as_ref()),
                     name: ty.to_string(),
                     cases,
                     value,
                 })
             }
-            Type::Enum(cases) => {
-                let (module, name) = identity(cases.name.as_ref(), "enum");
-                let names = PyTuple::new(py, cases.cases.iter().map(|case| &**case))?;
+            Type::Enum(declared) => {
+                let (module, name) = identity(declared.name.as_ref(), "enum");
+                let names = PyTuple::new(py, declared.cases.iter().map(|case| &**case))?;
                 let class = make(py, "enum_class", (module, name, names, ty.declaration()))?;
-                let cases = (cases.cases.iter())
+                let cases = (declared.cases.iter())
                     .map(|case| Ok((case.clone(), class.call1((&**case,))?.unbind())))
                     .collect::<PyResult<_>>()?;
                 Self::Enum(EnumClass {
+                    path: path(declared.name.as_ref()),
                     name: ty.to_string(),
                     cases,
                 })
@@ -266,6 +277,7 @@ impl Converter {
                 let names = PyTuple::new(py, flags.flags.iter().map(|flag| &**flag))?;
                 let class = make(py, "flags_class", (module, name, names, ty.declaration()))?;
                 Self::Flags(FlagsClass {
+                    path: path(flags.name.as_ref()),
                     class: class.cast_into()?.unbind(),
                     name: ty.to_string(),
                     flags: flags.flags.clone(),
@@ -292,26 +304,54 @@ impl Converter {
         })
     }
 
-    /// The generated class of this type: a dataclass, the base of a variant's cases, an `enum.Enum`
-    /// or an `enum.Flag`; `None` for types that Python has itself.
+    /// Adds the generated classes of this type and those inside it to `found`, by their paths: the
+    /// dataclasses of records, the bases of variants' cases, `enum.Enum`s and `enum.Flag`s.
     ///
     /// # Errors
-    /// When Python fails to tell the base of a class.
-    pub fn class<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyType>>> {
-        Ok(match self {
-            Self::Record(record) => Some(record.class.bind(py).clone()),
-            Self::Flags(flags) => Some(flags.class.bind(py).clone()),
-            Self::Enum(cases) => cases
-                .cases
-                .first()
-                .map(|(_, member)| member.bind(py).get_type()),
-            Self::Variant(variant) => match variant.cases.first() {
-                Some(case) => Some(case.class.bind(py).getattr("__base__")?.cast_into()?),
-                None => None,
+    /// When memory runs out.
+    pub fn classes(&self, found: &Bound<'_, PyDict>) -> PyResult<()> {
+        let py = found.py();
+        let mut add = |path: &Option<String>, class: Bound<'_, PyAny>| match path {
+            Some(path) => found.set_item(path, class),
+            None => Ok(()),
+        };
+        match self {
+            Self::Record(record) => {
+                add(&record.path, record.class.bind(py).clone().into_any())?;
+                record
+                    .fields
+                    .iter()
+                    .try_for_each(|field| field.converter.classes(found))
+            }
+            Self::Variant(variant) => {
+                if let Some(case) = variant.cases.first() {
+                    add(&variant.path, case.class.bind(py).getattr("__base__")?)?;
+                }
+                variant
+                    .cases
+                    .iter()
+                    .filter_map(|case| case.payload.as_ref())
+                    .try_for_each(|ty| ty.classes(found))
+            }
+            Self::Enum(cases) => match cases.cases.first() {
+                Some((_, member)) => add(&cases.path, member.bind(py).get_type().into_any()),
+                None => Ok(()),
             },
-            _ => None,
-        })
+            Self::Flags(flags) => add(&flags.path, flags.class.bind(py).clone().into_any()),
+            Self::List(ty, _) | Self::Option { value: ty, .. } => ty.classes(found),
+            Self::Map(entry) => entry.0.classes(found).and_then(|()| entry.1.classes(found)),
+            Self::Tuple(types) => types.iter().try_for_each(|ty| ty.classes(found)),
+            Self::Result { ok, err } => ok.iter().chain(err).try_for_each(|ty| ty.classes(found)),
+            _ => Ok(()),
+        }
     }
+}
+
+fn path(name: Option<&TypeName>) -> Option<String> {
+    name.map(|name| match &name.interface {
+        Some(interface) => format!("{interface}#{}", name.name),
+        None => name.name.to_string(),
+    })
 }
 
 /// The Python name of a field or parameter, interned.

@@ -77,6 +77,23 @@ impl Signature {
         &self.text
     }
 
+    /// Adds the classes generated for the types in the signature to `found`; see [`Converter::classes`].
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn classes(&self, found: &Bound<'_, PyDict>) -> PyResult<()> {
+        self.params
+            .iter()
+            .try_for_each(|param| param.converter.classes(found))?;
+        match &self.result {
+            Outcome::None => Ok(()),
+            Outcome::Value(converter) => converter.classes(found),
+            Outcome::Result { ok, err } => {
+                ok.iter().chain(err).try_for_each(|ty| ty.classes(found))
+            }
+        }
+    }
+
     /// Converts the arguments of a call into the guest.
     ///
     /// # Errors

@@ -12,7 +12,6 @@ pub(crate) mod object;
 mod open;
 mod operate;
 mod p2;
-#[cfg(any())]
 mod p3;
 mod resolve;
 mod stream;
@@ -43,7 +42,11 @@ pub(crate) struct Fs {
 
 impl Fs {
     pub fn new(gate: Arc<dyn Gate>, may_block: Arc<AtomicBool>) -> Self {
-        Self { gate, linked: Mutex::default(), may_block }
+        Self {
+            gate,
+            linked: Mutex::default(),
+            may_block,
+        }
     }
 
     /// Make `attempt` on a thread that may block, waiting for approvers as often as the gate asks.
@@ -86,8 +89,15 @@ impl Fs {
     }
 
     /// The further decision about a file with several names in a mount that may be written to.
-    fn permit_linked(&self, dir: &Object, path: &Path, stat: &Stat, access: FileAccess) -> Result<(), Fail> {
-        let one_name = stat.st_nlink <= 1 || FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    fn permit_linked(
+        &self,
+        dir: &Object,
+        path: &Path,
+        stat: &Stat,
+        access: FileAccess,
+    ) -> Result<(), Fail> {
+        let one_name =
+            stat.st_nlink <= 1 || FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         if one_name || !dir.writable || self.linked().contains(&(stat.st_dev, stat.st_ino)) {
             return Ok(());
         }
@@ -117,7 +127,11 @@ fn identity_hash(stat: &Stat) -> (u64, u64) {
     hasher.update(&stat.st_ino.to_le_bytes());
     let hash = hasher.finalize();
     let half = |from: usize| {
-        u64::from_le_bytes(hash.as_bytes()[from..from + 8].try_into().expect("eight bytes of thirty-two"))
+        u64::from_le_bytes(
+            hash.as_bytes()[from..from + 8]
+                .try_into()
+                .expect("eight bytes of thirty-two"),
+        )
     };
     (half(0), half(8))
 }

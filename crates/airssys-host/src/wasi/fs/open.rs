@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::Fs;
 use super::object::{Kind, Object};
 use super::resolve::{Place, check_form, open_plain, real_path, resolve};
-use super::Fs;
 use crate::gate::FileAccess;
 use crate::wasi::decide::{Fail, REFUSED};
 
@@ -17,11 +17,16 @@ use crate::wasi::decide::{Fail, REFUSED};
 const MAX_ATTEMPTS: usize = 40;
 
 /// A FIFO or a device must not hang the host, and no terminal may become the host's own.
-const NEVER_WAIT: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const NEVER_WAIT: OFlags = OFlags::NONBLOCK
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
 
 /// What `open-at` was asked for.
 #[derive(Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the flags of the interface")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are the flags of the interface"
+)]
 pub(crate) struct OpenRequest {
     pub follow: bool,
     pub create: bool,
@@ -40,7 +45,11 @@ impl OpenRequest {
             (false, true) => OFlags::WRONLY,
             _ => OFlags::RDONLY,
         };
-        let directory = if self.directory { OFlags::DIRECTORY } else { OFlags::empty() };
+        let directory = if self.directory {
+            OFlags::DIRECTORY
+        } else {
+            OFlags::empty()
+        };
         access | directory | NEVER_WAIT
     }
 
@@ -106,7 +115,9 @@ impl Fs {
                 return self.create(dir, &place, request, generation);
             }
             match rustix::fs::openat(&place.parent, place.entry(), flags, Mode::empty()) {
-                Ok(opened) => return self.decide_opened(dir, opened, place.path, request, generation),
+                Ok(opened) => {
+                    return self.decide_opened(dir, opened, place.path, request, generation);
+                }
                 Err(Errno::NOENT) if request.create => {
                     match self.create(dir, &place, request, generation) {
                         // Somebody was faster: it is opened like anything that exists.
@@ -151,8 +162,18 @@ impl Fs {
             request.flags() | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW,
             Mode::from_raw_mode(0o666),
         )?;
-        let kind = Kind { is_dir: false, writable: true, read: request.read, write: request.write };
-        Ok(Object::new(File::from(created), place.path.clone(), kind, generation))
+        let kind = Kind {
+            is_dir: false,
+            writable: true,
+            read: request.read,
+            write: request.write,
+        };
+        Ok(Object::new(
+            File::from(created),
+            place.path.clone(),
+            kind,
+            generation,
+        ))
     }
 
     /// The decision about an object that is already open, at the place where it really is.
@@ -171,7 +192,10 @@ impl Fs {
             // A directory handle gives nothing by itself: each operation through it is decided.
             self.permit(&path, FileAccess::Metadata)?;
         } else {
-            for (wanted, access) in [(request.read, FileAccess::Read), (request.write, FileAccess::Write)] {
+            for (wanted, access) in [
+                (request.read, FileAccess::Read),
+                (request.write, FileAccess::Write),
+            ] {
                 if wanted {
                     self.permit(&path, access)?;
                     self.permit_linked(dir, &path, &stat, access)?;
@@ -184,7 +208,12 @@ impl Fs {
                 return Err(Errno::NOTSUP.into());
             }
         }
-        let kind = Kind { is_dir, writable: dir.writable, read: request.read, write: request.write };
+        let kind = Kind {
+            is_dir,
+            writable: dir.writable,
+            read: request.read,
+            write: request.write,
+        };
         Ok(Object::new(File::from(opened), path, kind, generation))
     }
 
@@ -199,14 +228,22 @@ impl Fs {
         // Also tells at once when this kernel has no `openat2` or no `/proc`.
         drop(open_plain(&opened, ".", OFlags::PATH | OFlags::DIRECTORY)?);
         let path = real_path(&opened)?;
-        let kind = Kind { is_dir: true, writable, read: true, write: false };
-        Ok(Object::new(File::from(opened), path, kind, self.gate.generation().current()))
+        let kind = Kind {
+            is_dir: true,
+            writable,
+            read: true,
+            write: false,
+        };
+        Ok(Object::new(
+            File::from(opened),
+            path,
+            kind,
+            self.gate.generation().current(),
+        ))
     }
 }
 
 /// Whether one `openat2` can open `path` without any effect and without leaving what it says.
 fn is_plain(path: &str, request: OpenRequest) -> bool {
-    !request.create
-        && !path.ends_with('/')
-        && !path.split('/').any(|part| part == "..")
+    !request.create && !path.ends_with('/') && !path.split('/').any(|part| part == "..")
 }

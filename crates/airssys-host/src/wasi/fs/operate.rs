@@ -5,12 +5,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
+};
 use rustix::io::Errno;
 
+use super::Fs;
 use super::object::Object;
 use super::resolve::{Place, real_path, resolve};
-use super::Fs;
 use crate::gate::FileAccess;
 use crate::wasi::decide::{Fail, REFUSED, outcome};
 
@@ -40,7 +42,10 @@ impl NewTime {
                     }
                 };
                 let tv_sec = seconds.map_err(|_| Errno::OVERFLOW)?;
-                Ok(Timespec { tv_sec, tv_nsec: nanoseconds.into() })
+                Ok(Timespec {
+                    tv_sec,
+                    tv_nsec: nanoseconds.into(),
+                })
             }
         }
     }
@@ -55,14 +60,23 @@ fn timestamps(access: NewTime, modification: NewTime) -> Result<Timestamps, Errn
 
 impl Fs {
     /// Resolve an entry of `dir` and decide `access` to it.
-    fn place(&self, dir: &Object, path: &str, follow: bool, access: FileAccess) -> Result<Place, Fail> {
+    fn place(
+        &self,
+        dir: &Object,
+        path: &str,
+        follow: bool,
+        access: FileAccess,
+    ) -> Result<Place, Fail> {
         if !dir.is_dir {
             return Err(Errno::NOTDIR.into());
         }
         let place = resolve(dir.file.as_fd(), path, follow)
             .map_err(|errno| self.refuse_or(dir, path, access, errno))?;
         self.permit(&place.path, access)?;
-        let changes = matches!(access, FileAccess::Write | FileAccess::Create | FileAccess::Delete);
+        let changes = matches!(
+            access,
+            FileAccess::Write | FileAccess::Create | FileAccess::Delete
+        );
         if changes && !dir.writable {
             return Err(REFUSED.into());
         }
@@ -71,8 +85,14 @@ impl Fs {
 
     pub fn create_directory_at(&self, dir: &Object, path: &str) -> Result<(), Fail> {
         let place = self.place(dir, path, false, FileAccess::Create)?;
-        let Some(name) = &place.name else { return Err(Errno::EXIST.into()) };
-        Ok(rustix::fs::mkdirat(&place.parent, name, Mode::from_raw_mode(0o777))?)
+        let Some(name) = &place.name else {
+            return Err(Errno::EXIST.into());
+        };
+        Ok(rustix::fs::mkdirat(
+            &place.parent,
+            name,
+            Mode::from_raw_mode(0o777),
+        )?)
     }
 
     pub fn stat_at(&self, dir: &Object, path: &str, follow: bool) -> Result<Stat, Fail> {
@@ -94,7 +114,12 @@ impl Fs {
         place.check_type(&stat)?;
         self.permit_linked(dir, &place.path, &stat, FileAccess::Write)?;
         let times = timestamps(access, modification)?;
-        Ok(rustix::fs::utimensat(&place.parent, place.entry(), &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::utimensat(
+            &place.parent,
+            place.entry(),
+            &times,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 
     pub fn read_link_at(&self, dir: &Object, path: &str) -> Result<String, Fail> {
@@ -102,7 +127,11 @@ impl Fs {
         let target = rustix::fs::readlinkat(&place.parent, place.entry(), Vec::new())?;
         let target = target.into_string().map_err(|_| Errno::ILSEQ)?;
         // It says where things are on the host, and leads nowhere for the guest.
-        if target.starts_with('/') { Err(REFUSED.into()) } else { Ok(target) }
+        if target.starts_with('/') {
+            Err(REFUSED.into())
+        } else {
+            Ok(target)
+        }
     }
 
     pub fn symlink_at(&self, dir: &Object, target: &str, path: &str) -> Result<(), Fail> {
@@ -116,7 +145,13 @@ impl Fs {
 
     /// A second name for a file. It needs every right to the content, since the new name may lie where
     /// rules are laxer than where the old one lies.
-    pub fn link_at(&self, old_dir: &Object, old: &str, new_dir: &Object, new: &str) -> Result<(), Fail> {
+    pub fn link_at(
+        &self,
+        old_dir: &Object,
+        old: &str,
+        new_dir: &Object,
+        new: &str,
+    ) -> Result<(), Fail> {
         let source = self.place(old_dir, old, false, FileAccess::Write)?;
         self.permit(&source.path, FileAccess::Read)?;
         let target = self.place(new_dir, new, false, FileAccess::Create)?;
@@ -133,14 +168,22 @@ impl Fs {
         }
         self.permit_linked(old_dir, &source.path, &stat, FileAccess::Write)?;
         let link = format!("/proc/self/fd/{}", object.as_raw_fd());
-        rustix::fs::linkat(CWD, link, &target.parent, target.file_name()?, AtFlags::SYMLINK_FOLLOW)?;
+        rustix::fs::linkat(
+            CWD,
+            link,
+            &target.parent,
+            target.file_name()?,
+            AtFlags::SYMLINK_FOLLOW,
+        )?;
         self.remember_linked(&stat);
         Ok(())
     }
 
     pub fn unlink_file_at(&self, dir: &Object, path: &str) -> Result<(), Fail> {
         let place = self.place(dir, path, false, FileAccess::Delete)?;
-        let Some(name) = &place.name else { return Err(Errno::ISDIR.into()) };
+        let Some(name) = &place.name else {
+            return Err(Errno::ISDIR.into());
+        };
         if place.must_be_dir {
             let stat = rustix::fs::statat(&place.parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
             place.check_type(&stat)?;
@@ -150,11 +193,23 @@ impl Fs {
 
     pub fn remove_directory_at(&self, dir: &Object, path: &str) -> Result<(), Fail> {
         let place = self.place(dir, path, false, FileAccess::Delete)?;
-        let Some(name) = &place.name else { return Err(Errno::INVAL.into()) };
-        Ok(rustix::fs::unlinkat(&place.parent, name, AtFlags::REMOVEDIR)?)
+        let Some(name) = &place.name else {
+            return Err(Errno::INVAL.into());
+        };
+        Ok(rustix::fs::unlinkat(
+            &place.parent,
+            name,
+            AtFlags::REMOVEDIR,
+        )?)
     }
 
-    pub fn rename_at(&self, old_dir: &Object, old: &str, new_dir: &Object, new: &str) -> Result<(), Fail> {
+    pub fn rename_at(
+        &self,
+        old_dir: &Object,
+        old: &str,
+        new_dir: &Object,
+        new: &str,
+    ) -> Result<(), Fail> {
         let source = self.place(old_dir, old, false, FileAccess::Delete)?;
         let target = self.place(new_dir, new, false, FileAccess::Create)?;
         let (Some(old_name), Some(new_name)) = (&source.name, &target.name) else {
@@ -171,7 +226,12 @@ impl Fs {
         if rustix::fs::statat(&target.parent, new_name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             self.permit(&target.path, FileAccess::Delete)?;
         }
-        Ok(rustix::fs::renameat(&source.parent, old_name, &target.parent, new_name)?)
+        Ok(rustix::fs::renameat(
+            &source.parent,
+            old_name,
+            &target.parent,
+            new_name,
+        )?)
     }
 
     // On what is already open.
@@ -180,7 +240,11 @@ impl Fs {
         if object.is_dir {
             self.permit_object(object, FileAccess::Metadata)?;
         } else {
-            let held = if object.read { FileAccess::Read } else { FileAccess::Write };
+            let held = if object.read {
+                FileAccess::Read
+            } else {
+                FileAccess::Write
+            };
             self.permit_open(object, held)?;
         }
         Ok(rustix::fs::fstat(&object.file)?)
@@ -191,12 +255,19 @@ impl Fs {
         Ok(rustix::fs::ftruncate(&object.file, size)?)
     }
 
-    pub fn set_times(&self, object: &Object, (access, modification): (NewTime, NewTime)) -> Result<(), Fail> {
+    pub fn set_times(
+        &self,
+        object: &Object,
+        (access, modification): (NewTime, NewTime),
+    ) -> Result<(), Fail> {
         self.permit_object(object, FileAccess::Write)?;
         if !object.writable {
             return Err(REFUSED.into());
         }
-        Ok(rustix::fs::futimens(&object.file, &timestamps(access, modification)?)?)
+        Ok(rustix::fs::futimens(
+            &object.file,
+            &timestamps(access, modification)?,
+        )?)
     }
 
     pub fn sync(&self, object: &Object, data_only: bool) -> Result<(), Fail> {
@@ -218,15 +289,12 @@ impl Fs {
         if object.is_dir {
             return Err(Errno::BADF.into());
         }
-        Ok(rustix::fs::fadvise(&object.file, offset, std::num::NonZeroU64::new(length), advice)?)
-    }
-
-    pub fn list(&self, object: &Object) -> Result<Dir, Fail> {
-        if !object.is_dir {
-            return Err(Errno::NOTDIR.into());
-        }
-        self.permit_object(object, FileAccess::List)?;
-        Ok(Dir::read_from(&object.file)?)
+        Ok(rustix::fs::fadvise(
+            &object.file,
+            offset,
+            std::num::NonZeroU64::new(length),
+            advice,
+        )?)
     }
 
     /// Decide an operation on an object that is open, where it is now.
@@ -240,7 +308,11 @@ impl Fs {
 
     /// Whether an open file may still be read or written: one comparison while no right has changed.
     pub fn permit_open(&self, object: &Object, access: FileAccess) -> Result<(), Fail> {
-        let opened_for = if access == FileAccess::Write { object.write } else { object.read };
+        let opened_for = if access == FileAccess::Write {
+            object.write
+        } else {
+            object.read
+        };
         if object.is_dir || !opened_for {
             return Err(Errno::BADF.into());
         }
@@ -282,7 +354,9 @@ pub(crate) fn entry_type(dir: &Object, entry: &rustix::fs::DirEntry) -> FileType
         FileType::Unknown => {
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             rustix::fs::statat(&dir.file, name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+                .map_or(FileType::Unknown, |stat| {
+                    FileType::from_raw_mode(stat.st_mode)
+                })
         }
         known => known,
     }

@@ -10,26 +10,26 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
-use wasmtime_wasi::p2::bindings::filesystem::types::{
-    Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
-    ErrorCode, Filesize, Host, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp,
-    OpenFlags, PathFlags,
-};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
+    DirectoryEntryStream, ErrorCode, Filesize, Host, HostDescriptor, HostDirectoryEntryStream,
+    MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
+use super::Fs;
 use super::object::Object;
 use super::open::OpenRequest;
 use super::operate::{NewTime, entry_type};
-use super::stream::{FileInput, FileOutput, MAX_CHUNK, WriteAt, read_at, write_at};
-use super::{Fail, Fs};
+use super::stream::{FileInput, FileOutput, Listed, MAX_CHUNK, WriteAt, read_at, write_at};
 use crate::gate::FileAccess;
 use crate::wasi::WasiState;
+use crate::wasi::decide::{Fail, Standing};
 
 /// An open listing of a directory.
 struct Listing {
-    object: Arc<Object>,
-    generation: u64,
+    right: Standing<Listed>,
     entries: rustix::fs::Dir,
 }
 
@@ -61,7 +61,8 @@ impl WasiState {
         &mut self,
         handle: &Resource<impl Sized + 'static>,
     ) -> Result<(), wasmtime_wasi::ResourceTableError> {
-        self.table.delete(Resource::<Arc<Object>>::new_own(handle.rep()))?;
+        self.table
+            .delete(Resource::<Arc<Object>>::new_own(handle.rep()))?;
         Ok(())
     }
 
@@ -85,7 +86,9 @@ impl WasiState {
     ) -> FsResult<T> {
         let (first, second) = (self.object(first)?, self.object(second)?);
         let fs = &self.fs;
-        fs.run(|| operation(fs, &first, &second)).await.map_err(fs_error)
+        fs.run(|| operation(fs, &first, &second))
+            .await
+            .map_err(fs_error)
     }
 }
 
@@ -104,7 +107,10 @@ impl Host for WasiState {
         error.downcast()
     }
 
-    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+    fn filesystem_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
         let error = self.table.get(&error)?;
         Ok(error.downcast_ref::<std::io::Error>().map(ErrorCode::from))
     }
@@ -126,7 +132,8 @@ impl HostDescriptor for WasiState {
             Advice::DontNeed => rustix::fs::Advice::DontNeed,
             Advice::NoReuse => rustix::fs::Advice::NoReuse,
         };
-        self.on(&fd, |fs, object| fs.advise(object, offset, length, advice)).await
+        self.on(&fd, |fs, object| fs.advise(object, offset, length, advice))
+            .await
     }
 
     async fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
@@ -151,7 +158,11 @@ impl HostDescriptor for WasiState {
     async fn get_type(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorType> {
         // Nothing else can be opened.
         let object = self.object(&fd)?;
-        Ok(if object.is_dir { DescriptorType::Directory } else { DescriptorType::RegularFile })
+        Ok(if object.is_dir {
+            DescriptorType::Directory
+        } else {
+            DescriptorType::RegularFile
+        })
     }
 
     async fn set_size(&mut self, fd: Resource<Descriptor>, size: Filesize) -> FsResult<()> {
@@ -185,7 +196,12 @@ impl HostDescriptor for WasiState {
         .await
     }
 
-    async fn write(&mut self, fd: Resource<Descriptor>, buffer: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
+    async fn write(
+        &mut self,
+        fd: Resource<Descriptor>,
+        buffer: Vec<u8>,
+        offset: Filesize,
+    ) -> FsResult<Filesize> {
         self.on(&fd, |fs, object| {
             fs.permit_open(object, FileAccess::Write)?;
             Ok(write_at(object, &buffer, WriteAt::Position(offset))? as Filesize)
@@ -193,11 +209,19 @@ impl HostDescriptor for WasiState {
         .await
     }
 
-    async fn read_directory(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
+    async fn read_directory(
+        &mut self,
+        fd: Resource<Descriptor>,
+    ) -> FsResult<Resource<DirectoryEntryStream>> {
         let object = self.object(&fd)?;
-        let generation = self.fs.gate().generation().current();
-        let entries = self.on(&fd, Fs::list).await?;
-        let listing = self.table.push(Listing { object, generation, entries })?;
+        if !object.is_dir {
+            return Err(ErrorCode::NotDirectory.into());
+        }
+        self.fs.wait_until_blocking_allowed().await;
+        let mut right = Standing::new(Listed::new(Arc::clone(&self.fs), Arc::clone(&object)));
+        right.settled().await.map_err(fs_error)?;
+        let entries = rustix::fs::Dir::read_from(&object.file).map_err(fs_error)?;
+        let listing = self.table.push(Listing { right, entries })?;
         Ok(Resource::new_own(listing.rep()))
     }
 
@@ -205,16 +229,30 @@ impl HostDescriptor for WasiState {
         self.on(&fd, |fs, object| fs.sync(object, false)).await
     }
 
-    async fn create_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
-        self.on(&fd, |fs, dir| fs.create_directory_at(dir, &path)).await
+    async fn create_directory_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path: String,
+    ) -> FsResult<()> {
+        self.on(&fd, |fs, dir| fs.create_directory_at(dir, &path))
+            .await
     }
 
     async fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorStat> {
-        self.on(&fd, Fs::stat).await.map(|stat| descriptor_stat(&stat))
+        self.on(&fd, Fs::stat)
+            .await
+            .map(|stat| descriptor_stat(&stat))
     }
 
-    async fn stat_at(&mut self, fd: Resource<Descriptor>, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
-        let stat = self.on(&fd, |fs, dir| fs.stat_at(dir, &path, follows(flags))).await?;
+    async fn stat_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<DescriptorStat> {
+        let stat = self
+            .on(&fd, |fs, dir| fs.stat_at(dir, &path, follows(flags)))
+            .await?;
         Ok(descriptor_stat(&stat))
     }
 
@@ -227,7 +265,10 @@ impl HostDescriptor for WasiState {
         modification: NewTimestamp,
     ) -> FsResult<()> {
         let times = (new_time(access)?, new_time(modification)?);
-        self.on(&fd, |fs, dir| fs.set_times_at(dir, &path, follows(flags), times)).await
+        self.on(&fd, |fs, dir| {
+            fs.set_times_at(dir, &path, follows(flags), times)
+        })
+        .await
     }
 
     async fn link_at(
@@ -241,7 +282,10 @@ impl HostDescriptor for WasiState {
         if follows(old_flags) {
             return Err(ErrorCode::Invalid.into());
         }
-        self.on_both(&fd, &new_fd, |fs, old_dir, new_dir| fs.link_at(old_dir, &old, new_dir, &new)).await
+        self.on_both(&fd, &new_fd, |fs, old_dir, new_dir| {
+            fs.link_at(old_dir, &old, new_dir, &new)
+        })
+        .await
     }
 
     async fn open_at(
@@ -267,7 +311,9 @@ impl HostDescriptor for WasiState {
             read: flags.contains(DescriptorFlags::READ),
             write: flags.contains(DescriptorFlags::WRITE),
         };
-        let object = self.on(&fd, |fs, dir| fs.open_at(dir, &path, request)).await?;
+        let object = self
+            .on(&fd, |fs, dir| fs.open_at(dir, &path, request))
+            .await?;
         Ok(self.push_object(Arc::new(object))?)
     }
 
@@ -279,8 +325,13 @@ impl HostDescriptor for WasiState {
         self.on(&fd, |fs, dir| fs.read_link_at(dir, &path)).await
     }
 
-    async fn remove_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
-        self.on(&fd, |fs, dir| fs.remove_directory_at(dir, &path)).await
+    async fn remove_directory_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path: String,
+    ) -> FsResult<()> {
+        self.on(&fd, |fs, dir| fs.remove_directory_at(dir, &path))
+            .await
     }
 
     async fn rename_at(
@@ -290,18 +341,31 @@ impl HostDescriptor for WasiState {
         new_fd: Resource<Descriptor>,
         new: String,
     ) -> FsResult<()> {
-        self.on_both(&fd, &new_fd, |fs, old_dir, new_dir| fs.rename_at(old_dir, &old, new_dir, &new)).await
+        self.on_both(&fd, &new_fd, |fs, old_dir, new_dir| {
+            fs.rename_at(old_dir, &old, new_dir, &new)
+        })
+        .await
     }
 
-    async fn symlink_at(&mut self, fd: Resource<Descriptor>, target: String, path: String) -> FsResult<()> {
-        self.on(&fd, |fs, dir| fs.symlink_at(dir, &target, &path)).await
+    async fn symlink_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        target: String,
+        path: String,
+    ) -> FsResult<()> {
+        self.on(&fd, |fs, dir| fs.symlink_at(dir, &target, &path))
+            .await
     }
 
     async fn unlink_file_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
         self.on(&fd, |fs, dir| fs.unlink_file_at(dir, &path)).await
     }
 
-    fn read_via_stream(&mut self, fd: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
+    fn read_via_stream(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+    ) -> FsResult<Resource<DynInputStream>> {
         let object = self.object(&fd)?;
         if object.is_dir {
             return Err(ErrorCode::IsDirectory.into());
@@ -310,11 +374,18 @@ impl HostDescriptor for WasiState {
         Ok(self.table.push(stream)?)
     }
 
-    fn write_via_stream(&mut self, fd: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynOutputStream>> {
+    fn write_via_stream(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+    ) -> FsResult<Resource<DynOutputStream>> {
         self.output_stream(&fd, WriteAt::Position(offset))
     }
 
-    fn append_via_stream(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DynOutputStream>> {
+    fn append_via_stream(
+        &mut self,
+        fd: Resource<Descriptor>,
+    ) -> FsResult<Resource<DynOutputStream>> {
         self.output_stream(&fd, WriteAt::End)
     }
 
@@ -323,12 +394,16 @@ impl HostDescriptor for WasiState {
         first: Resource<Descriptor>,
         second: Resource<Descriptor>,
     ) -> wasmtime::Result<bool> {
-        let identity = |object: Arc<Object>| rustix::fs::fstat(&object.file).map(|stat| (stat.st_dev, stat.st_ino));
+        let identity = |object: Arc<Object>| {
+            rustix::fs::fstat(&object.file).map(|stat| (stat.st_dev, stat.st_ino))
+        };
         Ok(identity(self.object(&first)?)? == identity(self.object(&second)?)?)
     }
 
     async fn metadata_hash(&mut self, fd: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
-        self.on(&fd, Fs::stat).await.map(|stat| metadata_hash(&stat))
+        self.on(&fd, Fs::stat)
+            .await
+            .map(|stat| metadata_hash(&stat))
     }
 
     async fn metadata_hash_at(
@@ -337,13 +412,19 @@ impl HostDescriptor for WasiState {
         flags: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
-        let stat = self.on(&fd, |fs, dir| fs.stat_at(dir, &path, follows(flags))).await?;
+        let stat = self
+            .on(&fd, |fs, dir| fs.stat_at(dir, &path, follows(flags)))
+            .await?;
         Ok(metadata_hash(&stat))
     }
 }
 
 impl WasiState {
-    fn output_stream(&mut self, fd: &Resource<Descriptor>, at: WriteAt) -> FsResult<Resource<DynOutputStream>> {
+    fn output_stream(
+        &mut self,
+        fd: &Resource<Descriptor>,
+        at: WriteAt,
+    ) -> FsResult<Resource<DynOutputStream>> {
         let object = self.object(fd)?;
         if object.is_dir {
             return Err(ErrorCode::BadDescriptor.into());
@@ -362,29 +443,27 @@ impl HostDirectoryEntryStream for WasiState {
         stream: Resource<DirectoryEntryStream>,
     ) -> FsResult<Option<DirectoryEntry>> {
         let listing = self.table.get_mut(&own::<Listing>(&stream))?;
-        let fs = &self.fs;
-        fs.wait_until_blocking_allowed().await;
-        let generation = fs.gate().generation().current();
-        if listing.generation != generation {
-            let object = &listing.object;
-            fs.run(|| fs.permit_object(object, FileAccess::List)).await.map_err(fs_error)?;
-            listing.generation = generation;
-        }
+        self.fs.wait_until_blocking_allowed().await;
+        listing.right.settled().await.map_err(fs_error)?;
         for entry in listing.entries.by_ref() {
             let entry = entry.map_err(fs_error)?;
             let name = entry.file_name();
             if name == c"." || name == c".." {
                 continue;
             }
-            let name = name.to_str().map_err(|_| fs_error(Errno::ILSEQ))?.to_owned();
-            let type_ = descriptor_type(entry_type(&listing.object, &entry));
+            let name = name
+                .to_str()
+                .map_err(|_| fs_error(Errno::ILSEQ))?
+                .to_owned();
+            let type_ = descriptor_type(entry_type(&listing.right.right.object, &entry));
             return Ok(Some(DirectoryEntry { type_, name }));
         }
         Ok(None)
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
-        self.table.delete(Resource::<Listing>::new_own(stream.rep()))?;
+        self.table
+            .delete(Resource::<Listing>::new_own(stream.rep()))?;
         Ok(())
     }
 }
@@ -397,7 +476,10 @@ fn new_time(time: NewTimestamp) -> FsResult<NewTime> {
     Ok(match time {
         NewTimestamp::NoChange => NewTime::Keep,
         NewTimestamp::Now => NewTime::Now,
-        NewTimestamp::Timestamp(Datetime { seconds, nanoseconds }) => {
+        NewTimestamp::Timestamp(Datetime {
+            seconds,
+            nanoseconds,
+        }) => {
             // `Duration::new` panics where the nanoseconds carry the seconds over their end.
             let time = Duration::from_secs(seconds)
                 .checked_add(Duration::from_nanos(nanoseconds.into()))

@@ -55,11 +55,7 @@ pub(crate) fn openat2(
 }
 
 /// Open `path` beneath `dir` when no component of it is a symbolic link (else `ELOOP`).
-pub(crate) fn open_plain(
-    dir: impl AsFd,
-    path: &str,
-    flags: OFlags,
-) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_plain(dir: impl AsFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     openat2(
         dir,
         OsStr::new(path),
@@ -169,7 +165,10 @@ fn split(path: &[u8]) -> (&[u8], Option<&[u8]>, bool) {
 }
 
 fn trim_slashes(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let end = path
+        .iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(0, |last| last + 1);
     &path[..end]
 }
 
@@ -190,7 +189,12 @@ pub(crate) fn resolve(dir: BorrowedFd<'_>, path: &str, follow: bool) -> Result<P
         )?;
         let mut real = real_path(&parent_dir)?;
         let Some(name) = name else {
-            return Ok(Place { parent: parent_dir, name: None, path: real, must_be_dir: true });
+            return Ok(Place {
+                parent: parent_dir,
+                name: None,
+                path: real,
+                must_be_dir: true,
+            });
         };
         // A trailing slash follows, as in every path walk.
         if follow || through_slash {
@@ -216,7 +220,12 @@ pub(crate) fn resolve(dir: BorrowedFd<'_>, path: &str, follow: bool) -> Result<P
         }
         let name = OsStr::from_bytes(name).to_owned();
         real.push(&name);
-        return Ok(Place { parent: parent_dir, name: Some(name), path: real, must_be_dir: through_slash });
+        return Ok(Place {
+            parent: parent_dir,
+            name: Some(name),
+            path: real,
+            must_be_dir: through_slash,
+        });
     }
     Err(Errno::LOOP)
 }
@@ -254,14 +263,21 @@ mod tests {
             ("./a", "./", Some("a"), false),
         ] {
             let split = split(path.as_bytes());
-            assert_eq!(split, (parent.as_bytes(), name.map(str::as_bytes), must_be_dir), "{path}");
+            assert_eq!(
+                split,
+                (parent.as_bytes(), name.map(str::as_bytes), must_be_dir),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn a_descriptor_number_reads_as_itself() {
         for number in [0, 7, 10, 1_048_575, i32::MAX] {
-            assert_eq!(itoa(number).as_c_str().to_str().unwrap(), number.to_string());
+            assert_eq!(
+                itoa(number).as_c_str().to_str().unwrap(),
+                number.to_string()
+            );
         }
     }
 }

@@ -3,65 +3,97 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::{Errno, ReadWriteFlags};
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
+use super::Fs;
 use super::object::Object;
-use super::{Fail, Fs};
-use crate::gate::FileAccess;
-use crate::wasi::decide::{Approval, REFUSED};
+use crate::gate::{FileAccess, Gate};
+use crate::wasi::decide::{Fail, Right, Standing};
 
 /// The most that one operation reads or takes: bounds what the host allocates for a guest.
 pub(crate) const MAX_CHUNK: usize = 64 * 1024;
 
-/// What both directions have in common: the file, and the answer that is waited for.
-struct Open {
-    fs: Arc<Fs>,
-    object: Arc<Object>,
-    access: FileAccess,
-    pending: Option<Approval>,
+/// The right to an open file.
+pub(super) struct OpenFile {
+    pub fs: Arc<Fs>,
+    pub object: Arc<Object>,
+    pub access: FileAccess,
 }
 
-impl Open {
-    /// `Ok(false)`: nothing can be done yet, [`Open::ready`] tells when.
-    fn permitted(&mut self) -> StreamResult<bool> {
-        if self.pending.is_some() || !self.fs.may_block_now() {
-            return Ok(false);
-        }
-        match self.fs.permit_open(&self.object, self.access) {
-            Ok(()) => Ok(true),
-            Err(Fail::Errno(errno)) => Err(failed(errno)),
-            Err(Fail::Ask(approval)) => {
-                self.pending = Some(approval);
-                Ok(false)
-            }
-        }
+impl Right for OpenFile {
+    fn gate(&self) -> &Arc<dyn Gate> {
+        self.fs.gate()
     }
 
-    async fn ready(&mut self) {
-        self.fs.wait_until_blocking_allowed().await;
-        // An approver's no shows at the next operation, which asks again and is refused.
-        if let Some(approval) = &mut self.pending {
-            approval.await;
-            self.pending = None;
+    fn check(&self) -> Result<(), Fail> {
+        self.fs.permit_open(&self.object, self.access)
+    }
+}
+
+/// The right to a directory's list of entries.
+pub(super) struct Listed {
+    pub fs: Arc<Fs>,
+    pub object: Arc<Object>,
+    /// One more than the generation in which it was allowed; 0 before that.
+    decided: AtomicU64,
+}
+
+impl Listed {
+    pub fn new(fs: Arc<Fs>, object: Arc<Object>) -> Self {
+        Self {
+            fs,
+            object,
+            decided: AtomicU64::new(0),
         }
+    }
+}
+
+impl Right for Listed {
+    fn gate(&self) -> &Arc<dyn Gate> {
+        self.fs.gate()
+    }
+
+    fn check(&self) -> Result<(), Fail> {
+        let mark = self.fs.gate().generation().current() + 1;
+        if self.decided.load(Ordering::Acquire) != mark {
+            self.fs.permit_object(&self.object, FileAccess::List)?;
+            self.decided.store(mark, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+/// What both directions have in common.
+struct Open(Standing<OpenFile>);
+
+impl Open {
+    fn new(fs: Arc<Fs>, object: Arc<Object>, access: FileAccess) -> Self {
+        Self(Standing::new(OpenFile { fs, object, access }))
+    }
+
+    fn object(&self) -> &Object {
+        &self.0.right.object
+    }
+
+    /// `Ok(false)`: nothing can be done yet, [`Open::ready`] tells when.
+    fn permitted(&mut self) -> StreamResult<bool> {
+        Ok(self.0.right.fs.may_block_now() && self.0.now().map_err(failed)?)
     }
 
     /// Wait, then decide: for operations that may wait themselves.
     async fn permit(&mut self) -> StreamResult<()> {
-        self.fs.wait_until_blocking_allowed().await;
-        if let Some(approval) = &mut self.pending {
-            let approved = approval.await;
-            self.pending = None;
-            if !approved {
-                return Err(failed(REFUSED));
-            }
-        }
-        let (fs, object, access) = (&self.fs, &self.object, self.access);
-        fs.run(|| fs.permit_open(object, access)).await.map_err(failed)
+        self.0.right.fs.wait_until_blocking_allowed().await;
+        self.0.settled().await.map_err(failed)
+    }
+
+    async fn ready(&mut self) {
+        // What came of it shows at the next operation.
+        let _ = self.permit().await;
     }
 }
 
@@ -77,7 +109,10 @@ pub(crate) struct FileInput {
 
 impl FileInput {
     pub fn new(fs: Arc<Fs>, object: Arc<Object>, position: u64) -> Self {
-        Self { open: Open { fs, object, access: FileAccess::Read, pending: None }, position }
+        Self {
+            open: Open::new(fs, object, FileAccess::Read),
+            position,
+        }
     }
 
     fn read_now(&mut self, size: usize) -> StreamResult<Bytes> {
@@ -85,7 +120,7 @@ impl FileInput {
             return Ok(Bytes::new());
         }
         let mut buffer = BytesMut::zeroed(size.min(MAX_CHUNK));
-        let count = read_at(&self.open.object, &mut buffer, self.position).map_err(failed)?;
+        let count = read_at(self.open.object(), &mut buffer, self.position).map_err(failed)?;
         if count == 0 {
             return Err(StreamError::Closed);
         }
@@ -98,7 +133,11 @@ impl FileInput {
 #[async_trait]
 impl InputStream for FileInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        if self.open.permitted()? { self.read_now(size) } else { Ok(Bytes::new()) }
+        if self.open.permitted()? {
+            self.read_now(size)
+        } else {
+            Ok(Bytes::new())
+        }
     }
 
     async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
@@ -128,12 +167,15 @@ pub(crate) struct FileOutput {
 
 impl FileOutput {
     pub fn new(fs: Arc<Fs>, object: Arc<Object>, at: WriteAt) -> Self {
-        Self { open: Open { fs, object, access: FileAccess::Write, pending: None }, at }
+        Self {
+            open: Open::new(fs, object, FileAccess::Write),
+            at,
+        }
     }
 
     fn write_now(&mut self, mut bytes: &[u8]) -> StreamResult<()> {
         while !bytes.is_empty() {
-            let count = write_at(&self.open.object, bytes, self.at).map_err(failed)?;
+            let count = write_at(self.open.object(), bytes, self.at).map_err(failed)?;
             if let WriteAt::Position(position) = &mut self.at {
                 *position += count as u64;
             }
@@ -149,7 +191,9 @@ impl OutputStream for FileOutput {
         if self.open.permitted()? {
             self.write_now(&bytes)
         } else {
-            Err(StreamError::trap("write not permitted: check-write did not return a permit"))
+            Err(StreamError::trap(
+                "write not permitted: check-write did not return a permit",
+            ))
         }
     }
 
@@ -183,7 +227,12 @@ pub(crate) fn write_at(object: &Object, bytes: &[u8], at: WriteAt) -> Result<usi
         WriteAt::Position(position) => object.file.write_at(bytes, position),
         WriteAt::End => {
             let parts = [io::IoSlice::new(bytes)];
-            Ok(rustix::io::pwritev2(&object.file, &parts, 0, ReadWriteFlags::APPEND)?)
+            Ok(rustix::io::pwritev2(
+                &object.file,
+                &parts,
+                0,
+                ReadWriteFlags::APPEND,
+            )?)
         }
     })
 }

@@ -1,0 +1,1 @@
+"""Measure AirsSys beside its peers: `python -m benchmarks --help`."""

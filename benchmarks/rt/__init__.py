@@ -1,0 +1,1 @@
+"""Speed and memory of `airssys.rt` against peers measured in the same run."""

@@ -1,0 +1,125 @@
+//! What the calls of one revision came to.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::histogram::Histogram;
+use crate::error::Error;
+
+/// Counters of one revision; written by every call, read at any time.
+#[derive(Debug, Default)]
+pub struct Statistics {
+    calls: AtomicU64,
+    traps: AtomicU64,
+    limits: AtomicU64,
+    cancelled: AtomicU64,
+    other_failures: AtomicU64,
+    cpu_nanos: AtomicU64,
+    host_calls: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    memory_peak: AtomicU64,
+    latency: Histogram,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Answered,
+    Trap,
+    Limit,
+    /// The caller went away, or the drain deadline passed.
+    Cancelled,
+    /// A host function failed, or the host did.
+    Other,
+}
+
+impl Outcome {
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        match error {
+            Error::Trap(_) | Error::Exit(_) => Self::Trap,
+            Error::Limit(_) => Self::Limit,
+            Error::ShutDown | Error::Drained => Self::Cancelled,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What one call used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    pub wall_nanos: u64,
+    pub cpu_nanos: u64,
+    pub host_calls: u64,
+    /// Bytes of strings and lists of numbers in the arguments.
+    pub bytes_in: u64,
+    /// Bytes of strings and lists of numbers in the result.
+    pub bytes_out: u64,
+    /// The most bytes of linear memory that the instance held.
+    pub memory_peak: u64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Calls that ended, however they did.
+    pub calls: u64,
+    pub traps: u64,
+    pub limits: u64,
+    pub cancelled: u64,
+    pub other_failures: u64,
+    pub cpu_nanos: u64,
+    pub host_calls: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub memory_peak: u64,
+    pub p50_nanos: u64,
+    pub p99_nanos: u64,
+}
+
+impl Statistics {
+    /// Count a call that ended.
+    pub fn record(&self, outcome: Outcome, used: &Used) {
+        let add = |counter: &AtomicU64, amount: u64| {
+            if amount > 0 {
+                counter.fetch_add(amount, Ordering::Relaxed);
+            }
+        };
+        add(&self.calls, 1);
+        match outcome {
+            Outcome::Answered => {}
+            Outcome::Trap => add(&self.traps, 1),
+            Outcome::Limit => add(&self.limits, 1),
+            Outcome::Cancelled => add(&self.cancelled, 1),
+            Outcome::Other => add(&self.other_failures, 1),
+        }
+        add(&self.cpu_nanos, used.cpu_nanos);
+        add(&self.host_calls, used.host_calls);
+        add(&self.bytes_in, used.bytes_in);
+        add(&self.bytes_out, used.bytes_out);
+        if used.memory_peak > self.memory_peak.load(Ordering::Relaxed) {
+            self.memory_peak
+                .fetch_max(used.memory_peak, Ordering::Relaxed);
+        }
+        self.latency.record(used.wall_nanos);
+    }
+
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            calls: read(&self.calls),
+            traps: read(&self.traps),
+            limits: read(&self.limits),
+            cancelled: read(&self.cancelled),
+            other_failures: read(&self.other_failures),
+            cpu_nanos: read(&self.cpu_nanos),
+            host_calls: read(&self.host_calls),
+            bytes_in: read(&self.bytes_in),
+            bytes_out: read(&self.bytes_out),
+            memory_peak: read(&self.memory_peak),
+            p50_nanos: self.latency.quantile(0.50),
+            p99_nanos: self.latency.quantile(0.99),
+        }
+    }
+}

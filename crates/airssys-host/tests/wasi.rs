@@ -1,0 +1,19 @@
+//! Governed WASI, exercised by real guests.
+//!
+//! The guests are the crates of `components/`, built on first use.
+
+#[path = "wasi/support.rs"]
+mod support;
+
+#[path = "wasi/approval.rs"]
+mod approval;
+#[path = "wasi/files.rs"]
+mod files;
+#[path = "wasi/http.rs"]
+mod http;
+#[path = "wasi/linked.rs"]
+mod linked;
+#[path = "wasi/network.rs"]
+mod network;
+#[path = "wasi/version3.rs"]
+mod version3;

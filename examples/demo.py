@@ -1,0 +1,241 @@
+"""The main job of AirsSys in one run: deploy, call, replace under load, roll back, contain faults.
+
+Run it by `make demo`. It opens a host in a temporary directory, keeps a calculator (Rust) and a
+greeter (Python) under concurrent load, replaces the calculator by its next version, rolls it back
+while the calls go on, and lets a third component trap and run away beside them. It fails when a
+single call does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from airssys.errors import AirsSysError
+from airssys.wasm import LimitExceeded, Limits, Trap
+from airssys.wasm.host import Host
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from airssys.wasm.deployment import Deployment
+
+BUILT = Path(__file__).parent.parent / "build" / "components"
+SINK = {"push": lambda _bytes: None, "pull": bytes}  # what the faulty component imports
+WORKERS = 8
+BATCH = 20  # calls of a worker before it lets the others run
+STEADY = 2.0  # seconds of load between the events
+
+console = Console()
+
+
+@dataclass(slots=True)
+class Phase:
+    """What the callers saw during one part of the run."""
+
+    name: str
+    latencies: array[float] = field(default_factory=lambda: array("d"))
+    versions: set[str] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+    switch: float | None = None
+
+    def quantile(self, share: float) -> float:
+        """The latency in seconds that this share of the calls kept below."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+class Load:
+    """Callers that never pause, and what they measured."""
+
+    def __init__(self, calculator: Deployment, greeter: Deployment) -> None:
+        self._calculator = calculator
+        self._greeter = greeter
+        self.phases = [Phase("1.0")]
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the load up while the body runs."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._calculate(worker)) for worker in range(WORKERS)]
+            tasks += [group.create_task(self._greet()), group.create_task(self._ask_version())]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    def enter(self, name: str) -> Phase:
+        """Begin the next phase."""
+        self.phases.append(Phase(name))
+        return self.phases[-1]
+
+    async def _calculate(self, worker: int) -> None:
+        number = worker
+        while True:
+            for _ in range(BATCH):
+                number = (number + 1) % 1_000_000
+                await self._timed(number + worker, self._calculator.call("add", number, worker))
+            await asyncio.sleep(0)
+
+    async def _greet(self) -> None:
+        while True:
+            await self._timed("Hello, Ada!", self._greeter.call("greet", "Ada"))
+            await asyncio.sleep(0)
+
+    async def _ask_version(self) -> None:
+        while True:
+            phase = self.phases[-1]
+            phase.versions.add(await self._calculator.call("version"))
+            await asyncio.sleep(0.001)
+
+    async def _timed(self, expected: object, call: Awaitable[object]) -> None:
+        phase = self.phases[-1]
+        started = time.perf_counter()
+        try:
+            answer = await call
+        except AirsSysError as error:
+            phase.failures.append(str(error))
+            return
+        phase.latencies.append(time.perf_counter() - started)
+        if answer != expected:
+            phase.failures.append(f"expected {expected!r}, got {answer!r}")
+
+
+async def switched(
+    load: Load, during: str, after: str, change: Callable[[], Awaitable[object]]
+) -> None:
+    """Make a change under load and watch the callers during and after it."""
+    phase = load.enter(during)
+    started = time.perf_counter()
+    await change()
+    phase.switch = time.perf_counter() - started
+    console.print(f"  {during} in {shown(phase.switch)}, under load")
+    load.enter(after)
+    await asyncio.sleep(STEADY)
+
+
+async def contained(load: Load, host: Host) -> None:
+    """Let a component trap and another call run away, beside the load."""
+    load.enter("beside faults")
+    limits = Limits(call_timeout=0.5)
+    faults = await host.deploy(BUILT / "faults.wasm", name="demo/faults", limits=limits)
+    try:
+        await faults.call("trap")
+    except Trap as trap:
+        console.print(f"  contained a trap: {first_line(trap)}")
+    else:
+        raise SystemExit("error: the trap was not reported")
+    try:
+        await faults.call("spin")
+    except LimitExceeded as limit:
+        console.print(f"  contained a runaway loop: {first_line(limit)}")
+    else:
+        raise SystemExit("error: the runaway loop was not stopped")
+    answer = await faults.call("compute", 1000)
+    console.print(f"  the same deployment answers again: compute(1000) = {answer}")
+
+
+async def run(directory: str) -> tuple[list[Phase], Table]:
+    """Play the whole story in a state directory."""
+    async with Host.open(directory, provides={"demo:faults/sink": SINK}) as host:
+        started = time.perf_counter()
+        calculator = await host.deploy(
+            BUILT / "calculator.wasm", name="demo/calculator", lifetime="pooled"
+        )
+        greeter = await host.deploy(
+            BUILT / "greeter-python.wasm", name="demo/greeter", lifetime="pooled"
+        )
+        console.print(f"  deployed two components in {time.perf_counter() - started:.1f} s")
+        load = Load(calculator, greeter)
+        async with load.running():
+            await asyncio.sleep(STEADY)
+            await switched(
+                load,
+                "1.0 to 1.1",
+                "1.1",
+                lambda: calculator.deploy(BUILT / "calculator-1-1.wasm"),
+            )
+            await switched(load, "1.1 back to 1.0", "1.0 again", calculator.rollback)
+            await contained(load, host)
+        return load.phases, usage(host)
+
+
+def shown(seconds: float) -> str:
+    """Write a time in the unit that suits it."""
+    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message."""
+    return str(error).splitlines()[0]
+
+
+def report(phases: list[Phase]) -> Table:
+    """Lay out what the callers saw."""
+    table = Table(title="calls while the components changed", title_justify="left")
+    table.add_column("phase")
+    table.add_column("version")
+    for column in ("calls", "failures", "p50", "p99", "max", "switch"):
+        table.add_column(column, justify="right")
+    for phase in phases:
+        quantiles = [shown(phase.quantile(share)) for share in (0.5, 0.99, 1.0)]
+        failures = f"[red]{len(phase.failures)}[/]" if phase.failures else "0"
+        switch = "" if phase.switch is None else shown(phase.switch)
+        versions = ", ".join(sorted(phase.versions))
+        table.add_row(
+            phase.name, versions, f"{len(phase.latencies):,}", failures, *quantiles, switch
+        )
+    return table
+
+
+def usage(host: Host) -> Table:
+    """Lay out what the host counted."""
+    table = Table(title="what the host counted (memory: of one instance)", title_justify="left")
+    table.add_column("deployment")
+    columns = ("revision", "calls", "failed", "traps", "limits", "CPU", "memory")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for deployment in host.deployments():
+        for revision in deployment.statistics().revisions:
+            counts = (revision.calls, revision.failures, revision.traps, revision.limits)
+            table.add_row(
+                deployment.name,
+                str(revision.revision),
+                *(f"{count:,}" for count in counts),
+                f"{revision.cpu_seconds:.2f} s",
+                f"{revision.memory_peak / 2**20:.1f} MiB",
+            )
+    return table
+
+
+def main() -> int:
+    """Run the demo; 1 when any call failed, 130 when interrupted."""
+    console.print("[bold]a host in a temporary directory[/]")
+    try:
+        with tempfile.TemporaryDirectory(prefix="airssys-demo-") as directory:
+            phases, counted = asyncio.run(run(directory))
+    except KeyboardInterrupt:
+        console.print("demo: interrupted; nothing is left behind")
+        return 130
+    console.print(report(phases), counted, sep="\n")
+    failures = [failure for phase in phases for failure in phase.failures]
+    for failure in failures[:5]:
+        console.print(f"[red]failed:[/] {failure}")
+    calls = sum(len(phase.latencies) for phase in phases)
+    console.print(f"{calls:,} calls, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

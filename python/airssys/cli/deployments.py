@@ -1,0 +1,222 @@
+"""The commands on deployments."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airssys.cli.configuration import State, state_directory
+from airssys.cli.invoke import invoke
+from airssys.cli.output import Json, print_json, print_note, print_table, size_text, working
+from airssys.errors import AirsSysError
+from airssys.wasm.host_blocking import BlockingHost
+from airssys.wasm.host_core import HostCore, settings_from
+from airssys.wasm.limits import Limits
+from airssys.wasm.state_directory import open_registry
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    from airssys.wasm.revision import Revision
+
+__all__ = ["add_to"]
+
+
+def _names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a deployment in the shell; without a state directory, nothing."""
+    try:
+        registry = open_registry(state_directory(context.params.get("state")))
+    except AirsSysError:
+        return []
+    with contextlib.closing(registry):
+        names = [deployment.name for deployment in registry.deployments()]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The deployment, as image/resizer.", autocompletion=_names),
+]
+
+
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(deploy)
+    app.command("list")(list_deployments)
+    app.command()(history)
+    app.command()(rollback)
+    app.command()(call)
+    app.command()(remove)
+
+
+def deploy(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A component.")],
+    *,
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="The deployment, as image/resizer.")
+    ],
+    lifetime: Annotated[
+        str, typer.Option("--lifetime", help="call: an instance per call; pooled: reused ones.")
+    ] = "call",
+    instances: Annotated[
+        int, typer.Option("--instances", help="The most instances of a pooled deployment.")
+    ] = 8,
+    drain: Annotated[
+        float, typer.Option("--drain", help="Seconds that calls may go on when replaced.")
+    ] = 30.0,
+    keep: Annotated[
+        int, typer.Option("--keep", help="Earlier revisions that stay warm in a running host.")
+    ] = 5,
+    memory: Annotated[
+        str, typer.Option("--memory", metavar="SIZE", help="The most memory of an instance.")
+    ] = "64MiB",
+    call_timeout: Annotated[
+        float, typer.Option("--call-timeout", help="The most seconds of a call.")
+    ] = 30.0,
+    cpu_per_call: Annotated[
+        float, typer.Option("--cpu-per-call", help="The most processor seconds of a call.")
+    ] = 10.0,
+    why: Why = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Make a component the live revision of a deployment; nothing changes where it is live."""
+    try:
+        limits = Limits(memory=memory, call_timeout=call_timeout, cpu_per_call=cpu_per_call)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    settings = settings_from(
+        lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+    )
+    with _core(state, name) as core, working(f"deploying {file.name}"):
+        before = core.live(name)
+        core.deploy(file, name=name, settings=settings, why=why)
+        _report(core, name, before, as_json=as_json)
+
+
+def rollback(
+    name: Name,
+    *,
+    to: Annotated[
+        int | None, typer.Option("--to", metavar="REVISION", help="Default: what was replaced.")
+    ] = None,
+    why: Why = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Make an earlier revision live again."""
+    with _core(state, name) as core:
+        before = core.live(name)
+        core.rollback(name, to, why=why)
+        _report(core, name, before, as_json=as_json)
+
+
+def call(
+    name: Name,
+    function: Annotated[str, typer.Argument(metavar="CALL", help="As 'add(2, 3)'.")],
+    *,
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """Call a function of a deployment, and print what it returned."""
+    with _core(state, name) as core:
+        deployment = BlockingHost(core).deployment(name)
+        component = deployment.component
+        return invoke(component, function, deployment.call, as_json=as_json)
+
+
+def remove(name: Name, *, why: Why = "", state: State = None, as_json: Json = False) -> None:
+    """End a deployment and delete its components; its history is kept."""
+    with _core(state, name) as core:
+        core.remove(name, why=why)
+    if as_json:
+        print_json({"removed": name})
+    else:
+        print_note(f"removed {name}")
+
+
+def list_deployments(*, state: State = None, as_json: Json = False) -> None:
+    """List the deployments of a state directory, whether or not a host has it open."""
+    with contextlib.closing(open_registry(state_directory(state))) as registry:
+        found = [
+            (deployment, registry.revision(deployment.name, deployment.live))
+            for deployment in registry.deployments()
+        ]
+    if as_json:
+        print_json([{"deployment": deployment, "live": live} for deployment, live in found])
+        return
+    print_table(
+        ("name", "revision", "lifetime", "component", "size", "since"),
+        (
+            (
+                deployment.name,
+                live.number,
+                live.settings.lifetime,
+                _short(live.digest),
+                size_text(live.size),
+                _minute(live.at),
+            )
+            for deployment, live in found
+        ),
+    )
+
+
+def history(name: Name, *, state: State = None, as_json: Json = False) -> None:
+    """Show the revisions of a deployment, and how it moved between them."""
+    with contextlib.closing(open_registry(state_directory(state))) as registry:
+        deployment = registry.deployment(name)
+        revisions = registry.revisions(name)
+        rollouts = registry.rollouts(name)
+    if as_json:
+        print_json({"deployment": deployment, "revisions": revisions, "rollouts": rollouts})
+        return
+    print_table(
+        ("", "revision", "component", "size", "deployed", "by", "why"),
+        (
+            (
+                "live" if revision.number == deployment.live else "",
+                revision.number,
+                _short(revision.digest),
+                size_text(revision.size),
+                _minute(revision.at),
+                revision.who,
+                revision.why,
+            )
+            for revision in revisions
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _core(state: Path | None, name: str) -> Iterator[HostCore]:
+    """Open the state directory with one of its deployments."""
+    core = HostCore(state_directory(state), only=(name,))
+    try:
+        yield core
+    finally:
+        core.close()
+
+
+def _report(core: HostCore, name: str, before: Revision | None, *, as_json: bool) -> None:
+    live = core.live(name)
+    changed = live != before
+    if as_json:
+        print_json({"deployment": name, "changed": changed, "live": live})
+    elif live is not None:
+        verb = "is now at" if changed else "is already at"
+        print_note(f"{name} {verb} revision {live.number} ({_short(live.digest)})")
+
+
+def _short(digest: str) -> str:
+    return digest[: len("sha256:") + 12]
+
+
+def _minute(moment: dt.datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"

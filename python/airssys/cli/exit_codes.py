@@ -1,0 +1,54 @@
+"""What the exit code of `airssys` says."""
+
+from __future__ import annotations
+
+import enum
+
+from airssys.cli.configuration import InvalidConfiguration
+from airssys.wasm.errors import GuestExit, LimitExceeded, Trap, UnknownExport
+from airssys.wasm.host_errors import (
+    CallDrained,
+    InvalidDeploymentName,
+    InvalidSetting,
+    NothingToRollBackTo,
+    StateDirectoryError,
+    UnknownDeployment,
+    UnknownRevision,
+)
+
+__all__ = ["ExitCode", "exit_code_of"]
+
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of every command; `airssys run` passes on the guest's own besides."""
+
+    SUCCESS = 0
+    FAILURE = 1
+    """The operation was refused or failed; the message says why."""
+    USAGE = 2
+    """The command line or the configuration is wrong."""
+    NOT_FOUND = 3
+    """There is no deployment, revision, function or file of that name."""
+    STATE = 4
+    """The state directory cannot be used: in use, full, not writable, damaged, too new."""
+    GUEST = 5
+    """The guest trapped, hit a limit, or returned an error."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+def exit_code_of(error: Exception) -> ExitCode:
+    """Return the exit code for an error that ended a command."""
+    match error:
+        case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting():
+            return ExitCode.USAGE
+        case UnknownDeployment() | UnknownRevision() | NothingToRollBackTo() | UnknownExport():
+            return ExitCode.NOT_FOUND
+        case FileNotFoundError():
+            return ExitCode.NOT_FOUND
+        case Trap() | LimitExceeded() | GuestExit() | CallDrained():
+            return ExitCode.GUEST
+        case StateDirectoryError():
+            return ExitCode.STATE
+        case _:
+            return ExitCode.FAILURE

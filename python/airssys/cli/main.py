@@ -1,0 +1,107 @@
+"""The `airssys` command: its commands, and what it does with their failures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from airssys.cli import audit, components, deployments, doctor
+from airssys.cli.exit_codes import ExitCode, exit_code_of
+from airssys.cli.output import print_error
+from airssys.errors import AirsSysError
+from airssys.wasm import build_info
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["app", "main"]
+
+_CODES = "\n\n".join(
+    f"`{code.value}` {text}"
+    for code, text in (
+        (ExitCode.SUCCESS, "success"),
+        (ExitCode.FAILURE, "refused or failed"),
+        (ExitCode.USAGE, "wrong usage or configuration"),
+        (ExitCode.NOT_FOUND, "no such deployment, revision, function or file"),
+        (ExitCode.STATE, "the state directory cannot be used"),
+        (ExitCode.GUEST, "the guest trapped, hit a limit or returned an error"),
+        (ExitCode.INTERRUPTED, "interrupted"),
+    )
+)
+
+app = typer.Typer(
+    name="airssys",
+    help="Run WebAssembly components as supervised, replaceable, capability-checked plug-ins.",
+    epilog=f"Exit codes:\n\n{_CODES}",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"airssys {build_info()['version']}")
+        raise typer.Exit
+
+
+@app.callback()
+def _airssys(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and end.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+components.add_to(app)
+deployments.add_to(app)
+doctor.add_to(app)
+app.add_typer(audit.app, name="audit")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with the exit code that `ExitCode` explains.
+
+    Args:
+        arguments: The arguments after the program's name; those of the process by default.
+    """
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = app(arguments, prog_name="airssys", standalone_mode=False)
+        sys.stdout.flush()
+    except TyperException as error:
+        print_error(error.format_message(), "`airssys --help` and `airssys COMMAND --help` explain")
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, Abort):
+        print_error("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`airssys list | head`): nothing is wrong here. What is
+        # still buffered has nowhere to go at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.SUCCESS
+    except AirsSysError as error:
+        print_error(
+            getattr(error, "summary", error.message),
+            getattr(error, "hint", ""),
+            notes=getattr(error, "__notes__", ()),
+        )
+        return exit_code_of(error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print_error(f"{where}{error.strerror or error}")
+        return exit_code_of(error)
+    return code if isinstance(code, int) else ExitCode.SUCCESS

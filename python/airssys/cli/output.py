@@ -1,0 +1,108 @@
+"""What `airssys` prints: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = [
+    "Json",
+    "escaped",
+    "print_error",
+    "print_json",
+    "print_note",
+    "print_pairs",
+    "print_table",
+    "print_text",
+    "size_text",
+    "working",
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def escaped(text: str) -> str:
+    """Make control characters visible, so that nothing a guest says can steer the terminal."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+def print_json(document: object) -> None:
+    """Print records, mappings, lists and scalars as indented JSON."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; every cell is taken literally."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(escaped(str(cell))) for cell in row))
+    # Without a terminal the reader is a program or a file: no line is folded to some default width.
+    Console(width=None if sys.stdout.isatty() else 4096).print(table)
+
+
+def print_note(text: str) -> None:
+    """Print a remark for the person at the terminal to stderr."""
+    sys.stderr.write(escaped(text) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print text as it is, but for control characters."""
+    sys.stdout.write(escaped(text).rstrip("\n") + "\n")
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print names and what belongs to them, which may have several lines."""
+    for name, text in pairs:
+        for number, line in enumerate(escaped(text).splitlines() or [""]):
+            sys.stdout.write(f"{name if number == 0 else '':<12}{line}\n")
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show at the terminal, if there is one, that something takes its time."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(escaped(what)):
+        yield
+
+
+def print_error(summary: str, hint: str = "", *, notes: Iterable[str] = ()) -> None:
+    """Print what went wrong, the next step and details to stderr.
+
+    Args:
+        summary: What went wrong. What follows its first "; " is taken as the next step.
+        hint: The next step.
+        notes: Further text, such as a guest's backtrace.
+    """
+    if not hint:
+        summary, _, hint = summary.partition("; ")
+    sys.stderr.write(f"error: {escaped(summary)}\n")
+    for note in notes:
+        sys.stderr.write(f"{escaped(note)}\n")
+    if hint:
+        sys.stderr.write(f"hint: {escaped(hint)}\n")
+
+
+def size_text(count: float) -> str:
+    """Return a number of bytes as a person reads it: `18.3 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -1,0 +1,266 @@
+"""A deployment, in its two forms: awaited and blocking."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from airssys.wasm.api import Api
+from airssys.wasm.deployment_name import namespace_of
+from airssys.wasm.host_core import settings_from
+from airssys.wasm.host_errors import HostClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from airssys.wasm.accounting import DeploymentStatistics
+    from airssys.wasm.component import Component
+    from airssys.wasm.host import Host
+    from airssys.wasm.host_blocking import BlockingHost
+    from airssys.wasm.host_core import HostCore, Source
+    from airssys.wasm.limits import Limits
+    from airssys.wasm.revision import Lifetime, Revision, Rollout, Settings
+    from airssys.wasm.serving import Serving
+
+__all__ = ["BlockingDeployment", "Deployment"]
+
+
+class _Deployment:
+    """What both forms have."""
+
+    __slots__ = ("_api", "_api_of", "_core", "_serving")
+
+    def __init__(self, core: HostCore, serving: Serving) -> None:
+        self._core = core
+        self._serving = serving
+        self._api: Api | None = None
+        self._api_of: Component | None = None
+
+    @property
+    def name(self) -> str:
+        """The name by which it is called: `image/resizer`."""
+        return self._serving.name
+
+    @property
+    def namespace(self) -> str:
+        """The first segment of the name."""
+        return namespace_of(self.name)
+
+    @property
+    def revision(self) -> Revision:
+        """The live revision.
+
+        Raises:
+            HostClosed: The deployment was removed.
+        """
+        revision = self._serving.revision
+        if revision is None:
+            raise HostClosed(f"deployment '{self.name}' was removed", name=self.name)
+        return revision
+
+    @property
+    def held(self) -> str | None:
+        """Why the deployment takes no calls, or None where it does."""
+        return self._serving.held
+
+    @property
+    def component(self) -> Component:
+        """The component of the live revision.
+
+        Raises:
+            DeploymentHeld: The deployment takes no calls.
+            HostClosed: The host is closed, or the deployment was removed.
+        """
+        self._core.refuse_held(self._serving)
+        component = self._serving.component
+        if component is None or self._serving.revision is None:
+            raise HostClosed(f"deployment '{self.name}' was removed", name=self.name)
+        return component
+
+    @property
+    def exports(self) -> list[str]:
+        """Paths of the live revision's functions: `add`, or `demo:calc/ops#add`."""
+        component = self._serving.component
+        return [] if component is None else component.exports
+
+    def statistics(self) -> DeploymentStatistics:
+        """Return what its calls came to and used since the host was opened, by revision."""
+        return self._core.statistics(self._serving)
+
+    def history(self) -> tuple[Revision, ...]:
+        """Return every revision, the first one first. `revision` is the live one."""
+        return self._core.history(self.name)
+
+    def rollouts(self) -> tuple[Rollout, ...]:
+        """Return every movement between revisions, the first one first: who, when and why."""
+        return self._core.rollouts(self.name)
+
+    def _functions(self, call: Callable[..., Any]) -> Api:
+        """Return the functions of the live revision, found once for each revision."""
+        component = self._serving.component
+        if self._api is None or self._api_of is not component:
+            self._api, self._api_of = Api(call, self.exports), component
+        return self._api
+
+    def _changed(self, **changes: Any) -> Settings:
+        changes = {name: value for name, value in changes.items() if value is not None}
+        settings = self.revision.settings
+        if limits := changes.pop("limits", None):
+            changes["limits"] = settings_from(limits=limits).limits
+        return dataclasses.replace(settings, **changes)
+
+    def __repr__(self) -> str:
+        revision = self._serving.revision
+        state = "removed" if revision is None else f"revision {revision.number}"
+        return f"<{type(self).__name__} {self.name}: {'held' if self.held else state}>"
+
+
+class Deployment(_Deployment):
+    """A live name, and what takes its calls. Made by `Host.deploy` and `Host.deployment`."""
+
+    __slots__ = ("_host",)
+
+    def __init__(self, host: Host, core: HostCore, serving: Serving) -> None:
+        super().__init__(core, serving)
+        self._host = host
+
+    def call(self, function: str, /, *arguments: Any, **named: Any) -> Awaitable[Any]:
+        """Call a function of the live revision.
+
+        The revision is chosen now, and the call ends on it whatever is deployed meanwhile. The
+        guest runs when the result is awaited. Cancelling drops the instance; the guest does not go
+        on.
+
+        Args:
+            function: Path of the function: `add`, or `demo:calc/ops#add`.
+            arguments: Its arguments, by position.
+            named: Its arguments, by name.
+
+        Returns:
+            The result; the value of a WIT `result` that is ok.
+
+        Raises:
+            UnknownExport: The live revision has no such function.
+            TypeError: An argument is not what the function takes; the message names the place.
+            ValueError: The same, for a value out of range.
+            GuestError: The function returned the error of its `result`.
+            Trap: The guest trapped.
+            LimitExceeded: It reached a limit.
+            DeploymentHeld: The deployment takes no calls.
+            DeploymentOverloaded: Too many calls wait for an instance.
+            CallDrained: The revision was replaced, and the drain deadline has passed.
+            HostClosed: The host is closed, or the deployment was removed.
+        """
+        try:
+            return self._serving.route.call_async(function, arguments, named)
+        except HostClosed:
+            self._core.refuse_held(self._serving)
+            raise
+
+    @property
+    def api(self) -> Api:
+        """The functions as attributes: `await deployment.api.add(2, 3)`."""
+        return self._functions(self.call)
+
+    async def deploy(
+        self,
+        source: Source,
+        *,
+        lifetime: Lifetime | None = None,
+        limits: Limits | None = None,
+        instances: int | None = None,
+        drain: float | None = None,
+        keep: int | None = None,
+        who: str | None = None,
+        why: str = "",
+    ) -> Deployment:
+        """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
+        settings = self._changed(
+            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+        )
+        return await self._host._deploy(source, self.name, settings, who, why)  # noqa: SLF001
+
+    async def rollback(
+        self, to: int | None = None, *, who: str | None = None, why: str = ""
+    ) -> Revision:
+        """Make an earlier revision live again; see `BlockingDeployment.rollback`."""
+        change = self._host._change  # noqa: SLF001
+        await change(self._core.rollback, self.name, to, who=who, why=why)
+        return self.revision
+
+    async def remove(self, *, who: str | None = None, why: str = "") -> None:
+        """End the deployment; see `BlockingDeployment.remove`."""
+        await self._host._change(self._core.remove, self.name, who=who, why=why)  # noqa: SLF001
+
+
+class BlockingDeployment(_Deployment):
+    """A live name, and what takes its calls. Made by a `BlockingHost`."""
+
+    __slots__ = ("_host",)
+
+    def __init__(self, host: BlockingHost, core: HostCore, serving: Serving) -> None:
+        super().__init__(core, serving)
+        self._host = host
+
+    def call(self, function: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call a function of the live revision and wait for the result; see `Deployment.call`.
+
+        `KeyboardInterrupt` drops the instance; the guest does not go on.
+        """
+        try:
+            return self._serving.route.call(function, arguments, named)
+        except HostClosed:
+            self._core.refuse_held(self._serving)
+            raise
+
+    @property
+    def api(self) -> Api:
+        """The functions as attributes: `deployment.api.add(2, 3)`."""
+        return self._functions(self.call)
+
+    def deploy(
+        self,
+        source: Source,
+        *,
+        lifetime: Lifetime | None = None,
+        limits: Limits | None = None,
+        instances: int | None = None,
+        drain: float | None = None,
+        keep: int | None = None,
+        who: str | None = None,
+        why: str = "",
+    ) -> BlockingDeployment:
+        """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
+        settings = self._changed(
+            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+        )
+        return self._host._deploy(source, self.name, settings, who, why)  # noqa: SLF001
+
+    def rollback(self, to: int | None = None, *, who: str | None = None, why: str = "") -> Revision:
+        """Make an earlier revision live again, at once where it is kept warm.
+
+        Args:
+            to: The revision, or None for the one that the live revision replaced.
+            who: Who rolls back; the user of this process by default.
+            why: The reason, for the history.
+
+        Returns:
+            The revision that is live now.
+
+        Raises:
+            UnknownRevision: There is no revision `to`.
+            NothingToRollBackTo: `to` is None and the live revision replaced nothing.
+            StateWriteFailed: It could not be recorded; nothing has changed.
+        """
+        self._core.rollback(self.name, to, who=who, why=why)
+        return self.revision
+
+    def remove(self, *, who: str | None = None, why: str = "") -> None:
+        """End the deployment, once the calls that run have ended or the drain deadline has passed.
+
+        Its components are deleted; its history stays in the state directory, its name becomes free.
+
+        Raises:
+            StateWriteFailed: It could not be recorded; nothing has changed.
+        """
+        self._core.remove(self.name, who=who, why=why)

@@ -1,0 +1,221 @@
+"""A host: deployments that are called, replaced and rolled back while the program runs."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from airssys.wasm.deployment import Deployment
+from airssys.wasm.host_blocking import BlockingHost
+from airssys.wasm.host_core import HostCore, settings_from
+from airssys.wasm.host_errors import HostClosed
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from airssys.wasm.host_core import Source
+    from airssys.wasm.limits import Limits
+    from airssys.wasm.revision import Lifetime, Settings
+
+__all__ = ["Host"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Host:
+    """An open state directory and its deployments.
+
+    Made by `Host.open` and used by one event loop; `Host.open_blocking` is for programs without
+    one.
+    One host owns a state directory at a time. After a fork the child gets `ForkedHostError`.
+    """
+
+    def __init__(
+        self, directory: str | os.PathLike[str], provides: Mapping[str, Any] | None
+    ) -> None:
+        self._directory = directory
+        self._provides = provides
+        self._opened: HostCore | None = None
+        # Changes wait for the disk and the compiler; the loop's own threads are the program's.
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="airssys-host")
+
+    @classmethod
+    def open(
+        cls, directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return a host to enter with `async with`, which opens the state directory.
+
+        The live deployments are brought back before the block begins; one that cannot be is held
+        (`Deployment.held` says why) and the others are not disturbed. Leaving the block closes the
+        host.
+
+        Args:
+            directory: The state directory; made when it does not exist.
+            provides: Host functions for components: by interface, a mapping or object that holds
+                them by name. They are called in the task or thread of whoever calls the component.
+
+        Raises:
+            StateDirectoryInUse: Another host owns the directory.
+            StateDirectoryTooNew: A newer version of AirsSys wrote it.
+            StateDirectoryDamaged: It holds what AirsSys did not write.
+            StateWriteFailed: It cannot be written.
+        """
+        return cls(directory, provides)
+
+    @staticmethod
+    def open_blocking(
+        directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+    ) -> BlockingHost:
+        """Open a state directory and return a host whose methods block; as `open` otherwise.
+
+        The host is open when this returns; it is a context manager that closes it.
+        """
+        return BlockingHost.open(directory, provides=provides)
+
+    @property
+    def directory(self) -> Path:
+        """The state directory, absolute."""
+        return self._core.directory
+
+    async def deploy(
+        self,
+        source: Source,
+        *,
+        name: str,
+        lifetime: Lifetime = "call",
+        limits: Limits | None = None,
+        instances: int = 8,
+        drain: float = 30.0,
+        keep: int = 5,
+        who: str | None = None,
+        why: str = "",
+    ) -> Deployment:
+        """Make a component the live revision of a deployment, which is made where it is missing.
+
+        When this returns the revision is recorded durably and takes every new call; calls that run
+        end on the revision they began on. What fails leaves everything as it was. Deploying what is
+        live, with the same settings, changes nothing. On cancel the deployment has either been made
+        or is left as it was.
+
+        Args:
+            source: A path, or the component itself, in binary or text format.
+            name: The deployment: `image/resizer`, lower-case segments of 3 to 64 characters, the
+                first of which is the namespace.
+            lifetime: `call`, a fresh instance for every call, or `pooled`, instances that are
+                reused for one call at a time.
+            limits: The bounds of each instance; the defaults of `Limits` where it is None.
+            instances: The most instances of a pooled deployment; further calls wait, within their
+                `call_timeout`.
+            drain: Seconds that calls of this revision may go on after another has taken over.
+            keep: How many earlier revisions stay warm for a rollback.
+            who: Who deploys, for the history; the user of this process by default.
+            why: The reason, for the history.
+
+        Raises:
+            InvalidDeploymentName: The name breaks the rules.
+            InvalidSetting: A setting is out of range.
+            OSError: The file cannot be read.
+            InvalidComponent: It is not a component, or a broken one.
+            ComponentTooLarge: It exceeds a static limit.
+            UnknownImport: Nothing provides an import; the message names the near ones.
+            Trap: It trapped while it was instantiated.
+            LimitExceeded: It needs more than its limits allow.
+            StateWriteFailed: It could not be stored or recorded.
+            HostClosed: The host is closed.
+        """
+        settings = settings_from(
+            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+        )
+        return await self._deploy(source, name, settings, who, why)
+
+    def deployment(self, name: str) -> Deployment:
+        """Return a deployment.
+
+        Raises:
+            UnknownDeployment: There is none of this name; the message names the near ones.
+            HostClosed: The host is closed.
+        """
+        return Deployment(self, self._core, self._core.serving(name))
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        """Return the deployments, by name."""
+        return tuple(self.deployment(name) for name in self._core.names())
+
+    def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Awaitable[Any]:
+        """Call a function of a deployment; see `Deployment.call`."""
+        return self.deployment(name).call(function, *arguments, **named)
+
+    async def close(self, timeout: float | None = None) -> None:
+        """Take no calls any more, wait for those that run, and give the state directory up.
+
+        Args:
+            timeout: Seconds to wait before calls that run are ended with `CallDrained`; each
+                deployment's `drain` where it is None. Does nothing the second time. On cancel the
+                closing goes on.
+        """
+        if self._opened is not None and not self._opened.closed:
+            await asyncio.shield(self._run(self._opened.close, timeout))
+        self._threads.shutdown(wait=False)
+
+    async def __aenter__(self) -> Self:
+        if self._opened is not None:
+            raise HostClosed("a host is opened once", hint="make another with Host.open")
+        opening = asyncio.ensure_future(self._run(HostCore, self._directory, self._provides))
+        try:
+            self._opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # Nobody will close it: it must not stay the owner of the directory.
+            opening.add_done_callback(_close_unwanted)
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    @property
+    def _core(self) -> HostCore:
+        if self._opened is None:
+            raise HostClosed(
+                f"the host on {self._directory} is not open", hint="use: async with Host.open(...)"
+            )
+        return self._opened
+
+    async def _deploy(
+        self, source: Source, name: str, settings: Settings, who: str | None, why: str
+    ) -> Deployment:
+        given_up = threading.Event()
+        try:
+            serving = await self._change(
+                self._core.deploy,
+                source,
+                name=name,
+                settings=settings,
+                who=who,
+                why=why,
+                given_up=given_up,
+            )
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+        return Deployment(self, self._core, serving)
+
+    async def _change(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._core.check()
+        return await self._run(function, *args, **kwargs)
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._threads, functools.partial(function, *args, **kwargs)
+        )
+
+
+def _close_unwanted(opening: asyncio.Future[HostCore]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

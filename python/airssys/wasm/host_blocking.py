@@ -1,0 +1,93 @@
+"""A host for programs without an event loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from airssys.wasm.deployment import BlockingDeployment
+from airssys.wasm.host_core import HostCore, settings_from
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from airssys.wasm.host_core import Source
+    from airssys.wasm.limits import Limits
+    from airssys.wasm.revision import Lifetime, Settings
+
+__all__ = ["BlockingHost"]
+
+
+class BlockingHost:
+    """An open state directory and its deployments; made by `Host.open_blocking`.
+
+    The same as `Host`, where every method blocks. Safe to use from several threads.
+    """
+
+    __slots__ = ("__weakref__", "_core")
+
+    def __init__(self, core: HostCore) -> None:
+        self._core = core
+
+    @classmethod
+    def open(
+        cls, directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Open a state directory; see `Host.open_blocking`."""
+        return cls(HostCore(directory, provides))
+
+    @property
+    def directory(self) -> Path:
+        """The state directory, absolute."""
+        return self._core.directory
+
+    def deploy(
+        self,
+        source: Source,
+        *,
+        name: str,
+        lifetime: Lifetime = "call",
+        limits: Limits | None = None,
+        instances: int = 8,
+        drain: float = 30.0,
+        keep: int = 5,
+        who: str | None = None,
+        why: str = "",
+    ) -> BlockingDeployment:
+        """Make a component the live revision of a deployment; see `Host.deploy`.
+
+        `KeyboardInterrupt` leaves everything as it was.
+        """
+        settings = settings_from(
+            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+        )
+        return self._deploy(source, name, settings, who, why)
+
+    def deployment(self, name: str) -> BlockingDeployment:
+        """Return a deployment; see `Host.deployment`."""
+        return BlockingDeployment(self, self._core, self._core.serving(name))
+
+    def deployments(self) -> tuple[BlockingDeployment, ...]:
+        """Return the deployments, by name."""
+        return tuple(self.deployment(name) for name in self._core.names())
+
+    def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call a function of a deployment; see `Deployment.call`."""
+        return self.deployment(name).call(function, *arguments, **named)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Close the host; see `Host.close`."""
+        self._core.close(timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _deploy(
+        self, source: Source, name: str, settings: Settings, who: str | None, why: str
+    ) -> BlockingDeployment:
+        serving = self._core.deploy(source, name=name, settings=settings, who=who, why=why)
+        return BlockingDeployment(self, self._core, serving)

@@ -1,0 +1,364 @@
+"""What a host does, in blocking form; `Host` and `BlockingHost` are two ways to call it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import getpass
+import logging
+import os
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from airssys.errors import AirsSysError
+from airssys.wasm.blobs import digest_of
+from airssys.wasm.deployment_name import check_deployment_name
+from airssys.wasm.engine import Engine
+from airssys.wasm.errors import ForkedHostError
+from airssys.wasm.host_errors import (
+    DeploymentHeld,
+    HostClosed,
+    InvalidSetting,
+    UnknownDeployment,
+)
+from airssys.wasm.limits import Limits, parse_bytes
+from airssys.wasm.revision import Settings
+from airssys.wasm.serving import Serving
+from airssys.wasm.state_directory import StateDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from airssys.wasm.accounting import DeploymentStatistics
+    from airssys.wasm.component import Component
+    from airssys.wasm.revision import Revision, Rollout
+
+__all__ = ["HostCore", "Source", "settings_from"]
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+
+_log: Final = logging.getLogger("airssys.wasm")
+
+
+def settings_from(
+    *,
+    lifetime: str = "call",
+    limits: Limits | None = None,
+    instances: int = 8,
+    drain: float = 30.0,
+    keep: int = 5,
+) -> Settings:
+    """Return effective settings.
+
+    Raises:
+        InvalidSetting: A value is out of range.
+    """
+    limits = limits or Limits()
+    effective = {
+        field.name: getattr(limits, field.name)
+        for field in dataclasses.fields(limits)
+        if field.init
+    }
+    for name in ("memory", "host_call_bytes"):
+        effective[name] = parse_bytes(effective[name], name=name)
+    if lifetime not in ("call", "pooled"):
+        raise InvalidSetting(f"lifetime {lifetime!r} is not known", hint="it is 'call' or 'pooled'")
+    return Settings(
+        lifetime="pooled" if lifetime == "pooled" else "call",
+        limits=effective,
+        instances=instances,
+        drain=drain,
+        keep=keep,
+    )
+
+
+class HostCore:
+    """One open state directory and the deployments in it. Every method may be called by any thread.
+
+    Args:
+        directory: The state directory; made when it does not exist.
+        provides: Host functions for components, by interface, as `Component.instantiate` takes
+            them.
+        only: Bring back these deployments, or all where it is None.
+
+    Raises:
+        StateDirectoryError: The directory cannot be used; a subclass says why.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        provides: Mapping[str, Any] | None = None,
+        only: Collection[str] | None = None,
+    ) -> None:
+        self._process = os.getpid()
+        self._provides = dict(provides or {})
+        self._engine = Engine()
+        self._state = StateDirectory(Path(directory))
+        self._servings: dict[str, Serving] = {}
+        self._one_addition = threading.Lock()
+        # Between a blob's arrival and its record nothing may collect it.
+        self._storing = threading.Lock()
+        self._closed = False
+        # A host that was never closed still ends before the interpreter does.
+        self._end = weakref.finalize(self, _abandon, self._process, self._state, self._servings)
+        try:
+            self._state.collect()
+            for record in self._state.registry.deployments():
+                if only is None or record.name in only:
+                    self._bring_back(record.name, record.live)
+        except BaseException:
+            self._end()
+            raise
+
+    @property
+    def directory(self) -> Path:
+        """The state directory, absolute."""
+        return self._state.path
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the deployments, sorted."""
+        self.check()
+        return tuple(sorted(name for name, each in list(self._servings.items()) if each.revision))
+
+    def serving(self, name: str) -> Serving:
+        """Return the live side of a deployment.
+
+        Raises:
+            UnknownDeployment: There is none of this name.
+        """
+        self.check()
+        serving = self._servings.get(name)
+        if serving is None or serving.revision is None:
+            known = self._state.registry.deployments()
+            raise UnknownDeployment(name, [each.name for each in known])
+        return serving
+
+    def live(self, name: str) -> Revision | None:
+        """Return the live revision of a deployment, or None where there is no such deployment."""
+        self.check()
+        serving = self._servings.get(name)
+        return serving.revision if serving else None
+
+    def refuse_held(self, serving: Serving) -> None:
+        """Raise what explains why a deployment takes no calls, if it takes none."""
+        self.check()
+        if serving.held is not None:
+            raise DeploymentHeld(
+                f"deployment '{serving.name}' is held: {serving.held}",
+                hint="deploy a component that runs, or roll back",
+                name=serving.name,
+            )
+
+    def deploy(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        who: str | None = None,
+        why: str = "",
+        given_up: threading.Event | None = None,
+    ) -> Serving:
+        """Make a component the live revision of a deployment, which is made where it is missing.
+
+        In this order: read, compile, instantiate once, store durably, switch. What fails leaves
+        everything as it was. Deploying what is live, with the same settings, changes nothing.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment.
+            settings: How it is run.
+            who: Who deploys; the user of this process by default.
+            why: The reason, for the history.
+            given_up: Set by a caller who no longer waits; nothing is recorded then.
+        """
+        self.check()
+        check_deployment_name(name)
+        content = _read(source)
+        digest = digest_of(content)
+        with self._change(name) as serving:
+            live = serving.revision
+            if (
+                live is not None
+                and serving.held is None
+                and (live.digest, live.settings) == (digest, settings)
+            ):
+                return serving
+            component = self._engine.load(content)
+            number = self._state.registry.next_number(name)
+            prepared = serving.prepare(number, component, settings)
+            with self._storing:
+                if given_up is not None and given_up.is_set():
+                    return serving
+                self.check()
+                self._state.blobs.put(content)
+                _, revision = self._state.registry.record_deploy(
+                    name,
+                    digest=digest,
+                    size=len(content),
+                    settings=settings,
+                    who=who or _user(),
+                    why=why,
+                )
+            serving.switch(revision, prepared)
+            return serving
+
+    def rollback(self, name: str, to: int | None, *, who: str | None = None, why: str = "") -> None:
+        """Make an earlier revision live again.
+
+        Args:
+            name: The deployment.
+            to: The revision, or None for the one that the live revision replaced.
+            who: Who rolls back; the user of this process by default.
+            why: The reason, for the history.
+
+        Raises:
+            UnknownRevision: There is no revision `to`.
+            NothingToRollBackTo: `to` is None and the live revision replaced nothing.
+        """
+        self.serving(name)
+        with self._change(name) as serving:
+            registry = self._state.registry
+            revision = registry.rollback_target(name, to)
+            if revision == serving.revision and serving.held is None:
+                return
+            component = serving.warm(revision.number) or self._load(revision)
+            prepared = serving.prepare(revision.number, component, revision.settings)
+            registry.record_rollback(name, revision.number, who=who or _user(), why=why)
+            serving.switch(revision, prepared)
+
+    def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
+        """End a deployment: it takes no calls, those that run have until its drain deadline.
+
+        Returns when the last has ended. Its components are deleted, its history is kept.
+        """
+        self.serving(name)
+        with self._change(name) as serving:
+            revision = serving.revision
+            with self._storing:
+                self._state.registry.record_remove(name, who=who or _user(), why=why)
+                serving.revision = None
+                serving.close()
+                self._state.collect()
+            serving.drain(revision.settings.drain if revision else 0)
+
+    def history(self, name: str) -> tuple[Revision, ...]:
+        """Return every revision of a deployment, the first one first."""
+        self.serving(name)
+        return self._state.registry.revisions(name)
+
+    def rollouts(self, name: str) -> tuple[Rollout, ...]:
+        """Return every movement of a deployment between revisions, the first one first."""
+        self.serving(name)
+        return self._state.registry.rollouts(name)
+
+    def statistics(self, serving: Serving) -> DeploymentStatistics:
+        """Return what the calls of a deployment came to."""
+        self.check()
+        return serving.statistics()
+
+    def close(self, timeout: float | None = None) -> None:
+        """Take no calls any more, wait for those that run, and give the state directory up.
+
+        Args:
+            timeout: Seconds to wait before calls that run are ended; each deployment's drain
+                deadline where it is None. Does nothing the second time.
+        """
+        if os.getpid() != self._process or self._closed:
+            return
+        self._closed = True
+        servings = list(self._servings.values())
+        for serving in servings:
+            serving.close()
+        began = time.monotonic()
+        for serving in servings:
+            # Waits for a deploy that is under way: it finds the host closed and records nothing.
+            with serving.one_change:
+                seconds = serving.revision.settings.drain if serving.revision else 0.0
+                if timeout is not None:
+                    seconds = timeout
+                serving.drain(max(0.0, began + seconds - time.monotonic()))
+        with self._storing:
+            self._end()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def check(self) -> None:
+        """Refuse to go on in a forked child, and once the host is closed.
+
+        Raises:
+            ForkedHostError: This process is not the one that opened the host.
+            HostClosed: `close` was called.
+        """
+        if os.getpid() != self._process:
+            raise ForkedHostError(
+                "this host was opened by another process, before a fork; "
+                "open it after the fork, or start workers with 'spawn' or 'forkserver'"
+            )
+        if self._closed:
+            raise HostClosed(f"the host on {self.directory} is closed", hint="open it again")
+
+    @contextlib.contextmanager
+    def _change(self, name: str) -> Iterator[Serving]:
+        """Be the one who changes the deployment of this name, which may have no revision yet."""
+        while True:
+            with self._one_addition:
+                serving = self._servings.setdefault(name, Serving(name, self._provides))
+            with serving.one_change:
+                # Removed while this waited: the name is another deployment's now.
+                if serving.gone:
+                    continue
+                try:
+                    self.check()
+                    yield serving
+                finally:
+                    if serving.revision is None:
+                        serving.gone = True
+                        with self._one_addition:
+                            del self._servings[name]
+                return
+
+    def _bring_back(self, name: str, number: int) -> None:
+        serving = self._servings[name] = Serving(name, self._provides)
+        revision = self._state.registry.revision(name, number)
+        try:
+            prepared = serving.prepare(number, self._load(revision), revision.settings)
+        except (AirsSysError, OSError, ValueError) as error:
+            # One that cannot run must not keep the others away.
+            serving.hold(revision, f"revision {number} cannot be brought back: {error}")
+            _log.error("deployment '%s' is held: %s", name, error)
+        else:
+            serving.switch(revision, prepared)
+
+    def _load(self, revision: Revision) -> Component:
+        return self._engine.load(self._state.blobs.get(revision.digest))
+
+
+def _read(source: Source) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, (bytearray, memoryview)):
+        return bytes(source)
+    return Path(source).read_bytes()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _abandon(process: int, state: StateDirectory, servings: dict[str, Serving]) -> None:
+    if os.getpid() != process:
+        return  # a forked child: the database and the lock are the parent's
+    for serving in servings.values():
+        serving.close()
+    state.close()

@@ -1,0 +1,325 @@
+"""The registry: which deployments there are, and every revision they had."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airssys.wasm.durable import explained, sync_directory
+from airssys.wasm.host_errors import NothingToRollBackTo, UnknownDeployment, UnknownRevision
+from airssys.wasm.revision import DeploymentRecord, Revision, Rollout, Settings
+from airssys.wasm.schema import connect, connect_read_only, transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Registry"]
+
+_LIVE = "SELECT id, name, live, at FROM deployments WHERE removed_at IS NULL"
+_REVISIONS = (
+    "SELECT number, digest, size, settings, replaced, who, at, why FROM revisions"
+    " WHERE deployment = ?"
+)
+
+
+class Registry:
+    """Deployments, revisions and rollouts in the database of a state directory.
+
+    What a method returns is durable. Safe to use from several threads.
+
+    Args:
+        directory: The state directory. Its owner opens it to write.
+        read_only: Open to look only, whether or not somebody owns the directory.
+
+    Raises:
+        StateDirectoryTooNew: A newer version of AirsSys wrote the database.
+        StateDirectoryDamaged: The database cannot be read as one of AirsSys.
+        StateWriteFailed: It cannot be written.
+    """
+
+    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+        self._directory = directory
+        self._one_statement_sequence = threading.Lock()
+        path = directory / "airssys.db"
+        with explained("open the registry", directory):
+            if read_only:
+                self._connection = connect_read_only(path)
+            else:
+                self._connection = connect(path)
+                sync_directory(directory)
+
+    def deployments(self) -> tuple[DeploymentRecord, ...]:
+        """Return the deployments there are, by name."""
+        rows = self._read(f"{_LIVE} ORDER BY name")
+        return tuple(_deployment(row) for row in rows)
+
+    def deployment(self, name: str) -> DeploymentRecord:
+        """Return the deployment of this name.
+
+        Raises:
+            UnknownDeployment: There is none.
+        """
+        rows = self._read(f"{_LIVE} AND name = ?", name)
+        if not rows:
+            raise UnknownDeployment(name, [each.name for each in self.deployments()])
+        return _deployment(rows[0])
+
+    def revisions(self, name: str) -> tuple[Revision, ...]:
+        """Return every revision of a deployment, the first one first.
+
+        Raises:
+            UnknownDeployment: There is no deployment of this name.
+        """
+        deployment = self.deployment(name)
+        rows = self._read(f"{_REVISIONS} ORDER BY number", deployment.id)
+        return tuple(_revision(row) for row in rows)
+
+    def revision(self, name: str, number: int) -> Revision:
+        """Return one revision of a deployment.
+
+        Raises:
+            UnknownDeployment: There is no deployment of this name.
+            UnknownRevision: It has no revision of this number.
+        """
+        deployment = self.deployment(name)
+        rows = self._read(f"{_REVISIONS} AND number = ?", deployment.id, number)
+        if not rows:
+            raise UnknownRevision(name, number, [each.number for each in self.revisions(name)])
+        return _revision(rows[0])
+
+    def next_number(self, name: str) -> int:
+        """Return the number that the next revision of a deployment will have; 1 for a new one."""
+        (highest,) = self._read(
+            "SELECT max(number) FROM revisions JOIN deployments ON id = deployment"
+            " WHERE name = ? AND removed_at IS NULL",
+            name,
+        )[0]
+        return (highest or 0) + 1
+
+    def rollouts(self, name: str) -> tuple[Rollout, ...]:
+        """Return every rollout of a deployment, the first one first.
+
+        Raises:
+            UnknownDeployment: There is no deployment of this name.
+        """
+        rows = self._read(
+            "SELECT kind, from_revision, to_revision, who, at, why FROM rollouts"
+            " WHERE deployment = ? ORDER BY id",
+            self.deployment(name).id,
+        )
+        return tuple(
+            Rollout(
+                kind=kind, from_revision=start, to_revision=end, who=who, at=_moment(at), why=why
+            )
+            for kind, start, end, who, at, why in rows
+        )
+
+    def rollback_target(self, name: str, to: int | None) -> Revision:
+        """Return the revision that a rollback leads to.
+
+        Args:
+            name: The deployment.
+            to: A revision, or None for the one that the live revision replaced.
+
+        Raises:
+            UnknownDeployment: There is no deployment of this name.
+            UnknownRevision: It has no revision `to`.
+            NothingToRollBackTo: `to` is None and the live revision replaced nothing.
+        """
+        if to is None:
+            live = self.revision(name, self.deployment(name).live)
+            if live.replaced is None:
+                raise NothingToRollBackTo(
+                    f"revision {live.number} of '{name}' replaced nothing",
+                    hint="name the revision to go to",
+                    name=name,
+                    revision=live.number,
+                )
+            to = live.replaced
+        return self.revision(name, to)
+
+    def record_deploy(
+        self, name: str, *, digest: str, size: int, settings: Settings, who: str, why: str
+    ) -> tuple[DeploymentRecord, Revision]:
+        """Record a new revision and make it the live one; the first makes the deployment.
+
+        Raises:
+            StateWriteFailed: Nothing was recorded.
+        """
+        at = _now()
+        with self._writing("record the deployment") as connection:
+            found = connection.execute(f"{_LIVE} AND name = ?", (name,)).fetchone()
+            if found is None:
+                deployment = DeploymentRecord(
+                    id=_insert_deployment(connection, name, at), name=name, live=1, at=at
+                )
+                replaced = None
+            else:
+                before = _deployment(found)
+                (number,) = connection.execute(
+                    "SELECT max(number) + 1 FROM revisions WHERE deployment = ?", (before.id,)
+                ).fetchone()
+                deployment = dataclasses.replace(before, live=number)
+                replaced = before.live
+            revision = Revision(
+                number=deployment.live,
+                digest=digest,
+                size=size,
+                settings=settings,
+                replaced=replaced,
+                who=who,
+                at=at,
+                why=why,
+            )
+            _insert_revision(connection, deployment.id, revision)
+            rollout = Rollout(
+                kind="deploy",
+                from_revision=replaced,
+                to_revision=revision.number,
+                who=who,
+                at=at,
+                why=why,
+            )
+            _switch(connection, deployment.id, rollout)
+        return deployment, revision
+
+    def record_rollback(self, name: str, to: int, *, who: str, why: str) -> None:
+        """Make an earlier revision the live one.
+
+        Raises:
+            UnknownDeployment: There is no deployment of this name.
+            UnknownRevision: It has no revision `to`.
+            StateWriteFailed: Nothing was recorded.
+        """
+        self.revision(name, to)
+        deployment = self.deployment(name)
+        with self._writing("record the rollback") as connection:
+            rollout = Rollout(
+                kind="rollback",
+                from_revision=deployment.live,
+                to_revision=to,
+                who=who,
+                at=_now(),
+                why=why,
+            )
+            _switch(connection, deployment.id, rollout)
+
+    def record_remove(self, name: str, *, who: str, why: str) -> None:
+        """Record that a deployment is gone. Its history stays; its name becomes free.
+
+        Raises:
+            UnknownDeployment: There is no deployment of this name.
+            StateWriteFailed: Nothing was recorded.
+        """
+        deployment = self.deployment(name)
+        with self._writing("record the removal") as connection:
+            connection.execute(
+                "UPDATE deployments SET removed_at = ?, removed_by = ?, removed_why = ?"
+                " WHERE id = ?",
+                (_now().timestamp(), who, why, deployment.id),
+            )
+
+    def digests(self) -> frozenset[str]:
+        """Return the components that the deployments there are had in any revision."""
+        rows = self._read(
+            "SELECT DISTINCT digest FROM revisions JOIN deployments ON id = deployment"
+            " WHERE removed_at IS NULL"
+        )
+        return frozenset(row[0] for row in rows)
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._one_statement_sequence:
+            self._connection.close()
+
+    def _read(self, query: str, *parameters: object) -> list[Any]:
+        with self._one_statement_sequence, explained("read the registry", self._directory):
+            return self._connection.execute(query, parameters).fetchall()
+
+    @contextlib.contextmanager
+    def _writing(self, doing: str) -> Iterator[sqlite3.Connection]:
+        with (
+            self._one_statement_sequence,
+            explained(doing, self._directory),
+            transaction(self._connection),
+        ):
+            yield self._connection
+
+
+def _insert_deployment(connection: sqlite3.Connection, name: str, at: dt.datetime) -> int:
+    (identity,) = connection.execute(
+        "INSERT INTO deployments (name, live, at) VALUES (?, 1, ?) RETURNING id",
+        (name, at.timestamp()),
+    ).fetchone()
+    return int(identity)
+
+
+def _insert_revision(connection: sqlite3.Connection, deployment: int, revision: Revision) -> None:
+    connection.execute(
+        "INSERT INTO revisions (deployment, number, digest, size, settings, replaced, who, at, why)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            deployment,
+            revision.number,
+            revision.digest,
+            revision.size,
+            msgspec.json.encode(revision.settings).decode(),
+            revision.replaced,
+            revision.who,
+            revision.at.timestamp(),
+            revision.why,
+        ),
+    )
+
+
+def _switch(connection: sqlite3.Connection, deployment: int, rollout: Rollout) -> None:
+    connection.execute(
+        "INSERT INTO rollouts (deployment, kind, from_revision, to_revision, who, at, why)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            deployment,
+            rollout.kind,
+            rollout.from_revision,
+            rollout.to_revision,
+            rollout.who,
+            rollout.at.timestamp(),
+            rollout.why,
+        ),
+    )
+    connection.execute(
+        "UPDATE deployments SET live = ? WHERE id = ?", (rollout.to_revision, deployment)
+    )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def _moment(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def _deployment(row: tuple[Any, ...]) -> DeploymentRecord:
+    identity, name, live, at = row
+    return DeploymentRecord(id=identity, name=name, live=live, at=_moment(at))
+
+
+def _revision(row: tuple[Any, ...]) -> Revision:
+    number, digest, size, settings, replaced, who, at, why = row
+    return Revision(
+        number=number,
+        digest=digest,
+        size=size,
+        settings=msgspec.json.decode(settings, type=Settings),
+        replaced=replaced,
+        who=who,
+        at=_moment(at),
+        why=why,
+    )

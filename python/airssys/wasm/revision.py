@@ -1,0 +1,115 @@
+"""What a deployment is and was: the records of the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from airssys.wasm.host_errors import InvalidSetting
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+__all__ = ["DeploymentRecord", "Lifetime", "Revision", "Rollout", "Settings"]
+
+Lifetime = Literal["call", "pooled"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a revision's component is run: the effective values, as they were when it was deployed.
+
+    Attributes:
+        lifetime: `call`, a fresh instance for every call, or `pooled`, instances that are reused
+            for one call at a time.
+        limits: The limits that were set, by name, in bytes and seconds; every other limit has its
+            default.
+        instances: The most instances that a pooled revision has at once.
+        drain: Seconds that calls in flight may go on after another revision has taken over.
+        keep: How many earlier revisions stay warm, so that a rollback to one of them compiles
+            nothing.
+
+    Raises:
+        InvalidSetting: A value is out of range.
+    """
+
+    lifetime: Lifetime = "call"
+    limits: dict[str, bool | int | float] = dataclasses.field(default_factory=dict)
+    instances: int = 8
+    drain: float = 30.0
+    keep: int = 5
+
+    def __post_init__(self) -> None:
+        if self.lifetime not in ("call", "pooled"):
+            raise InvalidSetting(
+                f"lifetime {self.lifetime!r} is not known", hint="it is 'call' or 'pooled'"
+            )
+        if not isinstance(self.instances, int) or not 1 <= self.instances <= 100_000:
+            raise InvalidSetting(f"instances must be 1 to 100000, got {self.instances!r}")
+        if not isinstance(self.drain, (int, float)) or not 0 <= self.drain <= 86_400:
+            raise InvalidSetting(f"drain must be 0 to 86400 seconds, got {self.drain!r}")
+        if not isinstance(self.keep, int) or not 0 <= self.keep <= 1_000:
+            raise InvalidSetting(f"keep must be 0 to 1000 revisions, got {self.keep!r}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """An immutable, numbered record of what a deployment is.
+
+    Attributes:
+        number: 1 for the first revision of its deployment.
+        digest: The component, as `sha256:` and 64 hexadecimal digits.
+        size: Bytes of the component.
+        settings: How the component is run.
+        replaced: The revision that was live before this one was first deployed, or None.
+        who: Who deployed it.
+        at: When, in UTC.
+        why: The reason given, or an empty string.
+    """
+
+    number: int
+    digest: str
+    size: int
+    settings: Settings
+    replaced: int | None
+    who: str
+    at: dt.datetime
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """The movement of a deployment from one revision to another.
+
+    Attributes:
+        kind: `deploy` to a new revision, or `rollback` to an earlier one.
+        from_revision: The revision that was live before, or None for the first.
+        to_revision: The revision that took over.
+        who: Who asked for it.
+        at: When, in UTC.
+        why: The reason given, or an empty string.
+    """
+
+    kind: Literal["deploy", "rollback"]
+    from_revision: int | None
+    to_revision: int
+    who: str
+    at: dt.datetime
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRecord:
+    """A deployment as the registry knows it.
+
+    Attributes:
+        id: A number that is never reused, not even by a later deployment of the same name.
+        name: The name by which it is called.
+        live: The number of the revision that takes its calls.
+        at: When it was first deployed, in UTC.
+    """
+
+    id: int
+    name: str
+    live: int
+    at: dt.datetime

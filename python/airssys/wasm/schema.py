@@ -1,0 +1,155 @@
+"""The database of a state directory: its tables, and the way from each version to the next."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+from airssys.wasm.host_errors import StateDirectoryDamaged, StateDirectoryTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["MIGRATIONS", "connect", "connect_read_only", "transaction"]
+
+#: In the header of every database of AirsSys ("airs"), so that another program's file is not
+#: mistaken for one.
+_APPLICATION: Final = 0x61697273
+
+#: `MIGRATIONS[n]` leads from version n to n + 1; the version is SQLite's `user_version`. A released
+#: entry never changes.
+MIGRATIONS: Final[tuple[str, ...]] = (
+    """
+    CREATE TABLE deployments (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL,
+        live INTEGER NOT NULL,
+        at REAL NOT NULL,
+        removed_at REAL,
+        removed_by TEXT,
+        removed_why TEXT
+    ) STRICT;
+    CREATE UNIQUE INDEX deployments_by_name ON deployments (name) WHERE removed_at IS NULL;
+    CREATE TABLE revisions (
+        deployment INTEGER NOT NULL REFERENCES deployments (id),
+        number INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        settings TEXT NOT NULL,
+        replaced INTEGER,
+        who TEXT NOT NULL,
+        at REAL NOT NULL,
+        why TEXT NOT NULL,
+        PRIMARY KEY (deployment, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE rollouts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        deployment INTEGER NOT NULL REFERENCES deployments (id),
+        kind TEXT NOT NULL CHECK (kind IN ('deploy', 'rollback')),
+        from_revision INTEGER,
+        to_revision INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        at REAL NOT NULL,
+        why TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX rollouts_by_deployment ON rollouts (deployment);
+    """,
+)
+
+
+def connect(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
+    """Open the database for its owner, making it or bringing it to the present version.
+
+    An older database is copied to `airssys.db.v<version>` before it is changed.
+
+    Raises:
+        StateDirectoryTooNew: A newer version of AirsSys wrote it; it was not touched.
+        StateDirectoryDamaged: It belongs to another program.
+        sqlite3.Error: SQLite cannot open or write it.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        version = _version(connection, path, len(migrations))
+        connection.execute("PRAGMA journal_mode = WAL")
+        # In WAL mode anything less may lose acknowledged transactions when the power goes.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if 0 < version < len(migrations):
+            _back_up(connection, path.with_name(f"{path.name}.v{version}"))
+        for number, migration in enumerate(migrations[version:], start=version + 1):
+            with transaction(connection):
+                for statement in migration.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {number}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open the database to read it, beside its owner if there is one.
+
+    Raises:
+        StateDirectoryTooNew: A newer version of AirsSys wrote it.
+        StateDirectoryDamaged: It belongs to another program.
+        sqlite3.Error: SQLite cannot open it.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
+    )
+    try:
+        _version(connection, path, len(MIGRATIONS))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit what is done inside durably, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # Some failures (a full disk among them) have already rolled back.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+    version = _pragma(connection, "user_version")
+    application = _pragma(connection, "application_id")
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application != _APPLICATION and (tables or version):
+        raise StateDirectoryDamaged(
+            f"{path} is not a database of AirsSys", hint="name another state directory"
+        )
+    if version > newest:
+        raise StateDirectoryTooNew(
+            f"state directory {path.parent} has version {version},"
+            f" this AirsSys reads up to {newest}",
+            hint="use the newer AirsSys that wrote it; nothing was changed",
+            directory=str(path.parent),
+            version=version,
+            newest=newest,
+        )
+    return version
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+def _back_up(connection: sqlite3.Connection, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as copy:
+        copy.execute("PRAGMA synchronous = FULL")
+        connection.backup(copy)

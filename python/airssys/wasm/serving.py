@@ -1,0 +1,168 @@
+"""A deployment while its host is open: its route, and the revisions that are kept warm."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from airssys.wasm._native import _core
+from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
+from airssys.wasm.limits import Limits
+from airssys.wasm.wasi import Wasi
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airssys.wasm.component import Component
+    from airssys.wasm.revision import Revision, Settings
+
+__all__ = ["Prepared", "Serving"]
+
+#: Calls that may wait for an instance of a pooled revision.
+_MOST_WAITING: Final = 10_000
+#: Seconds that calls get to end after they were told to.
+_KILL_GRACE: Final = 2.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prepared:
+    """A component that has proved that it starts, ready to take calls.
+
+    Attributes:
+        component: The loaded component.
+        settings: How it is run.
+        line: What takes the calls.
+        statistics: Where the calls are counted.
+    """
+
+    component: Component
+    settings: Settings
+    line: _core.Line
+    statistics: _core.LineStatistics
+
+
+class Serving:
+    """The live side of one deployment.
+
+    Changes are made one after another by whoever holds `one_change`; calls need no lock.
+
+    Args:
+        name: The deployment.
+        imports: The host functions that its components are given, as `Component.instantiate` takes
+            them.
+
+    Attributes:
+        name: The deployment.
+        route: What takes the calls.
+        one_change: Held while the deployment is changed.
+        revision: The live revision; None before the first, and once the deployment was removed.
+        component: Its component; None while the deployment is held.
+        held: Why the deployment takes no calls, or None.
+        gone: Whether the name is another deployment's now.
+    """
+
+    def __init__(self, name: str, imports: Mapping[str, Any]) -> None:
+        self.name = name
+        self.route = _core.Route(name)
+        self.one_change = threading.Lock()
+        self.revision: Revision | None = None
+        self.component: Component | None = None
+        self.held: str | None = None
+        self.gone = False
+        self._imports = imports
+        self._warm: dict[int, Component] = {}
+        self._statistics: dict[int, _core.LineStatistics] = {}
+        self._line: _core.Line | None = None
+        self._draining: list[_core.Line] = []
+
+    def prepare(self, number: int, component: Component, settings: Settings) -> Prepared:
+        """Make what takes the calls of a revision, and prove that it links and starts.
+
+        Args:
+            number: The revision.
+            component: The revision's component.
+            settings: How it is run.
+
+        Raises:
+            UnknownImport: Nothing provides an import of the component.
+            Trap: It trapped while it was instantiated.
+            LimitExceeded: It needs more than its limits allow.
+        """
+        statistics = self._statistics.get(number) or _core.LineStatistics()
+        limits = Limits(**cast("dict[str, Any]", settings.limits))
+        line = _core.Line(
+            component._native,  # noqa: SLF001
+            number=number,
+            limits=limits.native,
+            wasi=Wasi().native,
+            functions=component._functions(self._imports),  # noqa: SLF001
+            instances=settings.instances if settings.lifetime == "pooled" else 0,
+            waiting=_MOST_WAITING,
+            statistics=statistics,
+        )
+        line.warm()
+        return Prepared(component, settings, line, statistics)
+
+    def switch(self, revision: Revision, prepared: Prepared) -> None:
+        """Let a revision take every call from now on. Calls that run end on the one they began on.
+
+        They have until its drain deadline. Components beyond the number that is kept go cold.
+        """
+        previous, drain = self._line, self.revision.settings.drain if self.revision else 0
+        self._statistics[revision.number] = prepared.statistics
+        self.route.switch(prepared.line)
+        self.revision, self.component, self.held = revision, prepared.component, None
+        self._line = prepared.line
+        if previous is not None:
+            self._draining = [line for line in (*self._draining, previous) if line.in_flight]
+            if previous.in_flight:
+                previous.kill_after(drain)
+        # Last used last, so that the coldest are first.
+        self._warm.pop(revision.number, None)
+        self._warm[revision.number] = prepared.component
+        for cold in list(self._warm)[: -(revision.settings.keep + 1)]:
+            del self._warm[cold]
+
+    def warm(self, number: int) -> Component | None:
+        """Return the component of a revision if it is kept warm."""
+        return self._warm.get(number)
+
+    def hold(self, revision: Revision, reason: str) -> None:
+        """Take no calls until another revision is live; `reason` says why."""
+        self.revision, self.component, self.held = revision, None, reason
+        self.route.hold()
+
+    def close(self) -> None:
+        """Take no calls any more. Calls that run go on."""
+        self.route.close()
+
+    def drain(self, seconds: float) -> None:
+        """Wait until no call runs, and end those that do after so many seconds."""
+        end = time.monotonic() + seconds
+        for line in self._lines():
+            if not line.wait_drained(max(0.0, end - time.monotonic())):
+                line.kill()
+                # A guest stops at its next tick; one that waits for Python, when that returns.
+                line.wait_drained(_KILL_GRACE)
+        self._warm.clear()
+
+    def statistics(self) -> DeploymentStatistics:
+        """Return the counts of every revision that took calls since the host was opened."""
+        revisions = []
+        for number, statistics in sorted(self._statistics.items()):
+            lines = [line for line in self._lines() if line.number == number]
+            revisions.append(
+                RevisionStatistics(
+                    revision=number,
+                    in_flight=sum(line.in_flight for line in lines),
+                    instances=sum(line.instances for line in lines),
+                    memory=sum(line.memory for line in lines),
+                    **statistics.snapshot(),
+                )
+            )
+        return DeploymentStatistics.over(tuple(revisions))
+
+    def _lines(self) -> list[_core.Line]:
+        return self._draining if self._line is None else [*self._draining, self._line]

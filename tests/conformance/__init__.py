@@ -1,0 +1,1 @@
+"""Suites written by others, run where they can be had."""
