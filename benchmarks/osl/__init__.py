@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.row import Row, UnavailableError
-from benchmarks.timing import interleaved
-
 from airssys import osl
 from airssys.osl import OSL, Operation, Permission, Principal, executor, operation
 from airssys.osl._native import AuditLog, Gate, Subject
 from airssys.osl.policy import compile_policy, parse_policy
+from benchmarks.row import Row, UnavailableError
+from benchmarks.timing import interleaved
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

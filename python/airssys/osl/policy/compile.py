@@ -196,7 +196,7 @@ _TESTS = (
 )
 
 
-def _condition(  # noqa: C901 - one branch per field
+def _condition(
     condition: Condition, where: _Place
 ) -> Description:
     parts: list[Description] = []
