@@ -327,7 +327,13 @@ class Lifecycle:
 
     def kill(self, cell: Cell) -> Completion[Reason]:
         """Order a kill; the supervisor decides whether the actor comes back."""
-        completion = self.join(cell)
+        if cell.block & ENDED:
+            return self.join(cell)
+        completion: Completion[Reason] = Completion(cell)
+        more = cell.details()
+        if more.killers is None:
+            more.killers = []
+        more.killers.append(completion)
         self.order(cell, Ending(Reason.KILLED, kill=True))
         return completion
 
@@ -440,6 +446,7 @@ class Lifecycle:
             timer.cancel()
             if more.killed and not more.final:
                 more.killed = False  # nothing is there to kill; it comes back at once
+                self._settle_killers(more, Reason.KILLED)
         if more.final:
             self._finish(cell, reason)
             return
@@ -483,6 +490,12 @@ class Lifecycle:
             reason = Reason.KILLED
         self._close_incarnation(cell, reason)
         return reason
+
+    def _settle_killers(self, more: Details, reason: Reason) -> None:
+        if more.killers:
+            killers, more.killers = more.killers, None
+            for killer in killers:
+                killer.settle(reason)
 
     async def _try_hook(self, cell: Cell, hook: Hook, arguments: tuple[Any, ...]) -> None:
         if cell.details().killed:
@@ -559,27 +572,32 @@ class Lifecycle:
             state.group.drop()
             state.group = None
         while cell.children:
-            children = tuple(reversed(cell.children.values()))
+            # One look at all of them: looking for the last one each time is quadratic.
+            for child in tuple(reversed(cell.children.values())):
+                if more.killed:
+                    break
+                await self._stop_child(child, more)
             if more.killed:
-                for child in children:
+                for child in tuple(reversed((cell.children or {}).values())):
                     self._end_child(child, kill=True)
                 while cell.children:
                     await pause()
-                return
-            child = children[0]
-            limit = child.options.shutdown
-            self._end_child(child, kill=limit == 0)
-            if child.block & ENDED:
-                continue
-            timer = None
-            if not math.isinf(limit):
-                timer = self._dispatcher.loop.call_later(
-                    limit, self._overdue, child, context=self._dispatcher.turn_context
-                )
-            while not child.block & ENDED and not more.killed:
-                await pause()
-            if timer is not None:
-                timer.cancel()
+
+    async def _stop_child(self, child: Cell, more: Details) -> None:
+        """Stop a child within its time; return early when its parent is killed meanwhile."""
+        limit = child.options.shutdown
+        self._end_child(child, kill=limit == 0)
+        if child.block & ENDED:
+            return
+        timer = None
+        if not math.isinf(limit):
+            timer = self._dispatcher.loop.call_later(
+                limit, self._overdue, child, context=self._dispatcher.turn_context
+            )
+        while not child.block & ENDED and not more.killed:
+            await pause()
+        if timer is not None:
+            timer.cancel()
 
     def _end_child(self, child: Cell, *, kill: bool) -> None:
         more = child.details()
@@ -588,7 +606,7 @@ class Lifecycle:
         reason = Reason.KILLED if kill else ending.reason
         self.end(child, replace(ending, reason=reason, kill=kill, final=True))
 
-    def _close_incarnation(  # noqa: C901, PLR0912 - a list of what there may be
+    def _close_incarnation(  # noqa: PLR0912 - a list of what there may be
         self, cell: Cell, reason: Reason
     ) -> None:
         """End what belongs to the incarnation: timers, monitors, replies, links, self-sends."""
@@ -597,6 +615,7 @@ class Lifecycle:
         more = cell.more
         if more is None:
             return
+        self._settle_killers(more, reason)
         more.tables = None
         more.supervision = None
         if more.timers:
@@ -696,7 +715,7 @@ class Lifecycle:
         state.group = Control(self._dispatcher, self._regroup(parent, state, children, delay))
         state.group.resume()
 
-    async def _regroup(  # noqa: C901 - one story, told in order
+    async def _regroup(
         self, parent: Cell, state: SupervisionState, cells: list[Cell], delay: float
     ) -> None:
         clock = self._dispatcher.clock
@@ -785,6 +804,7 @@ class Lifecycle:
         cell.bury_queue("killed" if reason.kind == "killed" else "stopped")
         if more is not None:
             more.reason = reason
+            self._settle_killers(more, reason)
             if more.overdue is not None:
                 more.overdue.cancel()
                 more.overdue = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from actors import Echo, Fail, Get, Keeper, Put, Wait
+from rt_actors import Echo, Fail, Get, Keeper, Put, Wait
 
 from airssys.rt import (
     PERMANENT,
