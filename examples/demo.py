@@ -36,7 +36,8 @@ WORKERS = 8
 BATCH = 20  # calls of a worker before it lets the others run
 STEADY = 2.0  # seconds of load between the events
 
-console = Console()
+# Wide enough for the tables where nobody's window says otherwise.
+console = Console(width=None if sys.stdout.isatty() else 110)
 
 
 @dataclass(slots=True)
@@ -173,7 +174,7 @@ async def run(directory: str) -> tuple[list[Phase], Table]:
 
 def shown(seconds: float) -> str:
     """Write a time in the unit that suits it."""
-    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
+    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:,.1f} ms"
 
 
 def first_line(error: Exception) -> str:

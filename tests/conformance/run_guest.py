@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 from airssys.wasm import Directory, Engine, LimitExceeded, Limits, Trap, Wasi
 
@@ -16,7 +17,7 @@ def main(text: str) -> int:
     component = Engine(cache=None).load(given["component"], in_process=True)
     network = given["network"]
     wasi = Wasi(
-        arguments=["guest", *given["arguments"]],
+        arguments=[Path(given["component"]).name, *given["arguments"]],
         environment=given["environment"],
         directories={
             path: Directory(host, write=True) for path, host in given["directories"].items()
