@@ -437,3 +437,25 @@ class TestBlocking:
         assert calc.api["demo:calc/ops"].add(1, 2) == 3
         with pytest.raises(AttributeError, match="no function 'divde'; did you mean divide"):
             _ = calc.api.divde
+
+    def test_threads_that_deploy_and_remove_one_name_leave_it_whole(self, host, guest):
+        contents = [guest("calculator").read_bytes(), guest("calculator-1-1").read_bytes()]
+        wrong = []
+
+        def change(number):
+            try:
+                for turn in range(20):
+                    host.deploy(contents[(number + turn) % 2], name="acme/calc")
+                    with contextlib.suppress(UnknownDeployment):
+                        host.deployment("acme/calc").remove()
+            except Exception as error:  # noqa: BLE001 - any other is the failure
+                wrong.append(error)
+
+        threads = [threading.Thread(target=change, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        calc = host.deploy(contents[0], name="acme/calc")
+        assert calc.api.version() == "1.0.0"
