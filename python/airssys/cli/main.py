@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from airssys.cli import audit, components, deployments, doctor
@@ -33,8 +34,22 @@ _CODES = "\n\n".join(
     )
 )
 
+
+class _Interrupted(Exception):
+    """Ctrl-C, on its way past typer, which would end the process without a word."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, context: typer.Context) -> object:  # type: ignore[override]
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+
 app = typer.Typer(
     name="airssys",
+    cls=_Commands,
     help="Run WebAssembly components as supervised, replaceable, capability-checked plug-ins.",
     epilog=f"Exit codes:\n\n{_CODES}",
     no_args_is_help=True,
@@ -85,7 +100,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except TyperException as error:
         print_error(error.format_message(), "`airssys --help` and `airssys COMMAND --help` explain")
         return ExitCode.USAGE
-    except (KeyboardInterrupt, Abort):
+    except (_Interrupted, KeyboardInterrupt, Abort):
         print_error("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:

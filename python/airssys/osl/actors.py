@@ -164,7 +164,7 @@ class ProcessActor(Actor):
         ref = self.ref
         process.on_end(lambda status: ref.tell(_Ended(process, status)))
 
-    @handles(_Ended)
+    @handles
     async def ended(self, message: _Ended) -> None:
         """Report, and stop or fail as the program did."""
         process, status = message.process, message.status

@@ -1,4 +1,8 @@
-"""Starting, stopping, killing and restarting actors, in the order that the contract gives."""
+"""Starting, stopping, killing and restarting actors, in the order that the contract gives.
+
+Long, but one state machine: each step relies on what the others leave behind, and the order of
+things is only seen when they stand together.
+"""
 
 # pyright: reportPrivateUsage=false
 # Modules of this package know each other's insides.

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from pathlib import Path
 
 import pytest
-from osl_world import World
 
 from airssys.osl import Principal
+
+# The helpers beside this file have names of their own, and are not installed anywhere.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from osl_world import World
 
 
 @pytest.fixture

@@ -13,9 +13,12 @@ from airssys import osl
 from airssys.osl import AccessDenied, NoContext, Principal
 
 
+COMMAND = [sys.executable, "-c", "from airssys.cli import main; main()", "audit"]
+
+
 def audit_command(*arguments, **options):
     return subprocess.run(
-        [sys.executable, "-m", "airssys.cli.audit", *arguments],
+        [*COMMAND, *arguments],
         capture_output=True,
         text=True,
         timeout=30,
@@ -90,8 +93,7 @@ def test_follow_prints_records_as_they_come(world, act):
     act(system, lambda: osl.read_file(world.root / "a"))
     system.audit.flush()
     with subprocess.Popen(
-        [sys.executable, "-m", "airssys.cli.audit", "follow", "--log", str(world.log)]
-        + ["--operation", "filesystem"],
+        [*COMMAND, "follow", "--log", str(world.log)] + ["--operation", "filesystem"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

@@ -284,7 +284,13 @@ def test_udp_after_tcp_was_denied(world, act):
 
 def test_listening_where_it_is_not_granted(world, act):
     system = world.system(rule(["listen"], kind="network", target="127.0.0.1:8000-8999"))
-    for host, port in [("0.0.0.0", 8000), ("127.0.0.1", 80), ("::", 8000), ("127.0.0.2", 8000)]:
+    for host, port in [
+        ("0.0.0.0", 8000),
+        ("127.0.0.1", 80),
+        ("::", 8000),
+        ("127.0.0.2", 8000),
+        ("::ffff:0.0.0.0", 8000),
+    ]:
         refused(world, act, system, lambda h=host, p=port: osl.listen(h, p))
         refused(world, act, system, lambda h=host, p=port: osl.open_socket(h, p))
 

@@ -196,9 +196,7 @@ _TESTS = (
 )
 
 
-def _condition(  # noqa: C901 - one branch per field
-    condition: Condition, where: _Place
-) -> Description:
+def _condition(condition: Condition, where: _Place) -> Description:
     parts: list[Description] = []
     for field, op in _TESTS:
         value = getattr(condition, field)
