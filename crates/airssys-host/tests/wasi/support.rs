@@ -8,8 +8,9 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use airssys_host::engine::Profile;
 use airssys_host::gate::{AllowList, Allowed, Gate};
-use airssys_host::wasi::link::{Profile, add_to_linker};
+use airssys_host::wasi::link::add_to_linker;
 use airssys_host::wasi::{Builder, Governed, Output, WasiState};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
@@ -269,7 +270,7 @@ pub fn echo_server() -> SocketAddr {
         if let Some(Ok(line)) = lines.next() {
             writeln!(&stream, "echo {line}").unwrap();
         }
-        lines.for_each(drop);
+        lines.map_while(Result::ok).for_each(drop);
     })
 }
 
@@ -317,6 +318,6 @@ pub fn http_server() -> SocketAddr {
             &stream,
             "HTTP/1.1 {status}\r\n{more}content-length: {length}\r\n\r\n{body}"
         );
-        lines.for_each(drop);
+        lines.map_while(Result::ok).for_each(drop);
     })
 }
