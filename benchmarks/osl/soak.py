@@ -19,10 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/property/osl"), str(ROOT / "tests/integration/osl")]
 
-import cedar  # noqa: E402 - from the tests, which the paths above lead to
-import model  # noqa: E402
-import requests_and_rules as world  # noqa: E402
-from test_audit_log import killed_run  # noqa: E402
+import osl_cedar as cedar  # noqa: E402 - from the tests, which the paths above lead to
+import osl_model as model  # noqa: E402
+import osl_requests as world  # noqa: E402
+from osl_killed import killed_run  # noqa: E402
 
 from airssys.osl import OSL, verify_log  # noqa: E402
 from airssys.osl._native import AuditLog, Gate, Subject  # noqa: E402
@@ -90,7 +90,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     arguments = parser.parse_args()
     decisions(arguments.decisions, arguments.seed)
-    print(f"{cedar.compare(arguments.cedar, arguments.seed)} decisions agree with Cedar")
+    if arguments.cedar:
+        print(f"{cedar.compare(arguments.cedar, arguments.seed)} decisions agree with Cedar")
     kills(arguments.kills, arguments.seed)
 
 

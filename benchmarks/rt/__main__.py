@@ -20,7 +20,9 @@ def main() -> int:
     parser.add_argument("--million", action="store_true", help="also with a million actors")
     options = parser.parse_args()
     rows = measure_all(scale=0.1 if options.quick else 1.0, million=options.million)
-    machine = f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}"
+    machine = (
+        f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}"
+    )
     if options.json:
         json.dump({"machine": machine, "rows": [row.as_dict() for row in rows]}, sys.stdout)
         sys.stdout.write("\n")

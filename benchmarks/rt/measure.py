@@ -22,6 +22,7 @@ from airssys.rt import (
     Supervisor,
     System,
     Tell,
+    bulk_spawn,
     handles,
 )
 from benchmarks.rt import peers
@@ -45,7 +46,9 @@ class Row:
     def ratio(self) -> float | None:
         if not self.peer_value:
             return None
-        return self.value / self.peer_value if self.higher_is_better else self.peer_value / self.value
+        return (
+            self.value / self.peer_value if self.higher_is_better else self.peer_value / self.value
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "ratio": self.ratio}
@@ -151,9 +154,7 @@ async def ask_times(kind: type[Actor], count: int) -> tuple[float, float]:
     async with System("ask") as system:
         producer = await system.spawn(Producer)
         target = await system.spawn(kind)
-        found = [
-            p50_p99(await producer.ask(Interview(target, count), 600)) for _ in range(ROUNDS)
-        ]
+        found = [p50_p99(await producer.ask(Interview(target, count), 600)) for _ in range(ROUNDS)]
         return min(one[0] for one in found), min(one[1] for one in found)
 
 
@@ -209,9 +210,7 @@ async def idle_bytes(count: int, *, used: bool) -> float:
 async def restart_time(count: int) -> float:
     async with System("restart") as system:
         top = await system.start(
-            Supervisor(
-                "top", burst=10**9, children=[Child("a", Fragile, max_consecutive=10**9)]
-            )
+            Supervisor("top", burst=10**9, children=[Child("a", Fragile, max_consecutive=10**9)])
         )
         ref = top.child("a")
         times: list[float] = []
@@ -230,7 +229,10 @@ async def tree_restart_time(depth: int, count: int) -> float:
         spec = Supervisor(f"s{level}", ONE_FOR_ALL, children=[spec], burst=10**9)
     assert isinstance(spec, Supervisor)
     top_spec = Supervisor(
-        "top", ONE_FOR_ALL, burst=10**9, children=[Child("bad", Fragile, max_consecutive=10**9), spec]
+        "top",
+        ONE_FOR_ALL,
+        burst=10**9,
+        children=[Child("bad", Fragile, max_consecutive=10**9), spec],
     )
     async with System("tree") as system:
         top = await system.start(top_spec)
@@ -250,14 +252,18 @@ async def with_a_million() -> list[Row]:
     async with System("million") as system:
         gc.collect()
         gc.freeze()
-        began = time.perf_counter()
-        for _ in range(1_000_000):
-            await system.spawn(Plain)
-        seconds = time.perf_counter() - began
-        rows.append(Row("spawn one of a million", seconds, "us", "<= 2", seconds <= 2))
+        began = time.process_time()  # it takes long enough to be preempted many times
+        with bulk_spawn():
+            for _ in range(1_000_000):
+                await system.spawn(Plain)
+            seconds = time.process_time() - began
+        gc.unfreeze()
+        rows.append(Row("spawn one of a million, CPU", seconds, "us", "<= 2", seconds <= 2))
         began = time.perf_counter()
         gc.collect()
-        rows.append(Row("full collection, million alive", (time.perf_counter() - began) * 1e3, "ms"))
+        rows.append(
+            Row("full collection, million alive", (time.perf_counter() - began) * 1e3, "ms")
+        )
         began = time.perf_counter()
         gc.freeze()
         gc.collect()
@@ -267,7 +273,11 @@ async def with_a_million() -> list[Row]:
         p50, p99 = p50_p99(await producer.ask(Interview(target, 50_000), 600))
         rows.append(Row("ask p50, million alive", p50, "us", "<= 2", p50 <= 2))
         rows.append(Row("ask p99, million alive", p99, "us", "<= 15", p99 <= 15))
+        gc.disable()
+        began = time.perf_counter()
         await system.shutdown(600)
+        rows.append(Row("stop a million", time.perf_counter() - began, "s"))
+        gc.enable()
     gc.unfreeze()
     return rows
 
@@ -305,18 +315,14 @@ def measure_all(*, scale: float = 1.0, million: bool = False) -> list[Row]:
         rows.append(Row(f"ask p99, {name} handler", p99, "us", "<= 6", p99 <= 6))
     p50, p99 = run(ask_from_task(m))
     for peer, value in peers.asks(int(3000 * scale)):
-        rows.append(
-            Row("ask p50 from a task", p50, "us", "<= 6", p50 <= 6, peer, value)
-        )
+        rows.append(Row("ask p50 from a task", p50, "us", "<= 6", p50 <= 6, peer, value))
     rows.append(Row("ask p99 from a task", p99, "us"))
     for kind in (Plain, AsyncStarted):
         value = run(spawn_time(kind, int(50_000 * scale)))
         rows.append(Row(f"spawn, {kind.__name__}", value, "us", "<= 2", value <= 2))
     for used in (False, True):
         value = run(idle_bytes(int(20_000 * scale), used=used))
-        rows.append(
-            Row(f"{'used ' if used else ''}idle actor", value, "B", "<= 800", value <= 800)
-        )
+        rows.append(Row(f"{'used ' if used else ''}idle actor", value, "B", "<= 800", value <= 800))
     value = run(restart_time(int(3000 * scale)))
     rows.append(Row("failure to ready again", value, "us", "<= 20", value <= 20))
     value = run(tree_restart_time(10, int(500 * scale)))

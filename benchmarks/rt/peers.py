@@ -71,7 +71,7 @@ def asks(count: int) -> Iterator[tuple[str, float]]:
 
 
 def _pykka_ask(count: int) -> float:
-    import pykka
+    import pykka  # noqa: PLC0415 - optional
 
     class Echo(pykka.ThreadingActor):
         def on_receive(self, message: Any) -> Any:
@@ -88,7 +88,7 @@ def _pykka_ask(count: int) -> float:
 
 
 async def _xoscar_ask(count: int) -> float:
-    import xoscar
+    import xoscar  # noqa: PLC0415 - optional
 
     class Echo(xoscar.StatelessActor):
         async def echo(self, message: int) -> int:

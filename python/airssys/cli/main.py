@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from airssys.cli import deployments, doctor
+from airssys.cli import audit, components, deployments, doctor
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import print_error
 from airssys.errors import AirsSysError
+from airssys.wasm import build_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +34,22 @@ _CODES = "\n\n".join(
     )
 )
 
+
+class _Interrupted(Exception):
+    """Ctrl-C, on its way past typer, which would end the process without a word."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, context: typer.Context) -> object:  # type: ignore[override]
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+
 app = typer.Typer(
     name="airssys",
+    cls=_Commands,
     help="Run WebAssembly components as supervised, replaceable, capability-checked plug-ins.",
     epilog=f"Exit codes:\n\n{_CODES}",
     no_args_is_help=True,
@@ -44,20 +59,29 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"airssys {build_info()['version']}")
+        raise typer.Exit
+
+
 @app.callback()
 def _airssys(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and end.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"airssys {importlib.metadata.version('airssys')}")
-        raise typer.Exit
+    pass
 
 
-doctor.add_to(app)
+components.add_to(app)
 deployments.add_to(app)
+doctor.add_to(app)
+app.add_typer(audit.app, name="audit")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -76,7 +100,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except TyperException as error:
         print_error(error.format_message(), "`airssys --help` and `airssys COMMAND --help` explain")
         return ExitCode.USAGE
-    except (KeyboardInterrupt, Abort):
+    except (_Interrupted, KeyboardInterrupt, Abort):
         print_error("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -85,7 +109,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.SUCCESS
     except AirsSysError as error:
-        print_error(getattr(error, "summary", error.message), getattr(error, "hint", ""))
+        print_error(
+            getattr(error, "summary", error.message),
+            getattr(error, "hint", ""),
+            notes=getattr(error, "__notes__", ()),
+        )
         return exit_code_of(error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -198,7 +198,7 @@ async def run(
     directory: PathLike | None = None,
     limits: ProcessLimits = _LIMITS,
     confinement: Confinement = _CONFINEMENT,
-    timeout: float | None = None,  # noqa: ASYNC109 - ends the program, not only the wait
+    timeout: float | None = None,
     grace: float = 1.0,
     output_limit: int = 16 << 20,
     middleware: Iterable[Middleware] = (),
@@ -249,7 +249,7 @@ async def spawn(
 async def wait(
     process: Process,
     *,
-    timeout: float | None = None,  # noqa: ASYNC109 - part of the operation
+    timeout: float | None = None,
     middleware: Iterable[Middleware] = (),
 ) -> ExitStatus:
     """Wait until a process ends and return how it did; see `WaitProcess`."""

@@ -1,5 +1,8 @@
 """What is known of an actor class: its handlers by message type, and which hooks it has."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import inspect
@@ -120,7 +123,7 @@ def find_handler(table: dict[type, Handler], message_type: type) -> Handler | No
     return None
 
 
-class Unresolved(Exception):  # noqa: N818 - internal signal
+class Unresolved(Exception):
     """An annotation names something that is not there yet."""
 
 
@@ -131,11 +134,20 @@ def resolve_handlers(
     found: dict[str, tuple[Handler, bool]] = {}
     for name in dir(cls):
         function = inspect.getattr_static(cls, name, None)
-        marker = getattr(function, MARK, None)
+        marker = _marker(cls, name)
         if isinstance(marker, Marker) and callable(function):
             message_types = marker.message_types or _annotated(cls, name, function, local_names)
             found[name] = (Handler(function, marker, message_types), marker.active)
     return found
+
+
+def _marker(cls: type, name: str) -> object:
+    """The mark of a method, or of the one that it overrides."""
+    for base in cls.__mro__:
+        marker = getattr(base.__dict__.get(name), MARK, None)
+        if marker is not None:
+            return marker
+    return None
 
 
 def _annotated(
@@ -182,10 +194,10 @@ def _types_in(annotation: Any, where: str) -> tuple[type, ...]:
 
 
 def names_of_caller(depth: int) -> dict[str, Any]:
-    """The local names visible where a class statement stands, for messages defined in a function."""
+    """The local names visible at a class statement, for messages defined in a function."""
     names: dict[str, Any] = {}
     frames: list[types.FrameType] = []
-    frame: types.FrameType | None = sys._getframe(depth)  # noqa: SLF001 - as typing does
+    frame: types.FrameType | None = sys._getframe(depth)
     while frame is not None and frame.f_code.co_name != "<module>" and len(frames) < 8:
         frames.append(frame)
         frame = frame.f_back
@@ -196,9 +208,9 @@ def names_of_caller(depth: int) -> dict[str, Any]:
 
 def blueprint_of(cls: type, base: type) -> Blueprint:
     """The blueprint of a class, made at its first spawn when a message was defined after it."""
-    blueprint = cls.__dict__.get("__blueprint__")
-    if isinstance(blueprint, Blueprint):
-        return blueprint
+    known: Blueprint | None = cls.__dict__.get("__blueprint__")
+    if known is not None:
+        return known
     try:
         blueprint = Blueprint(cls, base, resolve_handlers(cls, None))
     except Unresolved as error:

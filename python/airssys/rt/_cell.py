@@ -1,8 +1,7 @@
-"""The runtime's record of one actor: address, mailbox, state. It outlives the actor's incarnations."""
+"""The runtime's record of one actor: address, mailbox, state. It outlives incarnations."""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airssys.rt._mailbox import EXTRA, MESSAGE, NEXT, SENDER, Envelope, Extras, Lane, Lanes
@@ -11,6 +10,7 @@ from airssys.rt.errors import MailboxFull, RequestDropped
 from airssys.rt.messages import Down, Exit, Priority, Restarted
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
     from airssys.rt._blueprint import Handler
@@ -128,10 +128,10 @@ class Cell(Lane):
     def path(self) -> str:
         """The names from the root down, as `/bank/ann`."""
         names: list[str] = []
-        cell: Cell | None = self
-        while cell is not None and cell.parent is not None:
+        cell, parent = self, self.parent
+        while parent is not None:
             names.append(cell.name)
-            cell = cell.parent
+            cell, parent = parent, parent.parent
         return "/" + "/".join(reversed(names))
 
     @property
@@ -141,6 +141,11 @@ class Cell(Lane):
         if not more.uid:
             more.uid = self.dispatcher.system.next_number()
         return more.uid
+
+    @property
+    def closed(self) -> bool:
+        """Whether the mailbox takes no more."""
+        return bool(self.block & CLOSED) or (self.more is not None and self.more.draining)
 
     def details(self) -> Details:
         """What few actors need, made on first use."""
@@ -160,8 +165,8 @@ class Cell(Lane):
         extra: Request[Any] | Extras | None,
         priority: Priority,
     ) -> None:
-        """Accept a message or raise `MailboxFull`; what arrives after the end becomes a dead letter."""
-        if self.block & CLOSED:
+        """Accept a message or raise `MailboxFull`; after the end it becomes a dead letter."""
+        if self.closed:
             self.accepted += 1
             self.bury(message, sender, extra, "no_actor" if self.block & ENDED else "stopped")
             return
@@ -199,7 +204,7 @@ class Cell(Lane):
 
     def put_reserved(self, message: object, sender: Cell | None) -> None:
         """Queue a notice of the runtime, in the slot that was reserved when it was asked for."""
-        if self.block & CLOSED:
+        if self.closed:
             self.accepted += 1
             self.bury(message, sender, None, "stopped")
         else:
@@ -237,7 +242,7 @@ class Cell(Lane):
 
     def must_wait(self, priority: Priority) -> bool:
         """Whether a sender that is willing to wait has to, in that lane."""
-        if self.block & CLOSED or self.options.mailbox.full not in {"fail", "wait"}:
+        if self.closed or self.options.mailbox.full not in {"fail", "wait"}:
             return False
         lanes = self.lanes
         if lanes is None:
@@ -255,7 +260,7 @@ class Cell(Lane):
             self._reopen(rooms, room.priority)
 
     def _reopen(self, rooms: deque[Room], priority: Priority) -> None:
-        if priority is NORMAL and not rooms and not self.block & CLOSED:
+        if priority is NORMAL and not rooms and not self.closed:
             self.limit = self.options.mailbox.capacity
 
     def admit(self) -> None:
@@ -414,6 +419,7 @@ class Cell(Lane):
                 stale += lane.take_out(self._is_stale)
         for envelope in stale:
             self._bury_envelope(envelope, "stale")
+        self.admit()
 
     def _is_stale(self, envelope: Envelope) -> bool:
         return envelope[SENDER] is self or envelope[MESSAGE].__class__ in NOTICES

@@ -1,4 +1,4 @@
-"""Lifecycle in progress: a coroutine of the runtime that is poked whenever something has changed."""
+"""Lifecycle in progress: a coroutine of the runtime, poked whenever something has changed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,12 @@
 """The scheduler: takes ready actors in turn and runs their handlers, a batch of messages each.
 
 The long method `turn` is the hot path of the whole runtime; everything in it that looks inlined is
-so because a call costs 50 ns and a message about 400.
+so because a call costs 50 ns and a message about 400. The file is long for the same reason: the
+branches that are cold stand next to the hot path that they leave.
 """
+
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
 
 from __future__ import annotations
 
@@ -23,8 +27,9 @@ from airssys.rt._control import Drain
 from airssys.rt._mailbox import EXTRA, MESSAGE, NEXT, SENDER, Extras
 from airssys.rt._options import DEFAULT_OPTIONS
 from airssys.rt._request import Request
-from airssys.rt._run import DONE, Run, enter_task, leave_task
+from airssys.rt._run import DONE, Run, current_task, enter_task, leave_task
 from airssys.rt.errors import ForkedSystem, Refuse, SystemStopped, WrongThread
+from airssys.rt.events import Overdue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher", "acting"]
 
 #: The incarnation on whose behalf code runs; child tasks of a handler inherit it.
-acting: ContextVar[Actor] = ContextVar("airssys_acting")
+acting: ContextVar[Actor | None] = ContextVar("airssys_acting")
 
 #: References to a run that nobody kept: the variable in `turn`, and `getrefcount`'s own.
 UNSHARED = 2
@@ -140,7 +145,7 @@ class Dispatcher:
         self.scheduled = True
 
     def sender(self) -> Cell | None:
-        """The actor on whose behalf the caller sends, by context where it is not the current one."""
+        """The actor on whose behalf the caller sends."""
         current = self.current
         if current is None:
             actor = acting.get(None)
@@ -161,7 +166,7 @@ class Dispatcher:
 
     # The hot path.
 
-    def turn(self) -> None:
+    def turn(self) -> None:  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         """Run what is ready until there is nothing left or the time slice is over."""
         ready = self.ready
         clock = self.clock
@@ -185,6 +190,9 @@ class Dispatcher:
                 if cell.block:
                     self.serve(cell)
                     continue
+                context = cell.context
+                if context is None:
+                    context = self.context_of(cell)
                 self.current = cell
                 left = burst
                 while True:
@@ -219,7 +227,7 @@ class Dispatcher:
                     self.letter = envelope
                     if handler.plain:
                         try:
-                            value = cell.context.copy().run(handler.function, cell.actor, message)
+                            value = context.copy().run(handler.function, cell.actor, message)
                         except BaseException as error:  # noqa: BLE001 - a supervision boundary
                             self.handler_failed(cell, envelope, handler, error)
                             break
@@ -229,7 +237,10 @@ class Dispatcher:
                         elif self.letter is not None:
                             cell.handled += 1
                             if extra is not None:
-                                self.reply(envelope, value)
+                                if envelope[EXTRA].__class__ is Request:
+                                    extra.answer(value)
+                                else:
+                                    self.reply(envelope, value)
                     else:
                         run = self.spare
                         if run is None:
@@ -238,12 +249,12 @@ class Dispatcher:
                             self.spare = None
                         run.cell = cell
                         run.envelope = envelope
-                        run.context = context = cell.context.copy()
+                        run.context = own = context.copy()
                         run.coroutine = coroutine = handler.function(cell.actor, message)
                         self.run = run
                         enter_task(loop, run)
                         try:
-                            awaited = context.run(run.send, coroutine)
+                            awaited = own.run(run.send, coroutine)
                         except BaseException as error:  # noqa: BLE001 - a supervision boundary
                             leave_task(loop, run)
                             self.run_failed(run, handler, error)
@@ -276,6 +287,9 @@ class Dispatcher:
                 if now >= stop_at:
                     break
         finally:
+            stranded = self.current
+            if stranded is not None and not stranded.block and not stranded.idle:
+                ready.append(stranded)  # an interruption struck between two messages
             self.current = self.letter = self.run = None
             self.scheduled = False
             if ready:
@@ -320,9 +334,13 @@ class Dispatcher:
             "cancelled" if cancelled else "expired",
         )
 
-    def prepare(self, cell: Cell, envelope: Envelope, now: float) -> Handler | None:
+    def prepare(  # noqa: PLR0911 - each is one way to die
+        self, cell: Cell, envelope: Envelope, now: float
+    ) -> Handler | None:
         """Look at what a message carries; return its handler, or None when it died here."""
-        message, sender, _, extra, _ = envelope
+        message: Any = envelope[MESSAGE]
+        sender: Cell | None = envelope[SENDER]
+        extra: Extras | Request[Any] | None = envelope[EXTRA]
         if message.__class__ is Drain:
             self.lifecycle.drained(cell, envelope)
             return None
@@ -354,17 +372,23 @@ class Dispatcher:
         elif extra is not None and extra.request is not None:
             extra.request.answer(value)
 
+    def context_of(self, cell: Cell) -> Context:
+        """The context variables that each run of an incarnation starts from, made on first use."""
+        context: Context | None = cell.context
+        if context is None:
+            context = cell.context = self.base_context.copy()
+            context.run(acting.set, cell.actor)
+        return context
+
     # Runs.
 
-    def begin(
-        self, cell: Cell, handler: Handler, coroutine: Coroutine[Any, Any, Any]
-    ) -> bool:
+    def begin(self, cell: Cell, handler: Handler, coroutine: Coroutine[Any, Any, Any]) -> bool:
         """Run the coroutine that a plain handler returned; False when the batch must end."""
         run = Run(self)
         run.cell = cell
         run.envelope = self.letter
         run.reentrant = handler.reentrant
-        run.context = cell.context.copy()
+        run.context = self.context_of(cell).copy()
         run.coroutine = coroutine
         try:
             awaited = self.step(run, run.send, coroutine)
@@ -380,7 +404,7 @@ class Dispatcher:
     def step(self, run: Run, function: Callable[[Any], Any], argument: Any) -> Any:
         """Run a coroutine to its next suspension, as the current task, whoever that was before."""
         loop = self.loop
-        before = asyncio.current_task(loop)
+        before = current_task(loop)
         kept = self.current, self.letter, self.run
         self.current, self.letter, self.run = run.cell, run.envelope, run
         if before is not None:
@@ -398,6 +422,11 @@ class Dispatcher:
         """Park a run on what it awaits; False when the actor takes no further message now."""
         cell = run.cell
         self.park(run, awaited)
+        handler = cell.last
+        if handler is not None and handler.budget is not None:
+            run.timer = self.loop.call_later(
+                handler.budget, self._over_budget, run, handler.budget, context=self.turn_context
+            )
         if run.reentrant:
             more = cell.details()
             if more.runs is None:
@@ -411,6 +440,13 @@ class Dispatcher:
         cell.block |= BUSY
         return False
 
+    def _over_budget(self, run: Run, budget: float) -> None:
+        stack = "".join(
+            f"  {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}\n"
+            for frame in run.get_stack()
+        )
+        self.system.events.publish(Overdue(run.cell.ref, budget, stack))
+
     def park(self, run: Run, awaited: Any) -> None:
         """Have a run resumed when what it awaits is done, or when it cannot be awaited."""
         error = run.park(awaited)
@@ -423,9 +459,8 @@ class Dispatcher:
         if run.over:
             return
         cell = run.cell
-        if cell.run is not run or cell.block & SUSPENDED:
-            if self._must_hold(run, cell):
-                return
+        if (cell.run is not run or cell.block & SUSPENDED) and self._must_hold(run, cell):
+            return
         run._fut_waiter = None
         loop = self.loop
         self.current = cell
@@ -448,8 +483,11 @@ class Dispatcher:
             return
         if awaited is DONE:
             self.finish(run)
-        else:
-            self.park(run, awaited)
+            return
+        error = run.park(awaited)
+        if error is not None:
+            run.error = error
+            self.enqueue(run)
 
     def _must_hold(self, run: Run, cell: Cell) -> bool:
         """Whether a run has to wait: suspended, or a non-reentrant handler is in flight."""
@@ -488,6 +526,9 @@ class Dispatcher:
         run.over = True
         run.coroutine = None
         run.cancel_children()
+        if run.timer is not None:
+            run.timer.cancel()
+            run.timer = None
         for callback in self.run_callbacks.pop(run, ()):
             self.loop.call_soon(callback, run)
 
@@ -593,7 +634,7 @@ class Dispatcher:
         tasks = more.background
         self.system.adopting = False
         try:
-            task = self.loop.create_task(coroutine, context=cell.context.copy())
+            task = self.loop.create_task(coroutine, context=self.context_of(cell).copy())
         finally:
             self.system.adopting = True
         tasks.add(task)

@@ -1,4 +1,11 @@
-"""Starting, stopping, killing and restarting actors, in the order that the contract gives."""
+"""Starting, stopping, killing and restarting actors, in the order that the contract gives.
+
+Long, but one state machine: each step relies on what the others leave behind, and the order of
+things is only seen when they stand together.
+"""
+
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
 
 from __future__ import annotations
 
@@ -19,7 +26,6 @@ from airssys.rt._cell import (
     Cell,
 )
 from airssys.rt._control import Control, Drain, Ending, pause
-from airssys.rt._dispatcher import acting
 from airssys.rt._options import Restart
 from airssys.rt._request import Completion
 from airssys.rt._run import DONE, Run
@@ -29,7 +35,9 @@ from airssys.rt.events import (
     ActorEnded,
     ActorFailing,
     ActorRestarted,
+    ActorRestarting,
     ActorStarted,
+    ActorStopping,
     HookFailed,
     Leaked,
     LimitExceeded,
@@ -44,7 +52,7 @@ if TYPE_CHECKING:
     from airssys.rt._dispatcher import Dispatcher
     from airssys.rt._mailbox import Envelope
 
-__all__ = ["LinkBroken", "Lifecycle"]
+__all__ = ["Lifecycle", "LinkBroken"]
 
 #: Seconds that a killed coroutine may take to unwind before it is abandoned.
 UNWIND = 1.0
@@ -77,14 +85,21 @@ class Lifecycle:
             hook = self._create(cell)
             run = None if hook is None else self._start_hook(cell, hook, ())
         except BaseException as error:
-            self._start_failed(cell, error)
             if not isinstance(error, Exception):
+                self._start_failed(cell, error)
                 raise
+            if cell.children:  # they are stopped first, which may take time
+                completion: Completion[None] = Completion(cell)
+                more = cell.details()
+                more.control = Control(self._dispatcher, self._abort_start(cell, error, completion))
+                more.control.resume()
+                return completion
+            self._start_failed(cell, error)
             raise self._spawn_failed(cell, error) from error
         if run is None:
             self._started(cell)
             return None
-        completion: Completion[None] = Completion(cell)
+        completion = Completion(cell)
         more = cell.details()
         more.control = Control(self._dispatcher, self._starting(cell, run, completion))
         more.control.resume()
@@ -105,11 +120,8 @@ class Lifecycle:
         actor._cell = cell
         cell.actor = actor
         cls = actor.__class__
-        blueprint: Blueprint = cls.__dict__.get("__blueprint__") or blueprint_of(cls, Actor)
+        blueprint: Blueprint = cls.__blueprint__ or blueprint_of(cls, Actor)
         cell.table = blueprint.table
-        context = self._dispatcher.base_context.copy()
-        context.run(acting.set, actor)
-        cell.context = context
         return blueprint.started
 
     def _start_hook(self, cell: Cell, hook: Hook, arguments: tuple[Any, ...]) -> Run | None:
@@ -119,7 +131,7 @@ class Lifecycle:
             kept = dispatcher.current, dispatcher.letter, dispatcher.run
             dispatcher.current, dispatcher.letter, dispatcher.run = cell, None, None
             try:
-                cell.context.copy().run(hook.function, cell.actor, *arguments)
+                dispatcher.context_of(cell).copy().run(hook.function, cell.actor, *arguments)
             finally:
                 dispatcher.current, dispatcher.letter, dispatcher.run = kept
             return None
@@ -132,7 +144,7 @@ class Lifecycle:
         run.hook = True
         run.envelope = None
         run.reentrant = False
-        run.context = cell.context.copy()
+        run.context = dispatcher.context_of(cell).copy()
         run.coroutine = coroutine = hook.function(cell.actor, *arguments)
         cell.run = run
         cell.block |= BUSY
@@ -204,9 +216,13 @@ class Lifecycle:
             return
         if error is None:
             error = RuntimeFailure("it was stopped while it started", path=cell.path)
-        more.killed = True
+        await self._abort_start(cell, error, completion)
+
+    async def _abort_start(
+        self, cell: Cell, error: BaseException, completion: Completion[None]
+    ) -> None:
         await self._stop_children(cell)
-        more.control = None
+        cell.details().control = None
         self._start_failed(cell, error)
         completion.fail(self._spawn_failed(cell, error))
 
@@ -294,9 +310,10 @@ class Lifecycle:
 
     def _drain(self, cell: Cell) -> None:
         """Take no more, and stop once all that is queued was handled."""
-        if cell.block & CLOSED:
+        more = cell.details()
+        if cell.closed:
             return
-        cell.block |= CLOSED
+        more.draining = True
         cell.limit = -1
         cell.turn_away_all("stopped")
         cell.append(cell, Drain(), None, None)
@@ -314,7 +331,13 @@ class Lifecycle:
 
     def kill(self, cell: Cell) -> Completion[Reason]:
         """Order a kill; the supervisor decides whether the actor comes back."""
-        completion = self.join(cell)
+        if cell.block & ENDED:
+            return self.join(cell)
+        completion: Completion[Reason] = Completion(cell)
+        more = cell.details()
+        if more.killers is None:
+            more.killers = []
+        more.killers.append(completion)
         self.order(cell, Ending(Reason.KILLED, kill=True))
         return completion
 
@@ -348,14 +371,16 @@ class Lifecycle:
             or restart is Restart.TEMPORARY
             or (restart is Restart.TRANSIENT and not ending.reason.abnormal)
         ):
-            self.end(cell, replace(ending, final=True))
+            ending.final = True
+            self.end(cell, ending)
             return
         state = self.supervision(parent)
         delay = state.allow(cell, self._dispatcher.clock(), self._dispatcher.system.seed)
         if delay is None:
             self._escalate(cell, parent, state, ending)
         elif state.policy.strategy is Strategy.ONE_FOR_ONE or parent.children is None:
-            self.end(cell, replace(ending, delay=delay))
+            ending.delay = delay
+            self.end(cell, ending)
         else:
             self._restart_group(parent, state, cell, ending, delay)
 
@@ -367,12 +392,9 @@ class Lifecycle:
             more.supervision = SupervisionState(policy or Supervision())
         return more.supervision
 
-    def _escalate(
-        self, cell: Cell, parent: Cell, state: SupervisionState, ending: Ending
-    ) -> None:
+    def _escalate(self, cell: Cell, parent: Cell, state: SupervisionState, ending: Ending) -> None:
         error = RestartLimit(
-            f"{cell.path} was restarted too often: {state.reason}; last failure: "
-            f"{ending.reason}",
+            f"{cell.path} was restarted too often: {state.reason}; last failure: {ending.reason}",
             path=cell.path,
         )
         error.__cause__ = ending.error
@@ -403,6 +425,9 @@ class Lifecycle:
             return
         cell.block |= RESTARTING
         cell.idle = False
+        if self._events.active:
+            event = ActorStopping if more.final else ActorRestarting
+            self._events.publish(event(cell.ref, ending.reason))
         control = more.control = Control(self._dispatcher, self._end(cell, ending))
         control.resume()
 
@@ -425,6 +450,7 @@ class Lifecycle:
             timer.cancel()
             if more.killed and not more.final:
                 more.killed = False  # nothing is there to kill; it comes back at once
+                self._settle_killers(more, Reason.KILLED)
         if more.final:
             self._finish(cell, reason)
             return
@@ -464,8 +490,16 @@ class Lifecycle:
         await self._stop_children(cell)
         if blueprint is not None and blueprint.stopped is not None:
             await self._try_hook(cell, blueprint.stopped, (reason,))
+        if more.killed:  # perhaps by now
+            reason = Reason.KILLED
         self._close_incarnation(cell, reason)
         return reason
+
+    def _settle_killers(self, more: Details, reason: Reason) -> None:
+        if more.killers:
+            killers, more.killers = more.killers, None
+            for killer in killers:
+                killer.settle(reason)
 
     async def _try_hook(self, cell: Cell, hook: Hook, arguments: tuple[Any, ...]) -> None:
         if cell.details().killed:
@@ -542,27 +576,32 @@ class Lifecycle:
             state.group.drop()
             state.group = None
         while cell.children:
-            children = tuple(reversed(cell.children.values()))
+            # One look at all of them: looking for the last one each time is quadratic.
+            for child in tuple(reversed(cell.children.values())):
+                if more.killed:
+                    break
+                await self._stop_child(child, more)
             if more.killed:
-                for child in children:
+                for child in tuple(reversed((cell.children or {}).values())):
                     self._end_child(child, kill=True)
                 while cell.children:
                     await pause()
-                return
-            child = children[0]
-            limit = child.options.shutdown
-            self._end_child(child, kill=limit == 0)
-            if child.block & ENDED:
-                continue
-            timer = None
-            if not math.isinf(limit):
-                timer = self._dispatcher.loop.call_later(
-                    limit, self._overdue, child, context=self._dispatcher.turn_context
-                )
-            while not child.block & ENDED and not more.killed:
-                await pause()
-            if timer is not None:
-                timer.cancel()
+
+    async def _stop_child(self, child: Cell, more: Details) -> None:
+        """Stop a child within its time; return early when its parent is killed meanwhile."""
+        limit = child.options.shutdown
+        self._end_child(child, kill=limit == 0)
+        if child.block & ENDED:
+            return
+        timer = None
+        if not math.isinf(limit):
+            timer = self._dispatcher.loop.call_later(
+                limit, self._overdue, child, context=self._dispatcher.turn_context
+            )
+        while not child.block & ENDED and not more.killed:
+            await pause()
+        if timer is not None:
+            timer.cancel()
 
     def _end_child(self, child: Cell, *, kill: bool) -> None:
         more = child.details()
@@ -571,14 +610,18 @@ class Lifecycle:
         reason = Reason.KILLED if kill else ending.reason
         self.end(child, replace(ending, reason=reason, kill=kill, final=True))
 
-    def _close_incarnation(self, cell: Cell, reason: Reason) -> None:
+    def _close_incarnation(  # noqa: PLR0912 - a list of what there may be
+        self, cell: Cell, reason: Reason
+    ) -> None:
         """End what belongs to the incarnation: timers, monitors, replies, links, self-sends."""
         cell.actor = None
         cell.context = None
         more = cell.more
         if more is None:
             return
+        self._settle_killers(more, reason)
         more.tables = None
+        more.supervision = None
         if more.timers:
             for timer in tuple(more.timers.values()):
                 timer.cancel()
@@ -596,7 +639,7 @@ class Lifecycle:
         cell.bury_stale()
         if more.stash:
             stash, more.stash = more.stash, []
-            if not cell.block & CLOSED:
+            if not cell.closed:
                 cell.replay(stash)
             else:
                 more.stash = stash
@@ -673,9 +716,7 @@ class Lifecycle:
             children = children[children.index(cell) :]
         cell.details().failure = ending
         cell.block |= RESTARTING
-        state.group = Control(
-            self._dispatcher, self._regroup(parent, state, children, delay)
-        )
+        state.group = Control(self._dispatcher, self._regroup(parent, state, children, delay))
         state.group.resume()
 
     async def _regroup(
@@ -747,7 +788,9 @@ class Lifecycle:
 
     # The end of an address.
 
-    def finish(self, cell: Cell, reason: Reason, *, failed_start: bool = False) -> None:
+    def finish(  # noqa: C901, PLR0912 - a list of who has to know
+        self, cell: Cell, reason: Reason, *, failed_start: bool = False
+    ) -> None:
         """Take an actor off the books; everyone who wanted to know learns it now."""
         more = cell.more
         cell.block = ENDED | CLOSED
@@ -765,6 +808,7 @@ class Lifecycle:
         cell.bury_queue("killed" if reason.kind == "killed" else "stopped")
         if more is not None:
             more.reason = reason
+            self._settle_killers(more, reason)
             if more.overdue is not None:
                 more.overdue.cancel()
                 more.overdue = None
@@ -783,7 +827,7 @@ class Lifecycle:
                     joiner.settle(reason)
         elif reason is not Reason.NORMAL:
             cell.details().reason = reason
-        self._dispatcher.system.on_ended(cell)
+        self._dispatcher.system.on_ended()
         if failed_start:
             self._tell_parent(cell)
             return

@@ -1,9 +1,9 @@
 """The queue of an actor: a lane per priority, bounds, overflow policies, aging.
 
-An envelope is a plain list, `[message, sender, sequence, extra, next]`: making one costs 27 ns where
-an object with slots costs 110, and the link to the next envelope saves the 760 bytes of an empty
-deque per idle actor. `sender` is a `Cell` or None, `sequence` counts what the mailbox accepted,
-`extra` is None, a `Request`, or an `Extras`.
+An envelope is a plain list, `[message, sender, sequence, extra, next]`: making one costs 27 ns
+where an object with slots costs 110, and the link to the next envelope saves the 760 bytes of an
+empty deque per idle actor. `sender` is a `Cell` or None, `sequence` counts what the mailbox
+accepted, `extra` is None, a `Request`, or an `Extras`.
 """
 
 from __future__ import annotations
@@ -126,6 +126,8 @@ class Lane:
     def take_out(self, unwanted: Callable[[Envelope], bool]) -> list[Envelope]:
         """Take out everything unwanted, in order."""
         taken: list[Envelope] = []
+        if self.head is None:
+            return taken
         kept: list[Envelope] = []
         for envelope in self.envelopes():
             (taken if unwanted(envelope) else kept).append(envelope)

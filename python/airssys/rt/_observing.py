@@ -1,10 +1,13 @@
 """The part of a system that looks at actors from outside and meddles with them on purpose."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from rich.tree import Tree
 
@@ -21,7 +24,6 @@ from airssys.rt.events import (
     MessageHandled,
 )
 from airssys.rt.middleware import Delivery, Drop, Middleware, failing, wrapped
-from airssys.rt.monitors import Monitor
 from airssys.rt.ref import LocalRef, state_of
 from airssys.rt.tracing import Tracing
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from airssys.rt._blueprint import Handler
     from airssys.rt._dispatcher import Dispatcher
     from airssys.rt.messages import Priority
+    from airssys.rt.monitors import Monitor
     from airssys.rt.ref import Ref
 
 __all__ = ["Observing", "cell_of"]
@@ -43,7 +46,7 @@ def cell_of(ref: Ref[Any]) -> Cell:
     """The cell of a local ref."""
     if not isinstance(ref, LocalRef):
         raise InvalidSpec(f"{ref!r} is not an actor of this process", ref=repr(ref))
-    return cast("LocalRef[Any]", ref)._cell
+    return ref._cell
 
 
 class Observing:
@@ -209,7 +212,7 @@ class Observing:
         self.instrumentation_changed()
 
     def enable_tracing(self) -> None:
-        """Carry W3C trace context in envelopes; make OpenTelemetry spans where it has a provider."""
+        """Carry W3C trace context in envelopes; make OpenTelemetry spans if it has a provider."""
         if self._tracing is None:
             self._tracing = Tracing()
             self.add_middleware(self._tracing)
@@ -281,4 +284,3 @@ class Observing:
         """A sender found a lane full."""
         if self.events.active:
             self.events.publish(Backpressure(cell.ref, priority))
-

@@ -44,7 +44,7 @@ class Backoff:
             )
 
     def delay(self, attempt: int, seed: int | str) -> float:
-        """Seconds before restart `attempt` (from 1): a pure function of the attempt and the seed."""
+        """Seconds before restart `attempt`, from 1: a pure function of it and the seed."""
         ceiling = min(self.maximum, self.minimum * 2.0 ** min(attempt, 1000))
         return Random(f"{seed}:{attempt}").uniform(self.minimum, ceiling)  # noqa: S311 - jitter
 
@@ -89,7 +89,9 @@ class Options:
                 raise InvalidSpec(f"{name}={value!r}: expected seconds, 0 or more", option=name)
         for name in ("max_consecutive", "stash", "reentrant_runs"):
             if getattr(self, name) < 0:
-                raise InvalidSpec(f"{name}={getattr(self, name)!r}: expected 0 or more", option=name)
+                raise InvalidSpec(
+                    f"{name}={getattr(self, name)!r}: expected 0 or more", option=name
+                )
 
 
 DEFAULT_OPTIONS = Options()

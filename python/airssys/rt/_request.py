@@ -23,6 +23,8 @@ __all__ = ["Bucket", "Completion", "Request", "Room", "Wait"]
 
 T = TypeVar("T")
 
+_init_future: Any = vars(asyncio.Future)["__init__"]
+
 
 class Wait(asyncio.Future[T]):
     """A future that concerns an actor and may have one handler waiting for it directly."""
@@ -150,7 +152,7 @@ class Request(Wait[T]):
     __slots__ = ("expires", "pending", "room")
 
     def __init__(self, cell: Cell, bucket: Bucket, expires: float) -> None:
-        asyncio.Future.__init__(self, loop=cell.dispatcher.loop)  # saves a frame
+        _init_future(self, loop=cell.dispatcher.loop)  # saves a frame
         self.cell = cell
         self.waiter = None
         self.room: Room | None = None
@@ -172,7 +174,10 @@ class Request(Wait[T]):
         waiter = self.waiter
         if waiter is not None:
             self.waiter = None
-            waiter.dispatcher.enqueue(waiter)
+            dispatcher = waiter.dispatcher
+            dispatcher.ready.append(waiter)  # enqueue, without the call
+            if not dispatcher.scheduled:
+                dispatcher.schedule()
 
     def refuse(self, error: BaseException) -> None:
         """Fail the asker with `error` itself."""

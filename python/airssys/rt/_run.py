@@ -1,7 +1,8 @@
 """One run of user code on behalf of an actor, and what asyncio sees as the current task meanwhile.
 
-`asyncio.timeout`, `TaskGroup`, anyio and HTTP clients look at the current task: they cancel it, ask
-whether it is being cancelled, and use it as a key. A `Run` answers all of that without being a task.
+`asyncio.timeout`, `TaskGroup`, anyio and HTTP clients look at the current task: they cancel it,
+ask whether it is being cancelled, and use it as a key. A `Run` answers all of that without being
+a task.
 
 Handler coroutines are not driven directly but through one long-lived generator per run: the end
 of a coroutine then comes as a yielded value instead of a raised `StopIteration`, which halves the
@@ -11,25 +12,29 @@ cost of a message (127 against 219 ns).
 from __future__ import annotations
 
 import asyncio
+import sys
 import types
-from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
-from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from airssys.rt._request import Wait
+from airssys.rt._request import Completion, Request, Room, Wait
 from airssys.rt.errors import WaitCycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
+    from contextvars import Context
 
     from airssys.rt._cell import Cell
     from airssys.rt._dispatcher import Dispatcher
     from airssys.rt._mailbox import Envelope
 
-__all__ = ["DONE", "Run", "enter_task", "leave_task"]
+__all__ = ["DONE", "Run", "current_task", "enter_task", "leave_task"]
 
-enter_task = _enter_task
-leave_task = _leave_task
+# What asyncio offers to third-party event loops; the stand-in need not be a `Task`.
+enter_task: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._enter_task
+current_task: Callable[[asyncio.AbstractEventLoop], Any] = asyncio.current_task
+if sys.version_info < (3, 12):  # it was written in Python then
+    current_task = vars(asyncio.tasks)["_current_tasks"].get
+leave_task: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._leave_task
 
 
 class _Done:
@@ -45,6 +50,10 @@ def _driver(box: list[Any]) -> Generator[Any, Any, None]:
     while True:
         coroutine = yield DONE
         box[0] = yield from coroutine
+
+
+#: What makes an edge between actors when a handler awaits it directly.
+WAITS = frozenset({Request, Completion, Room})
 
 
 class Run:
@@ -74,6 +83,7 @@ class Run:
         "reentrant",
         "send",
         "throw",
+        "timer",
     )
 
     def __init__(self, dispatcher: Dispatcher) -> None:
@@ -95,6 +105,7 @@ class Run:
         self.cancels = 0
         self.error: BaseException | None = None
         self.children: set[asyncio.Task[Any]] | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self._fut_waiter: asyncio.Future[Any] | None = None
         self._must_cancel = False
 
@@ -189,7 +200,7 @@ class Run:
 
     def park(self, awaited: Any) -> BaseException | None:
         """Arrange to be resumed when `awaited` is done; return an error to raise instead."""
-        if isinstance(awaited, Wait) and awaited.cell.dispatcher is self.dispatcher:
+        if awaited.__class__ in WAITS and awaited.cell.dispatcher is self.dispatcher:
             awaited._asyncio_future_blocking = False
             target = awaited.cell
             if (target.run is not None or target is self.cell) and not self.reentrant:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, overload
 
 from airssys.rt._blueprint import (
     MARK,
@@ -12,6 +12,7 @@ from airssys.rt._blueprint import (
     Marker,
     Unresolved,
     add_to_table,
+    blueprint_of,
     names_of_caller,
     resolve_handlers,
 )
@@ -98,16 +99,20 @@ class Actor:
     trap_exits: ClassVar[bool] = False
     supervision: ClassVar[Supervision | None] = None
 
+    #: None until it is known, at the latest when the first of the class is spawned.
+    __blueprint__: ClassVar[Blueprint | None] = None
+
     _cell: Cell
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.__blueprint__ = None
         for names in (None, names_of_caller):
             try:
                 handlers = resolve_handlers(cls, names(3) if names is not None else None)
             except Unresolved:
                 continue  # tried again at the first spawn
-            cls.__blueprint__ = Blueprint(cls, Actor, handlers)  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+            cls.__blueprint__ = Blueprint(cls, Actor, handlers)
             return
 
     # Hooks.
@@ -135,9 +140,9 @@ class Actor:
     # Where this actor stands.
 
     @property
-    def ref(self: ActorT) -> Ref[ActorT]:
+    def ref(self) -> Ref[Self]:
         """The address of this actor."""
-        return cast("Ref[ActorT]", self._cell.ref)
+        return cast("Ref[Self]", self._cell.ref)
 
     @property
     def system(self) -> System:
@@ -200,7 +205,7 @@ class Actor:
         Args:
             *methods: Methods of this actor marked `@handles`.
         """
-        blueprint: Blueprint = type(self).__blueprint__  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
+        blueprint = blueprint_of(type(self), Actor)
         table: dict[type, Handler] = {}
         for method in methods:
             handler = blueprint.handlers.get(method.__name__)
@@ -256,11 +261,11 @@ class Actor:
         """
         letter = self._letter("the ask to defer")
         extra = letter[EXTRA]
-        request = extra.request if isinstance(extra, Extras) else extra
+        request: Any = extra.request if isinstance(extra, Extras) else extra
         if not isinstance(request, Request):
             raise NoCurrentActor("the message being handled was not asked; nobody awaits a reply")
         letter[EXTRA] = None
-        return Reply(self._cell, cast("Request[Any]", request))
+        return Reply(self._cell, cast("Request[Any]", request))  # type: ignore[redundant-cast]
 
     def background(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine as a task that outlives the handler and ends with this incarnation.
@@ -281,10 +286,10 @@ def actor(function: Callable[..., Any]) -> type[Actor]:
     marked = handles(function)
     names = names_of_caller(2)
     namespace: dict[str, Any] = {function.__name__: marked, "__doc__": function.__doc__}
-    made = type(function.__name__, (Actor,), namespace)
+    made: type[Actor] = type(function.__name__, (Actor,), namespace)
     try:
         handlers = resolve_handlers(made, names)
     except Unresolved:
         return made
-    made.__blueprint__ = Blueprint(made, Actor, handlers)  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    made.__blueprint__ = Blueprint(made, Actor, handlers)
     return made

@@ -1,5 +1,8 @@
 """Looking at actors from outside, without their help."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 from dataclasses import dataclass

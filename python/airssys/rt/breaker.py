@@ -21,8 +21,8 @@ class Breaker:
     """Guards calls: `await breaker.call(lambda: ref.ask(Query(), 1.0))`.
 
     Attributes:
-        state: `closed`: calls go through; `open`: they raise `BreakerOpen` at once; `half-open`: one
-            goes through to see.
+        state: `closed`: calls go through; `open`: they raise `BreakerOpen` at once; `half-open`:
+            one goes through to see.
         refused: Calls that were not made.
     """
 

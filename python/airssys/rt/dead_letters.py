@@ -6,8 +6,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from airssys.rt.messages import DeadLetter
 from airssys.rt.errors import RuntimeFailure
+from airssys.rt.messages import DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -145,7 +145,7 @@ class BreakerOpen(RuntimeFailure):
     default_code = "breaker-open"
 
 
-class Refuse(Exception):  # noqa: N818 - a signal that a handler raises, not an error
+class Refuse(Exception):
     """Raise in a handler to fail only the ask, with `error`, and to live on.
 
     Args:

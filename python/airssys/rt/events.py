@@ -7,17 +7,17 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airssys.rt.messages import DeadLetter, Priority, Reason
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airssys.rt.messages import DeadLetter, Priority, Reason
     from airssys.rt.ref import Ref
 
 __all__ = [
     "ActorEnded",
     "ActorFailing",
     "ActorRestarted",
+    "ActorRestarting",
     "ActorResumed",
     "ActorStarted",
     "ActorStopping",
@@ -59,6 +59,13 @@ class ActorFailing(Event):
 
     error: BaseException
     message: object
+
+
+@dataclass(frozen=True, slots=True)
+class ActorRestarting(Event):
+    """The incarnation ends and another will follow."""
+
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)

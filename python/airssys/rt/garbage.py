@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ["bulk_spawn"]
 
 
 @contextmanager
-def bulk_spawn() -> Iterator[None]:
-    """Spawn many actors without collections in between, then take them out of the collector's sight.
+def bulk_spawn() -> Generator[None, None, None]:
+    """Spawn many actors without collections in between, then hide them from the collector.
 
     What is frozen is never looked at for cycles again, so use this for actors that stay. They are
     still freed when they end: the runtime makes no cycles per message.

@@ -23,8 +23,8 @@ __all__ = [
     "Tell",
 ]
 
-TargetT = TypeVar("TargetT", contravariant=True)
-ReplyT = TypeVar("ReplyT", covariant=True)
+TargetT_contra = TypeVar("TargetT_contra", contravariant=True)
+ReplyT_co = TypeVar("ReplyT_co", covariant=True)
 
 
 class Priority(enum.IntEnum):
@@ -36,19 +36,19 @@ class Priority(enum.IntEnum):
     CRITICAL = 3
 
 
-class Message(Generic[TargetT]):
-    """Anything that an actor of type `TargetT` takes; subclass `Tell` or `Ask`."""
+class Message(Generic[TargetT_contra]):
+    """Anything that an actor of type `TargetT_contra` takes; subclass `Tell` or `Ask`."""
 
     __slots__ = ()
 
 
-class Tell(Message[TargetT]):
+class Tell(Message[TargetT_contra]):
     """A message without a reply: `class Deposit(Tell["Account"])`."""
 
     __slots__ = ()
 
 
-class Ask(Message[TargetT], Generic[TargetT, ReplyT]):
+class Ask(Message[TargetT_contra], Generic[TargetT_contra, ReplyT_co]):
     """A request and the type of its reply: `class Balance(Ask["Account", int])`."""
 
     __slots__ = ()

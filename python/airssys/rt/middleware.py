@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Delivery", "Drop", "Middleware"]
 
 
-class Drop(Exception):  # noqa: N818 - a signal that middleware raises, not an error
+class Drop(Exception):
     """Raise in middleware to make the message a dead letter instead of delivering it."""
 
     def __init__(self, reason: DeadReason = "rejected") -> None:

@@ -1,5 +1,8 @@
 """Pools: many equal actors behind one address."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import zlib
@@ -75,7 +78,7 @@ class PoolRef(Ref[ActorT_co]):
         return self._choose(None)[0].threadsafe
 
     async def resize(self, size: int) -> None:
-        """Start or stop workers until there are `size`; those that stop handle their queue first."""
+        """Start or stop workers until there are `size`; who stops handles its queue first."""
         if size < 1:
             raise InvalidSpec(f"a pool of {size} workers handles nothing; give at least 1")
         while self.size < size:
@@ -172,7 +175,7 @@ class PoolRef(Ref[ActorT_co]):
 
 def _load(ref: Ref[Any]) -> int:
     if isinstance(ref, LocalRef):
-        cell = cast("LocalRef[Any]", ref)._cell
+        cell = ref._cell
         return cell.queued + cell.in_flight
     return 0
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
-from airssys.rt._cell import CLOSED, ENDED, ENDING, RESTARTING, STARTING, SUSPENDED, Cell
+from airssys.rt._cell import ENDED, ENDING, RESTARTING, STARTING, SUSPENDED, Cell
 from airssys.rt._mailbox import Extras
 from airssys.rt._request import Bucket, Request
 from airssys.rt.errors import (
@@ -21,6 +20,7 @@ from airssys.rt.messages import Ask, Down, Message, Priority, Reason
 from airssys.rt.monitors import Monitor
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
     from airssys.rt._request import Room
@@ -141,7 +141,7 @@ class Ref(Protocol[TargetT_co]):
     def kill(self) -> Awaitable[Reason]:
         """Order an end without hooks; the supervisor decides about a restart.
 
-        The result resolves when the address ends, which a restarted one does not.
+        The result resolves when the incarnation is gone, restarted or not.
         """
         ...
 
@@ -192,7 +192,7 @@ class LocalRef(Ref[TargetT_co]):
     @property
     def alive(self) -> bool:
         """Whether the address takes messages."""
-        return not self._cell.block & CLOSED
+        return not self._cell.closed
 
     @property
     def state(self) -> str:
@@ -202,7 +202,8 @@ class LocalRef(Ref[TargetT_co]):
     @property
     def threadsafe(self) -> ThreadsafeRef[TargetT_co]:
         """The way in from other threads."""
-        return LocalThreadsafeRef(self._cell)
+        ref: LocalThreadsafeRef[TargetT_co] = LocalThreadsafeRef(self._cell)
+        return ref
 
     def tell(
         self,
@@ -251,6 +252,8 @@ class LocalRef(Ref[TargetT_co]):
                 cell.accepted += 1
                 cell.bury(message, sender, None, "rejected")
                 return
+        if priority is not NORMAL:
+            priority = Priority(priority)
         cell.put(message, sender, self._extras(priority, ttl, None), priority)
 
     def _extras(
@@ -436,7 +439,7 @@ def state_of(cell: Cell) -> str:
     ):
         if block & bit:
             return name
-    return "stopping" if block & CLOSED else "running"
+    return "stopping" if cell.closed else "running"
 
 
 class LocalThreadsafeRef(Generic[TargetT_co]):

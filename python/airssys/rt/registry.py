@@ -1,9 +1,12 @@
 """Names for actors, apart from their place in the tree."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airssys.rt._cell import ENDED
 from airssys.rt.errors import NameTaken, RequestDropped, WaitTimeout
@@ -31,7 +34,7 @@ def remember(ref: Ref[Any], membership: Membership) -> None:
         RequestDropped: It has ended already.
     """
     if isinstance(ref, LocalRef):
-        cell = cast("LocalRef[Any]", ref)._cell
+        cell = ref._cell
         if cell.block & ENDED:
             raise RequestDropped(
                 f"{ref.path} has ended and cannot be listed anywhere",
@@ -48,7 +51,7 @@ def remember(ref: Ref[Any], membership: Membership) -> None:
 def unremember(ref: Ref[Any], membership: Membership) -> None:
     """Undo `remember`."""
     if isinstance(ref, LocalRef):
-        memberships = cast("LocalRef[Any]", ref)._cell.details().memberships
+        memberships = ref._cell.details().memberships
         if memberships is not None and membership in memberships:
             memberships.remove(membership)
 

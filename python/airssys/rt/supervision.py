@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from airssys.rt._options import DEFAULT_OPTIONS, Backoff, Options, Restart
@@ -119,6 +120,7 @@ class SupervisionState:
         more = cell.details()
         if more.consecutive and now - more.ready_since >= cell.options.healthy_after:
             more.consecutive = 0
+        more.ready_since = inf  # it is not up until it has started again
         more.consecutive += 1
         if not self.intensity.allow(now):
             self.reason = f"more than {self.policy.burst} restarts in {self.policy.period} s"

@@ -1,11 +1,15 @@
 """The actor system: one event loop, one thread, one tree of actors."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import asyncio
 import itertools
 import weakref
 from dataclasses import dataclass, replace
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from airssys.rt._cell import CLOSED, ENDED, ENDING, Cell
@@ -35,6 +39,7 @@ from airssys.rt.watchdog import Watchdog
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from airssys.rt._request import Completion
     from airssys.rt.ref import Ref
 
 __all__ = ["ShutdownReport", "SupervisorRef", "System", "resolve_address"]
@@ -235,9 +240,12 @@ class System(Observing):
         """
         above = self._root if parent is None else cell_of(parent)
         chosen = DEFAULT_OPTIONS if not options else _options(options)
-        return await self._spawn(above, name, factory, args, chosen, LocalRef)
+        cell, completion = self._begin(above, name, factory, args, chosen, LocalRef)
+        if completion is not None:
+            await self._until_started(cell, completion)
+        return cast("Ref[ActorT]", cell.ref)
 
-    async def _spawn(
+    def _begin(
         self,
         parent: Cell,
         name: str | None,
@@ -245,9 +253,10 @@ class System(Observing):
         args: tuple[Any, ...],
         options: Options,
         kind: type[LocalRef[Any]],
-    ) -> Any:
+    ) -> tuple[Cell, Completion[None] | None]:
         dispatcher = self._dispatcher
-        dispatcher.check_thread()
+        if get_ident() != dispatcher.thread:
+            raise dispatcher.wrong_thread()
         if self._stopping or parent.block & (ENDING | ENDED | CLOSED):
             raise SystemStopped(
                 f"{parent.path} of actor system {self.name!r} is stopping and starts nothing"
@@ -265,16 +274,16 @@ class System(Observing):
         else:
             check_name(name)
         cell = Cell(dispatcher, parent, name, factory, args, options)
-        cell.ref = ref = kind(cell)
+        cell.ref = kind(cell)
         children[name] = cell
-        completion = dispatcher.lifecycle.launch(cell)
-        if completion is not None:
-            try:
-                await completion
-            except asyncio.CancelledError:
-                dispatcher.lifecycle.order(cell, Ending(Reason.KILLED, kill=True, final=True))
-                raise
-        return ref
+        return cell, dispatcher.lifecycle.launch(cell)
+
+    async def _until_started(self, cell: Cell, completion: Completion[None]) -> None:
+        try:
+            await completion
+        except asyncio.CancelledError:
+            self._dispatcher.lifecycle.order(cell, Ending(Reason.KILLED, kill=True, final=True))
+            raise
 
     async def start(self, spec: Supervisor) -> SupervisorRef:
         """Start a tree of supervisors and actors at the top of the system.
@@ -292,10 +301,10 @@ class System(Observing):
         if top:
             options = replace(options, restart=DEFAULT_OPTIONS.restart)
         kind = SupervisorRef if isinstance(spec, Supervisor) else LocalRef
-        started: Ref[Any] = await self._spawn(
-            parent, spec.name, spec.factory, spec.args, options, kind
-        )
-        return started
+        cell, completion = self._begin(parent, spec.name, spec.factory, spec.args, options, kind)
+        if completion is not None:
+            await self._until_started(cell, completion)
+        return cell.ref
 
     # Finding.
 
@@ -367,7 +376,7 @@ class System(Observing):
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def on_ended(self, cell: Cell) -> None:
+    def on_ended(self) -> None:
         """An actor has ended."""
         self._ended += 1
 
@@ -394,22 +403,28 @@ class System(Observing):
         ended = self._ended
         killed: list[str] = []
         deadline = began + timeout
-        while self._root.children:
-            cell = next(reversed(self._root.children.values()))
+        # One look at all of them: looking for the last one each time is quadratic.
+        for cell in tuple(reversed((self._root.children or {}).values())):
+            if cell.block & ENDED:
+                continue
             left = deadline - dispatcher.clock()
             if left <= 0:
                 break
+            dispatcher.lifecycle.end(cell, Ending(Reason.SHUTDOWN, final=True))
+            if cell.block & ENDED:  # nothing of it had to wait
+                continue
             limit = min(left, cell.options.shutdown)
-            reason = await dispatcher.lifecycle.stop(
-                cell, timeout=limit, drain=False
-            )
+            reason = await dispatcher.lifecycle.stop(cell, timeout=limit, drain=False)
             if reason.kind == "killed":
                 killed.append(cell.path)
-        for cell in tuple(reversed((self._root.children or {}).values())):
-            killed.append(cell.path)
-            dispatcher.lifecycle.order(cell, Ending(Reason.KILLED, kill=True, final=True))
-        for cell in tuple((self._root.children or {}).values()):
-            await dispatcher.lifecycle.join(cell)
+        # No time is left: what cannot stop on the spot is killed, all at once.
+        late = [
+            (cell.path, dispatcher.lifecycle.stop(cell, timeout=0, drain=False))
+            for cell in tuple(reversed((self._root.children or {}).values()))
+        ]
+        for path, stopping in late:
+            if (await stopping).kind == "killed":
+                killed.append(path)
         if not self._stopped:
             self._stopped = True
             for task in tuple(self._tasks):

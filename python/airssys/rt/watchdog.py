@@ -1,5 +1,8 @@
 """A thread that notices handlers which hold the loop for too long."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
 import ctypes
@@ -50,9 +53,7 @@ class Watchdog:
         self.reported = threading.Event()
         self._dispatcher = dispatcher
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._watch, name="airssys-watchdog", daemon=True
-        )
+        self._thread = threading.Thread(target=self._watch, name="airssys-watchdog", daemon=True)
 
     def start(self) -> None:
         """Begin to watch."""
@@ -91,9 +92,7 @@ class Watchdog:
         stack = "" if frame is None else "".join(traceback.format_stack(frame))
         report = Overdue(cell.ref, seconds, stack)
         self.reports.append(report)
-        logger.warning(
-            "%s has held the thread for %.3f s:\n%s", cell.path, seconds, stack
-        )
+        logger.warning("%s has held the thread for %.3f s:\n%s", cell.path, seconds, stack)
         try:
             self._dispatcher.system.gateway.hand_over(
                 lambda: self._dispatcher.system.events.publish(report)

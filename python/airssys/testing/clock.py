@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airssys.errors import AirsSysError
 
@@ -30,7 +30,9 @@ class _VirtualSelector(selectors.BaseSelector):
         self._real = selectors.DefaultSelector()
         self.loop: VirtualLoop | None = None
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(  # noqa: PLR0911 - each is one thing that may come first
+        self, timeout: float | None = None
+    ) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self.loop
         if loop is None or timeout == 0:
             return self._real.select(0)
@@ -43,6 +45,8 @@ class _VirtualSelector(selectors.BaseSelector):
             ready = self._real.select(SOCKET_PATIENCE)
             if ready or timeout is None:
                 return ready
+        if loop.wake_idle():
+            return []
         if timeout is None:
             loop.deadlocked()
             return []
@@ -70,8 +74,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     Every timer of asyncio and anyio works; sleeping an hour takes microseconds. When nothing is
     left that could ever happen, `Deadlock` is raised out of the loop instead of waiting forever.
-    Time stands still while a worker thread runs; with open sockets the loop listens for 20 ms of
-    wall-clock time before it moves on, so tests with sockets are better on a real loop.
+    Time stands still while a job runs in an executor of the loop; threads that others start are not
+    known to it, so tests with `anyio.to_thread` belong on a real loop. So do tests with sockets,
+    for which it listens 20 ms of wall-clock time before it moves on.
 
     Attributes:
         threads: Jobs that run in executors now.
@@ -80,6 +85,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._now = 0.0
         self.threads = 0
+        self._idle: list[asyncio.Future[None]] = []
         selector = _VirtualSelector()
         super().__init__(selector)
         selector.loop = self
@@ -91,9 +97,23 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def advance_to_next(self) -> None:
         """Move the clock to the next timer."""
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType]
+        scheduled = cast("list[asyncio.TimerHandle]", vars(self)["_scheduled"])
         if scheduled:
             self._now = max(self._now, scheduled[0].when())
+
+    async def until_idle(self) -> None:
+        """Wait until nothing is ready any more; time does not pass."""
+        future: asyncio.Future[None] = self.create_future()
+        self._idle.append(future)
+        await future
+
+    def wake_idle(self) -> bool:
+        """Wake those who wait for the loop to be idle; False when nobody does."""
+        waiting, self._idle = self._idle, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+        return bool(waiting)
 
     def explain_deadlocks(self, explain: Callable[[], str]) -> None:
         """Have `explain` say who waits for what when the loop is deadlocked."""
@@ -114,6 +134,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.threads += 1
         future.add_done_callback(self._thread_done)
         return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002
+        """Wait for the executor's threads in real time."""
+        self.threads += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self.threads -= 1
 
     def _thread_done(self, _future: object) -> None:
         self.threads -= 1

@@ -4,12 +4,15 @@ A failing test prints its seed; `--airssys-seed=N` replays it. `@pytest.mark.rea
 coroutine test on an ordinary event loop, for sockets and subprocesses.
 """
 
+# pyright: reportPrivateUsage=false
+# What is tested is looked into.
+
 from __future__ import annotations
 
 import asyncio
 import inspect
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -17,7 +20,7 @@ from airssys.testing.clock import VirtualLoop
 from airssys.testing.system import TestSystem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 __all__ = ["airssys_loop", "airssys_seed", "system"]
 
@@ -73,7 +76,7 @@ def airssys_loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEve
 def system(
     request: pytest.FixtureRequest, airssys_loop: asyncio.AbstractEventLoop, airssys_seed: int
 ) -> Iterator[TestSystem]:
-    """A `TestSystem`; the test fails on leaks, lost messages, and dead letters it did not look at."""
+    """A `TestSystem`; fails the test on leaks, lost messages and dead letters not looked at."""
 
     async def make() -> TestSystem:
         shuffle = request.node.get_closest_marker("in_order") is None
@@ -102,7 +105,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments: dict[str, Any] = {
         name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames
     }
-    loop: asyncio.AbstractEventLoop = pyfuncitem.funcargs["airssys_loop"]
+    loop = cast("asyncio.AbstractEventLoop", pyfuncitem.funcargs["airssys_loop"])
     loop.run_until_complete(pyfuncitem.obj(**arguments))
     return True
 
@@ -118,7 +121,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     """Print the seed of a failing test."""
     outcome = yield
     report = outcome.get_result()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
-
 import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from airssys.rt import Actor, handles
 
@@ -80,8 +79,10 @@ class Probe:
         """Nothing may come during these seconds of virtual time."""
         await asyncio.sleep(during)
         if self._actor.inbox:
-            raise AssertionError(f"{self.ref.path} got {list(self._actor.inbox)!r}, expected nothing")
+            raise AssertionError(
+                f"{self.ref.path} got {list(self._actor.inbox)!r}, expected nothing"
+            )
 
     def monitor(self, ref: Ref[Any], *, restarts: bool = False) -> Monitor:
         """Have this probe get `Down` when `ref` ends."""
-        return cast("Monitor", self.system.watch(self.ref, ref, restarts=restarts))
+        return self.system.watch(self.ref, ref, restarts=restarts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from airssys.wasm.component import RunResult
@@ -26,9 +27,11 @@ def run(component: Component, wasi: Wasi, limits: Limits) -> RunResult:
             name="wasi:cli/run",
             near=[],
         )
+    # One built for WASI 0.3 by a toolchain of 0.2 exports both, and the older one is a stub.
+    newest = max(entries, key=lambda path: [int(number) for number in re.findall(r"\d+", path)])
     instance = component.instantiate(limits=limits, wasi=wasi)
     try:
-        instance[entries[0]]()
+        instance[newest]()
         status = 0
     except GuestError:
         status = 1

@@ -11,9 +11,10 @@ from airssys.wasm.host_core import settings_from
 from airssys.wasm.host_errors import HostClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from airssys.wasm.accounting import DeploymentStatistics
+    from airssys.wasm.component import Component
     from airssys.wasm.host import Host
     from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.host_core import HostCore, Source
@@ -27,11 +28,13 @@ __all__ = ["BlockingDeployment", "Deployment"]
 class _Deployment:
     """What both forms have."""
 
-    __slots__ = ("_core", "_serving")
+    __slots__ = ("_api", "_api_of", "_core", "_serving")
 
     def __init__(self, core: HostCore, serving: Serving) -> None:
         self._core = core
         self._serving = serving
+        self._api: Api | None = None
+        self._api_of: Component | None = None
 
     @property
     def name(self) -> str:
@@ -61,6 +64,20 @@ class _Deployment:
         return self._serving.held
 
     @property
+    def component(self) -> Component:
+        """The component of the live revision.
+
+        Raises:
+            DeploymentHeld: The deployment takes no calls.
+            HostClosed: The host is closed, or the deployment was removed.
+        """
+        self._core.refuse_held(self._serving)
+        component = self._serving.component
+        if component is None or self._serving.revision is None:
+            raise HostClosed(f"deployment '{self.name}' was removed", name=self.name)
+        return component
+
+    @property
     def exports(self) -> list[str]:
         """Paths of the live revision's functions: `add`, or `demo:calc/ops#add`."""
         component = self._serving.component
@@ -77,6 +94,13 @@ class _Deployment:
     def rollouts(self) -> tuple[Rollout, ...]:
         """Return every movement between revisions, the first one first: who, when and why."""
         return self._core.rollouts(self.name)
+
+    def _functions(self, call: Callable[..., Any]) -> Api:
+        """Return the functions of the live revision, found once for each revision."""
+        component = self._serving.component
+        if self._api is None or self._api_of is not component:
+            self._api, self._api_of = Api(call, self.exports), component
+        return self._api
 
     def _changed(self, **changes: Any) -> Settings:
         changes = {name: value for name, value in changes.items() if value is not None}
@@ -136,7 +160,7 @@ class Deployment(_Deployment):
     @property
     def api(self) -> Api:
         """The functions as attributes: `await deployment.api.add(2, 3)`."""
-        return Api(self.call, lambda: self.exports)
+        return self._functions(self.call)
 
     async def deploy(
         self,
@@ -160,12 +184,13 @@ class Deployment(_Deployment):
         self, to: int | None = None, *, who: str | None = None, why: str = ""
     ) -> Revision:
         """Make an earlier revision live again; see `BlockingDeployment.rollback`."""
-        await self._host._run(self._core.rollback, self.name, to, who=who, why=why)  # noqa: SLF001
+        change = self._host._change  # noqa: SLF001
+        await change(self._core.rollback, self.name, to, who=who, why=why)
         return self.revision
 
     async def remove(self, *, who: str | None = None, why: str = "") -> None:
         """End the deployment; see `BlockingDeployment.remove`."""
-        await self._host._run(self._core.remove, self.name, who=who, why=why)  # noqa: SLF001
+        await self._host._change(self._core.remove, self.name, who=who, why=why)  # noqa: SLF001
 
 
 class BlockingDeployment(_Deployment):
@@ -191,7 +216,7 @@ class BlockingDeployment(_Deployment):
     @property
     def api(self) -> Api:
         """The functions as attributes: `deployment.api.add(2, 3)`."""
-        return Api(self.call, lambda: self.exports)
+        return self._functions(self.call)
 
     def deploy(
         self,

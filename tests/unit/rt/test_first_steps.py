@@ -42,9 +42,7 @@ BANK = Supervisor(
     burst=3,
     period=5.0,
     children=[
-        Child(
-            "ann", Account, "Ann", mailbox=Bounded(100, full="fail"), backoff=Backoff(0.1, 30.0)
-        )
+        Child("ann", Account, "Ann", mailbox=Bounded(100, full="fail"), backoff=Backoff(0.1, 30.0))
     ],
 )
 

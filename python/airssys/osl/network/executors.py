@@ -228,7 +228,8 @@ def _own_address(host: str) -> str:
             code="invalid-address",
             host=host,
         )
-    return str(literal)
+    mapped = literal.ipv4_mapped if isinstance(literal, ipaddress.IPv6Address) else None
+    return str(mapped or literal)
 
 
 async def _bind(
@@ -236,7 +237,8 @@ async def _bind(
 ) -> tuple[socket.socket, Callable[[], Decision]]:
     address = _own_address(host)
     target = endpoint(address, _port(port))
-    await authority.decide("network", "listen", target, address=address, transport=transport)
+    # The target says the address itself; as an address to reach, 0.0.0.0 would mean loopback.
+    await authority.decide("network", "listen", target, transport=transport)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, _TYPES[transport] | socket.SOCK_NONBLOCK)
     try:
@@ -249,7 +251,7 @@ async def _bind(
     except BaseException:
         sock.close()
         raise
-    return sock, _again(authority, "listen", target, address, transport)
+    return sock, _again(authority, "listen", target, None, transport)
 
 
 @executor(Listen, decides="itself")

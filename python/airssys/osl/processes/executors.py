@@ -27,7 +27,9 @@ from airssys.osl.processes.process import Process
 from airssys.osl.processes.records import ExitStatus, ProcessOutput
 
 if TYPE_CHECKING:
-    from airssys.osl._native import OpenedFile
+    from collections.abc import Awaitable, Callable
+
+    from airssys.osl._native import Child, OpenedFile
     from airssys.osl.authority import Authority
 
 # Seconds for which the streams of an ended program are still read, when a process that left its
@@ -101,22 +103,47 @@ class _Grants(NamedTuple):
 
 def _grants(authority: Authority) -> _Grants:
     grants = _Grants([], [], [])
-    for path, _, accesses in authority.gate.path_grants(authority.subject):
-        if {"read", "list"} & set(accesses):
+    for path, subtree, names in authority.gate.path_grants(authority.subject):
+        # The kernel would follow a link to somewhere that no rule speaks of; what is missing it
+        # cannot be told about.
+        if os.path.realpath(path) != path or not os.path.exists(path):
+            continue
+        accesses = set(names)
+        # Below a directory the kernel's right to read brings listing with it, and its right to
+        # write brings making and removing; so there all of them must be granted.
+        if accesses >= ({"read", "list"} if subtree else {"read"}):
             grants.read.append(path)
-        # The kernel's right to write under a path brings making and removing with it.
-        if {"write", "create", "delete"} <= set(accesses):
+        if accesses >= ({"write", "create", "delete"} if subtree else {"write"}):
             grants.write.append(path)
         if "execute" in accesses:
             grants.execute.append(path)
     return grants
 
 
+async def _whole(spawn: Callable[..., Child], *args: object, **options: object) -> Child:
+    """Start a child in a thread; when cancelled, wait for it, and end it before going on."""
+    starting = asyncio.create_task(asyncio.to_thread(spawn, *args, **options))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        while not starting.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({starting})
+        if starting.exception() is None:
+            child = starting.result()
+            os.killpg(child.pid, signals.SIGKILL)
+            await asyncio.to_thread(os.waitid, os.P_PIDFD, child.pidfd, os.WEXITED)
+        raise
+
+
 async def _start(
     operation: RunProcess | SpawnProcess, authority: Authority, pipes: _Pipes
 ) -> Process:
     program = _find(operation.program, authority.system.search_path)
-    arguments = tuple(plain(argument) for argument in operation.arguments)
+    arguments = tuple(
+        argument if isinstance(argument, (str, bytes)) else os.fspath(argument)
+        for argument in operation.arguments
+    )
     kept: list[OpenedFile] = []
     try:
         opened = await _open(program, arguments, authority)
@@ -129,11 +156,12 @@ async def _start(
             # The interpreter reads the script that was checked, by its descriptor, and is a
             # program that the principal must be allowed to run like any other.
             script = f"/dev/fd/{opened.fd}"
-            extra = [opened.interpreter_argument] if opened.interpreter_argument else []
-            argv = [opened.interpreter, *extra, script, *arguments]
+            # As the kernel reads it: a path, and all that follows as one argument.
+            interpreter, *extra = opened.interpreter.split(None, 1)
+            argv = [interpreter, *extra, script, *arguments]
             passed.append(opened.fd)
             grants.read.append(executable)
-            opened = await _open(opened.interpreter, tuple(argv[1:]), authority)
+            opened = await _open(interpreter, tuple(argv[1:]), authority)
             kept.append(opened)
         grants.execute.append(os.fsdecode(opened.path_bytes))
         for verb, ports in (
@@ -150,7 +178,7 @@ async def _start(
             directory = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             close_directory = True
         try:
-            child = await asyncio.to_thread(
+            child = await _whole(
                 spawn_confined,
                 opened.fd,
                 argv,
@@ -186,7 +214,8 @@ async def _start(
     return Process(
         authority,
         pid=child.pid,
-        pidfd=child.pidfd,
+        # The native object closes its own descriptor when it goes.
+        pidfd=os.dup(child.pidfd),
         executable=executable,
         confinement=child.confinement,
     )
@@ -208,7 +237,11 @@ async def _launch(
         raise
     finally:
         _close(pipes.child)
-    await process._attach(*pipes.own)  # noqa: SLF001 - the other half of making one
+    try:
+        await process._attach(*pipes.own)  # noqa: SLF001 - the other half of making one
+    except BaseException:
+        process.abandon()
+        raise
     return process
 
 
@@ -285,10 +318,10 @@ async def _feed(process: Process, data: bytes) -> None:
             process.close_input()
 
 
-async def _collect(read: object, operation: RunProcess) -> bytes:
+async def _collect(read: Callable[[], Awaitable[bytes]], operation: RunProcess) -> bytes:
     parts: list[bytes] = []
     total = 0
-    while part := await read():  # type: ignore[operator]
+    while part := await read():
         total += len(part)
         if total > operation.output_limit:
             raise LimitExceeded(

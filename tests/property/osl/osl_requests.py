@@ -1,0 +1,113 @@
+"""Random rules and requests over a world so small that they meet often."""
+
+from __future__ import annotations
+
+import random
+
+from osl_model import Who
+
+NAMES = ["alice", "bob", "acme/web", "acme/job", "umbra/web"]
+ROLES = ["reader", "editor", "admin"]
+SEGMENTS = ["data", "out", "a.txt"]
+PATTERNS = ["data", "out", "a.txt", "*", "**", "*", "**", "*.txt", "a*", "o*t"]
+ACCESSES = ["read", "write", "list"]
+ATTRIBUTES = {
+    "source": ["cron", "web", 3],
+    "level": [1, 2, 2.5, "high"],
+    "trusted": [True, False],
+    "tags": [["a"], ["a", "b"], []],
+}
+PROGRAMS = ["/usr/bin/git", "/usr/bin/make", "/opt/x"]
+ARGUMENTS = ["status", "--all", "log", "x"]
+
+
+def path(rng: random.Random) -> str:
+    return "/" + "/".join(rng.choice(SEGMENTS) for _ in range(rng.randint(1, 3)))
+
+
+def pattern(rng: random.Random) -> str:
+    return "/" + "/".join(rng.choice(PATTERNS) for _ in range(rng.randint(1, 3)))
+
+
+def leaf(rng: random.Random) -> dict:
+    name = rng.choice([*ATTRIBUTES, "missing"])
+    op = rng.choice(["eq", "ne", "lt", "le", "gt", "ge", "in", "contains", "prefix", "exists"])
+    if op == "exists":
+        value: object = rng.random() < 0.5
+    elif op == "in":
+        value = rng.sample(["cron", "web", "x"], 2)
+    elif op in {"contains", "prefix"}:
+        value = rng.choice(["a", "c", "we"])
+    elif op in {"lt", "le", "gt", "ge"}:
+        value = rng.choice([1, 2, 2.5])
+    else:
+        value = rng.choice(["cron", "web", 2, True])
+    return {"attribute": name, "op": op, "value": value}
+
+
+def condition(rng: random.Random, depth: int = 2) -> dict:
+    if depth == 0 or rng.random() < 0.5:
+        return leaf(rng)
+    shape = rng.choice(["all", "any", "not"])
+    if shape == "not":
+        return {"not": condition(rng, depth - 1)}
+    return {shape: [condition(rng, depth - 1) for _ in range(rng.randint(1, 3))]}
+
+
+def selector(rng: random.Random) -> str:
+    return rng.choice(
+        [
+            "*",
+            "*",
+            f"name:{rng.choice(NAMES)}",
+            f"role:{rng.choice(ROLES)}",
+            f"namespace:{rng.choice(['acme', 'umbra'])}",
+        ]
+    )
+
+
+def rule(rng: random.Random, number: int) -> dict:
+    effect = rng.choices(["allow", "deny", "require-approval"], [8, 1, 2])[0]
+    made = {
+        "id": f"r{number}",
+        "effect": effect,
+        "principals": [selector(rng) for _ in range(rng.randint(1, 2))],
+    }
+    if rng.random() < 0.15:
+        made |= {
+            "kind": "process",
+            "targets": [rng.choice([*PROGRAMS, "/usr/bin/*", "/**"])],
+            "access": ["spawn"],
+        }
+        if rng.random() < 0.7:
+            made["arguments"] = [
+                rng.choice([*ARGUMENTS, "*", "**", "--*"]) for _ in range(rng.randint(0, 3))
+            ]
+    else:
+        made |= {
+            "kind": "filesystem",
+            "targets": [pattern(rng) for _ in range(rng.randint(1, 2))],
+            "access": ["*"] if rng.random() < 0.2 else rng.sample(ACCESSES, 2),
+        }
+    if rng.random() < 0.2:
+        made["when"] = condition(rng)
+    return made
+
+
+def rules(rng: random.Random) -> list[dict]:
+    return [rule(rng, number) for number in range(rng.randint(0, 14))]
+
+
+def who(rng: random.Random) -> Who:
+    return Who(
+        rng.choice(NAMES),
+        frozenset(rng.sample(ROLES, rng.randint(0, 2))),
+        {name: rng.choice(values) for name, values in ATTRIBUTES.items() if rng.random() < 0.8},
+    )
+
+
+def request(rng: random.Random) -> tuple[str, str, str, list[str] | None]:
+    if rng.random() < 0.15:
+        arguments = [rng.choice(ARGUMENTS) for _ in range(rng.randint(0, 3))]
+        return "process", "spawn", rng.choice(PROGRAMS), arguments
+    return "filesystem", rng.choice(ACCESSES), path(rng), None

@@ -1,0 +1,134 @@
+"""What always holds of decisions, and that the native matcher decides as the obvious model does."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import osl_model as model
+import osl_requests as world
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airssys.osl import Grant, OslError, Policy, PolicyError, Role
+from airssys.osl._native import AuditLog, Gate, Subject
+from airssys.osl.policy import compile_policy
+
+seeds = st.integers(0, 2**32)
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory):
+    log = AuditLog(tmp_path_factory.mktemp("audit") / "log", key=bytes(32))
+    yield Gate(log)
+    log.close()
+
+
+def load(gate: Gate, rules: list[dict]) -> None:
+    gate.load(json.dumps({"schema": 1, "rules": rules}).encode())
+
+
+def subject(who: model.Who) -> Subject:
+    namespace = who.name.split("/")[0] if "/" in who.name else None
+    return Subject(
+        who.name, roles=sorted(who.roles), namespace=namespace, attributes=who.attributes
+    )
+
+
+def native(gate: Gate, who: model.Who, request: tuple) -> str:
+    kind, access, target, arguments = request
+    return gate.explain(subject(who), kind, access, target, arguments=arguments).effect
+
+
+def test_native_and_model_agree_on_a_seeded_thousand(gate):
+    rng = random.Random(20260101)
+    effects = {"allow": 0, "deny": 0, "ask": 0}
+    for _ in range(50):
+        rules = world.rules(rng)
+        load(gate, rules)
+        for _ in range(20):
+            who, request = world.who(rng), world.request(rng)
+            expected = model.decide(rules, who, *request)
+            assert native(gate, who, request) == expected, (rules, who, request)
+            effects[expected] += 1
+    # The world is small enough for every answer to occur often.
+    assert min(effects.values()) >= 20, effects
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_without_rules_everything_is_denied(gate, seed):
+    rng = random.Random(seed)
+    load(gate, [])
+    assert native(gate, world.who(rng), world.request(rng)) == "deny"
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_one_more_deny_never_allows_more(gate, seed):
+    rng = random.Random(seed)
+    rules = world.rules(rng)
+    asked = [(world.who(rng), world.request(rng)) for _ in range(10)]
+    load(gate, rules)
+    before = [native(gate, *each) for each in asked]
+    more = world.rule(rng, 1000) | {"effect": "deny"}
+    load(gate, [*rules, more])
+    for was, each in zip(before, asked, strict=True):
+        now = native(gate, *each)
+        assert now in (was, "deny")
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_the_order_of_rules_changes_nothing(gate, seed):
+    rng = random.Random(seed)
+    rules = world.rules(rng)
+    asked = [(world.who(rng), world.request(rng)) for _ in range(10)]
+    load(gate, rules)
+    before = [native(gate, *each) for each in asked]
+    load(gate, rng.sample(rules, len(rules)))
+    assert [native(gate, *each) for each in asked] == before
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)), max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_role_graphs_compile_or_name_their_cycle(edges):
+    roles = [
+        Role(
+            name=f"r{number}",
+            inherits=tuple(sorted({f"r{to}" for start, to in edges if start == number})),
+            grants=(Grant(access=("read",), target=(f"/{number}",)),),
+        )
+        for number in range(16)
+    ]
+    reachable = {number: {to for start, to in edges if start == number} for number in range(16)}
+    for _ in range(16):
+        for number, found in reachable.items():
+            reachable[number] = found | {to for via in found for to in reachable[via]}
+    cyclic = any(number in found for number, found in reachable.items())
+    if cyclic:
+        with pytest.raises(PolicyError, match="circle"):
+            compile_policy(Policy(roles=tuple(roles)))
+        return
+    described = json.loads(compile_policy(Policy(roles=tuple(roles))))
+    for rule in described["rules"]:
+        number = int(rule["targets"][0][1:])
+        holders = {int(each.removeprefix("role:r")) for each in rule["principals"]}
+        assert holders == {number} | {
+            start for start, found in reachable.items() if number in found
+        }
+
+
+def test_a_chain_of_a_thousand_roles_compiles():
+    roles = [
+        Role(name=f"r{number}", inherits=(f"r{number + 1}",) if number < 999 else ())
+        for number in range(1000)
+    ]
+    assert compile_policy(Policy(roles=tuple(roles)))
+
+
+def test_an_unknown_effect_of_the_matcher_is_an_error_and_not_an_allow(gate):
+    with pytest.raises(Exception, match="permit") as caught:
+        load(gate, [world.rule(random.Random(1), 1) | {"effect": "permit"}])
+    assert not isinstance(caught.value, OslError | AssertionError)
