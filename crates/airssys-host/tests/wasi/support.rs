@@ -167,8 +167,7 @@ impl Program {
         let result = block_on(async move {
             let mut store = Store::new(component.engine(), state);
             let linker = linker(profile);
-            let mut exports = component.component_type().exports(component.engine()).map(|(name, _)| name);
-            if exports.any(|name| name.starts_with("wasi:cli/run@0.3")) {
+            if is_version_3(&component) {
                 let command = wasmtime_wasi::p3::bindings::Command::instantiate_async(
                     &mut store, &component, &linker,
                 )
@@ -196,6 +195,14 @@ impl Program {
         result.unwrap_or_else(|error| panic!("{error:#}\n{lines:#?}"));
         lines
     }
+}
+
+/// Whether a program is one of WASI 0.3; the concurrent profile runs both.
+fn is_version_3(component: &Component) -> bool {
+    let exported = component.component_type();
+    exported
+        .exports(component.engine())
+        .any(|(name, _)| name.starts_with("wasi:cli/run@0.3"))
 }
 
 /// Run a future on a runtime of its own, at most as long as anything here may take.
