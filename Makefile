@@ -40,8 +40,23 @@ $(VENV)/.native: $(VENV)/.python $(RUST_SOURCES)
 	@touch $@
 
 test: setup guests ## run the test suite
-	$(call say,tests)
-	@$(BIN)/python -m pytest
+	$(call say,tests: python)
+	@$(BIN)/python -m pytest -q
+	$(call say,tests: rust)
+	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host
+
+check: setup ## formatters, linters, types, layers, stubs; nothing is changed
+	$(call say,python: ruff, mypy, layers, stubs)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m mypy.stubtest airssys._core --allowlist tools/stubtest-allow.txt
+	$(call say,rust: rustfmt, clippy)
+	@cargo fmt --check
+	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --release --all-targets --quiet -- -D warnings
+	$(call say,tree: sizes, licences)
+	@$(BIN)/python tools/tree.py
 
 guests: $(VENV)/.python ## build the guest components of components/
 	@$(BIN)/python tools/guests.py $(foreach name,$(ONLY),--only $(name))
@@ -51,6 +66,9 @@ demo: setup guests ## deploy, call, replace under load, roll back, contain fault
 
 bench: setup guests ## measure, print ratios to peers, fail when one falls (SUITE=wasm for one suite)
 	@$(BIN)/python -m benchmarks $(foreach name,$(SUITE),--suite $(name))
+
+soak: setup guests ## use a host hard for ten minutes and watch what it holds (SECONDS=600)
+	@$(BIN)/python -m benchmarks.soak $(SECONDS)
 
 lock: $(VENV)/.python ## renew the requirement files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.txt

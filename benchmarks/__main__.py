@@ -26,6 +26,8 @@ def suites() -> list[str]:
 def measure(suite: str, seconds: float, console: Console) -> list[Row]:
     """Run one suite, naming each row as it is finished."""
     module = importlib.import_module(f"benchmarks.{suite}")
+    if not hasattr(module, "rows"):
+        raise UnavailableError(f"it has no rows(seconds); try python -m benchmarks.{suite}")
     rows = []
     with console.status(f"{suite}: measuring") as status:
         for row in module.rows(seconds):

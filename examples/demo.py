@@ -22,12 +22,16 @@ from rich.console import Console
 from rich.table import Table
 
 from airssys.errors import AirsSysError
-from airssys.wasm import Deployment, Host, LimitExceeded, Limits, Trap
+from airssys.wasm import LimitExceeded, Limits, Trap
+from airssys.wasm.host import Host
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from airssys.wasm.deployment import Deployment
+
 BUILT = Path(__file__).parent.parent / "build" / "components"
+SINK = {"push": lambda _bytes: None, "pull": bytes}  # what the faulty component imports
 WORKERS = 8
 BATCH = 20  # calls of a worker before it lets the others run
 STEADY = 2.0  # seconds of load between the events
@@ -57,7 +61,7 @@ class Load:
     def __init__(self, calculator: Deployment, greeter: Deployment) -> None:
         self._calculator = calculator
         self._greeter = greeter
-        self.phases = [Phase("1.0 under load")]
+        self.phases = [Phase("1.0")]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -116,21 +120,16 @@ async def switched(
     started = time.perf_counter()
     await change()
     phase.switch = time.perf_counter() - started
-    console.print(f"  {during}: {phase.switch * 1e3:.1f} ms")
+    console.print(f"  {during} in {shown(phase.switch)}, under load")
     load.enter(after)
     await asyncio.sleep(STEADY)
 
 
 async def contained(load: Load, host: Host) -> None:
     """Let a component trap and another call run away, beside the load."""
-    load.enter("beside a trap and a runaway loop")
-    sink = {"push": lambda _bytes: None, "pull": bytes}
-    faults = await host.deploy(
-        BUILT / "faults.wasm",
-        name="demo/faults",
-        provides={"demo:faults/sink": sink},
-        limits=Limits(call_timeout=0.5),
-    )
+    load.enter("beside faults")
+    limits = Limits(call_timeout=0.5)
+    faults = await host.deploy(BUILT / "faults.wasm", name="demo/faults", limits=limits)
     try:
         await faults.call("trap")
     except Trap as trap:
@@ -143,27 +142,38 @@ async def contained(load: Load, host: Host) -> None:
         console.print(f"  contained a runaway loop: {first_line(limit)}")
     else:
         raise SystemExit("error: the runaway loop was not stopped")
-    answer = await faults.call("count")
-    console.print(f"  the same deployment answers again: count() = {answer}")
+    answer = await faults.call("compute", 1000)
+    console.print(f"  the same deployment answers again: compute(1000) = {answer}")
 
 
-async def run(directory: str) -> list[Phase]:
+async def run(directory: str) -> tuple[list[Phase], Table]:
     """Play the whole story in a state directory."""
-    async with Host.open(directory) as host:
+    async with Host.open(directory, provides={"demo:faults/sink": SINK}) as host:
         started = time.perf_counter()
-        calculator = await host.deploy(BUILT / "calculator.wasm", name="demo/calculator")
-        greeter = await host.deploy(BUILT / "greeter-python.wasm", name="demo/greeter")
+        calculator = await host.deploy(
+            BUILT / "calculator.wasm", name="demo/calculator", lifetime="pooled"
+        )
+        greeter = await host.deploy(
+            BUILT / "greeter-python.wasm", name="demo/greeter", lifetime="pooled"
+        )
         console.print(f"  deployed two components in {time.perf_counter() - started:.1f} s")
         load = Load(calculator, greeter)
         async with load.running():
             await asyncio.sleep(STEADY)
-            update = BUILT / "calculator-1-1.wasm"
             await switched(
-                load, "replacing 1.0 by 1.1", "1.1 under load", lambda: calculator.deploy(update)
+                load,
+                "1.0 to 1.1",
+                "1.1",
+                lambda: calculator.deploy(BUILT / "calculator-1-1.wasm"),
             )
-            await switched(load, "rolling back to 1.0", "1.0 again", calculator.rollback)
+            await switched(load, "1.1 back to 1.0", "1.0 again", calculator.rollback)
             await contained(load, host)
-        return load.phases
+        return load.phases, usage(host)
+
+
+def shown(seconds: float) -> str:
+    """Write a time in the unit that suits it."""
+    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
 
 
 def first_line(error: Exception) -> str:
@@ -175,17 +185,37 @@ def report(phases: list[Phase]) -> Table:
     """Lay out what the callers saw."""
     table = Table(title="calls while the components changed", title_justify="left")
     table.add_column("phase")
-    table.add_column("answering")
+    table.add_column("version")
     for column in ("calls", "failures", "p50", "p99", "max", "switch"):
         table.add_column(column, justify="right")
     for phase in phases:
-        quantiles = [f"{phase.quantile(share) * 1e6:.1f} us" for share in (0.5, 0.99, 1.0)]
+        quantiles = [shown(phase.quantile(share)) for share in (0.5, 0.99, 1.0)]
         failures = f"[red]{len(phase.failures)}[/]" if phase.failures else "0"
-        switch = "" if phase.switch is None else f"{phase.switch * 1e3:.1f} ms"
+        switch = "" if phase.switch is None else shown(phase.switch)
         versions = ", ".join(sorted(phase.versions))
         table.add_row(
             phase.name, versions, f"{len(phase.latencies):,}", failures, *quantiles, switch
         )
+    return table
+
+
+def usage(host: Host) -> Table:
+    """Lay out what the host counted."""
+    table = Table(title="what the host counted (memory: of one instance)", title_justify="left")
+    table.add_column("deployment")
+    columns = ("revision", "calls", "failed", "traps", "limits", "CPU", "memory")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for deployment in host.deployments():
+        for revision in deployment.statistics().revisions:
+            counts = (revision.calls, revision.failures, revision.traps, revision.limits)
+            table.add_row(
+                deployment.name,
+                str(revision.revision),
+                *(f"{count:,}" for count in counts),
+                f"{revision.cpu_seconds:.2f} s",
+                f"{revision.memory_peak / 2**20:.1f} MiB",
+            )
     return table
 
 
@@ -194,11 +224,11 @@ def main() -> int:
     console.print("[bold]a host in a temporary directory[/]")
     try:
         with tempfile.TemporaryDirectory(prefix="airssys-demo-") as directory:
-            phases = asyncio.run(run(directory))
+            phases, counted = asyncio.run(run(directory))
     except KeyboardInterrupt:
         console.print("demo: interrupted; nothing is left behind")
         return 130
-    console.print(report(phases))
+    console.print(report(phases), counted, sep="\n")
     failures = [failure for phase in phases for failure in phase.failures]
     for failure in failures[:5]:
         console.print(f"[red]failed:[/] {failure}")

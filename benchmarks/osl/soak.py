@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT / "tests/property/osl"), str(ROOT / "tests/integration/
 import cedar  # noqa: E402 - from the tests, which the paths above lead to
 import model  # noqa: E402
 import requests_and_rules as world  # noqa: E402
-from test_audit_log import killed_run  # noqa: E402
+from killed import killed_run  # noqa: E402
 
 from airssys.osl import OSL, verify_log  # noqa: E402
 from airssys.osl._native import AuditLog, Gate, Subject  # noqa: E402
@@ -90,7 +90,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     arguments = parser.parse_args()
     decisions(arguments.decisions, arguments.seed)
-    print(f"{cedar.compare(arguments.cedar, arguments.seed)} decisions agree with Cedar")
+    if arguments.cedar:
+        print(f"{cedar.compare(arguments.cedar, arguments.seed)} decisions agree with Cedar")
     kills(arguments.kills, arguments.seed)
 
 

@@ -1,4 +1,4 @@
-"""Calls, values, host functions, instances, loading and memory beside wasmtime-py."""
+"""Calls, values, host functions, instances, loading, hosts and memory beside wasmtime-py."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 def rows(seconds: float) -> Iterator[Row]:
     """Measure everything; `seconds` is about the time for each row."""
     try:
-        from benchmarks.wasm import calls, instances, loading, memory  # noqa: PLC0415 - may be missing
+        from benchmarks.wasm import (  # noqa: PLC0415 - may be missing
+            calls,
+            hosting,
+            instances,
+            loading,
+            memory,
+        )
     except ImportError as missing:
         raise UnavailableError(f"{missing}; `make setup` builds and installs it") from missing
     yield from calls.rows(seconds)
     yield from instances.rows(seconds)
     yield from loading.rows(seconds)
+    yield from hosting.rows(seconds)
     yield from memory.rows()

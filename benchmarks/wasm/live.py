@@ -38,17 +38,18 @@ def main(host: str, language: str, count: int) -> None:
     name, function, arguments = GUESTS[language]
     failure = ""
     component: Any
+    refusal: type[Exception]
     if host == "airssys":
-        from airssys.errors import AirsSysError as Refused  # noqa: PLC0415 - measured alone
+        from airssys.errors import AirsSysError  # noqa: PLC0415 - measured alone
         from airssys.wasm import Engine  # noqa: PLC0415
 
-        component = Engine().load(guest(name))
+        component, refusal = Engine().load(guest(name)), AirsSysError
     else:
-        from wasmtime import WasmtimeError as Refused  # noqa: PLC0415
+        from wasmtime import WasmtimeError  # noqa: PLC0415
 
         from benchmarks.wasm.peer import Peer  # noqa: PLC0415
 
-        component = Peer(guest(name))
+        component, refusal = Peer(guest(name)), WasmtimeError
     first = component.instantiate()
     first[function](*arguments)
     set_before, tables_before = taken()
@@ -58,7 +59,7 @@ def main(host: str, language: str, count: int) -> None:
             instance = component.instantiate()
             instance[function](*arguments)
             held.append(instance)
-    except Refused as refused:
+    except refusal as refused:
         failure = str(refused)
     set_after, tables_after = taken()
     count = max(1, len(held))

@@ -56,7 +56,7 @@ class PeerInstance:
         if interface:
             parent = self._instance.get_export_index(self.store, interface)
         index = self._instance.get_export_index(self.store, function, parent)
-        found = self._instance.get_func(self.store, index)
+        found = None if index is None else self._instance.get_func(self.store, index)
         if found is None:
             raise KeyError(name)
         store = self.store

@@ -63,9 +63,11 @@ def main() -> None:
             (source / name).write_text(name)
         policy = home / "policy.toml"
         policy.write_text(POLICY.format(source=source, target=target))
-        with OSL(policy=policy, audit=home / "audit") as system:
-            with system.acting_as(Principal("backup"), session="nightly"):
-                asyncio.run(back_up(source, target))
+        with (
+            OSL(policy=policy, audit=home / "audit") as system,
+            system.acting_as(Principal("backup"), session="nightly"),
+        ):
+            asyncio.run(back_up(source, target))
         found = osl.verify_log(home / "audit")
         decisions = Counter(
             (record.operation, record.decision)

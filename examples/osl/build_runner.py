@@ -73,9 +73,11 @@ def main() -> None:
         key.write_text("secret")
         policy = home / "policy.toml"
         policy.write_text(POLICY.format(project=project))
-        with OSL(policy=policy, audit=home / "audit") as system:
-            with system.acting_as(Principal("builder")):
-                done = asyncio.run(build(project))
+        with (
+            OSL(policy=policy, audit=home / "audit") as system,
+            system.acting_as(Principal("builder")),
+        ):
+            done = asyncio.run(build(project))
         print(done.stdout.decode(), end="")
         print(f"exit {done.exit_code}, confined by {done.confinement['landlock']}")
 

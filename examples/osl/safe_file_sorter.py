@@ -27,7 +27,7 @@ target = ["{home}/inbox/**"]
 [[rule]]
 name = "fill the folders"
 to = ["sorter"]
-access = ["create", "list", "metadata"]
+access = ["create", "write", "list", "metadata"]
 target = ["{home}/sorted/**"]
 
 [[rule]]
@@ -76,9 +76,11 @@ def main() -> None:
         (home / "sorted").mkdir(exist_ok=True)
         policy = home / "policy.toml"
         policy.write_text(POLICY.format(home=home))
-        with OSL(policy=policy, audit=home / "audit") as system:
-            with system.acting_as(Principal("sorter")):
-                moved, kept = asyncio.run(sort(home))
+        with (
+            OSL(policy=policy, audit=home / "audit") as system,
+            system.acting_as(Principal("sorter")),
+        ):
+            moved, kept = asyncio.run(sort(home))
         denied = sum(1 for _ in osl.read_records(home / "audit", decision="deny"))
         print(f"{moved} moved, {kept} kept, {denied} refusals on record")
 

@@ -1,7 +1,11 @@
 """The native module: component engine, instances, gate. Private; use `airssys.wasm` and `airssys.osl`."""
 
-from collections.abc import Callable, Generator
-from typing import Any, Self, final
+from collections.abc import Callable, Generator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias, final
+
+Attribute: TypeAlias = str | int | float | bool | Sequence[str]
 
 __file__: str
 
@@ -87,6 +91,7 @@ class Component:
     @property
     def exports(self) -> list[str]: ...
     def signature(self, path: str) -> str: ...
+    def types(self) -> dict[str, type[Any]]: ...
     def wit(self) -> str: ...
     def instantiate(
         self, limits: Limits, wasi: Wasi, functions: list[Callable[..., Any]]
@@ -224,3 +229,543 @@ class Route:
     def call_async(
         self, path: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
     ) -> Awaitable[Any]: ...
+
+@final
+class AuditLog:
+    """The writing side of the one log of decisions; one process owns a directory.
+
+    Records enter a shared file mapping before the effect they describe, so that the death of the
+    process loses none; groups of them are made durable in the background.
+
+    Args:
+        directory: Where the segments are; made with mode 0700 if missing.
+        key: Seed of the Ed25519 key (32 bytes) that signs checkpoints.
+        segment_bytes: Size of one segment; twice this is reserved on disk. At least 64 KiB.
+        group: The most records that a power failure can lose.
+        flush_interval: Seconds between two groups.
+        checkpoint: The newest checkpoint known elsewhere; a log behind it is refused.
+        acknowledge_truncation: Go on with a log that is behind its checkpoint; the fact is
+            recorded.
+        masks: Texts that must not appear in the log.
+
+    Raises:
+        AirsSysError: `audit-locked`, `audit-truncated`, `audit-corrupt`, `audit-full`,
+            `audit-checkpoint`, `audit-key`.
+        OSError: The directory cannot be used.
+    """
+
+    def __new__(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        key: bytes | None = None,
+        segment_bytes: int = 16777216,
+        group: int = 16384,
+        flush_interval: float = 0.05,
+        checkpoint: bytes | None = None,
+        acknowledge_truncation: bool = False,
+        masks: Sequence[str] = ...,
+    ) -> Self: ...
+    def record(
+        self,
+        subject: Subject | None,
+        operation: str,
+        target: str | bytes,
+        decision: str,
+        *,
+        rule: str = "",
+        detail: str | None = None,
+        must_audit: bool = False,
+    ) -> int:
+        """Record something besides decisions; the number of the record.
+
+        `operation` is two words joined by a dot, `decision` one word. With `must_audit` it returns
+        when
+        the record is on disk.
+        """
+    def flush(self) -> int:
+        """Record the counts of coalesced denials, wait until all is on disk.
+
+        The last record's number.
+        """
+    def checkpoint(self) -> bytes:
+        """Make all durable and sign how far the log has come.
+
+        One JSON line, also kept in the directory.
+        """
+    def set_masks(self, masks: Sequence[str]) -> None:
+        """Replace the texts that must not appear in the log."""
+    def close(self) -> None:
+        """Make all durable and end; later records are refused with `audit-closed`."""
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def head(self) -> str: ...
+    @property
+    def durable(self) -> int: ...
+    @property
+    def directory(self) -> Path: ...
+    @property
+    def recovered(self) -> dict[str, Any]:
+        """What opening found and repaired.
+
+        ending, records, quarantined, quarantined_bytes, coalesced_recovered,
+        truncation_acknowledged.
+        """
+
+@final
+class AuditReader:
+    """Search or follow a log, also from another process. All filters given must hold.
+
+    Args:
+        directory: The log's directory.
+        after: Only records with greater numbers.
+        principal: Exact name.
+        operation: Whole name, or the part before its dot.
+        target: A part of the target.
+        decision: Exact word.
+        rule: Exact id.
+        since: Seconds since 1970, by the writer's clock.
+        until: Seconds since 1970, by the writer's clock.
+    """
+
+    def __new__(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        after: int = 0,
+        principal: str | None = None,
+        operation: str | None = None,
+        target: str | None = None,
+        decision: str | None = None,
+        rule: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> Self: ...
+    def read(self, limit: int = 1000, timeout: float = 0.0) -> list[bytes]:
+        """Read the next records as JSON lines; waits up to `timeout` seconds for the first."""
+
+@final
+class Subject:
+    """A principal in the situation in which it acts.
+
+    Make one per context: it keeps its compiled rules.
+
+    Args:
+        name: What rules name it by.
+        roles: Its roles, inheritance already resolved.
+        namespace: Its tenant.
+        id: What `self` means in rules; never reused. Default: the name.
+        attributes: What conditions look at; wins over the attributes of a single access.
+        enforcement: `enforce`, `observe` (until `observe_until`) or `learn`.
+        observe_until: Seconds since 1970.
+        deployment: For the records.
+        revision: For the records.
+        caller: Who called; the first of the chain is the original caller.
+        trace_id: For the records.
+        session: For the records.
+        audit_rate: Records per second before it is slowed and its denials are counted; None for
+            any.
+        audit_burst: Records at once.
+        guest: Whether an untrusted guest speaks.
+    """
+
+    def __new__(
+        cls,
+        name: str,
+        *,
+        roles: Sequence[str] = ...,
+        namespace: str | None = None,
+        id: str | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        enforcement: Literal["enforce", "observe", "learn"] = "enforce",
+        observe_until: float | None = None,
+        deployment: str | None = None,
+        revision: int | None = None,
+        caller: Subject | None = None,
+        trace_id: str | None = None,
+        session: str | None = None,
+        audit_rate: float | None = None,
+        audit_burst: int = 1000,
+        guest: bool = False,
+    ) -> Self: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def roles(self) -> list[str]: ...
+    @property
+    def namespace(self) -> str | None: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def enforcement(self) -> str: ...
+    @property
+    def deployment(self) -> str | None: ...
+    @property
+    def revision(self) -> int | None: ...
+    @property
+    def trace_id(self) -> str | None: ...
+    @property
+    def session(self) -> str | None: ...
+    def with_attributes(self, attributes: Mapping[str, Attribute]) -> Subject: ...
+    def with_trace(self, trace_id: str | None) -> Subject: ...
+
+@final
+class Decision:
+    """A decision that is on record. It has no truth value: look at `allowed` or `effect`."""
+
+    @property
+    def allowed(self) -> bool: ...
+    @property
+    def effect(self) -> Literal["allow", "deny", "ask"]: ...
+    @property
+    def rule(self) -> str:
+        """The rule's id, or the name of what always holds.
+
+        `default-deny`, `default-allow`, `invalid-target`, `rule-error`, `reserved-object`,
+        `hard-link`, `subtree-covered`, `audit-unavailable`.
+        """
+    @property
+    def reason(self) -> str: ...
+    @property
+    def sequence(self) -> int:
+        """Number of the record.
+
+        0 when it was counted with an earlier one or could not be written.
+        """
+    @property
+    def observed(self) -> bool: ...
+    @property
+    def alarm(self) -> bool: ...
+    @property
+    def delay(self) -> float:
+        """Seconds that the subject should wait, being over its budget of records."""
+    @property
+    def generation(self) -> int: ...
+    @property
+    def target(self) -> str: ...
+
+@final
+class Explanation:
+    """What the rules say of an access: `matched` lists (rule, effect, why it counted or not)."""
+
+    @property
+    def effect(self) -> Literal["allow", "deny", "ask"]: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def position(self) -> str | None: ...
+    @property
+    def matched(self) -> list[tuple[str, str, str]]: ...
+
+@final
+class OpenedFile:
+    """A descriptor and what it is of, at the time of opening. Closed on drop unless taken."""
+
+    @property
+    def fd(self) -> int: ...
+    def take(self) -> int:
+        """Hand the descriptor over; the caller closes it."""
+    def close(self) -> None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def path_bytes(self) -> bytes: ...
+    @property
+    def device(self) -> int: ...
+    @property
+    def inode(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def mode(self) -> int: ...
+    @property
+    def links(self) -> int: ...
+    @property
+    def created(self) -> bool: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def interpreter(self) -> str | None: ...
+    @property
+    def decision(self) -> Decision: ...
+
+@final
+class Replacement:
+    """A new file that takes the place of an old one in one step, or not at all. Aborts on drop."""
+
+    @property
+    def fd(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def decision(self) -> Decision: ...
+    def commit(self) -> None:
+        """Make the content durable and put it in place.
+
+        Decided again if rights changed meanwhile.
+        """
+    def abort(self) -> None: ...
+
+@final
+class Gate:
+    """Everything that decides: rules, enforcement, the audit log.
+
+    Thread safe; starts refusing everything.
+    `/proc`, `/sys` and the log's own directory are reserved: no grant reaches them.
+    """
+
+    def __new__(
+        cls, audit: AuditLog, *, reserved: Sequence[str | bytes | PathLike[str]] = ...
+    ) -> Self: ...
+    def load(self, rules: bytes) -> int:
+        """Replace all rules at once (JSON document); the new generation.
+
+        On an error the old rules stay.
+
+        Raises:
+            AirsSysError: `rule-invalid` with rule, index, position, field in the context.
+        """
+    @staticmethod
+    def check(rules: bytes) -> None:
+        """Raise what `load` would raise for these rules."""
+    @property
+    def generation(self) -> int: ...
+    @property
+    def rule_count(self) -> int: ...
+    def advance(self) -> int: ...
+    def reserve(self, path: str | bytes | PathLike[str]) -> None:
+        """Deny what is at `path` now, with everything below it, to everybody."""
+    def decide(
+        self,
+        subject: Subject,
+        kind: str,
+        access: str,
+        target: str | bytes,
+        attributes: Mapping[str, Attribute] | None = None,
+        *,
+        address: str | None = None,
+        transport: str = "tcp",
+        arguments: Sequence[str | bytes] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> Decision:
+        """Decide one access and record the decision. A refusal is a result, never an exception."""
+    def explain(
+        self,
+        subject: Subject,
+        kind: str,
+        access: str,
+        target: str | bytes,
+        attributes: Mapping[str, Attribute] | None = None,
+        *,
+        address: str | None = None,
+        transport: str = "tcp",
+        arguments: Sequence[str | bytes] | None = None,
+    ) -> Explanation:
+        """Say what `decide` would answer and why; nothing is recorded."""
+    def path_grants(self, subject: Subject) -> list[tuple[str, bool, list[str]]]:
+        """The rights to whole files or trees (path.
+
+        Whole tree, accesses) that no exception touches.
+        """
+    def learned(self, subject_name: str) -> list[tuple[str, str, str]]:
+        """The accesses (kind, access, target) that a subject used while learning."""
+    def open(
+        self,
+        subject: Subject,
+        path: str | bytes | PathLike[str],
+        mode: Literal["read", "write", "append", "update", "create"],
+        *,
+        truncate: bool = False,
+        permissions: int = 0o666,
+        hard_links: bool = False,
+        attributes: Mapping[str, Attribute] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> OpenedFile:
+        """Open a regular file.
+
+        Resolved once, decided by its real path, opened as that very object.
+        """
+    def open_directory(
+        self,
+        subject: Subject,
+        path: str | bytes | PathLike[str],
+        *,
+        attributes: Mapping[str, Attribute] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> OpenedFile:
+        """Open a directory to list it (`os.scandir(opened.fd)`)."""
+    def open_path(
+        self,
+        subject: Subject,
+        path: str | bytes | PathLike[str],
+        *,
+        follow: bool = True,
+        attributes: Mapping[str, Attribute] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> OpenedFile:
+        """Open whatever is there with O_PATH, to look at its metadata (`os.fstat(opened.fd)`)."""
+    def open_executable(
+        self,
+        subject: Subject,
+        path: str | bytes | PathLike[str],
+        *,
+        arguments: Sequence[str | bytes] | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> OpenedFile:
+        """Open a program, decided as process spawn with its arguments (without its name)."""
+    def replace(
+        self,
+        subject: Subject,
+        path: str | bytes | PathLike[str],
+        *,
+        permissions: int = 0o666,
+        attributes: Mapping[str, Attribute] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> Replacement:
+        """Begin to replace or make a file; nothing is visible before `commit`."""
+    def unlink(
+        self,
+        subject: Subject,
+        path: str | bytes | PathLike[str],
+        *,
+        attributes: Mapping[str, Attribute] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> Decision:
+        """Remove a file or link."""
+    def remove_directory(
+        self,
+        subject: Subject,
+        path: str | bytes | PathLike[str],
+        *,
+        attributes: Mapping[str, Attribute] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> Decision:
+        """Remove an empty directory."""
+    def make_directory(
+        self,
+        subject: Subject,
+        path: str | bytes | PathLike[str],
+        *,
+        permissions: int = 0o777,
+        attributes: Mapping[str, Attribute] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> Decision:
+        """Make a directory."""
+    def rename(
+        self,
+        subject: Subject,
+        source: str | bytes | PathLike[str],
+        destination: str | bytes | PathLike[str],
+        *,
+        replace: bool = True,
+        attributes: Mapping[str, Attribute] | None = None,
+        approved_by: str | None = None,
+        must_audit: bool = False,
+        detail: str | None = None,
+    ) -> Decision:
+        """Give a file or directory another name: read and delete there, create and write here."""
+
+@final
+class Child:
+    """A child that was started confined.
+
+    Reap it with `os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED)`.
+    """
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def pidfd(self) -> int: ...
+    @property
+    def confinement(self) -> dict[str, Any]:
+        """What the kernel enforces.
+
+        Landlock, network, scoped, no_new_privileges, session, closed, limits.
+        """
+
+def spawn_confined(
+    executable: int,
+    argv: Sequence[str | bytes],
+    *,
+    environment: Mapping[str, str] = ...,
+    directory: int | None = None,
+    stdin: int | None = None,
+    stdout: int | None = None,
+    stderr: int | None = None,
+    pass_fds: Sequence[int] = ...,
+    read: Sequence[str | PathLike[str]] = ...,
+    write: Sequence[str | PathLike[str]] = ...,
+    execute: Sequence[str | PathLike[str]] = ...,
+    connect_ports: Sequence[int] | None = ...,
+    bind_ports: Sequence[int] | None = ...,
+    system_libraries: bool = True,
+    limits: Mapping[str, int] = ...,
+    required: bool = True,
+) -> Child:
+    """Start a program that is already open, confined by the kernel before it runs.
+
+    Descriptors given stay the caller's. What is not granted is refused by Landlock;
+    `required=False`
+    degrades where the kernel lacks it, and `Child.confinement` says so. Limits (cpu seconds;
+    memory,
+    file_size, core, stack bytes; files; processes) become hard resource limits.
+
+    Raises:
+        AirsSysError: `confinement-unavailable`.
+        OSError: The kernel does not start the program.
+    """
+
+def audit_verify(
+    directory: str | PathLike[str],
+    *,
+    public_key: bytes | None = None,
+    checkpoint: bytes | None = None,
+) -> dict[str, Any]:
+    """Follow the chain of a whole log and check its checkpoints.
+
+    Returns:
+        records, coalesced, first, last, head, segments, checkpoints, acknowledged.
+
+    Raises:
+        AirsSysError: `audit-corrupt` (segment, offset, sequence), `audit-truncated` (checkpoint,
+            last),
+            `audit-checkpoint`.
+    """
+
+def audit_public_key(seed: bytes) -> bytes:
+    """The public half (32 bytes) of an audit key."""
+
+def inotify_create() -> int:
+    """An inotify descriptor that does not block; the caller closes it."""
+
+def inotify_add(inotify: int, descriptor: int, mask: int) -> int:
+    """Watch what a descriptor names; return the number of the watch.
+
+    Raises:
+        OSError: The kernel refuses, for example because the user has too many watches.
+    """
+def capacity() -> tuple[int, int]: ...
+def parse_call(component: Component, text: str) -> tuple[str, tuple[Any, ...]]: ...
+def print_result(component: Component, path: str, value: object, *, error: bool) -> str | None: ...

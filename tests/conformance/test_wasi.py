@@ -1,4 +1,4 @@
-"""The WASI test suite, through `airssys run`.
+"""The WASI test suite, each case a command in a process of its own.
 
 Its components for WASI 0.3 run as they are. Its modules for preview 1 become components of WASI 0.2
 by the standard adapter, which is how a preview 1 program runs on a component host.

@@ -1,23 +1,21 @@
-"""Run one case of the WASI test suite by its JSON operations, through `airssys run`."""
+"""Run one case of the WASI test suite by its JSON operations, in a process of its own."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 LEGACY = {"args", "root", "env", "exit_code", "stderr", "stdout"}
 TIMEOUT = 20.0  # seconds; loading and the interpreter's start included
-NETWORK = ("127.0.0.1", "[::1]", "localhost")
+NETWORK = ["127.0.0.0/8:*", "[::1]:*", "0.0.0.0:*", "[::]:*"]  # this machine only
+RUNNER = Path(__file__).with_name("run_guest.py")
 
 
 class CaseFailedError(Exception):
@@ -81,24 +79,24 @@ class Execution:
                 action(operation)
 
     def _do_run(self, operation: dict[str, Any]) -> None:
-        command = [sys.executable, "-m", "airssys.cli", "run"]
-        for key, value in operation.get("env", {}).items():
-            command += ["--env", f"{key}={value}"]
+        given = {
+            "component": str(self._case.component),
+            "arguments": operation.get("args", []),
+            "environment": operation.get("env", {}),
+            "directories": {},
+            "network": NETWORK if "sockets" in self._case.proposals else [],
+        }
         if root := operation.get("root"):
             # A copy: what a case leaves behind must not meet the next one.
             copied = self._scratch / root
             shutil.copytree(self._case.folder / root, copied, symlinks=True)
-            command += ["--dir", f"{copied}::/"]
-        if "sockets" in self._case.proposals:
-            for host in NETWORK:
-                command += ["--connect", f"{host}:*", "--listen", f"{host}:*"]
-        command += [str(self._case.component), "--", *operation.get("args", [])]
+            given["directories"]["/"] = str(copied)
+        command = [sys.executable, str(RUNNER), json.dumps(given)]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | {"NO_COLOR": "1"},
         )
         self._cleanup.callback(self._end)
 

@@ -56,7 +56,8 @@ fn send(hold: bool, request: &[&str]) -> Result<String, String> {
             Ok(bytes) => all.extend(bytes),
             Err(StreamError::Closed) => break,
             Err(StreamError::LastOperationFailed(error)) => {
-                return Err(http_error_code(&error).map_or_else(|| error.to_debug_string(), |code| name(&code)));
+                let text = || error.to_debug_string().lines().next().unwrap_or_default().to_owned();
+                return Err(http_error_code(&error).map_or_else(text, |code| name(&code)));
             }
         }
         if hold && !held {

@@ -286,6 +286,8 @@ impl Component {
                 Some(interface) => root.instance(interface)?,
                 None => root,
             };
+            // One resource type may be imported under several names.
+            let position = self.resources.iter().position(|first| first.ty == resource.ty).unwrap_or(position);
             let ty = host_resource(position);
             instance.resource(&resource.name, ty, move |store, representation| {
                 store.data().link.note_dropped(position, representation);
@@ -299,7 +301,7 @@ impl Component {
                 None => root,
             };
             if function.ty.is_async() {
-                define_async_import(&mut instance, &function.name, &function.ty, move |accessor, arguments| {
+                define_async_import(Path::Direct, &mut instance, &function.name, &function.ty, move |accessor, arguments| {
                     let call = accessor.with(|mut access| access.get().link.clone().call(position, arguments));
                     Box::pin(async move { Ok(call.await?) })
                 })?;
@@ -321,7 +323,8 @@ pub fn host_resource(position: usize) -> ResourceType {
 }
 
 fn fits_a_slot(contents: &Contents) -> bool {
-    contents.memories <= u64::from(engine::SLOT_MEMORIES)
+    !contents.needs_heap
+        && contents.memories <= u64::from(engine::SLOT_MEMORIES)
         && contents.tables <= u64::from(engine::SLOT_TABLES)
         && contents.modules <= u64::from(engine::SLOT_CORE_INSTANCES)
 }

@@ -26,6 +26,9 @@ pub enum Error {
     UnknownImport { name: String, known: Vec<String> },
     #[error("no such export: {name}")]
     UnknownExport { name: String },
+    /// What a person typed cannot be read, or a value has no text.
+    #[error("{0}")]
+    Text(String),
     #[error("cannot link: {0}")]
     Link(String),
 

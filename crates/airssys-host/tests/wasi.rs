@@ -5,7 +5,15 @@
 #[path = "wasi/support.rs"]
 mod support;
 
+#[path = "wasi/approval.rs"]
+mod approval;
 #[path = "wasi/files.rs"]
 mod files;
+#[path = "wasi/http.rs"]
+mod http;
 #[path = "wasi/linked.rs"]
 mod linked;
+#[path = "wasi/network.rs"]
+mod network;
+#[path = "wasi/version3.rs"]
+mod version3;

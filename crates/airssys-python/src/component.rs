@@ -230,7 +230,7 @@ impl PyComponent {
 
     /// Paths of the exported functions.
     #[getter]
-    fn exports(&self) -> Vec<String> {
+    pub fn exports(&self) -> Vec<String> {
         self.described
             .component
             .exports
@@ -247,6 +247,18 @@ impl PyComponent {
             .export(path)
             .map_err(|_| crate::errors::unknown_export(py, path, &self.exports()))?;
         Ok(self.described.export(py, position)?.text().to_owned())
+    }
+
+    /// The classes of the named types that the component's functions use: `demo:calc/ops#order`.
+    fn types<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let found = PyDict::new(py);
+        for position in 0..self.described.component.imports.len() {
+            self.described.import(py, position)?.classes(&found)?;
+        }
+        for position in 0..self.described.component.exports.len() {
+            self.described.export(py, position)?.classes(&found)?;
+        }
+        Ok(found)
     }
 
     fn wit(&self) -> &str {

@@ -1,5 +1,6 @@
 //! Handles of one instance: Python objects that guests hold, and guests' resources that Python holds.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use airssys_host::instance::Instance;
@@ -10,6 +11,22 @@ use pyo3::prelude::*;
 use crate::component::Described;
 use crate::convert::Handles;
 use crate::resource::GuestResource;
+
+/// What converting the arguments of a call did to handles, to be undone if a later argument fails, or when the
+/// call ends.
+pub enum Effect {
+    /// An object was put into the table for the guest to own.
+    Put(u32),
+    /// An object was put into the table for the time of the call.
+    Lent(u32),
+    /// A guest's resource was given away.
+    Given(Py<GuestResource>, wasmtime::component::ResourceAny),
+}
+
+thread_local!(static EFFECTS: RefCell<Vec<Effect>> = const { RefCell::new(Vec::new()) });
+
+/// Objects in the table that go when their call ends.
+pub type Lent = Vec<u32>;
 
 #[derive(Default)]
 struct Table {
@@ -72,6 +89,44 @@ impl InstanceHandles {
             .map(|object| object.clone_ref(py))
     }
 
+    /// Convert the arguments of a call. Conversions run user code, which may convert others meanwhile: the effects
+    /// are a stack.
+    ///
+    /// # Errors
+    /// What `convert` raises; its effects on handles are undone.
+    pub fn converting<T>(&self, convert: impl FnOnce() -> PyResult<T>) -> PyResult<(T, Lent)> {
+        let mark = EFFECTS.with_borrow(Vec::len);
+        let converted = convert();
+        let effects = EFFECTS.with_borrow_mut(|effects| {
+            if effects.len() == mark { Vec::new() } else { effects.split_off(mark) }
+        });
+        match converted {
+            Ok(converted) => {
+                let lent = effects.into_iter().filter_map(|effect| match effect {
+                    Effect::Lent(representation) => Some(representation),
+                    _ => None,
+                });
+                Ok((converted, lent.collect()))
+            }
+            Err(error) => {
+                for effect in effects {
+                    match effect {
+                        Effect::Put(representation) | Effect::Lent(representation) => drop(self.take(representation)),
+                        Effect::Given(resource, any) => resource.get().restore(any),
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A call ended: forget what was lent for it.
+    pub fn end(&self, lent: Lent) {
+        for representation in lent {
+            drop(self.take(representation));
+        }
+    }
+
     fn imported(&self, resource: &Resource) -> Option<usize> {
         self.described
             .component
@@ -91,12 +146,16 @@ impl Handles for InstanceHandles {
         if let Some(position) = self.imported(resource) {
             let rep = self.put(object.clone().unbind());
             let kind = u32::try_from(position).expect("static limits bound the imports");
+            EFFECTS.with_borrow_mut(|effects| effects.push(if owned { Effect::Put(rep) } else { Effect::Lent(rep) }));
             return Ok(Some(Value::HostResource { rep, kind, owned }));
         }
         let Ok(handle) = object.cast::<GuestResource>() else {
             return Ok(None);
         };
         let any = handle.get().lend(owned, self.instance.get())?;
+        if owned {
+            EFFECTS.with_borrow_mut(|effects| effects.push(Effect::Given(handle.clone().unbind(), any)));
+        }
         Ok(Some(Value::Resource(Box::new(any))))
     }
 

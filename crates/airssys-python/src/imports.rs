@@ -80,12 +80,10 @@ impl Imports {
         outcome: PyResult<Py<PyAny>>,
     ) -> PyResult<Reply> {
         let signature = self.described.import(py, import)?;
-        match signature.host_result(
-            py,
-            outcome.map(|object| object.into_bound(py)),
-            &self.handles,
-        ) {
-            Ok(value) => Ok(Ok(value)),
+        let outcome = outcome.map(|object| object.into_bound(py));
+        let converted = self.handles.converting(|| signature.host_result(py, outcome, &self.handles));
+        match converted {
+            Ok((value, _)) => Ok(Ok(value)),
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 let path = self.described.component.imports[import].path();
                 error.value(py).call_method1(

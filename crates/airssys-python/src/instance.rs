@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
 
 use crate::awaiting::{Awaitable, Conclude};
 use crate::errors::{About, host_function_failed, raise, unknown_export};
+use crate::handles::Lent;
 use crate::imports::Imports;
 use crate::runtime;
 
@@ -214,12 +215,10 @@ impl PyFunction {
         py: Python<'_>,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Vec<Value>> {
+    ) -> PyResult<(Vec<Value>, Lent)> {
         let imports = &self.shared.imports;
-        imports
-            .described
-            .export(py, self.export)?
-            .arguments(args, kwargs, &imports.handles)
+        let signature = imports.described.export(py, self.export)?;
+        imports.handles.converting(|| signature.arguments(args, kwargs, &imports.handles))
     }
 
     /// Give the store back and convert the result, or raise.
@@ -229,7 +228,9 @@ impl PyFunction {
         lease: Lease<impl Deref<Target = Instance>>,
         live: Option<Box<Live>>,
         result: Result<Option<Value>, Error>,
+        lent: Lent,
     ) -> PyResult<Py<PyAny>> {
+        self.shared.imports.handles.end(lent);
         let value = if result.is_ok() {
             self.shared.settle(py, "", lease, live, result)?
         } else {
@@ -254,12 +255,17 @@ impl PyFunction {
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
         runtime::ready().map_err(|error| self.explain(py, error))?;
-        let arguments = self.arguments(py, args, kwargs)?;
-        let (live, lease) = Instance::take(&*self.shared.instance)
-            .map_err(|error| self.explain(py, error))?;
+        let (arguments, lent) = self.arguments(py, args, kwargs)?;
+        let (live, lease) = match Instance::take(&*self.shared.instance) {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.shared.imports.handles.end(lent);
+                return Err(self.explain(py, error));
+            }
+        };
         let call = Call::export(live, self.export, arguments);
         let (live, result) = crate::blocking::run(py, call, &self.shared.imports)?;
-        self.conclude(py, lease, live, result)
+        self.conclude(py, lease, live, result, lent)
     }
 
     #[pyo3(signature = (*args, **kwargs))]
@@ -270,7 +276,7 @@ impl PyFunction {
     ) -> PyResult<Awaitable> {
         let py = slf.py();
         let this = slf.get();
-        let arguments = this.arguments(py, args, kwargs)?;
+        let (arguments, lent) = this.arguments(py, args, kwargs)?;
         let imports = this.shared.imports.clone();
         let function = slf.clone().unbind();
         Ok(Awaitable::new(
@@ -278,11 +284,16 @@ impl PyFunction {
             Box::new(move |py| {
                 let this = function.get();
                 runtime::ready().map_err(|error| this.explain(py, error))?;
-                let (live, lease) = Instance::take(this.shared.instance.clone())
-                    .map_err(|error| this.explain(py, error))?;
+                let (live, lease) = match Instance::take(this.shared.instance.clone()) {
+                    Ok(taken) => taken,
+                    Err(error) => {
+                        this.shared.imports.handles.end(lent);
+                        return Err(this.explain(py, error));
+                    }
+                };
                 let call = Call::export(live, this.export, arguments);
                 let conclude: Conclude = Box::new(move |py, live, result| {
-                    function.get().conclude(py, lease, live, result)
+                    function.get().conclude(py, lease, live, result, lent)
                 });
                 Ok((call, conclude))
             }),

@@ -3,6 +3,7 @@
 mod awaiting;
 mod blocking;
 mod bridge;
+mod capacity;
 mod component;
 pub mod convert;
 mod errors;
@@ -15,6 +16,7 @@ mod resource;
 mod route;
 mod runtime;
 mod wasi;
+mod wave;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -81,7 +83,9 @@ fn _set_compile_worker(program: std::path::PathBuf, arguments: Vec<String>) {
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
+    capacity::register(module)?;
     route::register(module)?;
+    wave::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(_compile_child, module)?)?;
     module.add_function(wrap_pyfunction!(_set_compile_worker, module)?)?;

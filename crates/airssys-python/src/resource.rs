@@ -68,6 +68,11 @@ impl GuestResource {
         found.ok_or_else(|| self.gone())
     }
 
+    /// Take back what was given away by a call that did not begin.
+    pub fn restore(&self, any: ResourceAny) {
+        *self.any.lock().expect("no code under this lock panics") = Some(any);
+    }
+
     fn owner<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInstance>> {
         let owner = self.owner.bind(py).upgrade().ok_or_else(|| {
             PyReferenceError::new_err(format!(

@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::awaiting::{Awaitable, Conclude};
 use crate::component::{Described, PyComponent};
 use crate::errors::{About, raise, unknown_export};
+use crate::handles::Lent;
 use crate::imports::Imports;
 use crate::instance::explain;
 use crate::limits::PyLimits;
@@ -316,16 +317,15 @@ impl PyRoute {
             return Err(unknown_export(py, path, &known));
         };
         let imports = companion.imports(py);
-        let arguments =
-            imports
-                .described
-                .export(py, export)?
-                .arguments(args, kwargs, &imports.handles)?;
+        let signature = imports.described.export(py, export)?;
+        let (arguments, lent) =
+            imports.handles.converting(|| signature.arguments(args, kwargs, &imports.handles))?;
         Ok((
             Begun {
                 passage,
                 imports,
                 export,
+                lent,
             },
             arguments,
         ))
@@ -357,6 +357,7 @@ struct Begun {
     passage: Passage,
     imports: Arc<Imports>,
     export: usize,
+    lent: Lent,
 }
 
 impl Begun {
@@ -381,7 +382,9 @@ impl Begun {
             passage,
             imports,
             export,
+            lent,
         } = self;
+        imports.handles.end(lent);
         passage.conclude(live, &result);
         match result {
             Ok(value) => Ok(imports

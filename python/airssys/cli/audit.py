@@ -137,15 +137,18 @@ def follow(
     as_json: AsJson = False,
 ) -> None:
     """Print records as they are written, until interrupted."""
-    filters = {
-        "principal": principal,
-        "operation": operation,
-        "target": target,
-        "decision": decision,
-        "rule": rule,
-    }
     try:
-        _print(read_records(directory, follow=True, last=last, **filters), as_json=as_json)
+        records = read_records(
+            directory,
+            principal=principal,
+            operation=operation,
+            target=target,
+            decision=decision,
+            rule=rule,
+            last=last,
+            follow=True,
+        )
+        _print(records, as_json=as_json)
     except (AirsSysError, OSError) as error:
         raise _fail(error, as_json=as_json) from None
     except KeyboardInterrupt:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path  # noqa: TC003 - typer looks at annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airssys.cli.configuration import State, state_directory
-from airssys.cli.output import Json, print_json, print_table, size_text
+from airssys.cli.invoke import invoke
+from airssys.cli.output import Json, print_json, print_note, print_table, size_text, working
 from airssys.errors import AirsSysError
+from airssys.wasm.host_blocking import BlockingHost
+from airssys.wasm.host_core import HostCore, settings_from
+from airssys.wasm.limits import Limits
 from airssys.wasm.state_directory import open_registry
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterator
+
+    from airssys.wasm.revision import Revision
 
 __all__ = ["add_to"]
 
@@ -35,10 +43,103 @@ Name = Annotated[
 ]
 
 
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.")]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands to `app`."""
+    app.command()(deploy)
     app.command("list")(list_deployments)
     app.command()(history)
+    app.command()(rollback)
+    app.command()(call)
+    app.command()(remove)
+
+
+def deploy(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A component.")],
+    *,
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="The deployment, as image/resizer.")
+    ],
+    lifetime: Annotated[
+        str, typer.Option("--lifetime", help="call: an instance per call; pooled: reused ones.")
+    ] = "call",
+    instances: Annotated[
+        int, typer.Option("--instances", help="The most instances of a pooled deployment.")
+    ] = 8,
+    drain: Annotated[
+        float, typer.Option("--drain", help="Seconds that calls may go on when replaced.")
+    ] = 30.0,
+    keep: Annotated[
+        int, typer.Option("--keep", help="Earlier revisions that stay warm in a running host.")
+    ] = 5,
+    memory: Annotated[
+        str, typer.Option("--memory", metavar="SIZE", help="The most memory of an instance.")
+    ] = "64MiB",
+    call_timeout: Annotated[
+        float, typer.Option("--call-timeout", help="The most seconds of a call.")
+    ] = 30.0,
+    cpu_per_call: Annotated[
+        float, typer.Option("--cpu-per-call", help="The most processor seconds of a call.")
+    ] = 10.0,
+    why: Why = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Make a component the live revision of a deployment; nothing changes where it is live."""
+    try:
+        limits = Limits(memory=memory, call_timeout=call_timeout, cpu_per_call=cpu_per_call)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    settings = settings_from(
+        lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+    )
+    with _core(state, name) as core, working(f"deploying {file.name}"):
+        before = core.live(name)
+        core.deploy(file, name=name, settings=settings, why=why)
+        _report(core, name, before, as_json=as_json)
+
+
+def rollback(
+    name: Name,
+    *,
+    to: Annotated[
+        int | None, typer.Option("--to", metavar="REVISION", help="Default: what was replaced.")
+    ] = None,
+    why: Why = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Make an earlier revision live again."""
+    with _core(state, name) as core:
+        before = core.live(name)
+        core.rollback(name, to, why=why)
+        _report(core, name, before, as_json=as_json)
+
+
+def call(
+    name: Name,
+    function: Annotated[str, typer.Argument(metavar="CALL", help="As 'add(2, 3)'.")],
+    *,
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """Call a function of a deployment, and print what it returned."""
+    with _core(state, name) as core:
+        deployment = BlockingHost(core).deployment(name)
+        component = deployment.component
+        return invoke(component, function, deployment.call, as_json=as_json)
+
+
+def remove(name: Name, *, why: Why = "", state: State = None, as_json: Json = False) -> None:
+    """End a deployment and delete its components; its history is kept."""
+    with _core(state, name) as core:
+        core.remove(name, why=why)
+    if as_json:
+        print_json({"removed": name})
+    else:
+        print_note(f"removed {name}")
 
 
 def list_deployments(*, state: State = None, as_json: Json = False) -> None:
@@ -91,6 +192,26 @@ def history(name: Name, *, state: State = None, as_json: Json = False) -> None:
             for revision in revisions
         ),
     )
+
+
+@contextlib.contextmanager
+def _core(state: Path | None, name: str) -> Iterator[HostCore]:
+    """Open the state directory with one of its deployments."""
+    core = HostCore(state_directory(state), only=(name,))
+    try:
+        yield core
+    finally:
+        core.close()
+
+
+def _report(core: HostCore, name: str, before: Revision | None, *, as_json: bool) -> None:
+    live = core.live(name)
+    changed = live != before
+    if as_json:
+        print_json({"deployment": name, "changed": changed, "live": live})
+    elif live is not None:
+        verb = "is now at" if changed else "is already at"
+        print_note(f"{name} {verb} revision {live.number} ({_short(live.digest)})")
 
 
 def _short(digest: str) -> str:

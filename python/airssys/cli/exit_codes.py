@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import enum
 
+from airssys.cli.configuration import InvalidConfiguration
+from airssys.wasm.errors import GuestExit, LimitExceeded, Trap, UnknownExport
 from airssys.wasm.host_errors import (
+    CallDrained,
+    InvalidDeploymentName,
+    InvalidSetting,
     NothingToRollBackTo,
     StateDirectoryError,
     UnknownDeployment,
@@ -35,8 +40,14 @@ class ExitCode(enum.IntEnum):
 def exit_code_of(error: Exception) -> ExitCode:
     """Return the exit code for an error that ended a command."""
     match error:
-        case UnknownDeployment() | UnknownRevision() | NothingToRollBackTo() | FileNotFoundError():
+        case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting():
+            return ExitCode.USAGE
+        case UnknownDeployment() | UnknownRevision() | NothingToRollBackTo() | UnknownExport():
             return ExitCode.NOT_FOUND
+        case FileNotFoundError():
+            return ExitCode.NOT_FOUND
+        case Trap() | LimitExceeded() | GuestExit() | CallDrained():
+            return ExitCode.GUEST
         case StateDirectoryError():
             return ExitCode.STATE
         case _:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
-from airssys.cli import deployments, doctor
+from airssys.cli import audit, components, deployments, doctor
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import print_error
 from airssys.errors import AirsSysError
+from airssys.wasm import build_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,20 +44,29 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"airssys {build_info()['version']}")
+        raise typer.Exit
+
+
 @app.callback()
 def _airssys(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and end.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"airssys {importlib.metadata.version('airssys')}")
-        raise typer.Exit
+    pass
 
 
-doctor.add_to(app)
+components.add_to(app)
 deployments.add_to(app)
+doctor.add_to(app)
+app.add_typer(audit.app, name="audit")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -85,7 +94,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.SUCCESS
     except AirsSysError as error:
-        print_error(getattr(error, "summary", error.message), getattr(error, "hint", ""))
+        print_error(
+            getattr(error, "summary", error.message),
+            getattr(error, "hint", ""),
+            notes=getattr(error, "__notes__", ()),
+        )
         return exit_code_of(error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +14,20 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Json", "escaped", "print_error", "print_json", "print_note", "print_table", "size_text"]
+__all__ = [
+    "Json",
+    "escaped",
+    "print_error",
+    "print_json",
+    "print_note",
+    "print_pairs",
+    "print_table",
+    "print_text",
+    "size_text",
+    "working",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -48,9 +60,41 @@ def print_note(text: str) -> None:
     sys.stderr.write(escaped(text) + "\n")
 
 
-def print_error(summary: str, hint: str = "") -> None:
-    """Print what went wrong, and the next step, to stderr."""
+def print_text(text: str) -> None:
+    """Print text as it is, but for control characters."""
+    sys.stdout.write(escaped(text).rstrip("\n") + "\n")
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print names and what belongs to them, which may have several lines."""
+    for name, text in pairs:
+        for number, line in enumerate(escaped(text).splitlines() or [""]):
+            sys.stdout.write(f"{name if number == 0 else '':<12}{line}\n")
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show at the terminal, if there is one, that something takes its time."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(escaped(what)):
+        yield
+
+
+def print_error(summary: str, hint: str = "", *, notes: Iterable[str] = ()) -> None:
+    """Print what went wrong, the next step and details to stderr.
+
+    Args:
+        summary: What went wrong. What follows its first "; " is taken as the next step.
+        hint: The next step.
+        notes: Further text, such as a guest's backtrace.
+    """
+    if not hint:
+        summary, _, hint = summary.partition("; ")
     sys.stderr.write(f"error: {escaped(summary)}\n")
+    for note in notes:
+        sys.stderr.write(f"{escaped(note)}\n")
     if hint:
         sys.stderr.write(f"hint: {escaped(hint)}\n")
 

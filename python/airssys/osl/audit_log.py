@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections import deque
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class Record:
         data = json.loads(line)
         return cls(
             sequence=data["seq"],
-            time=data["time"],
+            time=dt.datetime.fromisoformat(data["time"]).timestamp(),
             principal=data.get("principal", ""),
             operation=data.get("op", ""),
             target=data.get("target", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from airssys.errors import AirsSysError
@@ -65,23 +66,32 @@ class Authority:
     ) -> Decision:
         """Decide an access that has no descriptor to be decided on."""
         self.decided = True
+        decide = functools.partial(
+            self.gate.decide,
+            self.subject,
+            kind,
+            access,
+            target,
+            address=address,
+            transport=transport,
+            arguments=arguments,
+            detail=detail,
+        )
+        return await self.settle(kind, access, decide(), decide)
 
-        def attempt(approved_by: str | None) -> Decision:
-            return self.gate.decide(
-                self.subject,
-                kind,
-                access,
-                target,
-                address=address,
-                transport=transport,
-                arguments=arguments,
-                approved_by=approved_by,
-                detail=detail,
-            )
+    async def settle(
+        self, kind: Kind, access: str, decision: Decision, decide: Callable[..., Decision]
+    ) -> Decision:
+        """Wait for approval where the rules ask for it, and raise what is then refused.
 
-        decision = attempt(None)
+        Args:
+            kind: Kind of what is accessed.
+            access: What is done.
+            decision: The first answer of the gate.
+            decide: Asks it again, with the name of who approved as `approved_by`.
+        """
         if decision.effect == "ask" and not decision.allowed:
-            decision = attempt(await self._approval(kind, access, decision))
+            decision = decide(approved_by=await self._approval(kind, access, decision))
         if decision.delay:
             await asyncio.sleep(decision.delay)
         if not decision.allowed:
@@ -114,18 +124,40 @@ class Authority:
         while True:
             try:
                 if in_thread:
-                    return await asyncio.to_thread(attempt, approved_by)
-                return attempt(approved_by)
+                    acquired = await asyncio.to_thread(attempt, approved_by)
+                else:
+                    acquired = attempt(approved_by)
             except AirsSysError as error:
                 if error.code != "approval-required" or approved_by is not None:
                     raise await self._refusal(kind, access, error) from None
                 decision = cast("Decision", error.context["decision"])
+            else:
+                if self.system.audit_rate is not None:
+                    await self._slow_down(acquired)
+                return acquired
             approved_by = await self._approval(kind, access, decision)
+
+    async def _slow_down(self, acquired: object) -> None:
+        """Wait as long as the log says that this principal should, where it says so."""
+        decision = getattr(acquired, "decision", acquired)
+        delay = getattr(decision, "delay", 0.0)
+        if delay:
+            await asyncio.sleep(delay)
 
     async def _refusal(self, kind: Kind, access: str, error: AirsSysError) -> AirsSysError:
         decision = cast("Decision | None", error.context.get("decision"))
         if decision is None:
-            return typed(error)
+            refusal = typed(error)
+            if isinstance(refusal, AccessDenied):
+                # The rules allowed the path, but what is there may not be used: its own record.
+                refusal.context["sequence"] = self.system.audit.record(
+                    self.subject,
+                    f"{kind}.{access}",
+                    str(error.context.get("path", "")),
+                    "deny",
+                    rule=error.code,
+                )
+            return refusal
         if decision.delay:
             await asyncio.sleep(decision.delay)
         if error.code == "access-denied":

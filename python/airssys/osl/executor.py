@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Executor", "Executors", "Outcome", "executor"]
 
 T = TypeVar("T")
-O = TypeVar("O", bound=Operation[object])  # noqa: E741 - the operation's type
 Decides: TypeAlias = Literal["declared", "itself"]
-Function: TypeAlias = "Callable[[O, Authority], Awaitable[object]]"
+F = TypeVar("F", bound=Callable[..., Awaitable[object]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,8 @@ _defaults: dict[type[Operation[object]], Executor] = {}
 
 
 def executor(
-    operation: type[O], *, decides: Decides = "declared", register: bool = True
-) -> Callable[[Function[O]], Function[O]]:
+    operation: type[Operation[object]], *, decides: Decides = "declared", register: bool = True
+) -> Callable[[F], F]:
     """Make an async function the executor of an operation.
 
     Args:
@@ -71,7 +70,7 @@ def executor(
             f"{operation!r} cannot be executed; put @operation('family.verb') on an Operation"
         )
 
-    def define(function: Function[O]) -> Function[O]:
+    def define(function: F) -> F:
         problem = _problem_of(function, operation)
         if problem:
             raise DefinitionError(
@@ -82,9 +81,9 @@ def executor(
         made = Executor(operation, function, decides)
         if register:
             if operation in _defaults:
+                known = getattr(_defaults[operation].function, "__qualname__", "")
                 raise DefinitionError(
-                    f"{operation.name!r} has an executor already "
-                    f"({_defaults[operation].function.__qualname__}); "  # type: ignore[attr-defined]
+                    f"{operation.name!r} has an executor already ({known}); "
                     "pass register=False and use Executors.replacing",
                     operation=operation.name,
                 )
@@ -115,11 +114,12 @@ class Executors(Mapping[type[Operation[object]], Executor]):
     """Which executor serves which operation; unchangeable, so that a pipeline is too."""
 
     def __init__(self, table: Mapping[type[Operation[object]], Executor] | None = None) -> None:
-        self._table = dict(_defaults if table is None else table)
+        #: The same as a plain dictionary.
+        self.table = dict(_defaults if table is None else table)
 
     def __getitem__(self, operation: type[Operation[object]]) -> Executor:
         try:
-            return self._table[operation]
+            return self.table[operation]
         except KeyError:
             raise NotRegistered(
                 f"no executor is registered for {operation.name or operation.__name__!r}; "
@@ -128,10 +128,10 @@ class Executors(Mapping[type[Operation[object]], Executor]):
             ) from None
 
     def __iter__(self) -> typing.Iterator[type[Operation[object]]]:
-        return iter(self._table)
+        return iter(self.table)
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self.table)
 
     def replacing(self, *functions: Callable[..., Awaitable[object]]) -> Executors:
         """Return these executors with the given `@executor` functions in the place of theirs.
@@ -139,7 +139,7 @@ class Executors(Mapping[type[Operation[object]], Executor]):
         Raises:
             DefinitionError: A function was not made an executor.
         """
-        table = dict(self._table)
+        table = dict(self.table)
         for function in functions:
             made = getattr(function, "__airssys_executor__", None)
             if not isinstance(made, Executor):

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
 
+from msgspec import Struct
+
 from airssys.osl.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -21,12 +23,12 @@ __all__ = ["Kind", "Operation", "Permission", "operation", "operations"]
 Kind: TypeAlias = Literal["filesystem", "network", "process", "environment", "config", "custom"]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)  # noqa: PLC0105 - an operation only gives its output out
 C = TypeVar("C", bound="type[Operation[object]]")
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+# A struct is a record like a frozen dataclass, made in a sixth of the time, once per decision.
+class Permission(Struct, frozen=True):
     """One access that an operation needs.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +14,8 @@ __all__ = ["Result"]
 T = TypeVar("T", covariant=True)  # noqa: PLC0105 - a result only gives its output out
 
 
-@dataclass(frozen=True, slots=True)
-class Result(Generic[T]):
+# A struct is a record like a frozen dataclass, made in a sixth of the time, once per operation.
+class Result(Struct, Generic[T], frozen=True):
     """The outcome of an operation that succeeded.
 
     Attributes:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     import signal as signals
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+    from airssys.osl.network.connection import (  # noqa: F401 - named in the types of bases
+        Connection,
+        Datagrams,
+        Listener,
+    )
+    from airssys.osl.processes.process import Process  # noqa: F401 - likewise
     from airssys.osl.processes.records import ExitStatus
 
 __all__ = [

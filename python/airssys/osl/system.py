@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import sysconfig
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import airssys.osl.files.executors
 import airssys.osl.network.executors
@@ -65,6 +66,8 @@ class OSL:
         reserved: Paths that nobody may touch, beside the log, its key, the policy files, the
             installed packages, `/proc` and `/sys`.
         masks: Texts that are masked wherever they appear in records.
+        audit_rate: Records per second that one context may cause, 1000 at once; who is over it is
+            slowed down.
         development: Permits the enforcement `learn`.
         search_path: Directories in which programs named without a slash are looked for; the
             `PATH` of the environment is never used.
@@ -85,10 +88,12 @@ class OSL:
         approval_timeout: float = 60.0,
         reserved: Iterable[str | os.PathLike[str]] = (),
         masks: Iterable[str] = (),
+        audit_rate: float | None = None,
         development: bool = False,
         search_path: Iterable[str] = ("/usr/local/bin", "/usr/bin", "/bin"),
     ) -> None:
         self.search_path = tuple(search_path)
+        self.audit_rate = audit_rate
         self._development = development
         self._source = PolicySource(policy)
         self.approvals = Approvals(approver, approval_timeout)
@@ -112,6 +117,7 @@ class OSL:
             self.audit.close()
             raise
         self._executors = executors if executors is not None else Executors()
+        self._find = self._executors.table.get
         self._middleware = tuple(middleware)
         self._proceed = compose(self._middleware, self._perform)
 
@@ -138,7 +144,7 @@ class OSL:
         proceed = self._proceed
         if middleware:
             proceed = compose((*self._middleware, *middleware), self._perform)
-        return cast("Result[T]", await proceed(call))
+        return await proceed(call)  # type: ignore[return-value] # the chain keeps the type of output
 
     async def _perform(self, call: Call) -> Result[object]:
         operation = call.operation
@@ -151,13 +157,20 @@ class OSL:
                     call.subject, name, permission.target, "deny", rule="context-expired"
                 )
             raise
-        executor = self._executors[type(operation)]
+        executor = self._find(type(operation)) or self._executors[type(operation)]
         authority = Authority(call)
         started = time.time()
         begun = time.perf_counter()
         if executor.decides == "declared":
+            authority.decided = True
+            decide = self.gate.decide
             for permission in operation.permissions():
-                await authority.decide(permission.kind, permission.access, permission.target)
+                kind, access, target = permission.kind, permission.access, permission.target
+                decision = decide(call.subject, kind, access, target)
+                # Most are allowed at once, and those shall cost nothing more.
+                if not decision.allowed or decision.delay:
+                    again = functools.partial(decide, call.subject, kind, access, target)
+                    await authority.settle(kind, access, decision, again)
         output = await executor.function(operation, authority)
         if not authority.decided:
             raise DefinitionError(
@@ -233,6 +246,7 @@ class OSL:
             caller=caller,
             trace_id=context.trace_id,
             session=context.session or None,
+            audit_rate=self.audit_rate,
         )
 
     # -- rules

@@ -419,6 +419,7 @@ class Cell(Lane):
                 stale += lane.take_out(self._is_stale)
         for envelope in stale:
             self._bury_envelope(envelope, "stale")
+        self.admit()
 
     def _is_stale(self, envelope: Envelope) -> bool:
         return envelope[SENDER] is self or envelope[MESSAGE].__class__ in NOTICES

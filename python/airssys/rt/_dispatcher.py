@@ -26,7 +26,7 @@ from airssys.rt._control import Drain
 from airssys.rt._mailbox import EXTRA, MESSAGE, NEXT, SENDER, Extras
 from airssys.rt._options import DEFAULT_OPTIONS
 from airssys.rt._request import Request
-from airssys.rt._run import DONE, Run, enter_task, leave_task
+from airssys.rt._run import DONE, Run, current_task, enter_task, leave_task
 from airssys.rt.errors import ForkedSystem, Refuse, SystemStopped, WrongThread
 from airssys.rt.events import Overdue
 
@@ -283,6 +283,9 @@ class Dispatcher:
                 if now >= stop_at:
                     break
         finally:
+            stranded = self.current
+            if stranded is not None and not stranded.block and not stranded.idle:
+                ready.append(stranded)  # an interruption struck between two messages
             self.current = self.letter = self.run = None
             self.scheduled = False
             if ready:
@@ -397,7 +400,7 @@ class Dispatcher:
     def step(self, run: Run, function: Callable[[Any], Any], argument: Any) -> Any:
         """Run a coroutine to its next suspension, as the current task, whoever that was before."""
         loop = self.loop
-        before = asyncio.current_task(loop)
+        before = current_task(loop)
         kept = self.current, self.letter, self.run
         self.current, self.letter, self.run = run.cell, run.envelope, run
         if before is not None:

@@ -361,14 +361,16 @@ class Lifecycle:
             or restart is Restart.TEMPORARY
             or (restart is Restart.TRANSIENT and not ending.reason.abnormal)
         ):
-            self.end(cell, replace(ending, final=True))
+            ending.final = True
+            self.end(cell, ending)
             return
         state = self.supervision(parent)
         delay = state.allow(cell, self._dispatcher.clock(), self._dispatcher.system.seed)
         if delay is None:
             self._escalate(cell, parent, state, ending)
         elif state.policy.strategy is Strategy.ONE_FOR_ONE or parent.children is None:
-            self.end(cell, replace(ending, delay=delay))
+            ending.delay = delay
+            self.end(cell, ending)
         else:
             self._restart_group(parent, state, cell, ending, delay)
 
@@ -557,27 +559,32 @@ class Lifecycle:
             state.group.drop()
             state.group = None
         while cell.children:
-            children = tuple(reversed(cell.children.values()))
+            # One look at all of them: looking for the last one each time is quadratic.
+            for child in tuple(reversed(cell.children.values())):
+                if more.killed:
+                    break
+                await self._stop_child(child, more)
             if more.killed:
-                for child in children:
+                for child in tuple(reversed((cell.children or {}).values())):
                     self._end_child(child, kill=True)
                 while cell.children:
                     await pause()
-                return
-            child = children[0]
-            limit = child.options.shutdown
-            self._end_child(child, kill=limit == 0)
-            if child.block & ENDED:
-                continue
-            timer = None
-            if not math.isinf(limit):
-                timer = self._dispatcher.loop.call_later(
-                    limit, self._overdue, child, context=self._dispatcher.turn_context
-                )
-            while not child.block & ENDED and not more.killed:
-                await pause()
-            if timer is not None:
-                timer.cancel()
+
+    async def _stop_child(self, child: Cell, more: Details) -> None:
+        """Stop a child within its time; return early when its parent is killed meanwhile."""
+        limit = child.options.shutdown
+        self._end_child(child, kill=limit == 0)
+        if child.block & ENDED:
+            return
+        timer = None
+        if not math.isinf(limit):
+            timer = self._dispatcher.loop.call_later(
+                limit, self._overdue, child, context=self._dispatcher.turn_context
+            )
+        while not child.block & ENDED and not more.killed:
+            await pause()
+        if timer is not None:
+            timer.cancel()
 
     def _end_child(self, child: Cell, *, kill: bool) -> None:
         more = child.details()

@@ -126,6 +126,8 @@ class Lane:
     def take_out(self, unwanted: Callable[[Envelope], bool]) -> list[Envelope]:
         """Take out everything unwanted, in order."""
         taken: list[Envelope] = []
+        if self.head is None:
+            return taken
         kept: list[Envelope] = []
         for envelope in self.envelopes():
             (taken if unwanted(envelope) else kept).append(envelope)

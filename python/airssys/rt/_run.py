@@ -12,6 +12,7 @@ cost of a message (127 against 219 ns).
 from __future__ import annotations
 
 import asyncio
+import sys
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
     from airssys.rt._dispatcher import Dispatcher
     from airssys.rt._mailbox import Envelope
 
-__all__ = ["DONE", "Run", "enter_task", "leave_task"]
+__all__ = ["DONE", "Run", "current_task", "enter_task", "leave_task"]
 
 # What asyncio offers to third-party event loops; the stand-in need not be a `Task`.
 enter_task: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._enter_task
+current_task: Callable[[asyncio.AbstractEventLoop], Any] = asyncio.current_task
+if sys.version_info < (3, 12):  # it was written in Python then
+    current_task = vars(asyncio.tasks)["_current_tasks"].get
 leave_task: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._leave_task
 
 

@@ -63,6 +63,7 @@ class Monitor:
         for lane in lanes:
             for envelope in lane.take_out(lambda one: id(one[MESSAGE]) in notices):
                 cell.bury(envelope[MESSAGE], envelope[SENDER], None, reason)
+        cell.admit()
 
     def forget(self) -> None:
         """The watcher holds it no longer."""

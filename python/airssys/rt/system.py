@@ -405,11 +405,16 @@ class System(Observing):
         ended = self._ended
         killed: list[str] = []
         deadline = began + timeout
-        while self._root.children:
-            cell = next(reversed(self._root.children.values()))
+        # One look at all of them: looking for the last one each time is quadratic.
+        for cell in tuple(reversed((self._root.children or {}).values())):
+            if cell.block & ENDED:
+                continue
             left = deadline - dispatcher.clock()
             if left <= 0:
                 break
+            dispatcher.lifecycle.end(cell, Ending(Reason.SHUTDOWN, final=True))
+            if cell.block & ENDED:  # nothing of it had to wait
+                continue
             limit = min(left, cell.options.shutdown)
             reason = await dispatcher.lifecycle.stop(cell, timeout=limit, drain=False)
             if reason.kind == "killed":

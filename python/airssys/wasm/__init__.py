@@ -1,9 +1,11 @@
-"""WebAssembly components in Python: load, limit, call."""
+"""WebAssembly components in Python: load, limit, call; deploy, replace, roll back."""
 
 from __future__ import annotations
 
 from airssys.wasm._native import Function, Instance, Resource, build_info
+from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
 from airssys.wasm.component import Component, RunResult
+from airssys.wasm.deployment import BlockingDeployment, Deployment
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import (
     CompileError,
@@ -22,14 +24,43 @@ from airssys.wasm.errors import (
     UnknownExport,
     UnknownImport,
 )
+from airssys.wasm.host import Host
+from airssys.wasm.host_blocking import BlockingHost
+from airssys.wasm.host_errors import (
+    CallDrained,
+    ComponentDamaged,
+    DeploymentHeld,
+    DeploymentOverloaded,
+    HostClosed,
+    HostError,
+    InvalidDeploymentName,
+    InvalidSetting,
+    NothingToRollBackTo,
+    StateDirectoryDamaged,
+    StateDirectoryError,
+    StateDirectoryInUse,
+    StateDirectoryTooNew,
+    StateWriteFailed,
+    UnknownDeployment,
+    UnknownRevision,
+)
 from airssys.wasm.limits import Limits
+from airssys.wasm.revision import Revision, Rollout, Settings
 from airssys.wasm.values import Err, GuestError, Ok, Some, WitError
 from airssys.wasm.wasi import Directory, Wasi
 
 __all__ = [
+    "BlockingDeployment",
+    "BlockingHost",
+    "CallDrained",
     "CompileError",
     "Component",
+    "ComponentDamaged",
     "ComponentTooLarge",
+    "Deployment",
+    "DeploymentHeld",
+    "DeploymentOverloaded",
+    "DeploymentStatistics",
     "Directory",
     "Engine",
     "EngineError",
@@ -38,22 +69,39 @@ __all__ = [
     "Function",
     "GuestError",
     "GuestExit",
+    "Host",
+    "HostClosed",
+    "HostError",
     "HostShutDown",
     "Instance",
     "InstanceBusy",
     "InstancePoisoned",
     "InvalidComponent",
+    "InvalidDeploymentName",
+    "InvalidSetting",
     "LimitExceeded",
     "Limits",
     "LinkError",
+    "NothingToRollBackTo",
     "Ok",
     "PoolExhausted",
     "Resource",
+    "Revision",
+    "RevisionStatistics",
+    "Rollout",
     "RunResult",
+    "Settings",
     "Some",
+    "StateDirectoryDamaged",
+    "StateDirectoryError",
+    "StateDirectoryInUse",
+    "StateDirectoryTooNew",
+    "StateWriteFailed",
     "Trap",
+    "UnknownDeployment",
     "UnknownExport",
     "UnknownImport",
+    "UnknownRevision",
     "Wasi",
     "WitError",
     "build_info",

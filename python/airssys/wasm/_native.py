@@ -7,9 +7,28 @@ import sys
 import threading
 
 from airssys import _core
-from airssys._core import Awaitable, Function, Instance, Resource, build_info
+from airssys._core import (
+    Awaitable,
+    Function,
+    Instance,
+    Resource,
+    build_info,
+    capacity,
+    parse_call,
+    print_result,
+)
 
-__all__ = ["Awaitable", "Function", "Instance", "Resource", "_core", "build_info"]
+__all__ = [
+    "Awaitable",
+    "Function",
+    "Instance",
+    "Resource",
+    "_core",
+    "build_info",
+    "capacity",
+    "parse_call",
+    "print_result",
+]
 
 _COMPILE_CHILD = """
 import importlib.machinery, importlib.util, sys

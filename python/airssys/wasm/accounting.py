@@ -23,8 +23,8 @@ class RevisionStatistics:
         in_flight: Calls that have begun and not ended.
         cpu_seconds: Processor time of guests.
         host_calls: Calls of host functions by guests.
-        bytes_in: Bytes of strings and byte lists in arguments.
-        bytes_out: Bytes of strings and byte lists in results.
+        bytes_in: Bytes of strings and lists of numbers in arguments.
+        bytes_out: Bytes of strings and lists of numbers in results.
         instances: Instances that are kept for further calls.
         memory: Bytes of linear memory of those instances.
         memory_peak: The most bytes of linear memory that one instance held.
@@ -61,8 +61,8 @@ class DeploymentStatistics:
         in_flight: Calls that have begun and not ended.
         cpu_seconds: Processor time of guests.
         host_calls: Calls of host functions by guests.
-        bytes_in: Bytes of strings and byte lists in arguments.
-        bytes_out: Bytes of strings and byte lists in results.
+        bytes_in: Bytes of strings and lists of numbers in arguments.
+        bytes_out: Bytes of strings and lists of numbers in results.
         memory: Bytes of linear memory of the instances that are kept for further calls.
         memory_peak: The most bytes of linear memory that one instance held.
         revisions: The same for each revision that took calls, the first one first.

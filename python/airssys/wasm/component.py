@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
+from airssys.wasm._native import parse_call, print_result
 from airssys.wasm.errors import UnknownImport
 from airssys.wasm.limits import Limits
 from airssys.wasm.wasi import Wasi
@@ -99,9 +100,42 @@ class Component:
         """
         return self._native.signature(path)
 
+    @property
+    def types(self) -> dict[str, type[Any]]:
+        """The classes of the records, variants, enums and flags that the functions use, by path.
+
+        `component.types["demo:calc/shapes#shape"].Circle(1.0)` makes a value of a variant; a record's
+        class is a dataclass. Values that functions return are of the same classes.
+        """
+        return self._native.types()
+
     def wit(self) -> str:
         """Return the component's world as WIT text."""
         return self._native.wit()
+
+    def parse_call(self, text: str) -> tuple[str, tuple[Any, ...]]:
+        """Read a call in WAVE, as `add(2, 3)`: the path of the function and its arguments.
+
+        A function of an interface is found by its own name where no other export has it.
+
+        Raises:
+            UnknownExport: If there is no such export.
+            ValueError: If the arguments are not what it takes; names the place.
+        """
+        return parse_call(self._native, text)
+
+    def print_result(self, path: str, value: object, *, error: bool = False) -> str | None:
+        """Write what a function returned in WAVE, or None for one that returns nothing.
+
+        Args:
+            path: The function.
+            value: What it returned.
+            error: Whether `value` is the error of its `result`.
+
+        Raises:
+            ValueError: If the value has no text, such as a resource.
+        """
+        return print_result(self._native, path, value, error=error)
 
     def instantiate(
         self,

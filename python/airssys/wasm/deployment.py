@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from airssys.wasm.accounting import DeploymentStatistics
+    from airssys.wasm.component import Component
     from airssys.wasm.host import Host
     from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.host_core import HostCore, Source
@@ -59,6 +60,20 @@ class _Deployment:
     def held(self) -> str | None:
         """Why the deployment takes no calls, or None where it does."""
         return self._serving.held
+
+    @property
+    def component(self) -> Component:
+        """The component of the live revision.
+
+        Raises:
+            DeploymentHeld: The deployment takes no calls.
+            HostClosed: The host is closed, or the deployment was removed.
+        """
+        self._core.refuse_held(self._serving)
+        component = self._serving.component
+        if component is None or self._serving.revision is None:
+            raise HostClosed(f"deployment '{self.name}' was removed", name=self.name)
+        return component
 
     @property
     def exports(self) -> list[str]:
@@ -160,12 +175,13 @@ class Deployment(_Deployment):
         self, to: int | None = None, *, who: str | None = None, why: str = ""
     ) -> Revision:
         """Make an earlier revision live again; see `BlockingDeployment.rollback`."""
-        await self._host._run(self._core.rollback, self.name, to, who=who, why=why)  # noqa: SLF001
+        change = self._host._change  # noqa: SLF001
+        await change(self._core.rollback, self.name, to, who=who, why=why)
         return self.revision
 
     async def remove(self, *, who: str | None = None, why: str = "") -> None:
         """End the deployment; see `BlockingDeployment.remove`."""
-        await self._host._run(self._core.remove, self.name, who=who, why=why)  # noqa: SLF001
+        await self._host._change(self._core.remove, self.name, who=who, why=why)  # noqa: SLF001
 
 
 class BlockingDeployment(_Deployment):

@@ -159,7 +159,7 @@ class Host:
                 deployment's `drain` where it is None. Does nothing the second time. On cancel the
                 closing goes on.
         """
-        if self._opened is not None:
+        if self._opened is not None and not self._opened.closed:
             await asyncio.shield(self._run(self._opened.close, timeout))
         self._threads.shutdown(wait=False)
 
@@ -191,7 +191,7 @@ class Host:
     ) -> Deployment:
         given_up = threading.Event()
         try:
-            serving = await self._run(
+            serving = await self._change(
                 self._core.deploy,
                 source,
                 name=name,
@@ -204,6 +204,10 @@ class Host:
             given_up.set()
             raise
         return Deployment(self, self._core, serving)
+
+    async def _change(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._core.check()
+        return await self._run(function, *args, **kwargs)
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()

@@ -104,7 +104,7 @@ class HostCore:
         self._storing = threading.Lock()
         self._closed = False
         # A host that was never closed still ends before the interpreter does.
-        self._end = weakref.finalize(self, _abandon, self._state, self._servings)
+        self._end = weakref.finalize(self, _abandon, self._process, self._state, self._servings)
         try:
             self._state.collect()
             for record in self._state.registry.deployments():
@@ -121,7 +121,7 @@ class HostCore:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the deployments, sorted."""
-        self._check()
+        self.check()
         return tuple(sorted(name for name, each in list(self._servings.items()) if each.revision))
 
     def serving(self, name: str) -> Serving:
@@ -130,15 +130,22 @@ class HostCore:
         Raises:
             UnknownDeployment: There is none of this name.
         """
-        self._check()
+        self.check()
         serving = self._servings.get(name)
         if serving is None or serving.revision is None:
-            raise UnknownDeployment(name, self.names())
+            known = self._state.registry.deployments()
+            raise UnknownDeployment(name, [each.name for each in known])
         return serving
+
+    def live(self, name: str) -> Revision | None:
+        """Return the live revision of a deployment, or None where there is no such deployment."""
+        self.check()
+        serving = self._servings.get(name)
+        return serving.revision if serving else None
 
     def refuse_held(self, serving: Serving) -> None:
         """Raise what explains why a deployment takes no calls, if it takes none."""
-        self._check()
+        self.check()
         if serving.held is not None:
             raise DeploymentHeld(
                 f"deployment '{serving.name}' is held: {serving.held}",
@@ -169,7 +176,7 @@ class HostCore:
             why: The reason, for the history.
             given_up: Set by a caller who no longer waits; nothing is recorded then.
         """
-        self._check()
+        self.check()
         check_deployment_name(name)
         content = _read(source)
         digest = digest_of(content)
@@ -182,12 +189,12 @@ class HostCore:
             ):
                 return serving
             component = self._engine.load(content)
-            number = self._state.registry.revisions(name)[-1].number + 1 if live else 1
+            number = self._state.registry.next_number(name)
             prepared = serving.prepare(number, component, settings)
             with self._storing:
                 if given_up is not None and given_up.is_set():
                     return serving
-                self._check()
+                self.check()
                 self._state.blobs.put(content)
                 _, revision = self._state.registry.record_deploy(
                     name,
@@ -251,7 +258,7 @@ class HostCore:
 
     def statistics(self, serving: Serving) -> DeploymentStatistics:
         """Return what the calls of a deployment came to."""
-        self._check()
+        self.check()
         return serving.statistics()
 
     def close(self, timeout: float | None = None) -> None:
@@ -283,7 +290,13 @@ class HostCore:
         """Whether `close` was called."""
         return self._closed
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse to go on in a forked child, and once the host is closed.
+
+        Raises:
+            ForkedHostError: This process is not the one that opened the host.
+            HostClosed: `close` was called.
+        """
         if os.getpid() != self._process:
             raise ForkedHostError(
                 "this host was opened by another process, before a fork; "
@@ -303,7 +316,7 @@ class HostCore:
                 if serving.gone:
                     continue
                 try:
-                    self._check()
+                    self.check()
                     yield serving
                 finally:
                     if serving.revision is None:
@@ -343,7 +356,9 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _abandon(state: StateDirectory, servings: dict[str, Serving]) -> None:
+def _abandon(process: int, state: StateDirectory, servings: dict[str, Serving]) -> None:
+    if os.getpid() != process:
+        return  # a forked child: the database and the lock are the parent's
     for serving in servings.values():
         serving.close()
     state.close()

@@ -88,11 +88,20 @@ class Registry:
             UnknownDeployment: There is no deployment of this name.
             UnknownRevision: It has no revision of this number.
         """
-        revisions = self.revisions(name)
-        for revision in revisions:
-            if revision.number == number:
-                return revision
-        raise UnknownRevision(name, number, [each.number for each in revisions])
+        deployment = self.deployment(name)
+        rows = self._read(f"{_REVISIONS} AND number = ?", deployment.id, number)
+        if not rows:
+            raise UnknownRevision(name, number, [each.number for each in self.revisions(name)])
+        return _revision(rows[0])
+
+    def next_number(self, name: str) -> int:
+        """Return the number that the next revision of a deployment will have; 1 for a new one."""
+        (highest,) = self._read(
+            "SELECT max(number) FROM revisions JOIN deployments ON id = deployment"
+            " WHERE name = ? AND removed_at IS NULL",
+            name,
+        )[0]
+        return (highest or 0) + 1
 
     def rollouts(self, name: str) -> tuple[Rollout, ...]:
         """Return every rollout of a deployment, the first one first.

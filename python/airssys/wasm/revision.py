@@ -46,7 +46,7 @@ class Settings:
             )
         if not isinstance(self.instances, int) or not 1 <= self.instances <= 100_000:
             raise InvalidSetting(f"instances must be 1 to 100000, got {self.instances!r}")
-        if not 0 <= self.drain <= 86_400:
+        if not isinstance(self.drain, (int, float)) or not 0 <= self.drain <= 86_400:
             raise InvalidSetting(f"drain must be 0 to 86400 seconds, got {self.drain!r}")
         if not isinstance(self.keep, int) or not 0 <= self.keep <= 1_000:
             raise InvalidSetting(f"keep must be 0 to 1000 revisions, got {self.keep!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.wasm._native import _core
 from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
@@ -91,7 +91,7 @@ class Serving:
             LimitExceeded: It needs more than its limits allow.
         """
         statistics = self._statistics.get(number) or _core.LineStatistics()
-        limits = Limits(**settings.limits)
+        limits = Limits(**cast("dict[str, Any]", settings.limits))
         line = _core.Line(
             component._native,  # noqa: SLF001
             number=number,

@@ -1,9 +1,9 @@
 """What WIT values are in Python where Python has no type of its own for them.
 
-Scalars, strings, lists, tuples and options are Python's own. A `list<u8>` is `bytes`; an option is
-`None` or the value, and an option of an option wraps the outer value in `Some`. Records, variants,
-enums and flags are classes made from the component's types: the same class for the same type, frozen,
-comparable, and picklable wherever this package can be imported.
+Scalars, strings, lists, tuples and options are Python's own. A `list<u8>` is `bytes`; an option
+is `None` or the value, and an option of an option wraps the outer value in `Some`. Records,
+variants, enums and flags are classes made from the component's types: the same class for the same
+type, frozen, comparable, and picklable wherever this package can be imported.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 import keyword
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from airssys.errors import AirsSysError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Err", "GuestError", "Ok", "Some", "WitError"]
 
@@ -125,7 +128,12 @@ def record_class(module: str | None, name: str, fields: Members, wit: str) -> ty
         return _restore, ("record", key[1:], None, values)
 
     made = _dataclass(
-        class_name(name), [attribute_name(field) for field in fields], (), reduce, module, wit
+        class_name(name),
+        [attribute_name(field) for field in fields],
+        (),
+        reduce=reduce,
+        module=module,
+        wit=wit,
     )
     _classes[key] = made
     return made
@@ -155,7 +163,9 @@ def variant_class(
             return _restore, ("variant", key[1:], case, values)
 
         fields = ["value"] if case in payloads else []
-        nested = _dataclass(class_name(case), fields, (base,), reduce, module, wit)
+        nested = _dataclass(
+            class_name(case), fields, (base,), reduce=reduce, module=module, wit=wit
+        )
         nested.__qualname__ = f"{base.__qualname__}.{nested.__name__}"
         nested.__wit_case__ = case
         setattr(base, nested.__name__, nested)
@@ -204,7 +214,13 @@ def _enumeration(
 
 
 def _dataclass(
-    name: str, fields: list[str], bases: tuple[type, ...], reduce: Any, module: str | None, wit: str
+    name: str,
+    fields: list[str],
+    bases: tuple[type, ...],
+    *,
+    reduce: Any,
+    module: str | None,
+    wit: str,
 ) -> type[Any]:
     made = dataclasses.make_dataclass(
         name,
@@ -218,7 +234,7 @@ def _dataclass(
     return made
 
 
-_FACTORIES = {
+_FACTORIES: dict[str, Callable[..., type[Any]]] = {
     "record": record_class,
     "variant": variant_class,
     "enum": enum_class,

@@ -47,14 +47,17 @@ def python():
     """Start Python on a piece of source text, with the package as this process has it."""
     started = []
 
-    def start(source: str, *arguments: object, **options) -> subprocess.Popen[str]:
+    def start(
+        source: str, *arguments: object, env_cache: Path | None = None, **options
+    ) -> subprocess.Popen[str]:
+        cache = {} if env_cache is None else {"XDG_CACHE_HOME": str(env_cache)}
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, **cache, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             **options,
         )
         started.append(process)

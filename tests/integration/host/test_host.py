@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import threading
 
 import pytest
 
 from airssys.wasm import GuestError, LimitExceeded, Limits, Trap, UnknownExport, UnknownImport
 from airssys.wasm.host import Host
+from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_errors import (
     CallDrained,
     DeploymentHeld,
@@ -16,6 +19,7 @@ from airssys.wasm.host_errors import (
     NothingToRollBackTo,
     UnknownDeployment,
 )
+from airssys.wasm.revision import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -53,17 +57,32 @@ class TestAwaited:
             assert await task == 2
             assert sums == [number + 1 for number in range(200)]
 
-    async def test_a_cancelled_deploy_leaves_the_deployment_as_it_was(self, state, guest):
+    async def test_a_cancelled_deploy_leaves_the_deployment_as_it_was(self, state, guest, tmp_path):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
         async with Host.open(state) as host:
             calc = await host.deploy(guest("calculator"), name="acme/calc")
-            deploying = asyncio.create_task(calc.deploy(guest("calculator-1-1")))
-            await asyncio.sleep(0)
+            deploying = asyncio.create_task(calc.deploy(pipe))
+            # The deploy reads its component from us: this waits until it does.
+            writing = await asyncio.to_thread(pipe.open, "wb")
             deploying.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await deploying
+            with writing:
+                writing.write(guest("calculator-1-1").read_bytes())
             assert await calc.api.version() == "1.0.0"
         async with Host.open(state) as host:
             assert len(host.deployment("acme/calc").history()) == 1
+
+    async def test_a_deploy_that_was_given_up_is_not_recorded(self, state, guest):
+        """What the cancel of the one above tells the thread that deploys."""
+        given_up = threading.Event()
+        given_up.set()
+        core = HostCore(state)
+        core.deploy(guest("calculator"), name="acme/calc", settings=Settings(), given_up=given_up)
+        assert core.names() == ()
+        core.close()
+        assert list((state / "blobs" / "sha256").iterdir()) == []
 
     async def test_a_cancelled_call_gives_its_instance_up(self, state, guest):
         async with Host.open(state, provides={"demo:faults/sink": Sink()}) as host:
@@ -71,7 +90,7 @@ class TestAwaited:
                 guest("faults"), name="acme/faults", lifetime="pooled", instances=1
             )
             sleeping = asyncio.create_task(faults.call("sleep-forever"))
-            while faults.statistics().in_flight == 0:
+            while faults.statistics().in_flight == 0:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0)
             waiting = asyncio.create_task(faults.call("count"))
             await asyncio.sleep(0)
@@ -123,7 +142,7 @@ class Sink:
 
 class Nothing:
     def __getattr__(self, name):
-        if name.startswith("__"):
+        if name == "keys" or name.startswith("__"):
             raise AttributeError(name)
         return lambda *arguments: None
 
@@ -178,10 +197,9 @@ class TestBlocking:
         with pytest.raises(NothingToRollBackTo):
             calc.rollback()
 
-    def test_lifetimes(self, host, guest):
-        host_with_sink = host  # the component imports a sink, which this host does not provide
+    def test_an_import_that_nothing_provides_is_named(self, host, guest):
         with pytest.raises(UnknownImport, match="demo:faults/sink"):
-            host_with_sink.deploy(guest("faults"), name="acme/faults")
+            host.deploy(guest("faults"), name="acme/faults")
         assert host.deployments() == ()
 
     def test_an_instance_per_call_forgets_and_a_pooled_one_does_not(self, state, guest):
@@ -199,9 +217,8 @@ class TestBlocking:
         wrong = []
 
         def hammer(start):
-            for number in range(start, start + 500):
-                if calc.call("add", number, 1) != number + 1:
-                    wrong.append(number)
+            numbers = range(start, start + 500)
+            wrong.extend(number for number in numbers if calc.call("add", number, 1) != number + 1)
 
         threads = [threading.Thread(target=hammer, args=(1000 * index,)) for index in range(8)]
         for thread in threads:
@@ -222,16 +239,21 @@ class TestBlocking:
                 instances=1,
                 limits=Limits(call_timeout=0.3),
             )
-            sleeper = threading.Thread(
-                target=lambda: pytest.raises(LimitExceeded, faults.api.sleep_forever)
-            )
+
+            def sleep():
+                with pytest.raises(LimitExceeded):
+                    faults.api.sleep_forever()
+
+            sleeper = threading.Thread(target=sleep)
             sleeper.start()
             while faults.statistics().in_flight == 0:
                 pass
-            # Both run out of their own time, and the instance is replaced.
+            # Waits for the only instance until its sleeper has run out of time, or runs out itself.
+            with contextlib.suppress(LimitExceeded):
+                faults.api.count()
             sleeper.join()
-            assert faults.api.count() == 1
-            assert faults.statistics().revisions[0].limits == 1
+            assert faults.api.count() in {1, 2}
+            assert faults.statistics().revisions[0].limits in {1, 2}
 
     def test_accounting_counts_what_calls_use(self, state, guest):
         stored = {}

@@ -306,7 +306,10 @@ class TestFullAndReadOnly:
         inside = ["unshare", "--map-root-user", "--mount", "--"]
         if subprocess.run([*inside, *mount], capture_output=True, check=False).returncode:
             pytest.skip("no tmpfs of one's own on this machine")
-        script = 'mount -t tmpfs -o size=1m tmpfs "$1" && "$0" -c "$2" "$1" 300000 10 && ls "$1/blobs/sha256"'
+        script = """
+            mount -t tmpfs -o size=1m tmpfs "$1" &&
+            "$0" -c "$2" "$1" 300000 10 && ls "$1/blobs/sha256"
+        """
         done = subprocess.run(
             [*inside, "sh", "-c", script, sys.executable, str(state), FILL],
             capture_output=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airssys.osl import OSL, Principal, parse_policy, read_records
+from airssys.osl import OSL, Principal, read_records
 
 
 class World:
@@ -85,7 +85,3 @@ def act(alice):
         return asyncio.run(inside())
 
     return run
-
-
-def parsed(text):
-    return parse_policy(text).policy

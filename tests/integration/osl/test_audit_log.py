@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import rule
+from killed import killed_run
 
 from airssys import osl
 from airssys.osl import OSL, AccessDenied, OslError, Principal, read_records, verify_log
-
-LOAD = Path(__file__).with_name("load_and_be_killed.py")
-
-
-def killed_run(directory: Path, after: int) -> tuple[int, int]:
-    """Run accesses in a program that is killed; return attempts acknowledged and recorded."""
-    with subprocess.Popen(
-        [sys.executable, str(LOAD), str(directory)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as process:
-        acknowledged = 0
-        for line in process.stdout:
-            acknowledged = int(line)
-            if acknowledged >= after:
-                break
-        process.send_signal(signal.SIGKILL)
-        for line in process.stdout:
-            if line.endswith(b"\n"):
-                acknowledged = int(line)
-    recorded = sum(
-        record.count or 1
-        for record in read_records(directory / "audit")
-        if record.decision in {"allow", "deny"}
-    )
-    return acknowledged, recorded
 
 
 @pytest.mark.parametrize("after", [1, 250, 2000])
@@ -177,3 +151,37 @@ def test_bob_cannot_flood_the_log_with_one_refusal(world, act):
     records = [record for record in world.records() if record.principal == "bob"]
     assert sum(record.count or 1 for record in records) == 2000
     assert json.loads(records[0].raw)["decision"] == "deny"
+
+
+def test_a_torn_last_line_is_put_aside_and_the_log_goes_on(tmp_path):
+    acknowledged, recorded = killed_run(tmp_path, 100)
+    segment = max((tmp_path / "audit").glob("segment-*"))
+    written = len(segment.read_bytes().rstrip(b"\0"))
+    with segment.open("r+b") as file:
+        file.seek(written)
+        file.write(b'{"seq":999999,"time":"20')
+    with OSL(policy=tmp_path / "policy.toml", audit=tmp_path / "audit") as system:
+        assert system.audit.recovered
+    verify_log(tmp_path / "audit")
+    records = [record for record in read_records(tmp_path / "audit") if record.decision == "allow"]
+    assert 0 < len(records) <= recorded
+    assert recorded >= acknowledged
+
+
+def test_a_full_disk_refuses_what_cannot_be_recorded(tmp_path):
+    script = Path(__file__).with_name("fill_the_disk.py")
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", sys.executable, str(script), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=50,
+    )
+    if "unshare" in done.stderr or "permission denied" in done.stderr:
+        pytest.skip(f"needs a mount namespace: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["rule"] == "audit-unavailable"
+    assert 0 < found["allowed"] < 20_000
+    # All that was allowed is on record; beside it stands the loading of the rules.
+    assert found["sequence"] >= found["allowed"] + 1

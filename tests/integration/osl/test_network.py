@@ -13,7 +13,7 @@ import pytest
 from conftest import ALL, rule
 
 from airssys import osl
-from airssys.osl import AccessDenied, OslError
+from airssys.osl import AccessDenied, OslError, PolicyError
 
 LOCAL = 'addresses = ["127.0.0.0/8", "::1/128"]'
 
@@ -268,8 +268,13 @@ def test_what_is_no_host_is_refused(world, act, host):
 
 
 def test_a_wildcard_host_matches_no_address(world, act, server):
-    system = world.system(network(["connect"], "*.0.0.1:*") + network(["resolve"], "**", more=""))
+    system = world.system(
+        network(["connect"], "**.example.com:*") + network(["connect"], "**:*", more="")
+    )
     refused(world, act, system, lambda: osl.connect("127.0.0.1", server.getsockname()[1]))
+    world.close()
+    with pytest.raises(PolicyError):
+        world.system(network(["connect"], "*.0.0.1:*"))
 
 
 def test_udp_after_tcp_was_denied(world, act):

@@ -363,6 +363,21 @@ def test_a_child_reaches_no_port_that_it_was_not_given(world, act):
             )
 
 
+def test_a_granted_directory_replaced_by_a_link_gives_a_child_nothing(world, act):
+    cat = os.path.realpath("/bin/cat")
+    for name in ("work/in", "outside"):
+        (world.root / name).mkdir(parents=True)
+    (world.root / "work/in/a").write_bytes(b"mine")
+    (world.root / "outside/a").write_bytes(b"secret")
+    system = world.system(spawning(cat) + rule(["read", "list"], target="{root}/work/in/**"))
+    path = world.root / "work/in/a"
+    assert act(system, lambda: osl.run(cat, path)).stdout == b"mine"
+    (world.root / "work/in").rename(world.root / "work/old")
+    (world.root / "work/in").symlink_to(world.root / "outside")
+    done = act(system, lambda: osl.run(cat, path))
+    assert (done.stdout, done.exit_code) == (b"", 1)
+
+
 def test_no_child_is_left_as_a_zombie(act, shell):
     act(shell, lambda: run_shell("exit 0"))
     zombies = [

@@ -8,9 +8,9 @@ from model import Who
 
 NAMES = ["alice", "bob", "acme/web", "acme/job", "umbra/web"]
 ROLES = ["reader", "editor", "admin"]
-SEGMENTS = ["data", "in", "out", "a.txt", "b.txt"]
-PATTERNS = ["data", "in", "out", "a.txt", "*", "**", "*.txt", "a*", "o*t"]
-ACCESSES = ["read", "write", "create", "delete", "list", "metadata"]
+SEGMENTS = ["data", "out", "a.txt"]
+PATTERNS = ["data", "out", "a.txt", "*", "**", "*", "**", "*.txt", "a*", "o*t"]
+ACCESSES = ["read", "write", "list"]
 ATTRIBUTES = {
     "source": ["cron", "web", 3],
     "level": [1, 2, 2.5, "high"],
@@ -22,11 +22,11 @@ ARGUMENTS = ["status", "--all", "log", "x"]
 
 
 def path(rng: random.Random) -> str:
-    return "/" + "/".join(rng.choice(SEGMENTS) for _ in range(rng.randint(1, 4)))
+    return "/" + "/".join(rng.choice(SEGMENTS) for _ in range(rng.randint(1, 3)))
 
 
 def pattern(rng: random.Random) -> str:
-    return "/" + "/".join(rng.choice(PATTERNS) for _ in range(rng.randint(1, 4)))
+    return "/" + "/".join(rng.choice(PATTERNS) for _ in range(rng.randint(1, 3)))
 
 
 def leaf(rng: random.Random) -> dict:
@@ -58,6 +58,7 @@ def selector(rng: random.Random) -> str:
     return rng.choice(
         [
             "*",
+            "*",
             f"name:{rng.choice(NAMES)}",
             f"role:{rng.choice(ROLES)}",
             f"namespace:{rng.choice(['acme', 'umbra'])}",
@@ -66,7 +67,7 @@ def selector(rng: random.Random) -> str:
 
 
 def rule(rng: random.Random, number: int) -> dict:
-    effect = rng.choices(["allow", "deny", "require-approval"], [6, 2, 1])[0]
+    effect = rng.choices(["allow", "deny", "require-approval"], [8, 1, 2])[0]
     made = {
         "id": f"r{number}",
         "effect": effect,
@@ -86,15 +87,15 @@ def rule(rng: random.Random, number: int) -> dict:
         made |= {
             "kind": "filesystem",
             "targets": [pattern(rng) for _ in range(rng.randint(1, 2))],
-            "access": ["*"] if rng.random() < 0.2 else rng.sample(ACCESSES, rng.randint(1, 3)),
+            "access": ["*"] if rng.random() < 0.2 else rng.sample(ACCESSES, 2),
         }
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         made["when"] = condition(rng)
     return made
 
 
 def rules(rng: random.Random) -> list[dict]:
-    return [rule(rng, number) for number in range(rng.randint(0, 12))]
+    return [rule(rng, number) for number in range(rng.randint(0, 14))]
 
 
 def who(rng: random.Random) -> Who:

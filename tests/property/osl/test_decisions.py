@@ -129,6 +129,6 @@ def test_a_chain_of_a_thousand_roles_compiles():
 
 
 def test_an_unknown_effect_of_the_matcher_is_an_error_and_not_an_allow(gate):
-    with pytest.raises(Exception, match="effect") as caught:
+    with pytest.raises(Exception, match="permit") as caught:
         load(gate, [world.rule(random.Random(1), 1) | {"effect": "permit"}])
     assert not isinstance(caught.value, OslError | AssertionError)

@@ -9,7 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from actors import Echo, Get, Keeper, Put
+from rt_actors import Echo, Get, Keeper, Put
 
 from airssys.rt import Actor, System, bulk_spawn, handles
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from actors import Echo, Fail, Get, Keeper, Put
+from rt_actors import Echo, Fail, Get, Keeper, Put
 
 from airssys.rt import (
     PERMANENT,

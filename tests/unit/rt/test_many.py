@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from actors import Echo, Fail, Get, Keeper, Put, Wait
+from rt_actors import Echo, Fail, Get, Keeper, Put, Wait
 
 from airssys.rt import (
     Actor,

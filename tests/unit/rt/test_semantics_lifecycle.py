@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from actors import Echo, Fail, Get, Keeper, Put, Wait
+from rt_actors import Echo, Fail, Get, Keeper, Put, Wait
 
 from airssys.rt import (
     PERMANENT,
@@ -527,3 +527,23 @@ async def test_a_full_queue_survives_a_restart(system: TestSystem) -> None:
     await system.settle()
     assert await keeper.ask(Get()) == [0, 1, 2]
     system.dead_letters.ignore()
+
+
+async def test_11_what_dies_stale_makes_room_for_those_who_wait(system: TestSystem) -> None:
+    class Busy(Keeper):
+        @handles
+        async def begin(self, message: Begin) -> None:
+            for value in range(2):
+                self.ref.tell(Put(value))
+            await asyncio.sleep(1)
+            raise ValueError
+
+    ref = await system.spawn(Busy, mailbox=Bounded(2, full="wait"), restart=PERMANENT)
+    failing = asyncio.ensure_future(ref.ask(Begin()))
+    await system.settle()
+    sending = asyncio.create_task(ref.send(Put("sent")))
+    with pytest.raises(ActorFailed):
+        await failing
+    await sending
+    assert await ref.ask(Get()) == ["sent"]
+    assert sorted(system.dead_letters.reasons()) == ["failed", "stale", "stale"]

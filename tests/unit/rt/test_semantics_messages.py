@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from actors import Echo, Fail, Get, Keeper, Put, Wait
+from rt_actors import Echo, Fail, Get, Keeper, Put, Wait
 
 from airssys.rt import (
     PERMANENT,
@@ -378,6 +378,27 @@ async def test_07_the_wait_that_closes_a_cycle_raises(system: TestSystem, length
     assert isinstance(cause, WaitCycle)
     assert len(cause.context["cycle"]) == length + 1
     assert system.now == before
+    system.dead_letters.ignore()
+
+
+@dataclass(frozen=True, slots=True)
+class StopYourself(Ask[Any, None]): ...
+
+
+async def test_07_waiting_for_its_own_stop_is_a_cycle(system: TestSystem) -> None:
+    class Suicidal(Actor):
+        @handles
+        async def stop_and_wait(self, message: StopYourself) -> None:
+            await self.ref.stop()
+
+    ref = await system.spawn(Suicidal)
+    before = system.now
+    with pytest.raises(ActorFailed) as failure:
+        await ref.ask(StopYourself())
+    assert isinstance(failure.value.__cause__, WaitCycle)
+    assert system.now == before
+    await system.settle()
+    assert not ref.alive
     system.dead_letters.ignore()
 
 

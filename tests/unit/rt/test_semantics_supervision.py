@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from actors import Fail, Get, Keeper, Put
+from rt_actors import Fail, Get, Keeper, Put
 
 from airssys.rt import (
     ONE_FOR_ALL,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from actors import Echo, Fail, Get, Keeper, Put, Wait
+from rt_actors import Echo, Fail, Get, Keeper, Put, Wait
 
 from airssys.rt import (
     PERMANENT,
@@ -347,9 +347,17 @@ async def test_21_any_exception_fails_the_actor(system: TestSystem, error: BaseE
     assert system.dead_letters.reasons() == ["failed", "failed"]
 
 
+class AwaitingDoer(Keeper):
+    @handles
+    async def do(self, message: Do) -> None:
+        await asyncio.sleep(0.1)
+        message.action(self)
+
+
+@pytest.mark.parametrize("actor", [Doer, AwaitingDoer])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_21_keyboard_interrupt_begins_shutdown_and_leaves_the_loop(
-    kind: type[BaseException],
+    kind: type[BaseException], actor: type[Keeper]
 ) -> None:
     loop = VirtualLoop()
     systems: list[TestSystem] = []
@@ -357,12 +365,14 @@ def test_21_keyboard_interrupt_begins_shutdown_and_leaves_the_loop(
     async def main() -> None:
         system = TestSystem()
         systems.append(system)
-        doer = await system.spawn(Doer)
+        doer = await system.spawn(actor)
+        bystander = await system.spawn(Keeper)
 
         def interrupt(_actor: Any) -> None:
             raise kind
 
         doer.tell(Do(interrupt))
+        bystander.tell(Put(1))
         await asyncio.sleep(10)
 
     with pytest.raises(kind):

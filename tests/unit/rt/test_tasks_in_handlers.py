@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 import pytest
-from actors import Get, Keeper, Put
+from rt_actors import Get, Keeper, Put
 
 from airssys.rt import Actor, ActorFailed, Ask, RequestDropped, handles
 
@@ -274,7 +274,7 @@ async def test_a_plain_function_that_returns_a_coroutine_is_awaited(system: Test
 
 
 async def test_asks_work_with_gather_and_wait_for(system: TestSystem) -> None:
-    from actors import Echo
+    from rt_actors import Echo
 
     keepers = [await system.spawn(Keeper) for _ in range(5)]
 

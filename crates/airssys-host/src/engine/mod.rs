@@ -113,6 +113,8 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .max_memories_per_component(SLOT_MEMORIES)
         .max_tables_per_component(SLOT_TABLES)
         .max_core_instances_per_component(SLOT_CORE_INSTANCES)
+        .max_memories_per_module(SLOT_MEMORIES)
+        .max_tables_per_module(SLOT_TABLES)
         .max_component_instance_size(1 << 20)
         .max_core_instance_size(1 << 20)
         .table_elements(100_000)

@@ -49,6 +49,8 @@ pub struct Contents {
     pub data_bytes: u64,
     pub modules: u64,
     pub nesting: u64,
+    /// Whether it uses tags or garbage-collected types, which need a heap besides linear memory.
+    pub needs_heap: bool,
     /// Bytes of linear memory that the component has from its first instruction.
     pub initial_memory: u64,
     /// `sha256:…` of the binary.
@@ -71,6 +73,12 @@ impl Contents {
 }
 
 fn wit(bytes: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
+    // The decoder trusts names that the validator has seen, and panics on others.
+    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(bytes)?;
+    std::panic::catch_unwind(|| decoded_wit(bytes)).unwrap_or_else(|_| Err("the decoder does not know its names".into()))
+}
+
+fn decoded_wit(bytes: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
     let decoded = wit_component::decode(bytes)?;
     let mut printer = wit_component::WitPrinter::default();
     printer.print(decoded.resolve(), decoded.package(), &[])?;
@@ -104,7 +112,11 @@ pub fn check(bytes: &[u8], limits: &StaticLimits) -> Result<Contents, Error> {
             Payload::ComponentImportSection(section) => contents.imports += u64::from(section.count()),
             Payload::ExportSection(section) => contents.exports += u64::from(section.count()),
             Payload::ComponentExportSection(section) => contents.exports += u64::from(section.count()),
-            Payload::TypeSection(section) => contents.types += u64::from(section.count()),
+            Payload::TypeSection(section) => {
+                contents.types += u64::from(section.count());
+                contents.needs_heap = contents.needs_heap || has_heap_types(section)?;
+            }
+            Payload::TagSection(_) => contents.needs_heap = true,
             Payload::ComponentTypeSection(section) => contents.types += u64::from(section.count()),
             Payload::TableSection(section) => contents.tables += u64::from(section.count()),
             Payload::MemorySection(section) => {
@@ -129,6 +141,17 @@ pub fn check(bytes: &[u8], limits: &StaticLimits) -> Result<Contents, Error> {
         refuse("nesting", contents.nesting, limits.nesting)?;
     }
     Ok(contents)
+}
+
+fn has_heap_types(section: wasmparser::TypeSectionReader<'_>) -> Result<bool, Error> {
+    use wasmparser::CompositeInnerType::{Array, Struct};
+    for group in section {
+        let group = group.map_err(|error| Error::Invalid(format!("{error}")))?;
+        if group.into_types().any(|ty| matches!(ty.composite_type.inner, Array(_) | Struct(_))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn refuse(what: &'static str, found: u64, most: u64) -> Result<(), Error> {

@@ -243,12 +243,16 @@ async fn unless_killed(line: Arc<Line>, ending: impl Future<Output = Ended>) -> 
     .await
 }
 
-/// Bytes of strings and byte lists in a value.
+/// Bytes of strings and lists of numbers in a value.
 fn payload(value: &Value) -> u64 {
     match value {
         Value::String(text) => text.len() as u64,
         Value::Bytes(bytes) => bytes.len() as u64,
         Value::List(values) | Value::Record(values) => values.iter().map(payload).sum(),
+        Value::Map(pairs) => pairs
+            .iter()
+            .map(|(key, value)| payload(key) + payload(value))
+            .sum(),
         Value::Variant(_, inner) | Value::Option(inner) | Value::Result(Ok(inner) | Err(inner)) => {
             inner.as_deref().map_or(0, payload)
         }

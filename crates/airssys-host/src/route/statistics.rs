@@ -39,7 +39,7 @@ impl Outcome {
         match error {
             Error::Trap(_) | Error::Exit(_) => Self::Trap,
             Error::Limit(_) => Self::Limit,
-            Error::ShutDown => Self::Cancelled,
+            Error::ShutDown | Error::Drained => Self::Cancelled,
             _ => Self::Other,
         }
     }
@@ -51,9 +51,9 @@ pub struct Used {
     pub wall_nanos: u64,
     pub cpu_nanos: u64,
     pub host_calls: u64,
-    /// Bytes of strings and byte lists in the arguments.
+    /// Bytes of strings and lists of numbers in the arguments.
     pub bytes_in: u64,
-    /// Bytes of strings and byte lists in the result.
+    /// Bytes of strings and lists of numbers in the result.
     pub bytes_out: u64,
     /// The most bytes of linear memory that the instance held.
     pub memory_peak: u64,

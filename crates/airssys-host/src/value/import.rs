@@ -88,6 +88,7 @@ where
 /// # Errors
 /// When `name` is defined already.
 pub fn define_async_import<T, F>(
+    path: Path,
     instance: &mut LinkerInstance<'_, T>,
     name: &str,
     ty: &Arc<FuncType>,
@@ -98,15 +99,33 @@ where
     F: Fn(&Accessor<T>, Vec<Value>) -> HostFuture<'_> + Send + Sync + 'static,
 {
     let f = Arc::new(f);
-    let ty = ty.clone();
-    instance.func_new_concurrent(name, move |accessor, _, params, results| {
-        let (f, ty) = (f.clone(), ty.clone());
-        Box::pin(async move {
-            let args = accessor.with(|mut store| args_from_val(params, &ty, &mut store))?;
-            let value = f(accessor, args).await?;
-            accessor.with(|mut store| result_to_val(value, &ty, &mut store, results))
-        })
-    })
+    if path == Path::Val || needs_val(ty) {
+        let ty = ty.clone();
+        return instance.func_new_concurrent(name, move |accessor, _, params, results| {
+            let (f, ty) = (f.clone(), ty.clone());
+            Box::pin(async move {
+                let args = accessor.with(|mut store| args_from_val(params, &ty, &mut store))?;
+                let value = f(accessor, args).await?;
+                accessor.with(|mut store| result_to_val(value, &ty, &mut store, results))
+            })
+        });
+    }
+    macro_rules! define {
+        ($results:literal) => {
+            with_flat_count!(ty.flat_params(), N => {
+                instance.func_wrap_concurrent(
+                    name,
+                    move |accessor: &Accessor<T>, params: Lifted<Vec<Value>, N>| {
+                        let f = f.clone();
+                        Box::pin(async move {
+                            Ok(Lowered::<_, $results>(Returned(f(accessor, params.0).await?)))
+                        })
+                    },
+                )
+            })
+        };
+    }
+    if ty.flat_result() == 1 { define!(1) } else { define!(0) }
 }
 
 fn args_from_val(

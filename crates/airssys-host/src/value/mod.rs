@@ -16,6 +16,7 @@ mod pool;
 #[cfg(test)]
 mod tests;
 mod types;
+pub mod wave;
 
 use bytes::Bytes;
 use wasmtime::component::{FutureAny, ResourceAny, StreamAny, Val};

@@ -17,22 +17,74 @@ use wasmtime_wasi_http::{WasiHttp, WasiHttpCtxView};
 use super::state::{Governance, Governed};
 use crate::engine::Profile;
 
-/// Interfaces of WASI 0.2 that [`add_to_linker`] links.
+/// Interfaces of WASI 0.2 that [`add_to_linker`] links in both profiles.
 const P2: &[&str] = &[
-    "wasi:io/error", "wasi:io/poll", "wasi:io/streams",
-    "wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock",
-    "wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed",
-    "wasi:cli/exit", "wasi:cli/environment", "wasi:cli/stdin", "wasi:cli/stdout", "wasi:cli/stderr",
-    "wasi:cli/terminal-input", "wasi:cli/terminal-output", "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout", "wasi:cli/terminal-stderr",
-    "wasi:filesystem/preopens", "wasi:filesystem/types",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+];
+
+/// Interfaces of WASI 0.3 that [`add_to_linker`] links in the concurrent profile.
+const P3: &[&str] = &[
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/system-clock",
+    "wasi:clocks/types",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:http/client",
+    "wasi:http/types",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/types",
 ];
 
 /// Whether [`add_to_linker`] links the interface that a component imports by this name.
 #[must_use]
-pub fn provides(import: &str, _profile: Profile) -> bool {
+pub fn provides(import: &str, profile: Profile) -> bool {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
-    version.starts_with("0.2.") && P2.contains(&interface)
+    if version.starts_with("0.2.") {
+        P2.contains(&interface)
+    } else {
+        version.starts_with("0.3.") && profile == Profile::Concurrent && P3.contains(&interface)
+    }
 }
 
 /// Link every governed or expressly allowed interface of WASI.

@@ -1,1 +1,186 @@
-//! Every interface that is linked, by name.
+//! What is linked, and why it may be.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use airssys_host::engine::Profile;
+use airssys_host::wasi::link::provides;
+
+/// Each interface that is linked, by version and name, with what implements it.
+///
+/// `Governance` and the hooks behind `WasiHttp` ask the gate. The others are expressly allowed: they reach
+/// nothing outside the instance but clocks, random numbers, and the arguments, environment and standard
+/// streams that the instance was given.
+const EXPECTED: &[(&str, &[&str])] = &[
+    (
+        "Governance",
+        &[
+            "p2::filesystem::preopens",
+            "p2::filesystem::types",
+            "p2::sockets::instance_network",
+            "p2::sockets::ip_name_lookup",
+            "p2::sockets::network",
+            "p2::sockets::tcp",
+            "p2::sockets::tcp_create_socket",
+            "p2::sockets::udp",
+            "p2::sockets::udp_create_socket",
+            "p3::filesystem::preopens",
+            "p3::filesystem::types",
+            "p3::sockets::ip_name_lookup",
+            "p3::sockets::types",
+        ],
+    ),
+    ("Io", &["p2::io::error", "p2::io::poll", "p2::io::streams"]),
+    (
+        "WasiCli",
+        &[
+            "p2::cli::environment",
+            "p2::cli::exit",
+            "p2::cli::stderr",
+            "p2::cli::stdin",
+            "p2::cli::stdout",
+            "p2::cli::terminal_input",
+            "p2::cli::terminal_output",
+            "p2::cli::terminal_stderr",
+            "p2::cli::terminal_stdin",
+            "p2::cli::terminal_stdout",
+            "p3::cli::environment",
+            "p3::cli::exit",
+            "p3::cli::stderr",
+            "p3::cli::stdin",
+            "p3::cli::stdout",
+            "p3::cli::terminal_input",
+            "p3::cli::terminal_output",
+            "p3::cli::terminal_stderr",
+            "p3::cli::terminal_stdin",
+            "p3::cli::terminal_stdout",
+        ],
+    ),
+    (
+        "WasiClocks",
+        &[
+            "p2::clocks::monotonic_clock",
+            "p2::clocks::wall_clock",
+            "p3::clocks::monotonic_clock",
+            "p3::clocks::system_clock",
+            "p3::clocks::types",
+        ],
+    ),
+    (
+        "WasiHttp",
+        &[
+            "p2_http::http::outgoing_handler",
+            "p2_http::http::types",
+            "p3_http::client",
+            "p3_http::types",
+        ],
+    ),
+    (
+        "WasiRandom",
+        &[
+            "p2::random::insecure",
+            "p2::random::insecure_seed",
+            "p2::random::random",
+            "p3::random::insecure",
+            "p3::random::insecure_seed",
+            "p3::random::random",
+        ],
+    ),
+];
+
+/// The calls in a source text that link an interface: what implements it, and its path.
+fn links(source: &str) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (before, after) in source
+        .match_indices("add_to_linker")
+        .map(|(at, name)| (&source[..at], &source[at + name.len()..]))
+    {
+        let Some(path) = before.strip_suffix("::") else {
+            continue;
+        };
+        let path = path
+            .rsplit(|letter: char| !letter.is_alphanumeric() && letter != '_' && letter != ':')
+            .next();
+        let by = after
+            .strip_prefix("::<T, ")
+            .and_then(|rest| rest.split('>').next())
+            .unwrap_or("unknown");
+        found
+            .entry(by.to_owned())
+            .or_default()
+            .push(path.unwrap_or_default().to_owned());
+    }
+    found.values_mut().for_each(|paths| paths.sort());
+    found
+}
+
+#[test]
+fn every_linked_interface_is_governed_or_expressly_allowed() {
+    let found = links(include_str!("../../src/wasi/link.rs"));
+    let expected: BTreeMap<String, Vec<String>> = EXPECTED
+        .iter()
+        .map(|(by, paths)| {
+            (
+                (*by).to_owned(),
+                paths.iter().map(|path| (*path).to_owned()).collect(),
+            )
+        })
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_is_linked_is_what_is_said_to_be_provided() {
+    let mut said = 0;
+    for path in EXPECTED.iter().flat_map(|(_, paths)| *paths) {
+        let (version, path) = path.split_once("::").unwrap();
+        let path = if version.ends_with("_http") {
+            format!("http::{}", path.trim_start_matches("http::"))
+        } else {
+            path.to_owned()
+        };
+        let name = format!("wasi:{}", path.replace("::", "/").replace('_', "-"));
+        let second = version.starts_with("p2");
+        let import = format!("{name}@{}", if second { "0.2.6" } else { "0.3.0" });
+        assert_eq!(provides(&import, Profile::Plain), second, "{import}");
+        assert!(provides(&import, Profile::Concurrent), "{import}");
+        said += 1;
+    }
+    let source = include_str!("../../src/wasi/link.rs");
+    assert_eq!(source.matches("    \"wasi:").count(), said);
+    for import in [
+        "wasi:keyvalue/store@0.2.0",
+        "wasi:sockets/tcp@0.1.0",
+        "wasi:http/types",
+    ] {
+        assert!(!provides(import, Profile::Concurrent), "{import}");
+    }
+}
+
+#[test]
+fn no_other_file_links_an_interface() {
+    fn visit(dir: &Path, offenders: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, offenders);
+            } else if !path.ends_with("wasi/link.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let stock = text.contains("wasmtime_wasi::p2::add_to_linker")
+                    || text.contains("wasmtime_wasi::p3::add_to_linker")
+                    || text.contains("wasmtime_wasi_http::p2::add_")
+                    || text.contains("wasmtime_wasi_http::p3::add_")
+                    || links(&text).iter().any(|(by, _)| by != "unknown");
+                if stock {
+                    offenders.push(path.display().to_string());
+                }
+            }
+        }
+    }
+    let mut offenders = Vec::new();
+    visit(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut offenders,
+    );
+    assert!(offenders.is_empty(), "{offenders:?}");
+}

@@ -1,6 +1,8 @@
 //! Building guests, running them, and reading what they print.
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -75,7 +77,13 @@ fn build(name: &str) -> PathBuf {
         .status()
         .unwrap();
     assert!(status.success(), "the guest {name} does not build");
-    target.join(format!("wasm32-wasip2/release/{name}.wasm"))
+    let built = target.join("wasm32-wasip2/release");
+    // A program keeps its name, a library gets one that Rust can say.
+    [name.to_owned(), name.replace('-', "_")]
+        .into_iter()
+        .map(|name| built.join(format!("{name}.wasm")))
+        .find(|path| path.exists())
+        .unwrap()
 }
 
 pub fn linker(profile: Profile) -> Linker<State> {
@@ -98,6 +106,7 @@ pub fn allowed(describe: impl FnOnce(&mut Allowed)) -> Allowed {
 /// A guest program that is about to run.
 pub struct Program {
     component: Component,
+    profile: Profile,
     builder: Builder,
     arguments: Vec<String>,
     on_line: Box<dyn Fn(&str) + Send + Sync>,
@@ -105,8 +114,13 @@ pub struct Program {
 
 impl Program {
     pub fn new(name: &str, gate: Arc<dyn Gate>) -> Self {
+        Self::in_profile(name, Profile::Plain, gate)
+    }
+
+    pub fn in_profile(name: &str, profile: Profile, gate: Arc<dyn Gate>) -> Self {
         Self {
-            component: guest(name, Profile::Plain),
+            component: guest(name, profile),
+            profile,
             builder: Builder::new(gate),
             arguments: vec![name.to_owned()],
             on_line: Box::new(|_| {}),
@@ -148,10 +162,20 @@ impl Program {
         let state = State {
             wasi: self.builder.build().unwrap(),
         };
-        let component = self.component;
+        let (component, profile) = (self.component, self.profile);
         let result = block_on(async move {
             let mut store = Store::new(component.engine(), state);
-            let linker = linker(Profile::Plain);
+            let linker = linker(profile);
+            let mut exports = component.component_type().exports(component.engine()).map(|(name, _)| name);
+            if exports.any(|name| name.starts_with("wasi:cli/run@0.3")) {
+                let command = wasmtime_wasi::p3::bindings::Command::instantiate_async(
+                    &mut store, &component, &linker,
+                )
+                .await?;
+                let run = async move |store: &_| command.wasi_cli_run().call_run(store).await;
+                let ended = store.run_concurrent(run).await??;
+                return ended.map_err(|()| wasmtime::format_err!("exit code 1"));
+            }
             let command = wasmtime_wasi::p2::bindings::Command::instantiate_async(
                 &mut store, &component, &linker,
             )
@@ -223,4 +247,76 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// A server on a free port of this machine that is there until the process ends.
+pub fn tcp_server(serve: impl Fn(TcpStream) + Send + Clone + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let serve = serve.clone();
+            std::thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    address
+}
+
+/// Answers the first line with `echo <line>`, and then keeps silent until the other side closes.
+pub fn echo_server() -> SocketAddr {
+    tcp_server(|stream| {
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        if let Some(Ok(line)) = lines.next() {
+            writeln!(&stream, "echo {line}").unwrap();
+        }
+        lines.for_each(drop);
+    })
+}
+
+/// Answers each datagram with `echo <datagram>`, except `silent`.
+pub fn udp_server() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 1024];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes) {
+            if &bytes[..length] != b"silent" {
+                let answer = [b"echo ", &bytes[..length]].concat();
+                socket.send_to(&answer, from).unwrap();
+            }
+        }
+    });
+    address
+}
+
+/// Answers each request with its own first line and `Host` header. `/redirect` redirects to `/elsewhere`;
+/// `/endless` begins a body and then keeps silent.
+pub fn http_server() -> SocketAddr {
+    tcp_server(|stream| {
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let request = lines.next().unwrap().unwrap();
+        let mut host = String::new();
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("host: ") {
+                host = value.to_owned();
+            }
+        }
+        let body = format!("{request} host={host}");
+        let (status, length, more) = if request.contains("/redirect") {
+            ("302 Found", body.len(), "location: /elsewhere\r\n")
+        } else if request.contains("/endless") {
+            ("200 OK", body.len() + 1, "")
+        } else {
+            ("200 OK", body.len(), "")
+        };
+        let _ = write!(
+            &stream,
+            "HTTP/1.1 {status}\r\n{more}content-length: {length}\r\n\r\n{body}"
+        );
+        lines.for_each(drop);
+    })
 }

@@ -40,8 +40,11 @@ _CHUNK = 1 << 20
 
 
 def plain(path: PathLike) -> str | bytes:
-    """Return a path as the native functions take it."""
-    return path if isinstance(path, (str, bytes)) else os.fspath(path)
+    """Return a path as the native functions take it: absolute, and otherwise as it was written."""
+    written = path if isinstance(path, (str, bytes)) else os.fspath(path)
+    if isinstance(written, bytes):
+        return written if written[:1] == b"/" else os.path.join(os.getcwdb(), written)
+    return written if written[:1] == "/" else os.path.join(os.getcwd(), written)
 
 
 @executor(ReadFile, decides="itself")
@@ -199,18 +202,22 @@ async def _copy(
                 subject, destination, "create", permissions=permissions, approved_by=approved_by
             )
             try:
-                return _copy_content(opened.fd, created.fd)
+                count = _copy_content(opened.fd, created.fd)
+                os.fchmod(created.fd, permissions)
             except BaseException:
-                # What this call has just made is not left behind in part.
-                os.unlink(created.path_bytes)
+                # What this call has just made is not left behind in part, if it is still there.
+                if os.path.samestat(os.lstat(created.path_bytes), os.fstat(created.fd)):
+                    os.unlink(created.path_bytes)
                 raise
             finally:
                 created.close()
+            return count
         replacement = gate.replace(
             subject, destination, permissions=permissions, approved_by=approved_by
         )
         try:
             count = _copy_content(opened.fd, replacement.fd)
+            os.fchmod(replacement.fd, permissions)
         except BaseException:
             replacement.abort()
             raise

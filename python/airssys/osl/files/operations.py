@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from airssys.osl.operation import Operation, Permission, operation
+
+if TYPE_CHECKING:
+    from airssys.osl.files.records import Entry, FileStat  # noqa: F401 - in the types of outputs
+    from airssys.osl.files.walk import Walk  # noqa: F401 - likewise
+    from airssys.osl.files.watch import Watch  # noqa: F401 - likewise
 
 __all__ = [
     "CopyFile",
@@ -137,9 +142,12 @@ class MoveFile(Operation[None]):
     replace: bool = False
 
     def permissions(self) -> tuple[Permission, ...]:
-        """Delete the source, write or create the destination."""
-        access = "write" if self.replace and os.path.lexists(self.destination) else "create"
-        return _files(self.source, "delete") + _files(self.destination, access)
+        """Read and delete the source, create and write the destination.
+
+        Under its new name the content falls under other rules, so moving it takes what copying
+        and deleting would.
+        """
+        return _files(self.source, "read", "delete") + _files(self.destination, "create", "write")
 
 
 @operation("file.stat")

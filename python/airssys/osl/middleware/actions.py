@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from airssys.osl.errors import DefinitionError
 from airssys.osl.middleware.chain import Call, Middleware, Proceed, middleware

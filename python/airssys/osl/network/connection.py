@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from airssys.osl.errors import AccessDenied, OslError
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from airssys.osl._native import Decision
@@ -192,11 +192,16 @@ class DatagramConnection(Connection):
             self._socket.close()
 
 
-async def _until(work: object, gone: asyncio.Future[None]) -> bytes | None:
+async def _first(task: asyncio.Task[Any], gone: asyncio.Future[None]) -> None:
+    waited: set[asyncio.Future[Any]] = {task, gone}
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _until(work: Coroutine[Any, Any, bytes], gone: asyncio.Future[None]) -> bytes | None:
     """Await `work` unless `gone` comes first."""
-    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    task = asyncio.create_task(work)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await _first(task, gone)
         return task.result() if task.done() else None
     finally:
         task.cancel()
@@ -239,9 +244,9 @@ class Listener:
         """
         self._check()
         loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(loop.sock_accept(self._socket))
+        task = asyncio.create_task(loop.sock_accept(self._socket))
         try:
-            await asyncio.wait({task, self._gone}, return_when=asyncio.FIRST_COMPLETED)
+            await _first(task, self._gone)
             self._check()
             sock, _ = task.result()
         finally:
@@ -360,9 +365,9 @@ class Datagrams:
         """Wait for a datagram; return it and the address and port it came from."""
         self._check()
         loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(loop.sock_recvfrom(self._socket, size))
+        task = asyncio.create_task(loop.sock_recvfrom(self._socket, size))
         try:
-            await asyncio.wait({task, self._gone}, return_when=asyncio.FIRST_COMPLETED)
+            await _first(task, self._gone)
             self._check()
             data, sender = task.result()
         finally:

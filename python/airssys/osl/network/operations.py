@@ -10,6 +10,12 @@ from airssys.osl.operation import Operation, Permission, operation
 if TYPE_CHECKING:
     import ssl
 
+    from airssys.osl.network.connection import (  # noqa: F401 - named in the types of outputs
+        Connection,
+        Datagrams,
+        Listener,
+    )
+
 __all__ = ["Connect", "ConnectUnix", "Listen", "ListenUnix", "OpenSocket"]
 
 

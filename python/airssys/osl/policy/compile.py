@@ -10,7 +10,7 @@ from airssys.osl.errors import PolicyError
 from airssys.osl.policy.model import Condition, Grant, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airssys.osl.policy.model import Policy, Role, TimeOfDay
 
@@ -83,12 +83,14 @@ def _granted(grant: Grant, to: tuple[str, ...]) -> Rule:
     return Rule(to=to, **{name: getattr(grant, name) for name in Grant.__struct_fields__})
 
 
-def _holders(roles: Iterable[Role], place: object) -> dict[str, tuple[str, ...]]:
+def _holders(
+    roles: Iterable[Role], place: Callable[[str, int], _Place]
+) -> dict[str, tuple[str, ...]]:
     """Return by role who has its grants: its own members and those of every role above it."""
     by_name: dict[str, Role] = {}
     places: dict[str, _Place] = {}
     for number, role in enumerate(roles):
-        where = place("role", number)  # type: ignore[operator]
+        where = place("role", number)
         if role.name in by_name:
             raise where.fail(f"the role {role.name!r} is defined twice; merge the two")
         by_name[role.name] = role

@@ -50,7 +50,7 @@ class _Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """The base of everything that a policy is made of."""
 
 
-class TimeOfDay(_Record, kw_only=True):
+class TimeOfDay(_Record, kw_only=True, frozen=True):
     """A daily span of UTC clock time, from `since` up to but without `until`, on `days`.
 
     A span with `since` after `until` runs over midnight and belongs to the day it began on.
@@ -61,14 +61,14 @@ class TimeOfDay(_Record, kw_only=True):
     days: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class Tags(_Record, kw_only=True):
+class Tags(_Record, kw_only=True, frozen=True):
     """A test on the tags of a context: it has `all` of these and `any` of those."""
 
     all: tuple[Text, ...] = ()
     any: tuple[Text, ...] = ()
 
 
-class Condition(_Record, kw_only=True, rename={"not_": "not"}):
+class Condition(_Record, kw_only=True, rename={"not_": "not"}, frozen=True):
     """A test on attributes; every field that is given must hold.
 
     A test that cannot be made (the attribute is missing or of another type) is an error, and an
@@ -109,7 +109,7 @@ class Condition(_Record, kw_only=True, rename={"not_": "not"}):
     not_: Condition | None = None
 
 
-class Grant(_Record, kw_only=True):
+class Grant(_Record, kw_only=True, frozen=True):
     """Capabilities: one kind of access to targets that match patterns.
 
     Attributes:
@@ -129,7 +129,7 @@ class Grant(_Record, kw_only=True):
     arguments: tuple[Text, ...] | None = None
 
 
-class Rule(Grant, kw_only=True):
+class Rule(Grant, kw_only=True, frozen=True):
     """Allows or denies capabilities to principals.
 
     Attributes:
@@ -151,7 +151,7 @@ class Rule(Grant, kw_only=True):
     expires: dt.datetime | None = None
 
 
-class Acl(_Record, kw_only=True):
+class Acl(_Record, kw_only=True, frozen=True):
     """An entry of an access control list: a rule from the view of a resource.
 
     Attributes:
@@ -170,7 +170,7 @@ class Acl(_Record, kw_only=True):
     name: Text = ""
 
 
-class Role(_Record, kw_only=True):
+class Role(_Record, kw_only=True, frozen=True):
     """A named set of grants that principals hold together.
 
     Attributes:
@@ -186,7 +186,7 @@ class Role(_Record, kw_only=True):
     grants: tuple[Grant, ...] = field(default=(), name="grant")
 
 
-class Policy(_Record, kw_only=True):
+class Policy(_Record, kw_only=True, frozen=True):
     """Everything that decides: one policy file, or several merged.
 
     Attributes:

@@ -27,6 +27,8 @@ from airssys.osl.processes.process import Process
 from airssys.osl.processes.records import ExitStatus, ProcessOutput
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from airssys.osl._native import OpenedFile
     from airssys.osl.authority import Authority
 
@@ -101,11 +103,17 @@ class _Grants(NamedTuple):
 
 def _grants(authority: Authority) -> _Grants:
     grants = _Grants([], [], [])
-    for path, _, accesses in authority.gate.path_grants(authority.subject):
-        if {"read", "list"} & set(accesses):
+    for path, subtree, names in authority.gate.path_grants(authority.subject):
+        # The kernel would follow a link to somewhere that no rule speaks of; what is missing it
+        # cannot be told about.
+        if os.path.realpath(path) != path or not os.path.exists(path):
+            continue
+        accesses = set(names)
+        # Below a directory the kernel's right to read brings listing with it, and its right to
+        # write brings making and removing; so there all of them must be granted.
+        if accesses >= ({"read", "list"} if subtree else {"read"}):
             grants.read.append(path)
-        # The kernel's right to write under a path brings making and removing with it.
-        if {"write", "create", "delete"} <= set(accesses):
+        if accesses >= ({"write", "create", "delete"} if subtree else {"write"}):
             grants.write.append(path)
         if "execute" in accesses:
             grants.execute.append(path)
@@ -116,7 +124,10 @@ async def _start(
     operation: RunProcess | SpawnProcess, authority: Authority, pipes: _Pipes
 ) -> Process:
     program = _find(operation.program, authority.system.search_path)
-    arguments = tuple(plain(argument) for argument in operation.arguments)
+    arguments = tuple(
+        argument if isinstance(argument, (str, bytes)) else os.fspath(argument)
+        for argument in operation.arguments
+    )
     kept: list[OpenedFile] = []
     try:
         opened = await _open(program, arguments, authority)
@@ -129,11 +140,12 @@ async def _start(
             # The interpreter reads the script that was checked, by its descriptor, and is a
             # program that the principal must be allowed to run like any other.
             script = f"/dev/fd/{opened.fd}"
-            extra = [opened.interpreter_argument] if opened.interpreter_argument else []
-            argv = [opened.interpreter, *extra, script, *arguments]
+            # As the kernel reads it: a path, and all that follows as one argument.
+            interpreter, *extra = opened.interpreter.split(None, 1)
+            argv = [interpreter, *extra, script, *arguments]
             passed.append(opened.fd)
             grants.read.append(executable)
-            opened = await _open(opened.interpreter, tuple(argv[1:]), authority)
+            opened = await _open(interpreter, tuple(argv[1:]), authority)
             kept.append(opened)
         grants.execute.append(os.fsdecode(opened.path_bytes))
         for verb, ports in (
@@ -186,7 +198,8 @@ async def _start(
     return Process(
         authority,
         pid=child.pid,
-        pidfd=child.pidfd,
+        # The native object closes its own descriptor when it goes.
+        pidfd=os.dup(child.pidfd),
         executable=executable,
         confinement=child.confinement,
     )
@@ -285,10 +298,10 @@ async def _feed(process: Process, data: bytes) -> None:
             process.close_input()
 
 
-async def _collect(read: object, operation: RunProcess) -> bytes:
+async def _collect(read: Callable[[], Awaitable[bytes]], operation: RunProcess) -> bytes:
     parts: list[bytes] = []
     total = 0
-    while part := await read():  # type: ignore[operator]
+    while part := await read():
         total += len(part)
         if total > operation.output_limit:
             raise LimitExceeded(

@@ -12,7 +12,7 @@ from airssys.osl.errors import OslError
 from airssys.osl.processes.records import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from airssys.osl.authority import Authority
 
@@ -49,6 +49,7 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._status: ExitStatus | None = None
         self._ended = asyncio.Event()
+        self._callbacks: list[Callable[[ExitStatus], None]] = []
         self._stdin: asyncio.StreamWriter | None = None
         self._stdout: asyncio.StreamReader | None = None
         self._stderr: asyncio.StreamReader | None = None
@@ -78,7 +79,7 @@ class Process:
 
     async def _writer(self, descriptor: int) -> asyncio.StreamWriter:
         transport, protocol = await self._loop.connect_write_pipe(
-            lambda: asyncio.streams.FlowControlMixin(loop=self._loop),  # type: ignore[attr-defined]
+            lambda: asyncio.streams.FlowControlMixin(loop=self._loop),
             os.fdopen(descriptor, "wb", buffering=0),
         )
         self._transports.append(transport)
@@ -157,6 +158,13 @@ class Process:
         assert self._status is not None  # noqa: S101 - set before the event is
         return self._status
 
+    def on_end(self, callback: Callable[[ExitStatus], None]) -> None:
+        """Have `callback(status)` called on the loop when it has ended; soon if it has already."""
+        if self._status is not None:
+            self._loop.call_soon(callback, self._status)
+        else:
+            self._callbacks.append(callback)
+
     def send(self, signal: signals.Signals, *, tree: bool) -> None:
         """Signal without asking the gate; what has ended is left alone."""
         if self._pidfd < 0:
@@ -180,11 +188,19 @@ class Process:
     def abandon(self) -> None:
         """Kill the session and reap it at once; its loop need not run any more."""
         self.send(signals.SIGKILL, tree=True)
+        if self._loop.is_running() and asyncio._get_running_loop() is not self._loop:  # noqa: SLF001
+            # The loop runs in another thread, which reaps its children itself.
+            asyncio.run_coroutine_threadsafe(self._gone(), self._loop).result()
+            return
         if not self._loop.is_closed():
             self._loop.remove_reader(self._pidfd)
             self.release()
         self._finish()
         self._ended.set()
+
+    async def _gone(self) -> None:
+        await self._ended.wait()
+        self.release()
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
@@ -202,6 +218,9 @@ class Process:
         os.close(self._pidfd)
         self._pidfd = -1
         self._system.children.pop(self.pid, None)
+        for callback in self._callbacks:
+            callback(self._status)
+        self._callbacks.clear()
 
     def release(self) -> None:
         """Close this side of the pipes."""

@@ -29,6 +29,9 @@ use types::{IpAddressFamily, IpSocketAddress};
 
 type Outcome = Result<(), ErrorCode>;
 
+/// How many listening sockets are remembered for the connections that come out of their streams.
+const MAX_LISTENERS: usize = 64;
+
 fn stock<T: Governed>(state: &mut T) -> WasiSocketsCtxView<'_> {
     state.wasi().stock_sockets()
 }
@@ -104,7 +107,11 @@ impl<T: Governed> HostTcpSocketWithStore<T> for Governance {
         let right = wasi.right_of(&socket)?;
         let stock = Access::<T, WasiSockets>::new(store.as_context_mut(), stock);
         let stream = <WasiSockets as HostTcpSocketWithStore<T>>::listen(stock, socket).await?;
-        store.get().listeners.push(right);
+        let listeners = &mut store.get().listeners;
+        if listeners.len() == MAX_LISTENERS {
+            listeners.remove(0);
+        }
+        listeners.push(right);
         Ok(stream)
     }
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from actors import Echo, Fail, Get, Keeper, Put
+from rt_actors import Echo, Fail, Get, Keeper, Put
 
 from airssys.rt import (
     PERMANENT,

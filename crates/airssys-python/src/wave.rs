@@ -1,0 +1,76 @@
+//! Calls and results as text (WAVE), for the command line.
+
+use airssys_host::error::Error;
+use airssys_host::value::wave;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::component::PyComponent;
+use crate::errors::{About, raise, unknown_export};
+use crate::handles::InstanceHandles;
+
+fn failed(py: Python<'_>, component: &PyComponent, error: Error) -> PyErr {
+    match error {
+        Error::Text(reason) => PyValueError::new_err(reason),
+        Error::UnknownExport { name } => unknown_export(py, &name, &component.exports()),
+        error => raise(py, error, About::default()),
+    }
+}
+
+/// Read `add(2, 3)`: the path of the function and its arguments.
+#[pyfunction]
+fn parse_call<'py>(
+    py: Python<'py>,
+    component: &PyComponent,
+    text: &str,
+) -> PyResult<(String, Bound<'py, PyTuple>)> {
+    let described = &component.described;
+    let (export, values) = wave::parse_call(&described.component, text)
+        .map_err(|error| failed(py, component, error))?;
+    let handles = InstanceHandles::new(described.clone());
+    let arguments = described
+        .export(py, export)?
+        .host_arguments(py, values, &handles)?;
+    Ok((described.component.exports[export].path(), arguments))
+}
+
+/// Write what the function `path` returned, or the error that it returned, as text; `None` without a result.
+#[pyfunction]
+#[pyo3(signature = (component, path, value, *, error))]
+fn print_result(
+    py: Python<'_>,
+    component: &PyComponent,
+    path: &str,
+    value: Bound<'_, PyAny>,
+    error: bool,
+) -> PyResult<Option<String>> {
+    let described = &component.described;
+    let export = described
+        .component
+        .export(path)
+        .map_err(|error| failed(py, component, error))?;
+    let handles = InstanceHandles::new(described.clone());
+    let outcome = if error {
+        Err(PyErr::from_value(
+            py.import("airssys.wasm.values")?
+                .call_method1("WitError", (value,))?,
+        ))
+    } else {
+        Ok(value)
+    };
+    let value = described
+        .export(py, export)?
+        .host_result(py, outcome, &handles)?;
+    let (Some(value), Some(ty)) = (value, &described.component.exports[export].ty.result) else {
+        return Ok(None);
+    };
+    wave::print(&described.component.native.engine, ty, value)
+        .map(Some)
+        .map_err(|error| failed(py, component, error))
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(parse_call, module)?)?;
+    module.add_function(wrap_pyfunction!(print_result, module)?)
+}

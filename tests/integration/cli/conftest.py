@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMPONENTS = Path(__file__).parents[3] / "build" / "components"
+
+
+@pytest.fixture(scope="session")
+def guest():
+    """The path of a built component of `components/`."""
+
+    def path(name: str) -> Path:
+        found = COMPONENTS / f"{name}.wasm"
+        assert found.is_file(), f"{found} is missing; `make guests` builds it"
+        return found
+
+    return path
+
+
+@pytest.fixture
+def airssys(tmp_path):
+    """Run the command line in an empty directory, with no configuration but what is given."""
+    home = tmp_path / "home"
+    work = tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    kept = {name: os.environ[name] for name in ("PATH", "XDG_CACHE_HOME") if name in os.environ}
+    kept.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+
+    def run(*arguments: object, input: bytes = b"", **environment: str):  # noqa: A002
+        return subprocess.run(
+            [sys.executable, "-c", "from airssys.cli import main; main()", *map(str, arguments)],
+            input=input,
+            capture_output=True,
+            cwd=work,
+            timeout=60,
+            check=False,
+            env={
+                **kept,
+                "HOME": str(home),
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                **environment,
+            },
+        )
+
+    run.work = work
+    run.home = home
+    return run
