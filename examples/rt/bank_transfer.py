@@ -2,7 +2,7 @@
 
     python examples/rt/bank_transfer.py
 
-Each transfer is an actor: withdraw, deposit, and give the money back when the deposit is refused. An
+Each transfer is an actor: withdraw, deposit, and give the money back when that is refused. An
 account carries its balance and what it has done over restarts, so that a step can be repeated
 without being done twice: a failure after the work is not distinguishable from one before it.
 """
