@@ -16,9 +16,8 @@ ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs/reference/rt.md"
 HEAD = """# Reference: `airssys.rt`
 
-Written from the docstrings by `tools/reference.py`; the [contract](../concepts/runtime-semantics.md)
-says how it all behaves together. Everything is imported from `airssys.rt`, the test kit from
-`airssys.testing`.
+Written from the docstrings by `tools/reference.py`. How it all behaves together is said by the
+[contract](../concepts/runtime-semantics.md). Everything is imported from `airssys.rt`.
 """
 #: Headings and the modules whose names they gather, in order; the rest follows under `Other`.
 SECTIONS = {
