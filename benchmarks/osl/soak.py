@@ -19,10 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/property/osl"), str(ROOT / "tests/integration/osl")]
 
-import cedar  # noqa: E402 - from the tests, which the paths above lead to
-import model  # noqa: E402
-import requests_and_rules as world  # noqa: E402
-from killed import killed_run  # noqa: E402
+import osl_cedar as cedar  # noqa: E402 - from the tests, which the paths above lead to
+import osl_model as model  # noqa: E402
+import osl_requests as world  # noqa: E402
+from osl_killed import killed_run  # noqa: E402
 
 from airssys.osl import OSL, verify_log  # noqa: E402
 from airssys.osl._native import AuditLog, Gate, Subject  # noqa: E402

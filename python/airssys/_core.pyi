@@ -3,11 +3,11 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, final
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, final
 
 Attribute: TypeAlias = str | int | float | bool | Sequence[str]
 
-__file__: str
+_T = TypeVar("_T")
 
 def build_info() -> dict[str, str]:
     """Say what was built: versions of AirsSys and wasmtime, target, profile."""
@@ -164,10 +164,10 @@ class Function:
     def __name__(self) -> str: ...
 
 @final
-class Awaitable[T]:
+class Awaitable(Generic[_T]):
     """A call to be awaited, once."""
 
-    def __await__(self) -> Generator[Any, None, T]: ...
+    def __await__(self) -> Generator[Any, None, _T]: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Any: ...
     def send(self, _value: object, /) -> Any: ...

@@ -318,8 +318,9 @@ impl PyRoute {
         };
         let imports = companion.imports(py);
         let signature = imports.described.export(py, export)?;
-        let (arguments, lent) =
-            imports.handles.converting(|| signature.arguments(args, kwargs, &imports.handles))?;
+        let (arguments, lent) = imports
+            .handles
+            .converting(|| signature.arguments(args, kwargs, &imports.handles))?;
         Ok((
             Begun {
                 passage,

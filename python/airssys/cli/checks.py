@@ -191,7 +191,7 @@ def _tool(name: str, arguments: list[str], remedy: str) -> Check:
 
 def _output(command: list[str]) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - the command is one of ours
+        done = subprocess.run(
             command, capture_output=True, text=True, timeout=20, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:

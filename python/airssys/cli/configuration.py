@@ -29,7 +29,7 @@ State = Annotated[
 ]
 
 
-class InvalidConfiguration(AirsSysError):  # noqa: N818 - named after the condition
+class InvalidConfiguration(AirsSysError):
     """A configuration file cannot be read, or holds a value that is not valid."""
 
     default_code = "invalid-configuration"

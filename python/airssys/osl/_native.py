@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airssys._core import (
     AuditLog,
     AuditReader,
+    Child,
     Decision,
     Explanation,
     Gate,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditLog",
     "AuditReader",
+    "Child",
     "Decision",
     "Explanation",
     "Gate",

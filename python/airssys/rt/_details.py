@@ -31,6 +31,7 @@ class Details:
         failure: How the incarnation failed, while its supervisor's end takes it along.
         final: Whether the end in progress is the end of the address.
         killed: Whether the end in progress skips hooks and cancels handlers.
+        killers: Those who wait for the incarnation to be killed.
         when_quiet: What to do as soon as no handler is in flight.
         watchers: Monitors that watch this actor.
         watching: Monitors that this actor holds.
@@ -54,6 +55,7 @@ class Details:
         "held",
         "joiners",
         "killed",
+        "killers",
         "links",
         "memberships",
         "missed_ticks",
@@ -92,6 +94,7 @@ class Details:
         self.final = False
         self.killed = False
         self.when_quiet: list[Callable[[], None]] = []
+        self.killers: list[Completion[Reason]] | None = None
         self.joiners: list[Completion[Any]] | None = None
         self.watchers: dict[Monitor, None] | None = None
         self.watching: dict[Monitor, None] | None = None

@@ -1,4 +1,8 @@
-"""Starting, stopping, killing and restarting actors, in the order that the contract gives."""
+"""Starting, stopping, killing and restarting actors, in the order that the contract gives.
+
+Long, but one state machine: each step relies on what the others leave behind, and the order of
+things is only seen when they stand together.
+"""
 
 # pyright: reportPrivateUsage=false
 # Modules of this package know each other's insides.
@@ -327,7 +331,13 @@ class Lifecycle:
 
     def kill(self, cell: Cell) -> Completion[Reason]:
         """Order a kill; the supervisor decides whether the actor comes back."""
-        completion = self.join(cell)
+        if cell.block & ENDED:
+            return self.join(cell)
+        completion: Completion[Reason] = Completion(cell)
+        more = cell.details()
+        if more.killers is None:
+            more.killers = []
+        more.killers.append(completion)
         self.order(cell, Ending(Reason.KILLED, kill=True))
         return completion
 
@@ -440,6 +450,7 @@ class Lifecycle:
             timer.cancel()
             if more.killed and not more.final:
                 more.killed = False  # nothing is there to kill; it comes back at once
+                self._settle_killers(more, Reason.KILLED)
         if more.final:
             self._finish(cell, reason)
             return
@@ -483,6 +494,12 @@ class Lifecycle:
             reason = Reason.KILLED
         self._close_incarnation(cell, reason)
         return reason
+
+    def _settle_killers(self, more: Details, reason: Reason) -> None:
+        if more.killers:
+            killers, more.killers = more.killers, None
+            for killer in killers:
+                killer.settle(reason)
 
     async def _try_hook(self, cell: Cell, hook: Hook, arguments: tuple[Any, ...]) -> None:
         if cell.details().killed:
@@ -593,7 +610,7 @@ class Lifecycle:
         reason = Reason.KILLED if kill else ending.reason
         self.end(child, replace(ending, reason=reason, kill=kill, final=True))
 
-    def _close_incarnation(  # noqa: C901, PLR0912 - a list of what there may be
+    def _close_incarnation(  # noqa: PLR0912 - a list of what there may be
         self, cell: Cell, reason: Reason
     ) -> None:
         """End what belongs to the incarnation: timers, monitors, replies, links, self-sends."""
@@ -602,6 +619,7 @@ class Lifecycle:
         more = cell.more
         if more is None:
             return
+        self._settle_killers(more, reason)
         more.tables = None
         more.supervision = None
         if more.timers:
@@ -701,7 +719,7 @@ class Lifecycle:
         state.group = Control(self._dispatcher, self._regroup(parent, state, children, delay))
         state.group.resume()
 
-    async def _regroup(  # noqa: C901 - one story, told in order
+    async def _regroup(
         self, parent: Cell, state: SupervisionState, cells: list[Cell], delay: float
     ) -> None:
         clock = self._dispatcher.clock
@@ -790,6 +808,7 @@ class Lifecycle:
         cell.bury_queue("killed" if reason.kind == "killed" else "stopped")
         if more is not None:
             more.reason = reason
+            self._settle_killers(more, reason)
             if more.overdue is not None:
                 more.overdue.cancel()
                 more.overdue = None

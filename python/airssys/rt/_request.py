@@ -174,7 +174,10 @@ class Request(Wait[T]):
         waiter = self.waiter
         if waiter is not None:
             self.waiter = None
-            waiter.dispatcher.enqueue(waiter)
+            dispatcher = waiter.dispatcher
+            dispatcher.ready.append(waiter)  # enqueue, without the call
+            if not dispatcher.scheduled:
+                dispatcher.schedule()
 
     def refuse(self, error: BaseException) -> None:
         """Fail the asker with `error` itself."""

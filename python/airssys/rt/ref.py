@@ -141,7 +141,7 @@ class Ref(Protocol[TargetT_co]):
     def kill(self) -> Awaitable[Reason]:
         """Order an end without hooks; the supervisor decides about a restart.
 
-        The result resolves when the address ends, which a restarted one does not.
+        The result resolves when the incarnation is gone, restarted or not.
         """
         ...
 

@@ -389,9 +389,7 @@ class System(Observing):
             for cell in reversed(list((self._root.children or {}).values())):
                 self._dispatcher.lifecycle.stop(cell, timeout=None, drain=False)
 
-    async def shutdown(  # noqa: C901 - one story, told in order
-        self, timeout: float = 10.0
-    ) -> ShutdownReport:
+    async def shutdown(self, timeout: float = 10.0) -> ShutdownReport:
         """Stop all actors in reverse order of start, then kill what is left; always ends.
 
         Args:

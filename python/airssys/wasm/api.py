@@ -21,21 +21,22 @@ class Api:
 
     Args:
         call: Calls a function by its path.
-        exports: Returns the paths of the live revision's functions.
+        exports: The paths of the live revision's functions.
         interface: The interface that the attributes belong to, or None for all.
     """
 
-    __slots__ = ("_call", "_exports", "_interface")
+    __slots__ = ("_call", "_exports", "_found", "_interface")
 
     def __init__(
         self,
         call: Callable[..., Any],
-        exports: Callable[[], list[str]],
+        exports: list[str],
         interface: str | None = None,
     ) -> None:
         self._call = call
         self._exports = exports
         self._interface = interface
+        self._found: dict[str, Callable[..., Any]] = {}
 
     def __getitem__(self, interface: str) -> Api:
         """Return the functions of one interface, named with or without its version."""
@@ -47,6 +48,15 @@ class Api:
         Raises:
             AttributeError: There is none, or several interfaces have one.
         """
+        function = self._found.get(name)
+        if function is None:
+            function = self._found[name] = functools.partial(self._call, self._path(name))
+        return function
+
+    def __dir__(self) -> list[str]:
+        return sorted({own.replace("-", "_") for own, _ in self._paths()})
+
+    def _path(self, name: str) -> str:
         if name.startswith("__"):
             raise AttributeError(name)
         paths = self._paths()
@@ -54,7 +64,7 @@ class Api:
         # A function of the world itself comes before those of interfaces.
         of_world = [path for path in found if "#" not in path]
         if len(of_world or found) == 1:
-            return functools.partial(self._call, (of_world or found)[0])
+            return (of_world or found)[0]
         if found:
             raise AttributeError(
                 f"several interfaces have '{name}': {', '.join(found)}; index by one"
@@ -63,12 +73,9 @@ class Api:
         hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(dir(self))}"
         raise AttributeError(f"the deployment has no function '{name}'; {hint}")
 
-    def __dir__(self) -> list[str]:
-        return sorted({own.replace("-", "_") for own, _ in self._paths()})
-
     def _paths(self) -> list[tuple[str, str]]:
         pairs = []
-        for path in self._exports():
+        for path in self._exports:
             interface, separator, own = path.rpartition("#")
             if self._interface is None or (
                 separator and self._interface in {interface, interface.partition("@")[0]}

@@ -11,7 +11,7 @@ from airssys.wasm.host_core import settings_from
 from airssys.wasm.host_errors import HostClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.component import Component
@@ -28,11 +28,13 @@ __all__ = ["BlockingDeployment", "Deployment"]
 class _Deployment:
     """What both forms have."""
 
-    __slots__ = ("_core", "_serving")
+    __slots__ = ("_api", "_api_of", "_core", "_serving")
 
     def __init__(self, core: HostCore, serving: Serving) -> None:
         self._core = core
         self._serving = serving
+        self._api: Api | None = None
+        self._api_of: Component | None = None
 
     @property
     def name(self) -> str:
@@ -93,6 +95,13 @@ class _Deployment:
         """Return every movement between revisions, the first one first: who, when and why."""
         return self._core.rollouts(self.name)
 
+    def _functions(self, call: Callable[..., Any]) -> Api:
+        """Return the functions of the live revision, found once for each revision."""
+        component = self._serving.component
+        if self._api is None or self._api_of is not component:
+            self._api, self._api_of = Api(call, self.exports), component
+        return self._api
+
     def _changed(self, **changes: Any) -> Settings:
         changes = {name: value for name, value in changes.items() if value is not None}
         settings = self.revision.settings
@@ -151,7 +160,7 @@ class Deployment(_Deployment):
     @property
     def api(self) -> Api:
         """The functions as attributes: `await deployment.api.add(2, 3)`."""
-        return Api(self.call, lambda: self.exports)
+        return self._functions(self.call)
 
     async def deploy(
         self,
@@ -207,7 +216,7 @@ class BlockingDeployment(_Deployment):
     @property
     def api(self) -> Api:
         """The functions as attributes: `deployment.api.add(2, 3)`."""
-        return Api(self.call, lambda: self.exports)
+        return self._functions(self.call)
 
     def deploy(
         self,

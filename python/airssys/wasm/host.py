@@ -151,7 +151,7 @@ class Host:
         """Call a function of a deployment; see `Deployment.call`."""
         return self.deployment(name).call(function, *arguments, **named)
 
-    async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - drains, not cancels
+    async def close(self, timeout: float | None = None) -> None:
         """Take no calls any more, wait for those that run, and give the state directory up.
 
         Args:

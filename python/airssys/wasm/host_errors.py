@@ -1,9 +1,5 @@
 """What can go wrong around a host and its state directory."""
 
-# Exceptions are named after the condition (`DeploymentHeld`), as the guest errors of the engine
-# are.
-# ruff: noqa: N818
-
 from __future__ import annotations
 
 import difflib

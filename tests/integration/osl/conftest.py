@@ -1,64 +1,13 @@
-"""A pipeline with a real gate and a real log, and a look at what it recorded."""
+"""What the tests of the operating-system layer share."""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
+from osl_world import World
 
-from airssys.osl import OSL, Principal, read_records
-
-
-class World:
-    """A directory to work in, beside the log of whoever works there."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.root = tmp_path / "world"
-        self.root.mkdir()
-        self.log = tmp_path / "audit"
-        self.policy = tmp_path / "policy.toml"
-        self._open = []
-
-    def system(self, policy: str = "", **options) -> OSL:
-        """Open a pipeline; `{root}` in the policy is the directory to work in."""
-        self.policy.write_text(policy.replace("{root}", str(self.root)))
-        system = OSL(policy=self.policy, audit=self.log, **options)
-        self._open.append(system)
-        return system
-
-    def allowing(self, *accesses: str, to: str = "alice", **options) -> OSL:
-        """Open a pipeline in which `to` may do `accesses` with everything below the directory."""
-        return self.system(rule(accesses, to=to), **options)
-
-    def records(self, **filters):
-        if self._open:
-            self._open[-1].audit.flush()
-        return list(read_records(self.log, **filters))
-
-    def decisions(self, **filters):
-        """Return (operation, target, decision) of each decision, `{root}` for the directory."""
-        return [
-            (record.operation, record.target.replace(str(self.root), "{root}"), record.decision)
-            for record in self.records(**filters)
-            if record.decision in {"allow", "deny", "ask", "observed"}
-        ]
-
-    def close(self) -> None:
-        for system in self._open:
-            system.close()
-        self._open.clear()
-
-
-def rule(accesses, *, to="alice", kind="filesystem", target="{root}/**", effect="allow", more=""):
-    listed = ", ".join(f'"{access}"' for access in accesses)
-    return (
-        f'[[rule]]\nto = ["{to}"]\nkind = "{kind}"\naccess = [{listed}]\n'
-        f'target = ["{target}"]\neffect = "{effect}"\n{more}\n'
-    )
-
-
-ALL = ("read", "write", "create", "delete", "list", "metadata", "execute")
+from airssys.osl import Principal
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from airssys.rt import (
     Actor,
     ActorFailed,
     Ask,
+    AskTimeout,
+    Backoff,
     Bounded,
     Child,
     Leaked,
@@ -365,8 +367,6 @@ async def test_11_state_is_carried_only_where_declared(system: TestSystem) -> No
 async def test_11_during_backoff_the_mailbox_accepts_and_deadlines_run(
     system: TestSystem,
 ) -> None:
-    from airssys.rt import AskTimeout, Backoff
-
     keeper = await system.spawn(Keeper, restart=PERMANENT, backoff=Backoff(10.0, 10.0))
     keeper.tell(Fail(ValueError()))
     await asyncio.sleep(1)
@@ -547,3 +547,15 @@ async def test_11_what_dies_stale_makes_room_for_those_who_wait(system: TestSyst
     await sending
     assert await ref.ask(Get()) == ["sent"]
     assert sorted(system.dead_letters.reasons()) == ["failed", "stale", "stale"]
+
+
+async def test_10_awaiting_a_kill_ends_with_the_incarnation(system: TestSystem) -> None:
+    keeper = await system.spawn(Keeper, restart=PERMANENT, backoff=Backoff(5.0, 5.0))
+    keeper.tell(Put(1))
+    await system.settle()
+    assert (await keeper.kill()).kind == "killed"
+    assert (await keeper.kill()).kind == "killed"  # in the backoff: nothing is there
+    assert await keeper.ask(Get()) == []
+    assert system.inspect(keeper).restarts == 1
+    await keeper.stop()
+    assert (await keeper.kill()).kind == "shutdown"

@@ -10,7 +10,7 @@ EXPORTS += ["a:b/d#x"]
 
 @pytest.fixture
 def api():
-    return Api(lambda path, *arguments: (path, *arguments), lambda: EXPORTS)
+    return Api(lambda path, *arguments: (path, *arguments), EXPORTS)
 
 
 def test_an_attribute_calls_the_function_of_that_name(api):

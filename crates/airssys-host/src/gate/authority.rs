@@ -72,9 +72,29 @@ pub struct Circumstances<'a> {
     /// Who answered yes to the question that an earlier decision put.
     pub approved_by: Option<&'a str>,
     pub must_audit: bool,
-    /// The target is a reserved object.
-    pub reserved: bool,
+    /// What refuses the target whatever the rules say.
+    pub barred: Option<Bar>,
 }
+
+/// A refusal that no rule can lift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    pub rule: &'static str,
+    pub reason: &'static str,
+}
+
+/// The target belongs to the host.
+pub const RESERVED: Bar = Bar {
+    rule: "reserved-object",
+    reason: "the target belongs to the host itself; no grant reaches it",
+};
+
+/// The target has names that nobody can list.
+pub const HARD_LINK: Bar = Bar {
+    rule: "hard-link",
+    reason: "the file has other names (hard links), whose rules are not seen through this one; allow \
+             hard links to use it",
+};
 
 /// Everything that decides: one for a host.
 #[derive(Debug)]
@@ -232,7 +252,7 @@ impl Authority {
             let covers = |who: &Subject| rules.covers_subtree(who, &request);
             covers(subject) && subject.original_caller().is_none_or(covers)
         });
-        let opinion = if with.reserved || !covered {
+        let opinion = if with.barred.is_some() || !covered {
             Opinion::refuse(
                 RuleName::Fixed("default-deny"),
                 "no rule without exceptions covers everything below it".to_owned(),
@@ -243,8 +263,19 @@ impl Authority {
                 ..Opinion::refuse(RuleName::Fixed("subtree-covered"), String::new())
             }
         };
-        let with = Circumstances { detail: with.detail.or(Some("and everything below")), ..*with };
-        self.record(subject, Kind::Filesystem, access, path, opinion, generation, &with)
+        let with = Circumstances {
+            detail: with.detail.or(Some("and everything below")),
+            ..*with
+        };
+        self.record(
+            subject,
+            Kind::Filesystem,
+            access,
+            path,
+            opinion,
+            generation,
+            &with,
+        )
     }
 
     /// The refusal, on record, of an HTTP request that was allowed by name and leads to `address`.
@@ -259,16 +290,32 @@ impl Authority {
         let generation = self.generation.current();
         if !by_name
             || is_global(address.ip())
-            || self.rules.load().lists_http_address(subject, host, address.ip())
+            || self
+                .rules
+                .load()
+                .lists_http_address(subject, host, address.ip())
         {
             return None;
         }
-        let reason = format!("{host} leads to {address}, which no rule lists and is not of the public internet");
+        let reason = format!(
+            "{host} leads to {address}, which no rule lists and is not of the public internet"
+        );
         let opinion = Opinion::refuse(RuleName::Fixed("address-not-allowed"), reason);
         let target = format!("{host}:{}", address.port());
         let detail = address.to_string();
-        let with = Circumstances { detail: Some(&detail), ..Circumstances::default() };
-        Some(self.record(subject, Kind::Network, 1, target.as_bytes(), opinion, generation, &with))
+        let with = Circumstances {
+            detail: Some(&detail),
+            ..Circumstances::default()
+        };
+        Some(self.record(
+            subject,
+            Kind::Network,
+            1,
+            target.as_bytes(),
+            opinion,
+            generation,
+            &with,
+        ))
     }
 
     /// What the rules say of an access, and which of them; nothing is recorded.
@@ -439,11 +486,8 @@ fn judge(
     request: &Request<'_>,
     with: &Circumstances<'_>,
 ) -> Opinion {
-    if with.reserved {
-        return Opinion::refuse(
-            RuleName::Fixed("reserved-object"),
-            "the target belongs to the host itself; no grant reaches it".to_owned(),
-        );
+    if let Some(bar) = with.barred {
+        return Opinion::refuse(RuleName::Fixed(bar.rule), bar.reason.to_owned());
     }
     let mut opinion = judge_for(rules, subject, subject, request, with);
     let acts_for_caller =

@@ -320,24 +320,37 @@ impl RuleSet {
 
     /// Whether a rule that allows HTTP to `host` lists `address` among those that the name may mean.
     pub fn lists_http_address(&self, subject: &Subject, host: &str, address: IpAddr) -> bool {
-        let Ok(target) = Target::parse(Kind::Http, 1, format!("https://{host}/").as_bytes())
-            .map(|target| Target { text: target.text.into_owned().into(), ..target })
+        let Ok(target) =
+            Target::parse(Kind::Http, 1, format!("https://{host}/").as_bytes()).map(|target| {
+                Target {
+                    text: target.text.into_owned().into(),
+                    ..target
+                }
+            })
         else {
             return false;
         };
         let mut tokens = Tokens::of(&target, &self.segments);
         tokens.list.truncate(
-            tokens.list.iter().position(|token| token.id == BOUNDARY).map_or(0, |end| end + 1),
+            tokens
+                .list
+                .iter()
+                .position(|token| token.id == BOUNDARY)
+                .map_or(0, |end| end + 1),
         );
         let mut listed = false;
         for indices in &self.bound(subject).indices {
             if let Some(index) = &indices.domains[Domain::Http as usize] {
-                index.walk_subtree(&tokens, |_| {}, |clause| {
-                    let rule = &self.rules[clause.rule as usize];
-                    listed |= rule.effect != Effect::Deny
-                        && rule.expiry.is_none_or(|expiry| !expiry.is_over())
-                        && rule.addresses.iter().any(|range| range.contains(address));
-                });
+                index.walk_subtree(
+                    &tokens,
+                    |_| {},
+                    |clause| {
+                        let rule = &self.rules[clause.rule as usize];
+                        listed |= rule.effect != Effect::Deny
+                            && rule.expiry.is_none_or(|expiry| !expiry.is_over())
+                            && rule.addresses.iter().any(|range| range.contains(address));
+                    },
+                );
             }
         }
         listed
@@ -412,22 +425,19 @@ fn whole(segments: &[Segment]) -> Option<(Vec<u8>, bool)> {
     Some((path, tree))
 }
 
-/// The tokens of a target below the subject's own id, with `self` in its place.
+/// The tokens of a target below the subject's own id, or below `self`, with the sign for it in its place.
 fn own_tokens<'a>(
     subject: &Subject,
     request: &'a Request<'_>,
     tokens: &Tokens<'a>,
 ) -> Option<Tokens<'a>> {
     let separator = request.target.domain.separator();
-    let rest = request.target.text.strip_prefix(subject.id.as_bytes())?;
-    if !rest.is_empty() && rest[0] != separator {
-        return None;
-    }
-    let taken = subject
-        .id
-        .as_bytes()
-        .split(|byte| *byte == separator)
-        .count();
+    let below = |id: &[u8]| {
+        let rest = request.target.text.strip_prefix(id)?;
+        (rest.is_empty() || rest[0] == separator)
+            .then(|| id.split(|byte| *byte == separator).count())
+    };
+    let taken = below(b"self").or_else(|| below(subject.id.as_bytes()))?;
     let mut own = Tokens::default();
     own.list.push(Token {
         id: OWN,
@@ -570,3 +580,7 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "matcher_tests.rs"]
+mod tests;

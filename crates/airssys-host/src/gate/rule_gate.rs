@@ -81,21 +81,32 @@ impl Gate for RuleGate {
     }
 
     fn decide_http_address(&self, host: &str, address: SocketAddr) -> Decision {
-        let decided = self.authority.decide_http_address(&self.subject, host, address);
+        let decided = self
+            .authority
+            .decide_http_address(&self.subject, host, address);
         match decided {
             None => Decision::Allow,
-            Some(denied) => Decision::Deny(Denial { rule: denied.reason }),
+            Some(denied) => Decision::Deny(Denial {
+                rule: denied.reason,
+            }),
         }
     }
 
     fn decide_tree(&self, path: &Path, access: FileAccess) -> Decision {
         let path = path.as_os_str().as_bytes();
-        let decided = self.authority.decide_tree(&self.subject, path, file_access(access), &Circumstances::default());
+        let decided = self.authority.decide_tree(
+            &self.subject,
+            path,
+            file_access(access),
+            &Circumstances::default(),
+        );
         let decided = self.authority.wait(decided);
         if decided.allowed() {
             Decision::Allow
         } else {
-            Decision::Deny(Denial { rule: decided.reason })
+            Decision::Deny(Denial {
+                rule: decided.reason,
+            })
         }
     }
 }
@@ -131,9 +142,11 @@ impl Described {
             transport: TCP,
         };
         match access {
-            Access::File { path, access } => {
-                plain(Kind::Filesystem, file_access(*access), path.as_os_str().as_bytes().to_vec())
-            }
+            Access::File { path, access } => plain(
+                Kind::Filesystem,
+                file_access(*access),
+                path.as_os_str().as_bytes().to_vec(),
+            ),
             Access::Connect {
                 transport,
                 address,
@@ -183,5 +196,155 @@ fn bit_of(transport: Transport) -> u8 {
     match transport {
         Transport::Tcp => TCP,
         Transport::Udp => UDP,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::audit::{AuditLog, Filter, Options, Reader};
+    use super::*;
+
+    fn gate(name: &str) -> (std::path::PathBuf, RuleGate) {
+        let directory =
+            std::env::temp_dir().join(format!("airssys-gate-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        let log = Arc::new(AuditLog::open(&directory, Options::default()).unwrap());
+        let gate = RuleGate {
+            authority: Arc::new(Authority::new(log).unwrap()),
+            subject: Arc::new(Subject::named("acme/calc")),
+            approver: None,
+        };
+        (directory, gate)
+    }
+
+    fn load(gate: &RuleGate, rules: serde_json::Value) {
+        let document = serde_json::json!({"schema": 1, "rules": rules}).to_string();
+        gate.authority.load(document.as_bytes()).unwrap();
+    }
+
+    fn read(gate: &RuleGate, path: &str) -> bool {
+        let access = Access::File {
+            path: Path::new(path),
+            access: FileAccess::Read,
+        };
+        matches!(gate.decide(&access), Decision::Allow)
+    }
+
+    #[test]
+    fn rights_follow_the_rules_and_each_decision_is_recorded() {
+        let (directory, gate) = gate("follow");
+        let rule = serde_json::json!({"id": "grant", "effect": "allow", "principals": ["name:acme/calc"],
+            "kind": "filesystem", "targets": ["/data/**"], "access": ["read"]});
+        assert!(!read(&gate, "/data/a"));
+        let before = gate.generation().current();
+        load(&gate, serde_json::json!([rule]));
+        assert_ne!(gate.generation().current(), before);
+        assert!(read(&gate, "/data/a"));
+        load(&gate, serde_json::json!([]));
+        assert!(!read(&gate, "/data/a"));
+        let filter = Filter {
+            operation: Some("filesystem".to_owned()),
+            ..Filter::default()
+        };
+        let lines = Reader::new(&directory, filter)
+            .read(10, std::time::Duration::ZERO)
+            .unwrap();
+        let decisions: Vec<bool> = lines
+            .iter()
+            .map(|line| String::from_utf8_lossy(line).contains("\"decision\":\"allow\""))
+            .collect();
+        assert_eq!(decisions, [false, true, false]);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_allowed_that_cannot_be_recorded() {
+        let (directory, gate) = gate("closed");
+        load(
+            &gate,
+            serde_json::json!([{"id": "all", "effect": "allow", "principals": ["*"],
+            "kind": "filesystem", "targets": ["/**"], "access": ["*"]}]),
+        );
+        assert!(read(&gate, "/data/a"));
+        gate.authority.audit().close().unwrap();
+        assert!(!read(&gate, "/data/a"));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn observing_passes_what_nobody_granted_and_nothing_that_is_denied() {
+        let (directory, gate) = gate("observe");
+        load(
+            &gate,
+            serde_json::json!([{"id": "no", "effect": "deny", "principals": ["*"],
+            "kind": "filesystem", "targets": ["/secret/**"], "access": ["*"]}]),
+        );
+        let decide = |subject: &Subject, kind: Kind, target: &str| {
+            let attributes = Attributes::new();
+            let target = Target::parse(kind, 1, target.as_bytes()).unwrap();
+            let request = Request::new(kind, 1, target, &attributes);
+            gate.authority
+                .decide(subject, &request, &Circumstances::default())
+        };
+        let mut observed = Subject::named("new");
+        observed.enforcement = super::super::subject::Enforcement::Observe {
+            until: f64::INFINITY,
+        };
+        let passed = decide(&observed, Kind::Filesystem, "/data/a");
+        assert!(passed.allowed() && passed.observed);
+        assert!(!decide(&observed, Kind::Filesystem, "/secret/a").allowed());
+        assert!(!decide(&observed, Kind::Process, "/usr/bin/git").allowed());
+        assert!(
+            !decide(
+                &observed,
+                Kind::Secret,
+                "key@https://api.example.com/authorization"
+            )
+            .allowed()
+        );
+        let mut over = observed.again();
+        over.enforcement = super::super::subject::Enforcement::Observe { until: 1.0 };
+        assert!(!decide(&over, Kind::Filesystem, "/data/a").allowed());
+        let mut called = observed.again();
+        called.caller = Some(Arc::new(Subject::named("strict")));
+        assert!(
+            !decide(&called, Kind::Filesystem, "/data/a").allowed(),
+            "the strictest of the chain applies"
+        );
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_deputy_does_not_write_what_its_caller_may_not() {
+        let (directory, gate) = gate("deputy");
+        let grant = |id: &str, act_as: bool| {
+            let mut rule = serde_json::json!({"id": id, "effect": "allow", "principals": ["name:deputy"],
+                "kind": "filesystem", "targets": [format!("/{id}/**")], "access": ["read", "write"]});
+            if act_as {
+                rule["act_as"] = "self".into();
+            }
+            rule
+        };
+        load(
+            &gate,
+            serde_json::json!([grant("shared", false), grant("own", true)]),
+        );
+        let mut deputy = Subject::named("deputy");
+        deputy.caller = Some(Arc::new(Subject::named("guest")));
+        let decide = |access: AccessBits, path: &str| {
+            let attributes = Attributes::new();
+            let target = Target::parse(Kind::Filesystem, access, path.as_bytes()).unwrap();
+            let request = Request::new(Kind::Filesystem, access, target, &attributes);
+            gate.authority
+                .decide(&deputy, &request, &Circumstances::default())
+                .allowed()
+        };
+        assert!(
+            decide(1, "/shared/a"),
+            "reading is the deputy's own business"
+        );
+        assert!(!decide(2, "/shared/a"));
+        assert!(decide(2, "/own/a"));
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }

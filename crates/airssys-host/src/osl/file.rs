@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::OslError;
 use super::resolve::{Object, Place, object, place, proc_path};
-use crate::gate::authority::{Answer, Authority, Circumstances, Decided};
+use crate::gate::authority::{Answer, Authority, Bar, Circumstances, Decided, HARD_LINK, RESERVED};
 use crate::gate::condition::Attributes;
 use crate::gate::kind::{AccessBits, Kind};
 use crate::gate::matcher::Request;
@@ -68,7 +68,7 @@ impl Acting<'_> {
         access: AccessBits,
         path: &[u8],
         requested: &[u8],
-        reserved: bool,
+        barred: Option<Bar>,
         arguments: Option<&[&[u8]]>,
     ) -> Result<Decided, OslError> {
         let domain = if kind == Kind::Process {
@@ -77,7 +77,7 @@ impl Acting<'_> {
             Domain::Path
         };
         let with = Circumstances {
-            reserved,
+            barred,
             requested: (requested != path).then_some(requested),
             ..self.with
         };
@@ -137,7 +137,7 @@ impl Acting<'_> {
         path: &[u8],
         error: OslError,
     ) -> OslError {
-        match self.decide(kind, access, path, path, false, None) {
+        match self.decide(kind, access, path, path, None, None) {
             Ok(_) => error,
             Err(refused) => refused,
         }
@@ -149,22 +149,26 @@ impl Acting<'_> {
         access: AccessBits,
         path: &[u8],
         follow: bool,
-    ) -> Result<(Object, bool), OslError> {
+    ) -> Result<(Object, Option<Bar>), OslError> {
         let found =
             object(path, follow).map_err(|error| self.unresolved(kind, access, path, error))?;
         let reserved = found
             .is_reserved(&self.authority.reserved())
             .map_err(|error| OslError::os(path, error))?;
-        Ok((found, reserved))
+        Ok((found, reserved.then_some(RESERVED)))
     }
 
-    pub(super) fn place(&self, access: AccessBits, path: &[u8]) -> Result<(Place, bool), OslError> {
+    pub(super) fn place(
+        &self,
+        access: AccessBits,
+        path: &[u8],
+    ) -> Result<(Place, Option<Bar>), OslError> {
         let found =
             place(path).map_err(|error| self.unresolved(Kind::Filesystem, access, path, error))?;
         let reserved = found
             .is_reserved(&self.authority.reserved())
             .map_err(|error| OslError::os(path, error))?;
-        Ok((found, reserved))
+        Ok((found, reserved.then_some(RESERVED)))
     }
 
     /// Open a regular file.
@@ -218,6 +222,14 @@ impl Acting<'_> {
         let reserved = found
             .is_reserved(&self.authority.reserved())
             .map_err(|error| OslError::os(requested, error))?;
+        let linked = found.file_type() == FileType::RegularFile
+            && found.stat.st_nlink > 1
+            && !self.hard_links;
+        let barred = if reserved {
+            Some(RESERVED)
+        } else {
+            linked.then_some(HARD_LINK)
+        };
         let (accesses, flags): (&[AccessBits], _) = match mode {
             FileMode::Read => (&[READ], OFlags::RDONLY),
             FileMode::Write | FileMode::Create => (&[WRITE], OFlags::WRONLY),
@@ -231,12 +243,12 @@ impl Acting<'_> {
                 *access,
                 &found.path,
                 requested,
-                reserved,
+                barred,
                 None,
             )?);
         }
         let decided = decided.expect("every mode has an access");
-        self.require_file(&found)?;
+        Self::require_file(&found)?;
         let flags = if truncate && mode != FileMode::Read {
             flags | OFlags::TRUNC
         } else {
@@ -303,19 +315,12 @@ impl Acting<'_> {
         }
     }
 
-    fn require_file(&self, found: &Object) -> Result<(), OslError> {
-        let path = || String::from_utf8_lossy(&found.path).into_owned();
+    fn require_file(found: &Object) -> Result<(), OslError> {
         if found.file_type() != FileType::RegularFile {
             return Err(OslError::WrongType {
-                path: path(),
+                path: String::from_utf8_lossy(&found.path).into_owned(),
                 kind: "a regular file",
                 found: type_name(found.file_type()),
-            });
-        }
-        if found.stat.st_nlink > 1 && !self.hard_links {
-            return Err(OslError::HardLink {
-                path: path(),
-                links: found.stat.st_nlink,
             });
         }
         Ok(())

@@ -3,8 +3,11 @@
 //! Nothing is checked by name and then used by name. A name is resolved to an object once; the object's
 //! real path is decided; the very same object is used.
 
+pub mod confine;
 pub mod file;
+pub mod mutate;
 pub mod resolve;
+pub mod spawn;
 
 use std::io;
 

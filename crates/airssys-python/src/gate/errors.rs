@@ -1,7 +1,7 @@
 //! What fails natively, as exceptions.
 
 use airssys_host::gate::audit::AuditError;
-use airssys_host::gate::authority::{Answer, LoadError};
+use airssys_host::gate::authority::{Answer, HARD_LINK, LoadError, RuleName};
 use airssys_host::gate::rules::RuleError;
 use airssys_host::osl::OslError;
 use pyo3::IntoPyObjectExt;
@@ -133,10 +133,10 @@ pub fn osl_error(py: Python<'_>, error: OslError) -> PyErr {
     let message = error.to_string();
     match error {
         OslError::Refused { path, decided } => {
-            let code = if decided.answer == Answer::Ask {
-                "approval-required"
-            } else {
-                "access-denied"
+            let code = match decided.answer {
+                Answer::Ask => "approval-required",
+                _ if decided.rule == RuleName::Fixed(HARD_LINK.rule) => HARD_LINK.rule,
+                _ => "access-denied",
             };
             let decision = Decision::new(*decided, path.as_bytes().to_vec());
             raised(
@@ -162,12 +162,6 @@ pub fn osl_error(py: Python<'_>, error: OslError) -> PyErr {
                 &[("path", object(py, path)), ("found", object(py, found))],
             )
         }
-        OslError::HardLink { path, links } => raised(
-            py,
-            "hard-link",
-            message,
-            &[("path", object(py, path)), ("links", object(py, links))],
-        ),
         OslError::DanglingLink { path } => {
             raised(py, "dangling-link", message, &[("path", object(py, path))])
         }

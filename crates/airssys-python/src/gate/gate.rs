@@ -1,4 +1,4 @@
-//! The gate: rules, decisions, files.
+//! The gate: rules, decisions, files. Long because one Python class is one block of methods, each with its keywords.
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use super::convert::{attributes_of, bytes_of, fs_text, path_of};
 use super::decision::{Decision, Explanation};
 use super::errors::{load_error, os_error, osl_error, rule_error};
 use super::files::OpenedFile;
+use super::replacement::Replacement;
 use super::subject::Subject;
 
 /// Everything that decides.
@@ -381,6 +382,144 @@ impl Gate {
         self.opened(py, subject, path, attributes, with, true, |acting, path| {
             acting.open_executable(path, arguments.as_deref())
         })
+    }
+
+    #[pyo3(signature = (subject, path, *, permissions=0o666, attributes=None, approved_by=None, must_audit=false,
+        detail=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
+    fn replace(
+        &self,
+        py: Python<'_>,
+        subject: &Bound<'_, Subject>,
+        path: &Bound<'_, PyAny>,
+        permissions: u32,
+        attributes: Option<&Bound<'_, PyAny>>,
+        approved_by: Option<&str>,
+        must_audit: bool,
+        detail: Option<&str>,
+    ) -> PyResult<Replacement> {
+        let path = path_of(path)?;
+        let with = Circumstances {
+            detail,
+            approved_by,
+            must_audit,
+            ..Circumstances::default()
+        };
+        let replacement = self.acting(py, subject, attributes, with, true, |acting| {
+            acting.replace(&path, permissions & 0o777)
+        })?;
+        Replacement::new(
+            py,
+            self,
+            subject.get(),
+            attributes_of(attributes)?,
+            replacement,
+        )
+    }
+
+    #[pyo3(signature = (subject, path, *, attributes=None, approved_by=None, must_audit=false, detail=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
+    fn unlink(
+        &self,
+        py: Python<'_>,
+        subject: &Bound<'_, Subject>,
+        path: &Bound<'_, PyAny>,
+        attributes: Option<&Bound<'_, PyAny>>,
+        approved_by: Option<&str>,
+        must_audit: bool,
+        detail: Option<&str>,
+    ) -> PyResult<Decision> {
+        let path = path_of(path)?;
+        let with = Circumstances {
+            detail,
+            approved_by,
+            must_audit,
+            ..Circumstances::default()
+        };
+        let decided = self.acting(py, subject, attributes, with, true, |acting| {
+            acting.unlink(&path)
+        })?;
+        Ok(Decision::new(decided, path))
+    }
+
+    #[pyo3(signature = (subject, path, *, attributes=None, approved_by=None, must_audit=false, detail=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
+    fn remove_directory(
+        &self,
+        py: Python<'_>,
+        subject: &Bound<'_, Subject>,
+        path: &Bound<'_, PyAny>,
+        attributes: Option<&Bound<'_, PyAny>>,
+        approved_by: Option<&str>,
+        must_audit: bool,
+        detail: Option<&str>,
+    ) -> PyResult<Decision> {
+        let path = path_of(path)?;
+        let with = Circumstances {
+            detail,
+            approved_by,
+            must_audit,
+            ..Circumstances::default()
+        };
+        let decided = self.acting(py, subject, attributes, with, true, |acting| {
+            acting.remove_directory(&path)
+        })?;
+        Ok(Decision::new(decided, path))
+    }
+
+    #[pyo3(signature = (subject, path, *, permissions=0o777, attributes=None, approved_by=None, must_audit=false,
+        detail=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
+    fn make_directory(
+        &self,
+        py: Python<'_>,
+        subject: &Bound<'_, Subject>,
+        path: &Bound<'_, PyAny>,
+        permissions: u32,
+        attributes: Option<&Bound<'_, PyAny>>,
+        approved_by: Option<&str>,
+        must_audit: bool,
+        detail: Option<&str>,
+    ) -> PyResult<Decision> {
+        let path = path_of(path)?;
+        let with = Circumstances {
+            detail,
+            approved_by,
+            must_audit,
+            ..Circumstances::default()
+        };
+        let decided = self.acting(py, subject, attributes, with, true, |acting| {
+            acting.make_directory(&path, permissions & 0o777)
+        })?;
+        Ok(Decision::new(decided, path))
+    }
+
+    #[pyo3(signature = (subject, source, destination, *, replace=true, attributes=None, approved_by=None,
+        must_audit=false, detail=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
+    fn rename(
+        &self,
+        py: Python<'_>,
+        subject: &Bound<'_, Subject>,
+        source: &Bound<'_, PyAny>,
+        destination: &Bound<'_, PyAny>,
+        replace: bool,
+        attributes: Option<&Bound<'_, PyAny>>,
+        approved_by: Option<&str>,
+        must_audit: bool,
+        detail: Option<&str>,
+    ) -> PyResult<Decision> {
+        let (source, destination) = (path_of(source)?, path_of(destination)?);
+        let with = Circumstances {
+            detail,
+            approved_by,
+            must_audit,
+            ..Circumstances::default()
+        };
+        let decided = self.acting(py, subject, attributes, with, true, |acting| {
+            acting.rename(&source, &destination, replace)
+        })?;
+        Ok(Decision::new(decided, destination))
     }
 
     fn __repr__(&self) -> String {

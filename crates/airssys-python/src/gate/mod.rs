@@ -6,6 +6,9 @@ mod decision;
 mod errors;
 mod files;
 mod gate;
+mod inotify;
+mod replacement;
+mod spawn;
 mod subject;
 
 use pyo3::prelude::*;
@@ -18,7 +21,12 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<decision::Explanation>()?;
     module.add_class::<files::OpenedFile>()?;
     module.add_class::<gate::Gate>()?;
+    module.add_class::<replacement::Replacement>()?;
+    module.add_class::<spawn::Child>()?;
     module.add_class::<subject::Subject>()?;
+    module.add_function(wrap_pyfunction!(spawn::spawn_confined, module)?)?;
+    module.add_function(wrap_pyfunction!(inotify::inotify_create, module)?)?;
+    module.add_function(wrap_pyfunction!(inotify::inotify_add, module)?)?;
     module.add_function(wrap_pyfunction!(audit::audit_verify, module)?)?;
     module.add_function(wrap_pyfunction!(audit::audit_public_key, module)?)
 }

@@ -29,7 +29,7 @@ from airssys.osl.processes.records import ExitStatus, ProcessOutput
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from airssys.osl._native import OpenedFile
+    from airssys.osl._native import Child, OpenedFile
     from airssys.osl.authority import Authority
 
 # Seconds for which the streams of an ended program are still read, when a process that left its
@@ -120,6 +120,22 @@ def _grants(authority: Authority) -> _Grants:
     return grants
 
 
+async def _whole(spawn: Callable[..., Child], *args: object, **options: object) -> Child:
+    """Start a child in a thread; when cancelled, wait for it, and end it before going on."""
+    starting = asyncio.create_task(asyncio.to_thread(spawn, *args, **options))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        while not starting.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({starting})
+        if starting.exception() is None:
+            child = starting.result()
+            os.killpg(child.pid, signals.SIGKILL)
+            await asyncio.to_thread(os.waitid, os.P_PIDFD, child.pidfd, os.WEXITED)
+        raise
+
+
 async def _start(
     operation: RunProcess | SpawnProcess, authority: Authority, pipes: _Pipes
 ) -> Process:
@@ -162,7 +178,7 @@ async def _start(
             directory = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             close_directory = True
         try:
-            child = await asyncio.to_thread(
+            child = await _whole(
                 spawn_confined,
                 opened.fd,
                 argv,
@@ -221,7 +237,11 @@ async def _launch(
         raise
     finally:
         _close(pipes.child)
-    await process._attach(*pipes.own)  # noqa: SLF001 - the other half of making one
+    try:
+        await process._attach(*pipes.own)  # noqa: SLF001 - the other half of making one
+    except BaseException:
+        process.abandon()
+        raise
     return process
 
 

@@ -14,6 +14,9 @@ mod segment;
 mod verify;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -160,7 +163,9 @@ struct Shared {
     flush_wanted: Condvar,
     durable: AtomicU64,
     dirty: AtomicBool,
-    _lock: File,
+    lock: File,
+    /// [`FORKS`] when the log was opened.
+    forks: u64,
 }
 
 #[derive(Debug, Default)]
@@ -170,14 +175,15 @@ struct Progress {
     failed: Option<String>,
 }
 
-static FORKED: AtomicBool = AtomicBool::new(false);
+/// How many forks lie between this process and the one that was started.
+static FORKS: AtomicU64 = AtomicU64::new(0);
 
 fn watch_forks() {
     extern "C" fn in_child() {
-        FORKED.store(true, Ordering::Relaxed);
+        FORKS.fetch_add(1, Ordering::Relaxed);
     }
     static ONCE: Once = Once::new();
-    // SAFETY: the handler only stores to an atomic. When it cannot be registered (no memory), a forked
+    // SAFETY: the handler only counts in an atomic. When it cannot be registered (no memory), a forked
     // child is still kept out by its copy of the writer having no flusher.
     ONCE.call_once(|| unsafe {
         libc::pthread_atfork(None, None, Some(in_child));
@@ -225,7 +231,8 @@ impl AuditLog {
             progress: Mutex::default(),
             durable_moved: Condvar::new(),
             flush_wanted: Condvar::new(),
-            _lock: lock_file,
+            lock: lock_file,
+            forks: FORKS.load(Ordering::Relaxed),
         });
         let flusher = std::thread::Builder::new()
             .name("airssys-audit".to_owned())
@@ -241,6 +248,10 @@ impl AuditLog {
         })
     }
 
+    fn is_forked(&self) -> bool {
+        FORKS.load(Ordering::Relaxed) != self.shared.forks
+    }
+
     pub fn directory(&self) -> &Path {
         &self.shared.directory
     }
@@ -251,7 +262,7 @@ impl AuditLog {
     /// # Errors
     /// The log is full, closed, failed, or belongs to another process: the access must not happen.
     pub fn append(&self, entry: &Entry<'_>) -> Result<Appended, AuditError> {
-        if FORKED.load(Ordering::Relaxed) {
+        if self.is_forked() {
             return Err(AuditError::Forked);
         }
         let delay = match entry.subject.and_then(|subject| subject.budget.as_ref()) {
@@ -309,7 +320,7 @@ impl AuditLog {
     /// # Errors
     /// The log is closed or the disk failed.
     pub fn flush(&self) -> Result<u64, AuditError> {
-        if FORKED.load(Ordering::Relaxed) {
+        if self.is_forked() {
             return Err(AuditError::Forked);
         }
         let sequence = {
@@ -361,7 +372,7 @@ impl AuditLog {
     /// # Errors
     /// The disk failed.
     pub fn close(&self) -> Result<(), AuditError> {
-        if FORKED.load(Ordering::Relaxed) {
+        if self.is_forked() {
             return Ok(());
         }
         let Some(flusher) = lock(&self.flusher).take() else {
@@ -376,8 +387,10 @@ impl AuditLog {
         let sealed = lock(&self.shared.writer).close();
         flushed?;
         sealed?;
-        recovery::note_owner(&self.shared.directory, true)
-            .map_err(|error| AuditError::Io(self.shared.directory.clone(), error))
+        let fault = |error| AuditError::Io(self.shared.directory.clone(), error);
+        recovery::note_owner(&self.shared.directory, true).map_err(fault)?;
+        // A gate may hold on to the log; whoever opens the directory next need not wait for that.
+        flock(&self.shared.lock, FlockOperation::Unlock).map_err(|error| fault(error.into()))
     }
 }
 

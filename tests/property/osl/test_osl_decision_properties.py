@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 
-import model
+import osl_model as model
+import osl_requests as world
 import pytest
-import requests_and_rules as world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import cedarpy
-import requests_and_rules as world
+import osl_requests as world
 
 from airssys.osl._native import AuditLog, Gate, Subject
 

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 
 import pytest
-from conftest import ALL, rule
+from osl_world import ALL, rule
 
 from airssys import osl
 from airssys.osl import AccessDenied, OslError, PolicyError

@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import ALL, rule
+from osl_world import ALL, rule
 
 from airssys import osl
 from airssys.osl import (

@@ -7,7 +7,7 @@ import os
 import stat
 
 import pytest
-from conftest import ALL, rule
+from osl_world import ALL, rule
 
 from airssys import osl
 from airssys.osl import AccessDenied, LimitExceeded, ReadFile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from model import Who
+from osl_model import Who
 
 NAMES = ["alice", "bob", "acme/web", "acme/job", "umbra/web"]
 ROLES = ["reader", "editor", "admin"]

@@ -140,8 +140,8 @@ def test_spans_of_time_hold_when_they_say(span, weekday, minute, inside):
     from pathlib import Path
 
     sys.path.insert(0, str(Path(__file__).parents[2] / "property" / "osl"))
-    import model
     import msgspec
+    import osl_model as model
 
     from airssys.osl.policy.compile import _span
     from airssys.osl.policy.model import TimeOfDay

@@ -6,7 +6,7 @@ import os
 import unicodedata
 
 import pytest
-from conftest import ALL, rule
+from osl_world import ALL, rule
 
 from airssys import osl
 from airssys.osl import AccessDenied, OslError

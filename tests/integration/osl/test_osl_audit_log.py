@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import rule
-from killed import killed_run
+from osl_killed import killed_run
+from osl_world import rule
 
 from airssys import osl
 from airssys.osl import OSL, AccessDenied, OslError, Principal, read_records, verify_log

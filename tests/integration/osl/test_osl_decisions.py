@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 import pytest
-from conftest import ALL, rule
+from osl_world import ALL, rule
 
 from airssys import osl
 from airssys.osl import (

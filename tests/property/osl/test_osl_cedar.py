@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import cedar
+import osl_cedar as cedar
 
 
 def test_cedar_agrees_on_the_common_subset():

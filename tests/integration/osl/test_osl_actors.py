@@ -7,7 +7,7 @@ import os
 
 import psutil
 import pytest
-from conftest import ALL, rule
+from osl_world import ALL, rule
 
 from airssys.osl import AccessDenied, DeleteFile, OslError, Principal, ReadFile, SpawnProcess
 

@@ -11,7 +11,7 @@ import os
 import socket
 
 import pytest
-from conftest import ALL, rule
+from osl_world import ALL, rule
 
 from airssys import osl
 
