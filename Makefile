@@ -70,6 +70,17 @@ bench: setup guests ## measure, print ratios to peers, fail when one falls (SUIT
 soak: setup guests ## use a host hard for ten minutes and watch what it holds (SECONDS=600)
 	@$(BIN)/python -m benchmarks.soak $(SECONDS)
 
+wheel: $(VENV)/.python ## build a wheel into dist/, install it into an empty environment, run the README's example
+	@$(BIN)/python tools/notices.py --check
+	$(call say,wheel)
+	@rm -rf dist
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin build --release --strip --locked --out dist
+	$(call say,wheel: installed without Rust)
+	@$(BIN)/python tools/check_wheel.py
+
+docs: setup guests ## check the documents: links resolve, code runs, tables are current
+	@$(BIN)/python -m pytest -q tests/docs tests/integration/osl/test_docs.py
+
 lock: $(VENV)/.python ## renew the requirement files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --all-extras --group dev --group bench pyproject.toml -o requirements/dev.txt

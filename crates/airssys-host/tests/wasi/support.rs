@@ -8,8 +8,9 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use airssys_host::engine::Profile;
 use airssys_host::gate::{AllowList, Allowed, Gate};
-use airssys_host::wasi::link::{Profile, add_to_linker};
+use airssys_host::wasi::link::add_to_linker;
 use airssys_host::wasi::{Builder, Governed, Output, WasiState};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
@@ -166,8 +167,7 @@ impl Program {
         let result = block_on(async move {
             let mut store = Store::new(component.engine(), state);
             let linker = linker(profile);
-            let mut exports = component.component_type().exports(component.engine()).map(|(name, _)| name);
-            if exports.any(|name| name.starts_with("wasi:cli/run@0.3")) {
+            if is_version_3(&component) {
                 let command = wasmtime_wasi::p3::bindings::Command::instantiate_async(
                     &mut store, &component, &linker,
                 )
@@ -195,6 +195,14 @@ impl Program {
         result.unwrap_or_else(|error| panic!("{error:#}\n{lines:#?}"));
         lines
     }
+}
+
+/// Whether a program is one of WASI 0.3; the concurrent profile runs both.
+fn is_version_3(component: &Component) -> bool {
+    let exported = component.component_type();
+    exported
+        .exports(component.engine())
+        .any(|(name, _)| name.starts_with("wasi:cli/run@0.3"))
 }
 
 /// Run a future on a runtime of its own, at most as long as anything here may take.
@@ -269,7 +277,7 @@ pub fn echo_server() -> SocketAddr {
         if let Some(Ok(line)) = lines.next() {
             writeln!(&stream, "echo {line}").unwrap();
         }
-        lines.for_each(drop);
+        lines.map_while(Result::ok).for_each(drop);
     })
 }
 
@@ -317,6 +325,6 @@ pub fn http_server() -> SocketAddr {
             &stream,
             "HTTP/1.1 {status}\r\n{more}content-length: {length}\r\n\r\n{body}"
         );
-        lines.for_each(drop);
+        lines.map_while(Result::ok).for_each(drop);
     })
 }
