@@ -22,13 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from airssys.errors import AirsSysError
-from airssys.wasm import LimitExceeded, Limits, Trap
-from airssys.wasm.host import Host
+from airssys.wasm import Host, LimitExceeded, Limits, Trap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from airssys.wasm.deployment import Deployment
+    from airssys.wasm import Deployment
 
 BUILT = Path(__file__).parent.parent / "build" / "components"
 SINK = {"push": lambda _bytes: None, "pull": bytes}  # what the faulty component imports
