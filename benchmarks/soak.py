@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from airssys.errors import AirsSysError
-from airssys.wasm import LimitExceeded, Limits, Trap
-from airssys.wasm.host import Host
+from airssys.wasm import Host, LimitExceeded, Limits, Trap
 from benchmarks.wasm.guests import guest
 
 if TYPE_CHECKING:
-    from airssys.wasm.deployment import Deployment
+    from airssys.wasm import Deployment
 
 SINK = {"push": lambda _bytes: None, "pull": bytes}
 VERSIONS = ("calculator", "calculator-1-1")

@@ -22,13 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from airssys.errors import AirsSysError
-from airssys.wasm import LimitExceeded, Limits, Trap
-from airssys.wasm.host import Host
+from airssys.wasm import Host, LimitExceeded, Limits, Trap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from airssys.wasm.deployment import Deployment
+    from airssys.wasm import Deployment
 
 BUILT = Path(__file__).parent.parent / "build" / "components"
 SINK = {"push": lambda _bytes: None, "pull": bytes}  # what the faulty component imports
@@ -63,18 +62,18 @@ class Load:
         self._calculator = calculator
         self._greeter = greeter
         self.phases = [Phase("1.0")]
+        self._over = False
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the load up while the body runs."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._calculate(worker)) for worker in range(WORKERS)]
-            tasks += [group.create_task(self._greet()), group.create_task(self._ask_version())]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
+            for worker in range(WORKERS):
+                group.create_task(self._calculate(worker))
+            group.create_task(self._greet())
+            group.create_task(self._ask_version())
+            yield
+            self._over = True
 
     def enter(self, name: str) -> Phase:
         """Begin the next phase."""
@@ -83,19 +82,19 @@ class Load:
 
     async def _calculate(self, worker: int) -> None:
         number = worker
-        while True:
+        while not self._over:
             for _ in range(BATCH):
                 number = (number + 1) % 1_000_000
                 await self._timed(number + worker, self._calculator.call("add", number, worker))
             await asyncio.sleep(0)
 
     async def _greet(self) -> None:
-        while True:
+        while not self._over:
             await self._timed("Hello, Ada!", self._greeter.call("greet", "Ada"))
             await asyncio.sleep(0)
 
     async def _ask_version(self) -> None:
-        while True:
+        while not self._over:
             phase = self.phases[-1]
             phase.versions.add(await self._calculator.call("version"))
             await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""Checks on the tree as a whole: no large file, no dependency under an unexpected licence."""
+"""Checks on the tree as a whole: no large file, one door to the native module, known licences."""
 
 from __future__ import annotations
 
@@ -62,9 +62,21 @@ def licences() -> list[str]:
     ]
 
 
+def native_doors() -> list[str]:
+    """Name the modules, other than `_native.py`, that import the native module."""
+    pattern = re.compile(
+        r"^\s*(from airssys import .*\b_core\b|(from|import) airssys\._core)", re.MULTILINE
+    )
+    return [
+        f"{path.relative_to(ROOT)}: imports airssys._core; only a package's _native.py does"
+        for path in sorted((ROOT / "python").rglob("*.py"))
+        if path.name != "_native.py" and pattern.search(path.read_text("utf-8"))
+    ]
+
+
 def main() -> int:
     """Print what is wrong and return the exit code."""
-    wrong = large_files() + licences()
+    wrong = large_files() + native_doors() + licences()
     for line in wrong:
         print(f"error: {line}", file=sys.stderr)
     return 1 if wrong else 0

@@ -1,4 +1,4 @@
-"""The native module: component engine, instances, gate. Private; use `airssys.wasm` and `airssys.osl`."""
+"""The native module: engine, instances, gate. Private; use `airssys.wasm` and `airssys.osl`."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from os import PathLike
@@ -104,7 +104,7 @@ class Component:
 class Instance:
     """One store with its memory. One call at a time; safe to share between threads."""
 
-    def __getitem__(self, path: str) -> Function:
+    def __getitem__(self, path: str, /) -> Function:
         """Return an exported function: `add`, or `demo:calc/ops#add` for an interface's.
 
         Raises:
@@ -152,8 +152,8 @@ class Function:
     def call_async(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Call the guest from asyncio; raises what a blocking call does.
 
-        The first slice runs inline when the result is awaited, for at most a millisecond; the rest on
-        other threads. Cancelling drops the call with its store, which poisons the instance.
+        The first slice runs inline when the result is awaited, for at most a millisecond; the
+        rest on other threads. Cancelling drops the call with its store, which poisons the instance.
         """
 
     @property
@@ -170,7 +170,7 @@ class Awaitable(Generic[_T]):
     def __await__(self) -> Generator[Any, None, _T]: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Any: ...
-    def send(self, _value: object, /) -> Any: ...
+    def send(self, _value: object) -> Any: ...
     def throw(self, error: Any, value: Any = None, _traceback: Any = None) -> Any: ...
     def close(self) -> None: ...
 

@@ -18,7 +18,9 @@ fn rules(patterns: impl Iterator<Item = String>) -> Vec<u8> {
                 "kind": "filesystem", "targets": [pattern], "access": ["read"]})
         })
         .collect();
-    serde_json::json!({"schema": 1, "rules": rules}).to_string().into_bytes()
+    serde_json::json!({"schema": 1, "rules": rules})
+        .to_string()
+        .into_bytes()
 }
 
 /// The best of several rounds, in nanoseconds for one.
@@ -30,7 +32,9 @@ fn measure(times: u32, mut run: impl FnMut()) -> f64 {
         }
         begun.elapsed().as_nanos() as f64 / f64::from(times)
     };
-    (0..7).map(|_| round(&mut run)).fold(f64::INFINITY, f64::min)
+    (0..7)
+        .map(|_| round(&mut run))
+        .fold(f64::INFINITY, f64::min)
 }
 
 fn decision(json: &[u8], path: &str) -> f64 {
@@ -45,19 +49,28 @@ fn decision(json: &[u8], path: &str) -> f64 {
 
 fn main() {
     let plain = rules((0..100).map(|number| format!("/srv/data/{number}")));
-    println!("decision, 100 rules, no wildcard   {:6.0} ns", decision(&plain, "/srv/data/57"));
+    println!(
+        "decision, 100 rules, no wildcard   {:6.0} ns",
+        decision(&plain, "/srv/data/57")
+    );
     let globs = rules((0..100).map(|number| match number % 3 {
         0 => format!("/srv/{number}/**"),
         1 => format!("/srv/*/{number}/*.txt"),
         _ => format!("/srv/**/{number}*"),
     }));
-    println!("decision, 100 rules with globs     {:6.0} ns", decision(&globs, "/srv/x/58/a.txt"));
+    println!(
+        "decision, 100 rules with globs     {:6.0} ns",
+        decision(&globs, "/srv/x/58/a.txt")
+    );
     let many = rules((0..10_000).map(|number| match number % 3 {
         0 => format!("/srv/{}/{number}/**", number % 100),
         1 => format!("/srv/{}/{number}/*.txt", number % 100),
         _ => format!("/srv/{}/{number}/exact", number % 100),
     }));
-    println!("decision, 10,000 rules             {:6.0} ns", decision(&many, "/srv/57/5557/a.txt"));
+    println!(
+        "decision, 10,000 rules             {:6.0} ns",
+        decision(&many, "/srv/57/5557/a.txt")
+    );
     let load = measure(3, || drop(black_box(RuleSet::compile(&many))));
     println!("loading 10,000 rules               {:6.1} ms", load / 1e6);
 

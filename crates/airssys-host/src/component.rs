@@ -28,7 +28,10 @@ impl Function {
     /// `add`, or `demo:calc/ops#add`.
     #[must_use]
     pub fn path(&self) -> String {
-        self.interface.as_ref().map_or_else(|| self.name.to_string(), |interface| format!("{interface}#{}", self.name))
+        self.interface.as_ref().map_or_else(
+            || self.name.to_string(),
+            |interface| format!("{interface}#{}", self.name),
+        )
     }
 }
 
@@ -86,7 +89,9 @@ pub struct Component {
 
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Component").field("digest", &self.contents.digest).finish_non_exhaustive()
+        f.debug_struct("Component")
+            .field("digest", &self.contents.digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,12 +99,20 @@ impl std::fmt::Debug for Component {
 ///
 /// # Errors
 /// [`Error::Invalid`] with the position of a mistake in text.
-pub fn to_binary<'a>(bytes: &'a [u8], file: Option<&FilePath>) -> Result<std::borrow::Cow<'a, [u8]>, Error> {
-    let looks_like_text = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| matches!(byte, b'(' | b';'));
+pub fn to_binary<'a>(
+    bytes: &'a [u8],
+    file: Option<&FilePath>,
+) -> Result<std::borrow::Cow<'a, [u8]>, Error> {
+    let looks_like_text = bytes
+        .iter()
+        .find(|byte| !byte.is_ascii_whitespace())
+        .is_some_and(|byte| matches!(byte, b'(' | b';'));
     if !looks_like_text {
         return Ok(bytes.into());
     }
-    wat::Parser::new().parse_bytes(file, bytes).map_err(|error| Error::Invalid(error.to_string()))
+    wat::Parser::new()
+        .parse_bytes(file, bytes)
+        .map_err(|error| Error::Invalid(error.to_string()))
 }
 
 impl Component {
@@ -108,7 +121,14 @@ impl Component {
     /// # Errors
     /// As [`static_limits::check`], [`compile::compile`] and [`Native::get`].
     pub fn load(bytes: &[u8], loading: Loading<'_>) -> Result<Self, Error> {
-        let Loading { limits, cache, in_process, progress, interrupted, report } = loading;
+        let Loading {
+            limits,
+            cache,
+            in_process,
+            progress,
+            interrupted,
+            report,
+        } = loading;
         engine::rearm_signal_handlers();
         progress(Phase::LookingUp);
         let source = blake3::hash(bytes);
@@ -135,11 +155,17 @@ impl Component {
         let mut contents = static_limits::check(bytes, &limits)?;
         contents.describe(bytes);
         progress(Phase::Compiling);
-        let allocation = if fits_a_slot(&contents) { Allocation::Pool } else { Allocation::OnDemand };
+        let allocation = if fits_a_slot(&contents) {
+            Allocation::Pool
+        } else {
+            Allocation::OnDemand
+        };
         let in_child = !in_process && bytes.len() > compile::INLINE_BYTES;
         let mut native = Native::get(profile_of(bytes), allocation)?;
         let artefact = match compile::compile(bytes, native, in_child, interrupted) {
-            Err(Error::Invalid(reason)) if native.profile == Profile::Plain && reason.contains("async") => {
+            Err(Error::Invalid(reason))
+                if native.profile == Profile::Plain && reason.contains("async") =>
+            {
                 native = Native::get(Profile::Concurrent, allocation)?;
                 compile::compile(bytes, native, in_child, interrupted)?
             }
@@ -152,8 +178,9 @@ impl Component {
             }
         }
         // SAFETY: the engine of this process, or a child of it running the same code, has just made these bytes.
-        let compiled = unsafe { wasmtime::component::Component::deserialize(&native.engine, &artefact) }
-            .map_err(|error| Error::Internal(format!("{error:#}")))?;
+        let compiled =
+            unsafe { wasmtime::component::Component::deserialize(&native.engine, &artefact) }
+                .map_err(|error| Error::Internal(format!("{error:#}")))?;
         Self::describe(native, compiled, contents, bytes.len(), false)
     }
 
@@ -194,21 +221,31 @@ impl Component {
                     let interface: Arc<str> = name.into();
                     for (name, item) in instance.exports(engine) {
                         match item.ty {
-                            ComponentItem::ComponentFunc(func) => component.add_import(Some(&interface), name, &func),
-                            ComponentItem::Resource(ty) => component.add_resource(Some(&interface), name, ty),
+                            ComponentItem::ComponentFunc(func) => {
+                                component.add_import(Some(&interface), name, &func)
+                            }
+                            ComponentItem::Resource(ty) => {
+                                component.add_resource(Some(&interface), name, ty)
+                            }
                             _ => {}
                         }
                     }
                 }
-                ComponentItem::Component(_) | ComponentItem::CoreFunc(_) | ComponentItem::Module(_) => {
-                    return Err(Error::Link(format!("the import {name} is a module, which no host can provide here")));
+                ComponentItem::Component(_)
+                | ComponentItem::CoreFunc(_)
+                | ComponentItem::Module(_) => {
+                    return Err(Error::Link(format!(
+                        "the import {name} is a module, which no host can provide here"
+                    )));
                 }
                 ComponentItem::Type(_) => {}
             }
         }
         for (name, item) in ty.exports(engine) {
             match item.ty {
-                ComponentItem::ComponentFunc(func) => component.add_export(None, None, name, &func)?,
+                ComponentItem::ComponentFunc(func) => {
+                    component.add_export(None, None, name, &func)?
+                }
                 ComponentItem::ComponentInstance(instance) => {
                     let interface: Arc<str> = name.into();
                     let index = component.compiled.get_export_index(None, name);
@@ -225,12 +262,24 @@ impl Component {
     }
 
     fn add_import(&mut self, interface: Option<&Arc<str>>, name: &str, func: &ComponentFunc) {
-        let ty = Arc::new(FuncType::named(func, &self.names, interface.map(|interface| &**interface)));
-        self.imports.push(Function { interface: interface.cloned(), name: name.into(), ty });
+        let ty = Arc::new(FuncType::named(
+            func,
+            &self.names,
+            interface.map(|interface| &**interface),
+        ));
+        self.imports.push(Function {
+            interface: interface.cloned(),
+            name: name.into(),
+            ty,
+        });
     }
 
     fn add_resource(&mut self, interface: Option<&Arc<str>>, name: &str, ty: ResourceType) {
-        self.resources.push(ImportedResource { interface: interface.cloned(), name: name.into(), ty });
+        self.resources.push(ImportedResource {
+            interface: interface.cloned(),
+            name: name.into(),
+            ty,
+        });
     }
 
     fn add_export(
@@ -243,9 +292,19 @@ impl Component {
         let index = self
             .compiled
             .get_export_index(parent, name)
-            .ok_or_else(|| Error::Internal(format!("the export {name} is listed but has no index")))?;
-        let ty = Arc::new(FuncType::named(func, &self.names, interface.map(|interface| &**interface)));
-        let function = Function { interface: interface.cloned(), name: name.into(), ty };
+            .ok_or_else(|| {
+                Error::Internal(format!("the export {name} is listed but has no index"))
+            })?;
+        let ty = Arc::new(FuncType::named(
+            func,
+            &self.names,
+            interface.map(|interface| &**interface),
+        ));
+        let function = Function {
+            interface: interface.cloned(),
+            name: name.into(),
+            ty,
+        };
         self.by_path.insert(function.path(), self.exports.len());
         self.exports.push(function);
         self.export_indices.push(index);
@@ -261,12 +320,18 @@ impl Component {
             return Ok(*index);
         }
         let without_version = |function: &Function| {
-            function.interface.as_ref().and_then(|interface| interface.split_once('@')).map(|(bare, _)| format!("{bare}#{}", function.name))
+            function
+                .interface
+                .as_ref()
+                .and_then(|interface| interface.split_once('@'))
+                .map(|(bare, _)| format!("{bare}#{}", function.name))
         };
         self.exports
             .iter()
             .position(|function| without_version(function).is_some_and(|bare| bare == path))
-            .ok_or_else(|| Error::UnknownExport { name: path.to_owned() })
+            .ok_or_else(|| Error::UnknownExport {
+                name: path.to_owned(),
+            })
     }
 
     /// Linked once, instantiated often. What guests import beyond WASI goes out through the store's link.
@@ -287,7 +352,11 @@ impl Component {
                 None => root,
             };
             // One resource type may be imported under several names.
-            let position = self.resources.iter().position(|first| first.ty == resource.ty).unwrap_or(position);
+            let position = self
+                .resources
+                .iter()
+                .position(|first| first.ty == resource.ty)
+                .unwrap_or(position);
             let ty = host_resource(position);
             instance.resource(&resource.name, ty, move |store, representation| {
                 store.data().link.note_dropped(position, representation);
@@ -301,15 +370,28 @@ impl Component {
                 None => root,
             };
             if function.ty.is_async() {
-                define_async_import(Path::Direct, &mut instance, &function.name, &function.ty, move |accessor, arguments| {
-                    let call = accessor.with(|mut access| access.get().link.clone().call(position, arguments));
-                    Box::pin(async move { Ok(call.await?) })
-                })?;
+                define_async_import(
+                    Path::Direct,
+                    &mut instance,
+                    &function.name,
+                    &function.ty,
+                    move |accessor, arguments| {
+                        let call = accessor
+                            .with(|mut access| access.get().link.clone().call(position, arguments));
+                        Box::pin(async move { Ok(call.await?) })
+                    },
+                )?;
             } else {
-                define_import(Path::Direct, &mut instance, &function.name, &function.ty, move |store, arguments| {
-                    let call = store.data().link.call(position, arguments);
-                    Box::pin(async move { Ok(call.await?) })
-                })?;
+                define_import(
+                    Path::Direct,
+                    &mut instance,
+                    &function.name,
+                    &function.ty,
+                    move |store, arguments| {
+                        let call = store.data().link.call(position, arguments);
+                        Box::pin(async move { Ok(call.await?) })
+                    },
+                )?;
             }
         }
         linker.instantiate_pre(&self.compiled)

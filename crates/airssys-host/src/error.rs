@@ -17,7 +17,11 @@ pub enum Error {
     #[error("a core module, not a component")]
     CoreModule,
     #[error("too large: {found} {what}, at most {most}")]
-    TooLarge { what: &'static str, found: u64, most: u64 },
+    TooLarge {
+        what: &'static str,
+        found: u64,
+        most: u64,
+    },
     #[error("not a valid component: {0}")]
     Invalid(String),
     #[error("compiling was stopped: {0}")]
@@ -41,7 +45,9 @@ pub enum Error {
     /// The deployment is held, removed, or its host is closed.
     #[error("the deployment takes no calls")]
     RouteClosed,
-    #[error("the call was ended because its revision was replaced and the drain deadline has passed")]
+    #[error(
+        "the call was ended because its revision was replaced and the drain deadline has passed"
+    )]
     Drained,
     #[error("the host is shut down")]
     ShutDown,
@@ -106,32 +112,54 @@ impl Error {
         if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
             return Self::Exit(exit.0);
         }
-        if let Some(wasmtime_wasi::ResourceTableError::Full) = error.downcast_ref::<wasmtime_wasi::ResourceTableError>() {
+        if let Some(wasmtime_wasi::ResourceTableError::Full) =
+            error.downcast_ref::<wasmtime_wasi::ResourceTableError>()
+        {
             return Self::limit(Limit::OpenHandles, limits.open_handles);
         }
-        if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
+        if error
+            .downcast_ref::<wasmtime::PoolConcurrencyLimitError>()
+            .is_some()
+        {
             return Self::PoolExhausted;
         }
-        let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().map_or_else(String::new, backtrace_text);
+        let backtrace = error
+            .downcast_ref::<wasmtime::WasmBacktrace>()
+            .map_or_else(String::new, backtrace_text);
         match error.downcast_ref::<wasmtime::Trap>() {
-            Some(wasmtime::Trap::StackOverflow) => Self::limit(Limit::Stack, crate::limits::STACK_BYTES),
-            Some(trap) => Self::Trap(Trap { reason: trap.to_string(), backtrace, coredump: None }),
+            Some(wasmtime::Trap::StackOverflow) => {
+                Self::limit(Limit::Stack, crate::limits::STACK_BYTES)
+            }
+            Some(trap) => Self::Trap(Trap {
+                reason: trap.to_string(),
+                backtrace,
+                coredump: None,
+            }),
             None => {
                 let text = format!("{}", error.root_cause());
                 if text.contains("allocated for hostcalls") {
                     return Self::limit(Limit::HostCallBytes, limits.host_call_bytes);
                 }
-                if text.contains("resource table has no free keys") || text.contains("handle limit exceeded") {
+                if text.contains("resource table has no free keys")
+                    || text.contains("handle limit exceeded")
+                {
                     return Self::limit(Limit::OpenHandles, limits.open_handles);
                 }
-                Self::Trap(Trap { reason: text, backtrace, coredump: None })
+                Self::Trap(Trap {
+                    reason: text,
+                    backtrace,
+                    coredump: None,
+                })
             }
         }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
     fn limit(limit: Limit, configured: usize) -> Self {
-        Self::Limit(LimitExceeded { limit, configured: configured as f64 })
+        Self::Limit(LimitExceeded {
+            limit,
+            configured: configured as f64,
+        })
     }
 }
 
@@ -141,7 +169,7 @@ fn backtrace_text(backtrace: &wasmtime::WasmBacktrace) -> String {
         let module = frame.module().name().unwrap_or("guest");
         let name = frame.func_name().map_or_else(
             || format!("function {}", frame.func_index()),
-            |name| rustc_demangle_or_same(name),
+            rustc_demangle_or_same,
         );
         text.push_str(&format!("  at {name} ({module}"));
         if let Some(offset) = frame.module_offset() {

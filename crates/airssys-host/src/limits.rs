@@ -48,7 +48,12 @@ pub struct LimitExceeded {
 
 impl fmt::Display for LimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "limit exceeded: {} (configured: {})", self.limit.name(), self.configured)
+        write!(
+            f,
+            "limit exceeded: {} (configured: {})",
+            self.limit.name(),
+            self.configured
+        )
     }
 }
 
@@ -108,13 +113,21 @@ pub struct Limiter {
 
 #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
 fn exceeded(limit: Limit, configured: u64) -> wasmtime::Error {
-    wasmtime::Error::from(LimitExceeded { limit, configured: configured as f64 })
+    wasmtime::Error::from(LimitExceeded {
+        limit,
+        configured: configured as f64,
+    })
 }
 
 impl Limiter {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, memory: 0, memory_peak: 0, table_elements: 0 }
+        Self {
+            limits,
+            memory: 0,
+            memory_peak: 0,
+            table_elements: 0,
+        }
     }
 
     /// Bytes of linear memory held now.
@@ -131,7 +144,12 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false); // the guest's own bound: an ordinary failed `memory.grow`
         }
@@ -144,7 +162,12 @@ impl ResourceLimiter for Limiter {
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

@@ -98,7 +98,11 @@ impl InstanceHandles {
         let mark = EFFECTS.with_borrow(Vec::len);
         let converted = convert();
         let effects = EFFECTS.with_borrow_mut(|effects| {
-            if effects.len() == mark { Vec::new() } else { effects.split_off(mark) }
+            if effects.len() == mark {
+                Vec::new()
+            } else {
+                effects.split_off(mark)
+            }
         });
         match converted {
             Ok(converted) => {
@@ -111,7 +115,9 @@ impl InstanceHandles {
             Err(error) => {
                 for effect in effects {
                     match effect {
-                        Effect::Put(representation) | Effect::Lent(representation) => drop(self.take(representation)),
+                        Effect::Put(representation) | Effect::Lent(representation) => {
+                            drop(self.take(representation))
+                        }
                         Effect::Given(resource, any) => resource.get().restore(any),
                     }
                 }
@@ -146,7 +152,13 @@ impl Handles for InstanceHandles {
         if let Some(position) = self.imported(resource) {
             let rep = self.put(object.clone().unbind());
             let kind = u32::try_from(position).expect("static limits bound the imports");
-            EFFECTS.with_borrow_mut(|effects| effects.push(if owned { Effect::Put(rep) } else { Effect::Lent(rep) }));
+            EFFECTS.with_borrow_mut(|effects| {
+                effects.push(if owned {
+                    Effect::Put(rep)
+                } else {
+                    Effect::Lent(rep)
+                })
+            });
             return Ok(Some(Value::HostResource { rep, kind, owned }));
         }
         let Ok(handle) = object.cast::<GuestResource>() else {
@@ -154,7 +166,9 @@ impl Handles for InstanceHandles {
         };
         let any = handle.get().lend(owned, self.instance.get())?;
         if owned {
-            EFFECTS.with_borrow_mut(|effects| effects.push(Effect::Given(handle.clone().unbind(), any)));
+            EFFECTS.with_borrow_mut(|effects| {
+                effects.push(Effect::Given(handle.clone().unbind(), any))
+            });
         }
         Ok(Some(Value::Resource(Box::new(any))))
     }

@@ -81,7 +81,9 @@ impl Imports {
     ) -> PyResult<Reply> {
         let signature = self.described.import(py, import)?;
         let outcome = outcome.map(|object| object.into_bound(py));
-        let converted = self.handles.converting(|| signature.host_result(py, outcome, &self.handles));
+        let converted = self
+            .handles
+            .converting(|| signature.host_result(py, outcome, &self.handles));
         match converted {
             Ok((value, _)) => Ok(Ok(value)),
             Err(error) if error.is_instance_of::<PyException>(py) => {

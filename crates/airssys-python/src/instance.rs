@@ -218,7 +218,9 @@ impl PyFunction {
     ) -> PyResult<(Vec<Value>, Lent)> {
         let imports = &self.shared.imports;
         let signature = imports.described.export(py, self.export)?;
-        imports.handles.converting(|| signature.arguments(args, kwargs, &imports.handles))
+        imports
+            .handles
+            .converting(|| signature.arguments(args, kwargs, &imports.handles))
     }
 
     /// Give the store back and convert the result, or raise.

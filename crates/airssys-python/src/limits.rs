@@ -14,7 +14,6 @@ pub struct PyLimits {
 impl PyLimits {
     #[new]
     #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, coredump))]
-    #[expect(clippy::too_many_arguments, reason = "one keyword for each limit")]
     fn new(
         memory: u64,
         table_elements: u64,

@@ -80,7 +80,7 @@ impl GuestResource {
                 self.name
             ))
         })?;
-        Ok(owner.cast_into::<PyInstance>().map_err(PyErr::from)?)
+        owner.cast_into::<PyInstance>().map_err(PyErr::from)
     }
 }
 

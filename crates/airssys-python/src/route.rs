@@ -101,7 +101,6 @@ impl PyLine {
     /// `instances` is 0 for an instance per call. `functions` are in the order of `Component.required`.
     #[new]
     #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics))]
-    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
         component: &PyComponent,
         number: u64,

@@ -66,10 +66,6 @@ pub struct PyWasi {
 impl PyWasi {
     #[new]
     #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, stdin, stdout, stderr, capture_bytes))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one keyword for each thing that can be given"
-    )]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,

@@ -153,8 +153,15 @@ class PoolRef(Ref[ActorT_co]):
         raise full or MailboxFull(f"{self.path} has no worker", path=self.path)
 
     def stop(self, *, timeout: float | None = None, drain: bool = False) -> Awaitable[Reason]:
-        """Stop the workers, then the pool."""
-        return self._supervisor.stop(timeout=timeout, drain=drain)
+        """Stop the workers, then the pool. With `drain` each handles its queue first."""
+        if drain:
+            return self._drain(timeout)
+        return self._supervisor.stop(timeout=timeout)
+
+    async def _drain(self, timeout: float | None) -> Reason:
+        for worker in reversed(self.workers):
+            await worker.stop(timeout=timeout, drain=True)
+        return await self._supervisor.stop(timeout=timeout)
 
     def kill(self) -> Awaitable[Reason]:
         """Kill the workers and the pool."""

@@ -44,5 +44,5 @@ _core._set_compile_worker(
     sys.executable, ["-I", "-S", "-c", _COMPILE_CHILD, os.path.realpath(_core.__file__)]
 )
 os.register_at_fork(after_in_child=_core._after_fork)
-# Before the interpreter joins its threads: guests must stop first, or a thread in a call never ends.
+# Before the interpreter joins its threads: guests must stop first, or one in a call never ends.
 threading._register_atexit(_core._shut_down)  # type: ignore[attr-defined]

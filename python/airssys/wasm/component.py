@@ -104,8 +104,8 @@ class Component:
     def types(self) -> dict[str, type[Any]]:
         """The classes of the records, variants, enums and flags that the functions use, by path.
 
-        `component.types["demo:calc/shapes#shape"].Circle(1.0)` makes a value of a variant; a record's
-        class is a dataclass. Values that functions return are of the same classes.
+        `component.types["demo:calc/shapes#shape"].Circle(1.0)` makes a value of a variant; a
+        record's class is a dataclass. Values that functions return are of the same classes.
         """
         return self._native.types()
 
@@ -149,9 +149,9 @@ class Component:
         Args:
             limits: Its bounds.
             imports: What the component imports beyond WASI. By interface name (with or without
-                version): a mapping or object that holds the functions by their WIT names (`-` may be
-                `_` in attributes). A function of the world itself by its own name. A resource is a
-                class: its constructor, methods and static functions are the class's own.
+                version): a mapping or object that holds the functions by their WIT names (`-` may
+                be `_` in attributes). A function of the world itself by its own name. A resource
+                is a class: its constructor, methods and static functions are the class's own.
             wasi: What it is given of the outside.
 
         Raises:
@@ -161,7 +161,7 @@ class Component:
             Trap: If its start code traps.
         """
         functions = self._functions(imports) if self._required else []
-        return self._native.instantiate(limits._native, wasi._native, functions)
+        return self._native.instantiate(limits.native, wasi.native, functions)
 
     def instantiate_async(
         self,
@@ -170,9 +170,9 @@ class Component:
         imports: Mapping[str, Any] | None = None,
         wasi: Wasi = _NOTHING,
     ) -> Awaitable[Instance]:
-        """Make an instance from asyncio; as `instantiate`. Cancelling drops the half-made instance."""
+        """Make an instance from asyncio; as `instantiate`. Cancelling drops what is half made."""
         functions = self._functions(imports) if self._required else []
-        return self._native.instantiate_async(limits._native, wasi._native, functions)
+        return self._native.instantiate_async(limits.native, wasi.native, functions)
 
     def run(self, *, wasi: Wasi = _NOTHING, limits: Limits = _LIMITS) -> RunResult:
         """Run a command component (`wasi:cli/run`) to its end.
@@ -230,7 +230,7 @@ def _attribute(holder: Any, name: str) -> Any:
 
 
 def _member(holder: Any, name: str) -> Callable[..., Any] | None:
-    """Find a function, or a resource's constructor, method or static function, in what was given."""
+    """Find a function, or what belongs to a resource's class, in what was given."""
     exact = _attribute(holder, name)
     if callable(exact):
         return exact  # type: ignore[no-any-return]

@@ -42,7 +42,9 @@ def test_a_host_killed_during_deploys_loses_nothing_it_acknowledged(state, guest
         # Not to order anything: the moment within the next deploy is what varies.
         time.sleep(moments.random() * 0.02)
         process.send_signal(signal.SIGKILL)
-        said = [int(line) for line in process.communicate()[0].split() if line.isdigit()]
+        # Not `communicate`, which knows nothing of what `readline` has taken in advance.
+        said = [int(line) for line in process.stdout.read().split() if line.isdigit()]
+        process.wait()
         with Host.open_blocking(state) as host:
             if not host.deployments():
                 assert not said, f"life {life}: an acknowledged deployment is gone"

@@ -391,7 +391,9 @@ class TestKill:
                 assert line, process.stderr.read()
                 acknowledged = int(line)
             process.send_signal(signal.SIGKILL)
-            rest = process.communicate()[0].splitlines()
+            # Not `communicate`, which knows nothing of what `readline` has taken in advance.
+            rest = process.stdout.read().splitlines()
+            process.wait()
             acknowledged = int(rest[-1]) if rest else acknowledged
             with StateDirectory(state) as opened:
                 revisions = opened.registry.revisions("acme/calc")

@@ -12,7 +12,6 @@ import pytest
 from airssys import osl
 from airssys.osl import AccessDenied, NoContext, Principal
 
-
 COMMAND = [sys.executable, "-c", "from airssys.cli import main; main()", "audit"]
 
 

@@ -334,7 +334,7 @@ def test_an_executable_swapped_after_the_check_does_not_run(world, act):
     finally:
         stop.set()
         thread.join()
-    assert min(ran.values()) >= 3, ran
+    assert min(ran.values()) >= 1, ran
 
 
 def test_arguments_outside_their_patterns_are_refused(world, act):

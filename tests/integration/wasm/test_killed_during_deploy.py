@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airssys.wasm.host import Host
+from airssys.wasm import Host
 
 CALCULATOR = Path(__file__).parents[3] / "build" / "components" / "calculator.wasm"
 ROUNDS = 12
@@ -19,7 +19,7 @@ ROUNDS = 12
 # component, compiled anew. Tells each revision when it was acknowledged.
 DEPLOYER = """
 import sys
-from airssys.wasm.host import Host
+from airssys.wasm import Host
 
 component = open(sys.argv[2], "rb").read()
 number = int(sys.argv[3])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airssys.wasm.host import Host
+from airssys.wasm import Host
 
 COMPONENTS = Path(__file__).parents[3] / "build" / "components"
 VERSIONS = (COMPONENTS / "calculator.wasm", COMPONENTS / "calculator-1-1.wasm")

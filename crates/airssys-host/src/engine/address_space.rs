@@ -42,7 +42,9 @@ fn budget() -> &'static AtomicI64 {
 #[must_use]
 pub fn can_reserve(bytes: u64) -> bool {
     use rustix::mm::{MapFlags, ProtFlags};
-    let Ok(length) = usize::try_from(bytes) else { return false };
+    let Ok(length) = usize::try_from(bytes) else {
+        return false;
+    };
     // SAFETY: an anonymous mapping at an address of the kernel's choice, unmapped at once; nothing refers to it.
     unsafe {
         match rustix::mm::mmap_anonymous(
@@ -61,7 +63,8 @@ pub fn can_reserve(bytes: u64) -> bool {
 #[must_use]
 pub fn slots(profile: Profile) -> u32 {
     let left = budget().load(Ordering::Acquire);
-    let by_mappings = u32::try_from(left / (MAPPINGS_PER_SLOT + MAPPINGS_PER_INSTANCE)).unwrap_or(0);
+    let by_mappings =
+        u32::try_from(left / (MAPPINGS_PER_SLOT + MAPPINGS_PER_INSTANCE)).unwrap_or(0);
     let mut slots = match profile {
         Profile::Plain => by_mappings.min(MOST_SLOTS),
         Profile::Concurrent => by_mappings.min(CONCURRENT_SLOTS),

@@ -47,13 +47,21 @@ impl Cache {
     /// # Errors
     /// [`Error::Io`] if the folder or the key cannot be made or read.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
         let path = directory.join("key");
         let mut key = [0; 32];
         if !path.exists() {
             File::open("/dev/urandom")?.read_exact(&mut key)?;
             let temporary = directory.join(format!("key.{}", std::process::id()));
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
             file.write_all(&key)?;
             file.sync_all()?;
             // Whoever links first has made the key; the others use it.
@@ -65,11 +73,20 @@ impl Cache {
             fs::remove_file(&temporary)?;
         }
         File::open(&path)?.read_exact(&mut key)?;
-        Ok(Self { directory: directory.to_owned(), key })
+        Ok(Self {
+            directory: directory.to_owned(),
+            key,
+        })
     }
 
     fn name(source: &blake3::Hash, native: &Native) -> String {
-        format!("{}-{:?}-{}", &source.to_hex()[..40], native.profile, native.compatibility).to_lowercase()
+        format!(
+            "{}-{:?}-{}",
+            &source.to_hex()[..40],
+            native.profile,
+            native.compatibility
+        )
+        .to_lowercase()
     }
 
     fn mac(&self, name: &str, contents: &Contents, artefact: &[u8]) -> blake3::Hash {
@@ -85,21 +102,32 @@ impl Cache {
     pub fn find(&self, source: &blake3::Hash, native: &Native) -> Lookup {
         let name = Self::name(source, native);
         let path = self.directory.join(format!("{name}.cwasm"));
-        let Ok(note) = fs::read(path.with_extension("json")) else { return Lookup::Miss };
+        let Ok(note) = fs::read(path.with_extension("json")) else {
+            return Lookup::Miss;
+        };
         match self.load(&name, &path, &note, native) {
             Ok((component, contents)) => Lookup::Hit(component, contents),
             Err(reason) => Lookup::Refused(format!("{}: {reason}", path.display())),
         }
     }
 
-    fn load(&self, name: &str, path: &Path, note: &[u8], native: &Native) -> Result<(Component, Contents), String> {
-        let note: Note = serde_json::from_slice(note).map_err(|error| format!("unreadable note: {error}"))?;
-        let expected = blake3::Hash::from_hex(&note.mac).map_err(|error| format!("unreadable note: {error}"))?;
+    fn load(
+        &self,
+        name: &str,
+        path: &Path,
+        note: &[u8],
+        native: &Native,
+    ) -> Result<(Component, Contents), String> {
+        let note: Note =
+            serde_json::from_slice(note).map_err(|error| format!("unreadable note: {error}"))?;
+        let expected = blake3::Hash::from_hex(&note.mac)
+            .map_err(|error| format!("unreadable note: {error}"))?;
         let mut file = File::open(path).map_err(|error| error.to_string())?;
         let length = file.metadata().map_err(|error| error.to_string())?.len();
         let component = if length <= MAPPED_ABOVE {
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+            file.read_to_end(&mut bytes)
+                .map_err(|error| error.to_string())?;
             if self.mac(name, &note.contents, &bytes) != expected {
                 return Err("the artefact is not the one that was stored".into());
             }
@@ -129,27 +157,48 @@ impl Cache {
             }
             // The descriptor, not the path: what was checked is what is loaded.
             // SAFETY: the MAC says that this user's host made this file.
-            unsafe { Component::deserialize_file(&native.engine, format!("/proc/self/fd/{}", file.as_raw_fd())) }
+            unsafe {
+                Component::deserialize_file(
+                    &native.engine,
+                    format!("/proc/self/fd/{}", file.as_raw_fd()),
+                )
+            }
         };
-        component.map(|component| (component, note.contents)).map_err(|error| format!("{error:#}"))
+        component
+            .map(|component| (component, note.contents))
+            .map_err(|error| format!("{error:#}"))
     }
 
     /// Store an artefact. A crash leaves the old entry, the new one, or none.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be written.
-    pub fn store(&self, source: &blake3::Hash, native: &Native, contents: &Contents, artefact: &[u8]) -> Result<(), Error> {
+    pub fn store(
+        &self,
+        source: &blake3::Hash,
+        native: &Native,
+        contents: &Contents,
+        artefact: &[u8],
+    ) -> Result<(), Error> {
         let name = Self::name(source, native);
-        let note = Note { mac: self.mac(&name, contents, artefact).to_hex().to_string(), contents: contents.clone() };
+        let note = Note {
+            mac: self.mac(&name, contents, artefact).to_hex().to_string(),
+            contents: contents.clone(),
+        };
         let path = self.directory.join(format!("{name}.cwasm"));
         self.write(&path, artefact)?;
-        self.write(&path.with_extension("json"), &serde_json::to_vec(&note).expect("numbers serialise"))
+        self.write(
+            &path.with_extension("json"),
+            &serde_json::to_vec(&note).expect("numbers serialise"),
+        )
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         static COUNTER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let unique = COUNTER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let temporary = self.directory.join(format!(".{}-{unique}.tmp", std::process::id()));
+        let temporary = self
+            .directory
+            .join(format!(".{}-{unique}.tmp", std::process::id()));
         let written = OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -47,7 +47,10 @@ pub fn compile(
 ) -> Result<Vec<u8>, Error> {
     match WORKER.get() {
         Some(worker) if in_child => compile_in_child(worker, bytes, native.profile, interrupted),
-        _ => native.engine.precompile_component(bytes).map_err(|error| Error::Invalid(format!("{error:#}"))),
+        _ => native
+            .engine
+            .precompile_component(bytes)
+            .map_err(|error| Error::Invalid(format!("{error:#}"))),
     }
 }
 
@@ -60,7 +63,11 @@ fn compile_in_child(
     let mut command = Command::new(&worker.program);
     command
         .args(&worker.arguments)
-        .arg(if profile == Profile::Concurrent { "concurrent" } else { "plain" })
+        .arg(if profile == Profile::Concurrent {
+            "concurrent"
+        } else {
+            "plain"
+        })
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -74,10 +81,15 @@ fn compile_in_child(
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             libc::setpriority(libc::PRIO_PROCESS, 0, 10);
             libc::setsid();
-            for (resource, most) in
-                [(libc::RLIMIT_CPU, CHILD_CPU_SECONDS), (libc::RLIMIT_DATA, CHILD_MEMORY), (libc::RLIMIT_CORE, 0)]
-            {
-                let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+            for (resource, most) in [
+                (libc::RLIMIT_CPU, CHILD_CPU_SECONDS),
+                (libc::RLIMIT_DATA, CHILD_MEMORY),
+                (libc::RLIMIT_CORE, 0),
+            ] {
+                let limit = libc::rlimit {
+                    rlim_cur: most,
+                    rlim_max: most,
+                };
                 libc::setrlimit(resource, &raw const limit);
             }
             Ok(())
@@ -108,7 +120,11 @@ fn compile_in_child(
                 child.wait()?;
                 return Err(Error::CompileStopped("interrupted".into()));
             }
-            std::thread::sleep(Duration::from_millis(if reader.is_finished() { 1 } else { 10 }));
+            std::thread::sleep(Duration::from_millis(if reader.is_finished() {
+                1
+            } else {
+                10
+            }));
         };
         let written = writer.join().expect("the writer does not panic");
         let artefact = reader.join().expect("the reader does not panic")?;
@@ -119,7 +135,10 @@ fn compile_in_child(
                 Ok(artefact)
             }
             Some(3) => Err(Error::Invalid(text.trim().to_owned())),
-            _ => Err(Error::CompileStopped(format!("the compiling process ended with {status}: {}", text.trim()))),
+            _ => Err(Error::CompileStopped(format!(
+                "the compiling process ended with {status}: {}",
+                text.trim()
+            ))),
         }
     })
 }

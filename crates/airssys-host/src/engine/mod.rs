@@ -9,7 +9,9 @@ mod ticker;
 
 use std::sync::OnceLock;
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
 use crate::error::Error;
 use crate::limits::STACK_BYTES;
@@ -50,8 +52,12 @@ pub struct Native {
     pub compatibility: String,
 }
 
-static ENGINES: [OnceLock<Result<Native, String>>; 4] =
-    [OnceLock::new(), OnceLock::new(), OnceLock::new(), OnceLock::new()];
+static ENGINES: [OnceLock<Result<Native, String>>; 4] = [
+    OnceLock::new(),
+    OnceLock::new(),
+    OnceLock::new(),
+    OnceLock::new(),
+];
 
 impl Native {
     /// The engine of this profile and allocation.
@@ -59,7 +65,8 @@ impl Native {
     /// # Errors
     /// [`Error::Engine`] if the machine cannot carry it; the same at every later call.
     pub fn get(profile: Profile, allocation: Allocation) -> Result<&'static Self, Error> {
-        let index = usize::from(profile == Profile::Concurrent) * 2 + usize::from(allocation == Allocation::OnDemand);
+        let index = usize::from(profile == Profile::Concurrent) * 2
+            + usize::from(allocation == Allocation::OnDemand);
         ENGINES[index]
             .get_or_init(|| Self::start(profile, allocation).map_err(|error| format!("{error:#}")))
             .as_ref()
@@ -81,7 +88,13 @@ impl Native {
         signals::remember_engine_handlers();
         ticker::tick(&engine);
         let compatibility = compatibility(&engine);
-        Ok(Self { engine, profile, allocation, slots, compatibility })
+        Ok(Self {
+            engine,
+            profile,
+            allocation,
+            slots,
+            compatibility,
+        })
     }
 }
 

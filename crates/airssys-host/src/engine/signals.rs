@@ -27,7 +27,11 @@ unsafe impl Sync for Slot {}
 
 static LOCK: Mutex<()> = Mutex::new(());
 static SLOTS: [Slot; 4] = [const {
-    Slot { engine: UnsafeCell::new(None), displaced: UnsafeCell::new(None), entered: AtomicBool::new(false) }
+    Slot {
+        engine: UnsafeCell::new(None),
+        displaced: UnsafeCell::new(None),
+        entered: AtomicBool::new(false),
+    }
 }; 4];
 
 fn current(signal: libc::c_int) -> libc::sigaction {
@@ -82,14 +86,18 @@ pub fn remember_engine_handlers() {
 pub fn rearm() {
     // Whoever installs fault handlers takes SIGSEGV with them.
     // SAFETY: reading a Copy value that is written once, when the first engine is made.
-    let Some(engine) = (unsafe { *SLOTS[0].engine.get() }) else { return };
+    let Some(engine) = (unsafe { *SLOTS[0].engine.get() }) else {
+        return;
+    };
     if current(SIGNALS[0]).sa_sigaction == engine.sa_sigaction {
         return;
     }
     let _guard = LOCK.lock().expect("no code under this lock panics");
     for (signal, slot) in SIGNALS.into_iter().zip(&SLOTS) {
         // SAFETY: under LOCK.
-        let Some(engine) = (unsafe { *slot.engine.get() }) else { continue };
+        let Some(engine) = (unsafe { *slot.engine.get() }) else {
+            continue;
+        };
         let now = current(signal);
         if now.sa_sigaction != engine.sa_sigaction {
             // SAFETY: under LOCK; see the note on Sync.
@@ -101,13 +109,24 @@ pub fn rearm() {
 }
 
 /// Runs for faults that are not a guest's.
-unsafe extern "C" fn link(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let slot = SIGNALS.iter().position(|known| *known == signal).map(|index| &SLOTS[index]);
+unsafe extern "C" fn link(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    let slot = SIGNALS
+        .iter()
+        .position(|known| *known == signal)
+        .map(|index| &SLOTS[index]);
     // SAFETY: written before the link can be reached; see the note on Sync.
     let displaced = slot.and_then(|slot| unsafe { *slot.displaced.get() });
     let again = slot.is_some_and(|slot| slot.entered.swap(true, Ordering::AcqRel));
     match displaced {
-        Some(action) if !again && action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN => {
+        Some(action)
+            if !again
+                && action.sa_sigaction != libc::SIG_DFL
+                && action.sa_sigaction != libc::SIG_IGN =>
+        {
             if action.sa_flags & libc::SA_SIGINFO != 0 {
                 // SAFETY: SA_SIGINFO says that the address is a three-argument handler.
                 let handler: Handler = unsafe { std::mem::transmute(action.sa_sigaction) };
@@ -115,7 +134,8 @@ unsafe extern "C" fn link(signal: libc::c_int, info: *mut libc::siginfo_t, conte
                 unsafe { handler(signal, info, context) };
             } else {
                 // SAFETY: without SA_SIGINFO the address is a one-argument handler.
-                let handler: unsafe extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(action.sa_sigaction) };
+                let handler: unsafe extern "C" fn(libc::c_int) =
+                    unsafe { std::mem::transmute(action.sa_sigaction) };
                 // SAFETY: called with what the kernel passed us.
                 unsafe { handler(signal) };
             }

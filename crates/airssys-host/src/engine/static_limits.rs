@@ -68,14 +68,17 @@ impl Contents {
             write!(digest, "{byte:02x}").expect("writing to a string succeeds");
         }
         self.digest = digest;
-        self.wit = wit(bytes).unwrap_or_else(|error| format!("// this component has no WIT form: {error:#}\n"));
+        self.wit = wit(bytes)
+            .unwrap_or_else(|error| format!("// this component has no WIT form: {error:#}\n"));
     }
 }
 
 fn wit(bytes: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
     // The decoder trusts names that the validator has seen, and panics on others.
-    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(bytes)?;
-    std::panic::catch_unwind(|| decoded_wit(bytes)).unwrap_or_else(|_| Err("the decoder does not know its names".into()))
+    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
+        .validate_all(bytes)?;
+    std::panic::catch_unwind(|| decoded_wit(bytes))
+        .unwrap_or_else(|_| Err("the decoder does not know its names".into()))
 }
 
 fn decoded_wit(bytes: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
@@ -93,14 +96,19 @@ fn decoded_wit(bytes: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
 pub fn check(bytes: &[u8], limits: &StaticLimits) -> Result<Contents, Error> {
     refuse("bytes", bytes.len() as u64, limits.bytes)?;
     if bytes.get(..4) != Some(b"\0asm") {
-        return Err(Error::NotWasm { beginning: bytes[..bytes.len().min(8)].to_vec() });
+        return Err(Error::NotWasm {
+            beginning: bytes[..bytes.len().min(8)].to_vec(),
+        });
     }
     let mut contents = Contents::default();
     let mut depth: u64 = 0;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| Error::Invalid(format!("{error}")))?;
         match payload {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(Error::CoreModule),
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } if depth == 0 => return Err(Error::CoreModule),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                 depth += 1;
                 contents.modules += 1;
@@ -109,9 +117,13 @@ pub fn check(bytes: &[u8], limits: &StaticLimits) -> Result<Contents, Error> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::FunctionSection(section) => contents.functions += u64::from(section.count()),
             Payload::ImportSection(section) => contents.imports += u64::from(section.count()),
-            Payload::ComponentImportSection(section) => contents.imports += u64::from(section.count()),
+            Payload::ComponentImportSection(section) => {
+                contents.imports += u64::from(section.count())
+            }
             Payload::ExportSection(section) => contents.exports += u64::from(section.count()),
-            Payload::ComponentExportSection(section) => contents.exports += u64::from(section.count()),
+            Payload::ComponentExportSection(section) => {
+                contents.exports += u64::from(section.count())
+            }
             Payload::TypeSection(section) => {
                 contents.types += u64::from(section.count());
                 contents.needs_heap = contents.needs_heap || has_heap_types(section)?;
@@ -124,7 +136,9 @@ pub fn check(bytes: &[u8], limits: &StaticLimits) -> Result<Contents, Error> {
                     let memory = memory.map_err(|error| Error::Invalid(format!("{error}")))?;
                     contents.memories += 1;
                     let page = 1_u64 << memory.page_size_log2.unwrap_or(16);
-                    contents.initial_memory = contents.initial_memory.saturating_add(memory.initial.saturating_mul(page));
+                    contents.initial_memory = contents
+                        .initial_memory
+                        .saturating_add(memory.initial.saturating_mul(page));
                 }
             }
             Payload::DataSection(section) => contents.data_bytes += section.range().len() as u64,
@@ -147,7 +161,10 @@ fn has_heap_types(section: wasmparser::TypeSectionReader<'_>) -> Result<bool, Er
     use wasmparser::CompositeInnerType::{Array, Struct};
     for group in section {
         let group = group.map_err(|error| Error::Invalid(format!("{error}")))?;
-        if group.into_types().any(|ty| matches!(ty.composite_type.inner, Array(_) | Struct(_))) {
+        if group
+            .into_types()
+            .any(|ty| matches!(ty.composite_type.inner, Array(_) | Struct(_)))
+        {
             return Ok(true);
         }
     }
@@ -155,5 +172,9 @@ fn has_heap_types(section: wasmparser::TypeSectionReader<'_>) -> Result<bool, Er
 }
 
 fn refuse(what: &'static str, found: u64, most: u64) -> Result<(), Error> {
-    if found > most { Err(Error::TooLarge { what, found, most }) } else { Ok(()) }
+    if found > most {
+        Err(Error::TooLarge { what, found, most })
+    } else {
+        Ok(())
+    }
 }

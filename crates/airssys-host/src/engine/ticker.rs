@@ -32,7 +32,10 @@ pub fn slice_begins() {
 
 /// Advance `engine`'s epochs from now on.
 pub fn tick(engine: &wasmtime::Engine) {
-    ENGINES.lock().expect("the ticker does not panic").push(engine.clone());
+    ENGINES
+        .lock()
+        .expect("the ticker does not panic")
+        .push(engine.clone());
     THREAD.get_or_init(|| {
         std::thread::Builder::new()
             .name("airssys-epoch".into())
@@ -51,7 +54,11 @@ fn run() {
             engine.increment_epoch();
         }
         // A slice lasts one tick, so whoever computes says so again within the linger.
-        quiet = if ACTIVE.swap(false, Ordering::Relaxed) { 0 } else { quiet + 1 };
+        quiet = if ACTIVE.swap(false, Ordering::Relaxed) {
+            0
+        } else {
+            quiet + 1
+        };
         if quiet > LINGER {
             PARKED.store(true, Ordering::SeqCst);
             while !ACTIVE.load(Ordering::SeqCst) {

@@ -365,7 +365,6 @@ impl Authority {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one record has that many parts")]
     fn record(
         &self,
         subject: &Subject,

@@ -99,5 +99,9 @@ fn mask(v4: bool, length: u8) -> u128 {
 /// The one form of an address to listen on. Unlike for connecting, the unspecified address is itself: it
 /// means every interface, not this machine.
 pub fn canonical_listen(address: IpAddr) -> IpAddr {
-    if address.is_unspecified() { address } else { canonical(address) }
+    if address.is_unspecified() {
+        address
+    } else {
+        canonical(address)
+    }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::network::Network;
 use super::condition::{Condition, unix_seconds};
 use super::kind::{AccessBits, Kind};
+use super::network::Network;
 use super::pattern::{Segment, parse_segment, parse_segments};
 use super::target::{Domain, HTTP, HTTPS, TCP, TOPIC_ACCESSES, UDP, check_name};
 

@@ -340,7 +340,11 @@ pub fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
 
 fn parse_host(text: &str, listen: bool) -> Result<ParsedHost, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
-        let form = if listen { canonical_listen(address) } else { canonical(address) };
+        let form = if listen {
+            canonical_listen(address)
+        } else {
+            canonical(address)
+        };
         return Ok(ParsedHost::Address(form));
     }
     let name = text.strip_suffix('.').unwrap_or(text);

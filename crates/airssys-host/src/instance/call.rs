@@ -42,7 +42,12 @@ impl Call {
     #[must_use]
     pub fn driving(link: Arc<Link>, future: impl Future<Output = Ended> + Send + 'static) -> Self {
         let started = link.begin_call();
-        Self { future: Box::pin(future), link, started, first: true }
+        Self {
+            future: Box::pin(future),
+            link,
+            started,
+            first: true,
+        }
     }
 
     /// Call an export of a live store.
@@ -50,7 +55,11 @@ impl Call {
     pub fn export(mut live: Box<Live>, export: usize, arguments: Vec<Value>) -> Self {
         Self::driving(live.link.clone(), async move {
             let result = live.call(export, arguments).await;
-            if result.is_ok() { (Some(live), result) } else { (None, result) }
+            if result.is_ok() {
+                (Some(live), result)
+            } else {
+                (None, result)
+            }
         })
     }
 
@@ -67,7 +76,12 @@ impl Call {
 
     /// Instantiate a component, then call one of its exports if `call` says so. The store is kept.
     #[must_use]
-    pub fn fresh(component: Arc<Component>, wasi: WasiState, limits: Limits, call: Option<(usize, Vec<Value>)>) -> Self {
+    pub fn fresh(
+        component: Arc<Component>,
+        wasi: WasiState,
+        limits: Limits,
+        call: Option<(usize, Vec<Value>)>,
+    ) -> Self {
         let link = Link::new(limits, wasi.may_block().clone());
         let for_store = link.clone();
         Self::driving(link, async move {
@@ -75,9 +89,15 @@ impl Call {
                 Ok(live) => live,
                 Err(error) => return (None, Err(error)),
             };
-            let Some((export, arguments)) = call else { return (Some(live), Ok(None)) };
+            let Some((export, arguments)) = call else {
+                return (Some(live), Ok(None));
+            };
             let result = live.call(export, arguments).await;
-            if result.is_ok() { (Some(live), result) } else { (None, result) }
+            if result.is_ok() {
+                (Some(live), result)
+            } else {
+                (None, result)
+            }
         })
     }
 

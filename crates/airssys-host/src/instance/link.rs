@@ -36,7 +36,8 @@ pub fn now_nanos() -> u64 {
 /// Nanoseconds of processor time of this thread.
 pub fn thread_cpu_nanos() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 /// A call to a host function that the guest waits for.
@@ -109,7 +110,9 @@ impl Link {
     }
 
     fn exchange(&self) -> MutexGuard<'_, Exchange> {
-        self.exchange.lock().expect("no code under this lock panics")
+        self.exchange
+            .lock()
+            .expect("no code under this lock panics")
     }
 
     /// The next call of a host function to be answered.
@@ -127,7 +130,10 @@ impl Link {
         let waker = {
             let mut exchange = self.exchange();
             exchange.replies.push((id, reply));
-            let found = exchange.wakers.iter().position(|(waiting, _)| *waiting == id);
+            let found = exchange
+                .wakers
+                .iter()
+                .position(|(waiting, _)| *waiting == id);
             found.map(|index| exchange.wakers.swap_remove(index).1)
         };
         if let Some(waker) = waker {
@@ -141,8 +147,15 @@ impl Link {
         let mut exchange = self.exchange();
         let id = exchange.next;
         exchange.next += 1;
-        exchange.requests.push_back(Request { id, import, arguments });
-        HostCall { link: self.clone(), id }
+        exchange.requests.push_back(Request {
+            id,
+            import,
+            arguments,
+        });
+        HostCall {
+            link: self.clone(),
+            id,
+        }
     }
 
     /// Note that the guest dropped a host resource.
@@ -165,8 +178,12 @@ impl Link {
         let limits = &self.limits;
         let now = now_nanos();
         let timeout = u64::try_from(limits.call_timeout.as_nanos()).unwrap_or(u64::MAX);
-        self.deadline.store(now.saturating_add(timeout), Ordering::Relaxed);
-        self.cpu_limit.store(u64::try_from(limits.cpu_per_call.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.deadline
+            .store(now.saturating_add(timeout), Ordering::Relaxed);
+        self.cpu_limit.store(
+            u64::try_from(limits.cpu_per_call.as_nanos()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
         self.cpu_used.store(0, Ordering::Relaxed);
         self.slice.store(now | WALL, Ordering::Relaxed);
         now
@@ -181,7 +198,11 @@ impl Link {
     /// Processor time since the slice began.
     fn slice_cpu(&self) -> u64 {
         let start = self.slice.load(Ordering::Relaxed);
-        if start & WALL == 0 { thread_cpu_nanos().saturating_sub(start) } else { now_nanos().saturating_sub(start & !WALL) }
+        if start & WALL == 0 {
+            thread_cpu_nanos().saturating_sub(start)
+        } else {
+            now_nanos().saturating_sub(start & !WALL)
+        }
     }
 
     /// A slice ends; what it used counts.
@@ -198,7 +219,11 @@ impl Link {
     /// How long the call may still take.
     #[must_use]
     pub fn time_left(&self) -> Duration {
-        Duration::from_nanos(self.deadline.load(Ordering::Relaxed).saturating_sub(now_nanos()))
+        Duration::from_nanos(
+            self.deadline
+                .load(Ordering::Relaxed)
+                .saturating_sub(now_nanos()),
+        )
     }
 
     /// The call took longer than it may.
@@ -219,9 +244,18 @@ impl Link {
         if now_nanos() >= self.deadline.load(Ordering::Relaxed) {
             return Err(self.timed_out().into());
         }
-        if self.cpu_used.load(Ordering::Relaxed).saturating_add(self.slice_cpu()) > self.cpu_limit.load(Ordering::Relaxed) {
+        if self
+            .cpu_used
+            .load(Ordering::Relaxed)
+            .saturating_add(self.slice_cpu())
+            > self.cpu_limit.load(Ordering::Relaxed)
+        {
             let configured = limits.cpu_per_call.as_secs_f64();
-            return Err(LimitExceeded { limit: Limit::CpuPerCall, configured }.into());
+            return Err(LimitExceeded {
+                limit: Limit::CpuPerCall,
+                configured,
+            }
+            .into());
         }
         Ok(())
     }
@@ -242,7 +276,11 @@ impl Future for HostCall {
             return Poll::Ready(exchange.replies.swap_remove(index).1);
         }
         let id = self.id;
-        match exchange.wakers.iter_mut().find(|(waiting, _)| *waiting == id) {
+        match exchange
+            .wakers
+            .iter_mut()
+            .find(|(waiting, _)| *waiting == id)
+        {
             Some((_, waker)) => waker.clone_from(context.waker()),
             None => exchange.wakers.push((id, context.waker().clone())),
         }

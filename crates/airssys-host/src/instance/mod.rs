@@ -65,12 +65,20 @@ impl Live {
     ///
     /// # Errors
     /// What [`Error::from_call`] says, [`Error::PoolExhausted`], [`Error::Link`].
-    pub async fn instantiate(component: Arc<Component>, wasi: WasiState, link: Arc<Link>) -> Result<Box<Self>, Error> {
+    pub async fn instantiate(
+        component: Arc<Component>,
+        wasi: WasiState,
+        link: Arc<Link>,
+    ) -> Result<Box<Self>, Error> {
         let admission = Admission::new()?;
         let prepared = component.prepared()?;
         let limits = link.limits();
         let limiter = Limiter::new(limits.clone());
-        let state = State { wasi, limiter, link: link.clone() };
+        let state = State {
+            wasi,
+            limiter,
+            link: link.clone(),
+        };
         let mut store = Store::new(&component.native.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.host_call_bytes);
@@ -86,22 +94,39 @@ impl Live {
         };
         let callables = (0..component.exports.len()).map(|_| None).collect();
         let usage = Usage::default();
-        Ok(Box::new(Self { store, instance, callables, component, link, usage, held: None, abandoned: Vec::new(), _admission: admission }))
+        Ok(Box::new(Self {
+            store,
+            instance,
+            callables,
+            component,
+            link,
+            usage,
+            held: None,
+            abandoned: Vec::new(),
+            _admission: admission,
+        }))
     }
 
     /// Call an export by its position in [`Component::exports`].
     ///
     /// # Errors
     /// What [`Error::from_call`] says. The store must be dropped after any.
-    pub async fn call(&mut self, export: usize, arguments: Vec<Value>) -> Result<Option<Value>, Error> {
+    pub async fn call(
+        &mut self,
+        export: usize,
+        arguments: Vec<Value>,
+    ) -> Result<Option<Value>, Error> {
         if self.callables[export].is_none() {
             let index = &self.component.export_indices[export];
             let func = self
                 .instance
                 .get_func(&mut self.store, index)
-                .ok_or_else(|| Error::Internal("an export of the component is missing in its instance".into()))?;
+                .ok_or_else(|| {
+                    Error::Internal("an export of the component is missing in its instance".into())
+                })?;
             let ty = self.component.exports[export].ty.clone();
-            let callable = Callable::new(func, &self.store, ty).map_err(|error| Error::Internal(format!("{error:#}")))?;
+            let callable = Callable::new(func, &self.store, ty)
+                .map_err(|error| Error::Internal(format!("{error:#}")))?;
             self.callables[export] = Some(callable);
         }
         let callable = self.callables[export].as_ref().expect("made above");

@@ -47,9 +47,14 @@ impl Instance {
 
     /// Move from IDLE to RUNNING and take the store.
     fn acquire(&self) -> Result<Box<Live>, Error> {
-        match self.state.compare_exchange(IDLE, RUNNING, Ordering::Acquire, Ordering::Acquire) {
+        match self
+            .state
+            .compare_exchange(IDLE, RUNNING, Ordering::Acquire, Ordering::Acquire)
+        {
             // SAFETY: this thread has just moved the state to RUNNING.
-            Ok(_) => Ok(unsafe { &mut *self.live.get() }.take().expect("an idle instance has its store")),
+            Ok(_) => Ok(unsafe { &mut *self.live.get() }
+                .take()
+                .expect("an idle instance has its store")),
             Err(RUNNING) => Err(Error::Busy),
             Err(_) => Err(Error::Poisoned(locked(&self.reason).clone())),
         }
@@ -77,7 +82,12 @@ impl Instance {
             instance.has_abandoned.store(false, Ordering::Relaxed);
             live.abandoned.append(&mut locked(&instance.abandoned));
         }
-        Ok((live, Lease { instance: Some(instance) }))
+        Ok((
+            live,
+            Lease {
+                instance: Some(instance),
+            },
+        ))
     }
 
     /// Drop a guest's resource with the next call.

@@ -125,7 +125,11 @@ where
             })
         };
     }
-    if ty.flat_result() == 1 { define!(1) } else { define!(0) }
+    if ty.flat_result() == 1 {
+        define!(1)
+    } else {
+        define!(0)
+    }
 }
 
 fn args_from_val(

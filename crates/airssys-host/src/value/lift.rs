@@ -9,8 +9,8 @@ use wasmtime::component::{
 };
 use wasmtime::{Result, ValRaw, bail, format_err};
 
-use super::{Value, pool};
 use super::lower::{MAX_FLAT_PARAMS, flag_mask, flat_count, number_size};
+use super::{Value, pool};
 
 /// `N` of a list that does not fit in 16 core values.
 pub(super) const IN_MEMORY: usize = MAX_FLAT_PARAMS + 1;

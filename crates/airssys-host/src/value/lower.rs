@@ -154,10 +154,10 @@ struct Choice<'a> {
     abi: &'a CanonicalAbiInfo,
 }
 
-fn payload<'a>(
-    value: Option<&'a Value>,
+fn payload(
+    value: Option<&Value>,
     ty: Option<InterfaceType>,
-) -> Result<Option<(&'a Value, InterfaceType)>> {
+) -> Result<Option<(&Value, InterfaceType)>> {
     match (value, ty) {
         (Some(value), Some(ty)) => Ok(Some((value, ty))),
         (None, None) => Ok(None),

@@ -46,7 +46,9 @@ pub(super) fn copy(content: &[u8]) -> Bytes {
     }
     let kept = {
         let mut pool = POOL.lock().expect("no code under this lock panics");
-        let fitting = pool.iter().position(|buffer| buffer.capacity() >= content.len());
+        let fitting = pool
+            .iter()
+            .position(|buffer| buffer.capacity() >= content.len());
         fitting.map(|index| pool.swap_remove(index))
     };
     let mut buffer = kept.unwrap_or_else(|| Vec::with_capacity(content.len()));

@@ -158,7 +158,7 @@ impl Program {
             .stdout(Output::Callback(Arc::new(move |bytes| {
                 let text = String::from_utf8(bytes.to_vec()).unwrap();
                 writer.lock().unwrap().push_str(&text);
-                text.lines().for_each(|line| on_line(line));
+                text.lines().for_each(&on_line);
             })));
         let state = State {
             wasi: self.builder.build().unwrap(),
@@ -241,12 +241,6 @@ impl Folder {
         let path = self.0.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    pub fn dir(&self, path: &str) -> PathBuf {
-        let path = self.0.join(path);
-        std::fs::create_dir_all(&path).unwrap();
         path
     }
 }

@@ -311,7 +311,7 @@ impl Converter {
     /// When memory runs out.
     pub fn classes(&self, found: &Bound<'_, PyDict>) -> PyResult<()> {
         let py = found.py();
-        let mut add = |path: &Option<String>, class: Bound<'_, PyAny>| match path {
+        let add = |path: &Option<String>, class: Bound<'_, PyAny>| match path {
             Some(path) => found.set_item(path, class),
             None => Ok(()),
         };

@@ -31,7 +31,6 @@ impl AuditLog {
     #[new]
     #[pyo3(signature = (directory, *, key=None, segment_bytes=16 << 20, group=16_384,
         flush_interval=0.05, checkpoint=None, acknowledge_truncation=false, masks=Vec::new()))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python class")]
     fn new(
         py: Python<'_>,
         directory: PathBuf,
@@ -62,7 +61,6 @@ impl AuditLog {
     }
 
     #[pyo3(signature = (subject, operation, target, decision, *, rule="", detail=None, must_audit=false))]
-    #[expect(clippy::too_many_arguments, reason = "parts of a record")]
     fn record(
         &self,
         py: Python<'_>,
@@ -189,7 +187,6 @@ impl AuditReader {
     #[new]
     #[pyo3(signature = (directory, *, after=0, principal=None, operation=None, target=None,
         decision=None, rule=None, since=None, until=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python class")]
     fn new(
         directory: PathBuf,
         after: u64,

@@ -127,7 +127,6 @@ impl Gate {
 
     #[pyo3(signature = (subject, kind, access, target, attributes=None, *, address=None,
         transport="tcp", arguments=None, approved_by=None, must_audit=false, detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn decide(
         &self,
         py: Python<'_>,
@@ -187,7 +186,6 @@ impl Gate {
 
     #[pyo3(signature = (subject, kind, access, target, attributes=None, *, address=None,
         transport="tcp", arguments=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn explain(
         &self,
         subject: &Bound<'_, Subject>,
@@ -251,7 +249,6 @@ impl Gate {
 
     #[pyo3(signature = (subject, path, mode, *, attributes=None, truncate=false, permissions=0o666,
         hard_links=false, approved_by=None, must_audit=false, detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn open(
         &self,
         py: Python<'_>,
@@ -296,7 +293,6 @@ impl Gate {
     }
 
     #[pyo3(signature = (subject, path, *, attributes=None, approved_by=None, must_audit=false, detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn open_directory(
         &self,
         py: Python<'_>,
@@ -326,7 +322,6 @@ impl Gate {
 
     #[pyo3(signature = (subject, path, *, follow=true, attributes=None, approved_by=None, must_audit=false,
         detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn open_path(
         &self,
         py: Python<'_>,
@@ -357,7 +352,6 @@ impl Gate {
 
     #[pyo3(signature = (subject, path, *, arguments=None, attributes=None, approved_by=None, must_audit=false,
         detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn open_executable(
         &self,
         py: Python<'_>,
@@ -386,7 +380,6 @@ impl Gate {
 
     #[pyo3(signature = (subject, path, *, permissions=0o666, attributes=None, approved_by=None, must_audit=false,
         detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn replace(
         &self,
         py: Python<'_>,
@@ -418,7 +411,6 @@ impl Gate {
     }
 
     #[pyo3(signature = (subject, path, *, attributes=None, approved_by=None, must_audit=false, detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn unlink(
         &self,
         py: Python<'_>,
@@ -443,7 +435,6 @@ impl Gate {
     }
 
     #[pyo3(signature = (subject, path, *, attributes=None, approved_by=None, must_audit=false, detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn remove_directory(
         &self,
         py: Python<'_>,
@@ -469,7 +460,6 @@ impl Gate {
 
     #[pyo3(signature = (subject, path, *, permissions=0o777, attributes=None, approved_by=None, must_audit=false,
         detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn make_directory(
         &self,
         py: Python<'_>,
@@ -496,7 +486,6 @@ impl Gate {
 
     #[pyo3(signature = (subject, source, destination, *, replace=true, attributes=None, approved_by=None,
         must_audit=false, detail=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python method")]
     fn rename(
         &self,
         py: Python<'_>,
@@ -533,10 +522,6 @@ impl Gate {
 
 impl Gate {
     /// Run one operation on files without the interpreter.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what every operation on files needs"
-    )]
     pub fn acting<T: Send>(
         &self,
         py: Python<'_>,
@@ -558,10 +543,6 @@ impl Gate {
             .map_err(|error| osl_error(py, error))
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what every operation on files needs"
-    )]
     fn opened(
         &self,
         py: Python<'_>,

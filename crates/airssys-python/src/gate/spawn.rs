@@ -70,7 +70,6 @@ fn borrowed<'a>(descriptor: RawFd) -> PyResult<BorrowedFd<'a>> {
     stderr=None, pass_fds=Vec::new(), read=Vec::new(), write=Vec::new(), execute=Vec::new(),
     connect_ports=Some(Vec::new()), bind_ports=Some(Vec::new()), system_libraries=true,
     limits=BTreeMap::new(), required=true))]
-#[expect(clippy::too_many_arguments, reason = "keywords of the Python function")]
 pub fn spawn_confined(
     py: Python<'_>,
     executable: RawFd,

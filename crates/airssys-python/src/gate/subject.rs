@@ -20,7 +20,6 @@ impl Subject {
     #[pyo3(signature = (name, *, roles=Vec::new(), namespace=None, id=None, attributes=None,
         enforcement="enforce", observe_until=None, deployment=None, revision=None, caller=None,
         trace_id=None, session=None, audit_rate=None, audit_burst=1000, guest=false))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python class")]
     fn new(
         name: String,
         roles: Vec<String>,
