@@ -1,4 +1,4 @@
-"""What cancelling, running out of time and calling at the wrong moment do to a call and its instance."""
+"""What cancelling, running out of time and calling at the wrong moment do to a call."""
 
 from __future__ import annotations
 
@@ -171,14 +171,63 @@ def test_a_host_coroutine_that_ends_in_time_leaves_no_timer(call_back) -> None:
         return depth
 
     async def main() -> None:
-        instance = calling(call_back, back, call_timeout=0.2)
+        instance = calling(call_back, back, call_timeout=3600)
         assert await instance["enter"].call_async(1) == 2
-        # Longer than the call's time, as told by the clock that its timer would have used.
-        event_loop = asyncio.get_running_loop()
-        over = event_loop.create_future()
-        event_loop.call_later(0.3, over.set_result, None)
-        await over
-        assert await instance["enter"].call_async(2) == 3
+        scheduled = asyncio.get_running_loop()._scheduled
+        assert [handle for handle in scheduled if not handle.cancelled()] == []
+
+    asyncio.run(main())
+
+
+def test_a_host_coroutine_may_answer_a_cancellation_with_a_value(call_back) -> None:
+    """As any coroutine may; the call then goes on."""
+
+    async def main() -> None:
+        reached = asyncio.Event()
+
+        async def back(depth: int) -> int:
+            reached.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                return depth + 10
+            raise AssertionError("never done")
+
+        instance = calling(call_back, back)
+        task = asyncio.create_task(wait(instance["enter"].call_async(1)))
+        await reached.wait()
+        task.cancel()
+        assert await task == 12
+
+    asyncio.run(main())
+
+
+def test_whatever_asyncio_takes_for_an_awaitable(call_back) -> None:
+    async def later(depth: int) -> int:
+        await asyncio.sleep(0)
+        return depth
+
+    async def main() -> None:
+        of_tasks = calling(call_back, lambda depth: asyncio.ensure_future(later(depth)))
+        enter = of_tasks["enter"]
+        assert await enter.call_async(1) == 2
+        assert await asyncio.wait_for(enter.call_async(2), 3600) == 3
+        assert await asyncio.gather(enter.call_async(3)) == [4]
+        assert await asyncio.shield(enter.call_async(4)) == 5
+        of_calls = calling(call_back, enter.call_async)
+        assert await of_calls["enter"].call_async(5) == 7
+
+    asyncio.run(main())
+
+
+def test_a_host_function_that_raises_stop_iteration_ends_nothing_but_its_call(call_back) -> None:
+    def back(depth: int) -> int:
+        raise StopIteration(depth)
+
+    async def main() -> None:
+        with pytest.raises(Trap) as caught:
+            await calling(call_back, back)["enter"].call_async(99)
+        assert isinstance(caught.value.__cause__, StopIteration)
 
     asyncio.run(main())
 
@@ -217,7 +266,7 @@ def test_an_instance_takes_one_call_at_a_time(faults) -> None:
         instance = faulty(faults)
         task = asyncio.create_task(wait(instance["sleep-forever"].call_async()))
         await begun(task, instance)
-        for busy in (lambda: instance["count"](), instance.close, instance.usage):
+        for busy in (instance["count"], instance.close, instance.usage):
             with pytest.raises(InstanceBusy):
                 busy()
         with pytest.raises(InstanceBusy):
@@ -304,7 +353,7 @@ def test_cancelling_a_chain_poisons_each_link(call_back) -> None:
             return await asyncio.get_running_loop().create_future()
 
         inner = calling(call_back, last)
-        outer = calling(call_back, lambda depth: inner["enter"].call_async(depth))
+        outer = calling(call_back, inner["enter"].call_async)
         task = asyncio.create_task(wait(outer["enter"].call_async(1)))
         await reached.wait()
         task.cancel()
@@ -353,33 +402,6 @@ def test_other_tasks_run_while_guests_compute(faults) -> None:
     asyncio.run(main())
 
 
-def test_other_threads_run_while_a_guest_computes_in_a_blocking_call(faults) -> None:
-    """The thread in the guest holds no interpreter: this one counts as far as it likes meanwhile."""
-    instance = faults.instantiate(
-        limits=Limits(call_timeout=1.0, cpu_per_call=3600),
-        imports={"demo:faults/sink": Sink()},
-    )
-    outcome: list[str] = []
-
-    def call() -> None:
-        try:
-            instance["spin"]()
-        except LimitExceeded as error:
-            outcome.append(error.limit)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    while "another call" not in repr(instance) and thread.is_alive():
-        pass
-    progress = 0
-    while progress < 100_000:
-        progress += 1
-    assert thread.is_alive(), "the guest had the interpreter to itself"
-    assert outcome == []
-    thread.join()
-    assert outcome == ["call_timeout"]
-
-
 def test_one_loop_per_thread(call_back) -> None:
     outcomes: dict[int, int] = {}
 
@@ -393,10 +415,7 @@ def test_one_loop_per_thread(call_back) -> None:
             assert await instance["enter"].call_async(call) == call + 1
         outcomes[number] = number
 
-    threads = [
-        threading.Thread(target=lambda number=number: asyncio.run(main(number)))
-        for number in range(8)
-    ]
+    threads = [threading.Thread(target=asyncio.run, args=(main(number),)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

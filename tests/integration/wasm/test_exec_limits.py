@@ -124,15 +124,12 @@ def test_recursion_without_end_reaches_the_stack_limit(awaited) -> None:
     component = text("deep-recursion")
     instance = component.instantiate()
     assert instance["down"](500) == 500
+
+    async def main() -> None:
+        await instance["down"].call_async(2**32 - 1)
+
     with pytest.raises(LimitExceeded) as caught:
-        if awaited:
-
-            async def main() -> None:
-                await instance["down"].call_async(2**32 - 1)
-
-            asyncio.run(main())
-        else:
-            instance["down"](2**32 - 1)
+        asyncio.run(main()) if awaited else instance["down"](2**32 - 1)
     assert caught.value.limit == "stack"
     assert caught.value.configured > 0
     assert (caught.value.component, caught.value.call) == (component.digest, "down")

@@ -149,7 +149,8 @@ def test_a_forked_child_is_told_and_the_parent_goes_on() -> None:
                     attempt()
                 except ForkedHostError:
                     told += 1
-            sys.exit(told)  # an ordinary end: nothing in it may wait for threads that did not come along
+            # An ordinary end: nothing in it may wait for threads that did not come along.
+            sys.exit(told)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), add(2, 3))
     """)
     assert (code, output) == (0, "4 5\n"), errors
@@ -186,6 +187,22 @@ def test_the_interpreter_ends_while_a_task_is_in_a_call_of_another_threads_loop(
     """)
     assert code == 0, errors
     assert output.startswith("ends\n")
+
+
+def test_eight_guests_that_compute_leave_the_interpreter_to_others() -> None:
+    code, output, errors = run("""
+        instances = [faulty() for _ in range(8)]
+        for instance in instances:
+            threading.Thread(target=instance["spin"], daemon=True).start()
+        for instance in instances:
+            taken(instance)
+        add = calculator().instantiate()["add"]
+        print(sum(add(number, 1) for number in range(1000)), flush=True)
+        for instance in instances:
+            taken(instance)  # each still in its guest
+        os._exit(0)
+    """)
+    assert (code, output) == (0, "500500\n"), errors
 
 
 def test_the_interpreter_ends_with_instances_in_globals_and_cycles() -> None:
