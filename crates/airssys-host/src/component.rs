@@ -153,7 +153,6 @@ impl Component {
         }
         progress(Phase::Checking);
         let mut contents = static_limits::check(bytes, &limits)?;
-        contents.describe(bytes);
         progress(Phase::Compiling);
         let allocation = if fits_a_slot(&contents) {
             Allocation::Pool
@@ -161,7 +160,7 @@ impl Component {
             Allocation::OnDemand
         };
         let in_child = !in_process && bytes.len() > compile::INLINE_BYTES;
-        let mut native = Native::get(profile_of(bytes), allocation)?;
+        let mut native = Native::get(Profile::Plain, allocation)?;
         let artefact = match compile::compile(bytes, native, in_child, interrupted) {
             Err(Error::Invalid(reason))
                 if native.profile == Profile::Plain && reason.contains("async") =>
@@ -171,6 +170,8 @@ impl Component {
             }
             other => other?,
         };
+        // Only now: the engine has validated what the description is read from.
+        contents.describe(bytes);
         if let Some(cache) = cache {
             progress(Phase::Storing);
             if let Err(error) = cache.store(&source, native, &contents, &artefact) {
@@ -409,17 +410,4 @@ fn fits_a_slot(contents: &Contents) -> bool {
         && contents.memories <= u64::from(engine::SLOT_MEMORIES)
         && contents.tables <= u64::from(engine::SLOT_TABLES)
         && contents.modules <= u64::from(engine::SLOT_CORE_INSTANCES)
-}
-
-/// Whether component-model async is used anywhere; the engine has the last word.
-fn profile_of(bytes: &[u8]) -> Profile {
-    let plain = wasmparser::WasmFeatures::all() - wasmparser::WasmFeatures::CM_ASYNC;
-    if bytes.len() > compile::INLINE_BYTES {
-        // Compiling a large component for the wrong profile fails early, which is cheaper than validating it here.
-        return Profile::Plain;
-    }
-    match wasmparser::Validator::new_with_features(plain).validate_all(bytes) {
-        Err(error) if error.message().contains("async") => Profile::Concurrent,
-        _ => Profile::Plain,
-    }
 }
