@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = ["AirsSysError"]
 
 
@@ -25,3 +27,16 @@ class AirsSysError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole, whatever the constructor asks for."""
+        return _restore, (type(self), self.args, self.__dict__.copy())
+
+
+def _restore(
+    cls: type[AirsSysError], args: tuple[Any, ...], state: dict[str, Any]
+) -> AirsSysError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

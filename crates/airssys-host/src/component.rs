@@ -130,6 +130,7 @@ impl Component {
             report,
         } = loading;
         engine::rearm_signal_handlers();
+        static_limits::refuse_bytes(bytes, &limits)?;
         progress(Phase::LookingUp);
         let source = blake3::hash(bytes);
         if let Some(cache) = cache {
@@ -138,11 +139,13 @@ impl Component {
                 let native = Native::get(profile, Allocation::Pool)?;
                 match cache.find(&source, native) {
                     Lookup::Hit(compiled, contents) if fits_a_slot(&contents) => {
+                        contents.refuse_beyond(&limits)?;
                         return Self::describe(native, compiled, contents, bytes.len(), true);
                     }
                     Lookup::Hit(..) => {
                         let native = Native::get(profile, Allocation::OnDemand)?;
                         if let Lookup::Hit(compiled, contents) = cache.find(&source, native) {
+                            contents.refuse_beyond(&limits)?;
                             return Self::describe(native, compiled, contents, bytes.len(), true);
                         }
                     }

@@ -137,6 +137,15 @@ impl Error {
             }),
             None => {
                 let text = format!("{}", error.root_cause());
+                if text.starts_with("resource limit exceeded: instance count") {
+                    return Self::limit(Limit::CoreInstances, limits.core_instances);
+                }
+                if text.starts_with("resource limit exceeded: memory count") {
+                    return Self::limit(Limit::Memories, limits.memories);
+                }
+                if text.starts_with("resource limit exceeded: table count") {
+                    return Self::limit(Limit::Tables, limits.tables);
+                }
                 if text.contains("allocated for hostcalls") {
                     return Self::limit(Limit::HostCallBytes, limits.host_call_bytes);
                 }

@@ -2,6 +2,7 @@
 //! functions that the guest calls run in the awaiting task.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -64,6 +65,7 @@ enum State {
 pub struct Awaitable {
     state: Mutex<State>,
     imports: Arc<Imports>,
+    awaited: AtomicBool,
 }
 
 /// Ends the wait for a host function when the call's time is over, the way `asyncio.timeout` does: by cancelling
@@ -71,15 +73,16 @@ pub struct Awaitable {
 #[pyclass(frozen, module = "airssys._core")]
 pub struct Deadline {
     task: Option<Py<PyAny>>,
+    /// Cancellations that the task had been asked for before.
+    cancelling: usize,
     handle: Mutex<Option<Py<PyAny>>>,
-    expired: std::sync::atomic::AtomicBool,
+    expired: AtomicBool,
 }
 
 #[pymethods]
 impl Deadline {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.expired
-            .store(true, std::sync::atomic::Ordering::Release);
+        self.expired.store(true, Ordering::Release);
         if let Some(task) = &self.task {
             task.call_method0(py, "cancel")?;
         }
@@ -97,10 +100,15 @@ impl Deadline {
         } else {
             Some(task.unbind())
         };
+        let cancelling = match &task {
+            Some(task) => task.call_method0(py, "cancelling")?.extract(py)?,
+            None => 0,
+        };
         let deadline = Py::new(
             py,
             Self {
                 task,
+                cancelling,
                 handle: Mutex::new(None),
                 expired: false.into(),
             },
@@ -128,14 +136,17 @@ impl Deadline {
     }
 
     fn expired(&self) -> bool {
-        self.expired.load(std::sync::atomic::Ordering::Acquire)
+        self.expired.load(Ordering::Acquire)
     }
 
-    /// Take the cancellation of the task back.
-    fn absorb(&self, py: Python<'_>) -> PyResult<()> {
+    /// Take the cancellation of the task back. False if somebody else asked for one meanwhile.
+    fn absorb(&self, py: Python<'_>) -> PyResult<bool> {
         match &self.task {
-            Some(task) => task.call_method0(py, "uncancel").map(drop),
-            None => Ok(()),
+            Some(task) => {
+                let left: usize = task.call_method0(py, "uncancel")?.extract(py)?;
+                Ok(left <= self.cancelling)
+            }
+            None => Ok(true),
         }
     }
 }
@@ -151,6 +162,7 @@ impl Awaitable {
         Self {
             state: Mutex::new(State::New(begin)),
             imports,
+            awaited: AtomicBool::new(false),
         }
     }
 
@@ -286,7 +298,10 @@ impl Awaitable {
             Drive::Finished(outcome) => {
                 timer.get().stop(py)?;
                 if timer.get().expired() {
-                    timer.get().absorb(py)?;
+                    let ours = timer.get().absorb(py)?;
+                    if let (false, Err(cancelled)) = (ours, outcome) {
+                        return Err(cancelled);
+                    }
                     let error = call.timed_out();
                     drop(call);
                     return conclude(py, None, Err(error)).map(Step::Return);
@@ -421,8 +436,13 @@ fn drive(py: Python<'_>, iterator: &Py<PyAny>, thrown: Option<PyErr>) -> Drive {
 
 #[pymethods]
 impl Awaitable {
-    fn __await__(slf: Py<Self>) -> Py<Self> {
-        slf
+    fn __await__(slf: Py<Self>) -> PyResult<Py<Self>> {
+        if slf.get().awaited.swap(true, Ordering::AcqRel) {
+            return Err(PyRuntimeError::new_err(
+                "this call was awaited already; call again for another",
+            ));
+        }
+        Ok(slf)
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {

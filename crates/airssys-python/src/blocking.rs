@@ -79,7 +79,11 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Imports) -> PyResult<Ended>
                             Answer::Awaitable(awaitable, import) => imports.finish(
                                 py,
                                 import,
-                                crate::imports::run_to_end(py, awaitable.bind(py)),
+                                crate::imports::run_to_end(
+                                    py,
+                                    awaitable.bind(py),
+                                    call.time_left(),
+                                ),
                             )?,
                         };
                         call.link().reply(id, reply);

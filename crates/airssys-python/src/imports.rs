@@ -2,6 +2,7 @@
 //! guest's stack; the guest's store knows them by position only.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use airssys_host::error::HostFunctionFailed;
 use airssys_host::instance::{Reply, Request};
@@ -29,10 +30,14 @@ pub struct Imports {
 }
 
 /// Await in a blocking call: on an event loop of its own.
-pub fn run_to_end(py: Python<'_>, awaitable: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+pub fn run_to_end(
+    py: Python<'_>,
+    awaitable: &Bound<'_, PyAny>,
+    time_left: Duration,
+) -> PyResult<Py<PyAny>> {
     Ok(py
         .import("airssys.wasm._awaiting")?
-        .call_method1("run_to_end", (awaitable,))?
+        .call_method1("run_to_end", (awaitable, time_left.as_secs_f64()))?
         .unbind())
 }
 

@@ -108,9 +108,13 @@ impl GuestResource {
         slf
     }
 
-    #[pyo3(signature = (*_error))]
-    fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.release(py)
+    #[pyo3(signature = (*error))]
+    fn __exit__(&self, py: Python<'_>, error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        match (self.release(py), error.get_item(0)) {
+            // The block's own exception is the one to be seen.
+            (Err(_), Ok(raised)) if !raised.is_none() => Ok(()),
+            (result, _) => result,
+        }
     }
 
     fn __getattr__(slf: &Bound<'_, Self>, name: &str) -> PyResult<Py<PyAny>> {

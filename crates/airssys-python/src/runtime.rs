@@ -56,7 +56,7 @@ pub fn ready() -> Result<&'static Handle, Error> {
 /// Called in a forked child: threads did not come along, so nothing works there.
 #[pyfunction]
 fn _after_fork() {
-    FORKED.store(true, Ordering::Relaxed);
+    FORKED.store(HANDLE.get().is_some(), Ordering::Relaxed);
 }
 
 /// Called before the interpreter ends: guests stop at their next tick, then the threads.

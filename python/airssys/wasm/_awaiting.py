@@ -11,15 +11,17 @@ if TYPE_CHECKING:
 __all__ = ["run_to_end"]
 
 
-def run_to_end(awaitable: Awaitable[object]) -> object:
-    """Run `awaitable` on an event loop of its own and return its result.
+def run_to_end(awaitable: Awaitable[object], seconds: float) -> object:
+    """Run `awaitable` on an event loop of its own, for `seconds` at most.
 
     Raises:
+        TimeoutError: When the time is over.
         RuntimeError: In a thread whose event loop is running: it cannot wait there.
     """
 
     async def wait() -> object:
-        return await awaitable
+        async with asyncio.timeout(seconds):
+            return await awaitable
 
     try:
         asyncio.get_running_loop()

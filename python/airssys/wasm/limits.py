@@ -20,6 +20,7 @@ _UNITS: Final = {
     "MB": 10**6,
     "GB": 10**9,
 }
+_LARGEST: Final = 1 << 62
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
 
@@ -33,11 +34,11 @@ def parse_bytes(size: int | str, *, name: str = "size") -> int:
     Raises:
         ValueError: If it is negative or cannot be read.
     """
-    if isinstance(size, int):
-        if size < 0:
+    if isinstance(size, int) and not isinstance(size, bool):
+        if not 0 <= size < _LARGEST:
             raise ValueError(f"{name}: expected a number of bytes, got {size}")
         return size
-    match = _SIZE.fullmatch(size.strip())
+    match = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
     if match is None or match[2] not in _UNITS:
         raise ValueError(
             f"{name}: expected bytes such as 1048576 or '64MiB' "
@@ -81,11 +82,11 @@ class Limits:
         """Check every bound and hand them to the native core once."""
         for name in ("table_elements", "core_instances", "memories", "tables", "open_handles"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 0:
+            if type(value) is not int or not 0 <= value < _LARGEST:
                 raise ValueError(f"{name}: expected a count, got {value!r}")
         for name in ("call_timeout", "cpu_per_call"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not 0 < value < 10**9:
+            if type(value) not in (int, float) or not 0 < value < 10**9:
                 raise ValueError(f"{name}: expected seconds above 0, got {value!r}")
         native = _core.Limits(
             memory=parse_bytes(self.memory, name="memory"),

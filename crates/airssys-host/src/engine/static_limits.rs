@@ -60,6 +60,22 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// Refuse what is above `limits`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] naming it.
+    pub fn refuse_beyond(&self, limits: &StaticLimits) -> Result<(), Error> {
+        refuse("functions", self.functions, limits.functions)?;
+        refuse("imports", self.imports, limits.imports)?;
+        refuse("exports", self.exports, limits.exports)?;
+        refuse("types", self.types, limits.types)?;
+        refuse("memories", self.memories, limits.memories)?;
+        refuse("tables", self.tables, limits.tables)?;
+        refuse("data bytes", self.data_bytes, limits.data_bytes)?;
+        refuse("modules", self.modules, limits.modules)?;
+        refuse("nesting", self.nesting, limits.nesting)
+    }
+
     /// Add what takes reading the whole binary once more. The binary is a valid one.
     pub fn describe(&mut self, bytes: &[u8]) {
         use std::fmt::Write;
@@ -92,7 +108,7 @@ fn decoded_wit(bytes: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
 /// [`Error::CoreModule`] for a core module, [`Error::NotWasm`] for anything else that is not a component,
 /// [`Error::TooLarge`] naming what is above its bound, [`Error::Invalid`] for a broken binary.
 pub fn check(bytes: &[u8], limits: &StaticLimits) -> Result<Contents, Error> {
-    refuse("bytes", bytes.len() as u64, limits.bytes)?;
+    refuse_bytes(bytes, limits)?;
     if bytes.get(..4) != Some(b"\0asm") {
         return Err(Error::NotWasm {
             beginning: bytes[..bytes.len().min(8)].to_vec(),
@@ -142,15 +158,7 @@ pub fn check(bytes: &[u8], limits: &StaticLimits) -> Result<Contents, Error> {
             Payload::DataSection(section) => contents.data_bytes += section.range().len() as u64,
             _ => {}
         }
-        refuse("functions", contents.functions, limits.functions)?;
-        refuse("imports", contents.imports, limits.imports)?;
-        refuse("exports", contents.exports, limits.exports)?;
-        refuse("types", contents.types, limits.types)?;
-        refuse("memories", contents.memories, limits.memories)?;
-        refuse("tables", contents.tables, limits.tables)?;
-        refuse("data bytes", contents.data_bytes, limits.data_bytes)?;
-        refuse("modules", contents.modules, limits.modules)?;
-        refuse("nesting", contents.nesting, limits.nesting)?;
+        contents.refuse_beyond(limits)?;
     }
     Ok(contents)
 }
@@ -167,6 +175,14 @@ fn has_heap_types(section: wasmparser::TypeSectionReader<'_>) -> Result<bool, Er
         }
     }
     Ok(false)
+}
+
+/// Refuse a file that is too large to be looked at.
+///
+/// # Errors
+/// [`Error::TooLarge`].
+pub fn refuse_bytes(bytes: &[u8], limits: &StaticLimits) -> Result<(), Error> {
+    refuse("bytes", bytes.len() as u64, limits.bytes)
 }
 
 fn refuse(what: &'static str, found: u64, most: u64) -> Result<(), Error> {

@@ -124,6 +124,10 @@ impl Call {
         slice_begins();
         self.link.set_may_block(may_block);
         if !std::mem::take(&mut self.first) {
+            if self.link.time_left().is_zero() {
+                // A host function took the rest of the call's time.
+                return Progress::Done(None, Err(self.timed_out()));
+            }
             self.link.begin_slice();
         }
         let polled = self.future.as_mut().poll(context);
