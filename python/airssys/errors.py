@@ -33,9 +33,7 @@ class AirsSysError(Exception):
         return _restore, (type(self), self.args, self.__dict__.copy())
 
 
-def _restore(
-    cls: type[AirsSysError], args: tuple[Any, ...], state: dict[str, Any]
-) -> AirsSysError:
+def _restore(cls: type[AirsSysError], args: tuple[Any, ...], state: dict[str, Any]) -> AirsSysError:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
