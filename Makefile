@@ -42,6 +42,8 @@ $(VENV)/.native: $(VENV)/.python $(RUST_SOURCES)
 test: setup guests ## run the test suite
 	$(call say,tests: python)
 	@$(BIN)/python -m pytest -q
+
+test-native: setup guests ## run the tests of the Rust crates, which compile for some minutes
 	$(call say,tests: rust)
 	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host
 
