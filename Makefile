@@ -42,8 +42,10 @@ $(VENV)/.native: $(VENV)/.python $(RUST_SOURCES)
 test: setup guests ## run the test suite
 	$(call say,tests: python)
 	@$(BIN)/python -m pytest -q
+	$(call say,tests: rust)
+	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host --lib
 
-test-native: setup guests ## run the tests of the Rust crates, which compile for some minutes
+test-native: setup guests ## run every test of the Rust crates, governed WASI by real guests included
 	$(call say,tests: rust)
 	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host
 
