@@ -11,5 +11,6 @@ pub mod instance;
 pub mod limits;
 pub mod osl;
 pub mod route;
+pub mod storage;
 pub mod value;
 pub mod wasi;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::address::{canonical, is_global};
+use super::pattern::{Segment, matches_sequence, parse_segments};
 use super::{Access, Decision, Denial, FileAccess, Gate, Generation, Transport};
 
 /// What an [`AllowList`] allows; nothing until told otherwise.
@@ -18,6 +19,7 @@ pub struct Allowed {
     listen: Vec<(Transport, Pattern)>,
     http: Vec<Pattern>,
     addresses: Vec<Network>,
+    storage: Vec<Vec<Segment>>,
 }
 
 #[derive(Clone, Debug)]
@@ -244,6 +246,26 @@ impl Allowed {
         Ok(self)
     }
 
+    /// Allow every access to the storage keys that match `pattern`: `self/**`, `self/users/*`.
+    ///
+    /// # Errors
+    /// When the pattern cannot be read.
+    pub fn storage(&mut self, pattern: &str) -> Result<&mut Self, PatternError> {
+        let segments = parse_segments(pattern.as_bytes(), b'/').map_err(|_| PatternError {
+            pattern: pattern.to_owned(),
+            expected: "pattern of storage keys such as self/** or self/users/*",
+        })?;
+        self.storage.push(segments);
+        Ok(self)
+    }
+
+    fn key(&self, target: &str) -> bool {
+        let segments: Vec<&[u8]> = target.split('/').map(str::as_bytes).collect();
+        self.storage
+            .iter()
+            .any(|pattern| matches_sequence(pattern, &segments))
+    }
+
     fn file(&self, path: &Path, access: FileAccess) -> bool {
         let changes = matches!(
             access,
@@ -320,6 +342,7 @@ impl Allowed {
             Access::Http {
                 scheme, host, port, ..
             } => self.http_host(scheme, host, port),
+            Access::Storage { target, .. } => self.key(target),
         }
     }
 }

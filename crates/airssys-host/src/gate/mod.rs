@@ -49,6 +49,15 @@ pub enum Transport {
     Udp,
 }
 
+/// What is done to the keys of a storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StorageAccess {
+    Read,
+    Write,
+    Delete,
+    List,
+}
+
 /// One access, about the very object that will be used if it is allowed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -78,6 +87,12 @@ pub enum Access<'a> {
         host: &'a str,
         port: u16,
         path: &'a str,
+    },
+    /// `target` is `self`, or another namespace that is shared, then `/` and the key, or the beginning of the keys
+    /// that are listed.
+    Storage {
+        access: StorageAccess,
+        target: &'a str,
     },
 }
 

@@ -14,7 +14,7 @@ use super::kind::{AccessBits, Kind};
 use super::matcher::Request;
 use super::subject::Subject;
 use super::target::{TCP, Target, UDP};
-use super::{Access, Decision, Denial, FileAccess, Gate, Generation, Transport};
+use super::{Access, Decision, Denial, FileAccess, Gate, Generation, StorageAccess, Transport};
 
 /// Asks a person whether an access may take place.
 pub trait Approver: Send + Sync + 'static {
@@ -187,6 +187,15 @@ impl Described {
                         .unwrap_or(super::kind::OTHER_METHOD),
                     text,
                 )
+            }
+            Access::Storage { access, target } => {
+                let bit = match access {
+                    StorageAccess::Read => 1,
+                    StorageAccess::Write => 1 << 1,
+                    StorageAccess::Delete => 1 << 2,
+                    StorageAccess::List => 1 << 3,
+                };
+                plain(Kind::Storage, bit, target.as_bytes().to_vec())
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::engine::address_space::Admission;
 use crate::error::Error;
 use crate::limits::Limiter;
 use crate::route::Held;
+use crate::storage::guest::{HasStorage, View};
 use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
@@ -31,6 +32,12 @@ pub struct State {
 impl Governed for State {
     fn wasi(&mut self) -> &mut WasiState {
         &mut self.wasi
+    }
+}
+
+impl HasStorage for State {
+    fn storage(&mut self) -> View<'_> {
+        self.wasi.storage()
     }
 }
 

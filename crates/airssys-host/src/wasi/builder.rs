@@ -21,6 +21,8 @@ use super::http::{Http, default_tls};
 use super::net::Net;
 use super::state::WasiState;
 use crate::gate::Gate;
+use crate::storage::Namespace;
+use crate::storage::guest::GuestStorage;
 
 /// How many handles (descriptors, streams, sockets, pollables) a guest may hold unless told otherwise.
 const DEFAULT_HANDLES: usize = 1024;
@@ -155,6 +157,7 @@ pub struct Builder {
     mounts: Vec<(std::path::PathBuf, String, bool)>,
     handles: usize,
     tls: Arc<rustls::ClientConfig>,
+    storage: Option<Namespace>,
 }
 
 impl Builder {
@@ -165,7 +168,14 @@ impl Builder {
             mounts: Vec::new(),
             handles: DEFAULT_HANDLES,
             tls: default_tls(),
+            storage: None,
         }
+    }
+
+    /// Give the guest a namespace of a storage; without one its storage is not available.
+    pub fn storage(&mut self, namespace: Namespace) -> &mut Self {
+        self.storage = Some(namespace);
+        self
     }
 
     /// The arguments, the program's name included.
@@ -260,6 +270,11 @@ impl Builder {
             net,
             rights: HashMap::new(),
             listeners: Vec::new(),
+            storage: GuestStorage {
+                gate: Arc::clone(&self.gate),
+                may_block: Arc::clone(&may_block),
+                namespace: self.storage.clone(),
+            },
             may_block,
         })
     }

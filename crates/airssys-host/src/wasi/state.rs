@@ -12,6 +12,7 @@ use super::fs::object::Object;
 use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
+use crate::storage::guest::{GuestStorage, View};
 
 /// The data of a store whose guest uses WASI.
 pub trait Governed: Send + 'static {
@@ -33,9 +34,18 @@ pub struct WasiState {
     pub(crate) listeners: Vec<Arc<SocketRight>>,
     pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
+    pub(crate) storage: GuestStorage,
 }
 
 impl WasiState {
+    /// What the guest has of storage.
+    pub fn storage(&mut self) -> View<'_> {
+        View {
+            storage: &self.storage,
+            table: &mut self.table,
+        }
+    }
+
     /// Everything the guest holds a handle to, for host services that give it further resources.
     pub fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
