@@ -89,12 +89,12 @@ def digest(guest: Guest, compiler: str) -> str:
     if guest.language == "Rust":
         files += [SOURCES / "Cargo.toml", SOURCES / "Cargo.lock"]
         for source in guest.folder.rglob("*.rs"):
-            for path in re.findall(r'path:\s*"(\.\./[^"]+)"', source.read_text("utf-8")):
+            for path in re.findall(r'"((?:\.\./)+[^"]+)"', source.read_text("utf-8")):
                 files += _files((guest.folder / path).resolve())
     total = hashlib.sha256(f"{guest.language} {compiler}\n".encode())
     for file in sorted(set(files)):
         content = file.read_bytes()
-        total.update(f"{file.relative_to(SOURCES)} {len(content)}\n".encode())
+        total.update(f"{os.path.relpath(file, SOURCES)} {len(content)}\n".encode())
         total.update(content)
     return total.hexdigest()[:32]
 

@@ -311,7 +311,7 @@ impl PyComponent {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         rearm_signal_handlers();
         let component = self.described.component.clone();
-        let state = wasi.state(limits.limits.open_handles)?;
+        let state = wasi.state(limits.limits.open_handles, None)?;
         let call = Call::fresh(component, state, limits.limits.clone(), None);
         Ok((call, Imports::new(self.described.clone(), functions)))
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use airssys_host::gate::{AllowList, Allowed, Transport};
+use airssys_host::storage::Namespace;
 use airssys_host::wasi::{Builder, Capture, Input, Output, WasiState};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -65,7 +66,7 @@ pub struct PyWasi {
 #[pymethods]
 impl PyWasi {
     #[new]
-    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, stdin, stdout, stderr, capture_bytes))]
+    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, storage, stdin, stdout, stderr, capture_bytes))]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,
@@ -74,6 +75,7 @@ impl PyWasi {
         listen: Vec<String>,
         http: Vec<String>,
         addresses: Vec<String>,
+        storage: Vec<String>,
         stdin: Option<PyBackedBytes>,
         stdout: &str,
         stderr: &str,
@@ -110,6 +112,9 @@ impl PyWasi {
         }
         for network in &addresses {
             allowed.addresses(network).map_err(|error| bad(&error))?;
+        }
+        for pattern in &storage {
+            allowed.storage(pattern).map_err(|error| bad(&error))?;
         }
         let denials = Arc::new(Mutex::new(std::collections::VecDeque::new()));
         let seen = denials.clone();
@@ -162,16 +167,23 @@ impl PyWasi {
 }
 
 impl PyWasi {
-    /// The state of one instance.
+    /// The state of one instance, which has `storage` to itself and others of its deployment.
     ///
     /// # Errors
     /// A directory cannot be opened.
-    pub fn state(&self, handles: usize) -> Result<WasiState, std::io::Error> {
+    pub fn state(
+        &self,
+        handles: usize,
+        storage: Option<&Namespace>,
+    ) -> Result<WasiState, std::io::Error> {
         let mut builder = Builder::new(self.gate.clone());
         builder
             .arguments(&self.arguments)
             .environment(&self.environment)
             .handles(handles);
+        if let Some(namespace) = storage {
+            builder.storage(namespace.clone());
+        }
         for (host, guest, writable) in &self.directories {
             builder.mount(host, guest, *writable);
         }

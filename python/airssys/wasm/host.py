@@ -12,6 +12,7 @@ from airssys.wasm.deployment import Deployment
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore, settings_from
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.storage import Storage
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.storage_holder import StorageSettings
 
 __all__ = ["Host"]
 
@@ -37,17 +39,25 @@ class Host:
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], provides: Mapping[str, Any] | None
+        self,
+        directory: str | os.PathLike[str],
+        provides: Mapping[str, Any] | None,
+        storage: StorageSettings | None = None,
     ) -> None:
         self._directory = directory
         self._provides = provides
+        self._storage = storage
         self._opened: HostCore | None = None
         # Changes wait for the disk and the compiler; the loop's own threads are the program's.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="airssys-host")
 
     @classmethod
     def open(
-        cls, directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        provides: Mapping[str, Any] | None = None,
+        storage: StorageSettings | None = None,
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
 
@@ -59,6 +69,7 @@ class Host:
             directory: The state directory; made when it does not exist.
             provides: Host functions for components: by interface, a mapping or object that holds
                 them by name. They are called in the task or thread of whoever calls the component.
+            storage: How what components store is kept; durably in the state directory by default.
 
         Raises:
             StateDirectoryInUse: Another host owns the directory.
@@ -66,22 +77,30 @@ class Host:
             StateDirectoryDamaged: It holds what AirsSys did not write.
             StateWriteFailed: It cannot be written.
         """
-        return cls(directory, provides)
+        return cls(directory, provides, storage)
 
     @staticmethod
     def open_blocking(
-        directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+        directory: str | os.PathLike[str],
+        *,
+        provides: Mapping[str, Any] | None = None,
+        storage: StorageSettings | None = None,
     ) -> BlockingHost:
         """Open a state directory and return a host whose methods block; as `open` otherwise.
 
         The host is open when this returns; it is a context manager that closes it.
         """
-        return BlockingHost.open(directory, provides=provides)
+        return BlockingHost.open(directory, provides=provides, storage=storage)
 
     @property
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._core.directory
+
+    @property
+    def storage(self) -> Storage:
+        """What the deployments store: `host.storage.namespace("image/resizer")`, backups."""
+        return Storage(self._core.storage)
 
     async def deploy(
         self,
@@ -166,7 +185,9 @@ class Host:
     async def __aenter__(self) -> Self:
         if self._opened is not None:
             raise HostClosed("a host is opened once", hint="make another with Host.open")
-        opening = asyncio.ensure_future(self._run(HostCore, self._directory, self._provides))
+        opening = asyncio.ensure_future(
+            self._run(HostCore, self._directory, self._provides, None, self._storage)
+        )
         try:
             self._opened = await asyncio.shield(opening)
         except asyncio.CancelledError:

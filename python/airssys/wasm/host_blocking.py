@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.storage_blocking import BlockingStorage
+    from airssys.wasm.storage_holder import StorageSettings
 
 __all__ = ["BlockingHost"]
 
@@ -32,15 +34,24 @@ class BlockingHost:
 
     @classmethod
     def open(
-        cls, directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        provides: Mapping[str, Any] | None = None,
+        storage: StorageSettings | None = None,
     ) -> Self:
         """Open a state directory; see `Host.open_blocking`."""
-        return cls(HostCore(directory, provides))
+        return cls(HostCore(directory, provides, storage=storage))
 
     @property
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._core.directory
+
+    @property
+    def storage(self) -> BlockingStorage:
+        """What the deployments store; see `Host.storage`."""
+        return self._core.storage
 
     def deploy(
         self,

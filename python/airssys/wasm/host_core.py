@@ -26,8 +26,10 @@ from airssys.wasm.host_errors import (
 )
 from airssys.wasm.limits import Limits, parse_bytes
 from airssys.wasm.revision import Settings
-from airssys.wasm.serving import Serving
+from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
+from airssys.wasm.storage_blocking import BlockingStorage
+from airssys.wasm.storage_holder import StorageHolder, StorageSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.component import Component
     from airssys.wasm.revision import Revision, Rollout
+    from airssys.wasm.storage_records import StorageQuota
 
 __all__ = ["HostCore", "Source", "settings_from"]
 
@@ -62,7 +65,7 @@ def settings_from(
         for field in dataclasses.fields(limits)
         if field.init
     }
-    for name in ("memory", "host_call_bytes"):
+    for name in ("memory", "host_call_bytes", "storage", "storage_value"):
         effective[name] = parse_bytes(effective[name], name=name)
     if lifetime not in ("call", "pooled"):
         raise InvalidSetting(f"lifetime {lifetime!r} is not known", hint="it is 'call' or 'pooled'")
@@ -83,6 +86,7 @@ class HostCore:
         provides: Host functions for components, by interface, as `Component.instantiate` takes
             them.
         only: Bring back these deployments, or all where it is None.
+        storage: How the host stores what components keep; durably by default.
 
     Raises:
         StateDirectoryError: The directory cannot be used; a subclass says why.
@@ -93,18 +97,26 @@ class HostCore:
         directory: str | os.PathLike[str],
         provides: Mapping[str, Any] | None = None,
         only: Collection[str] | None = None,
+        storage: StorageSettings | None = None,
     ) -> None:
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._engine = Engine()
         self._state = StateDirectory(Path(directory))
+        self._storage = StorageHolder(
+            self._state.path / "kv" / "storage.redb",
+            storage or StorageSettings(),
+            self._state.registry.removed,
+        )
         self._servings: dict[str, Serving] = {}
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
         self._storing = threading.Lock()
         self._closed = False
         # A host that was never closed still ends before the interpreter does.
-        self._end = weakref.finalize(self, _abandon, self._process, self._state, self._servings)
+        self._end = weakref.finalize(
+            self, _abandon, self._process, self._state, self._servings, self._storage
+        )
         try:
             self._state.collect()
             for record in self._state.registry.deployments():
@@ -118,6 +130,20 @@ class HostCore:
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._state.path
+
+    @property
+    def storage(self) -> BlockingStorage:
+        """What the deployments store."""
+        return BlockingStorage(self._storage, self._quota)
+
+    def _quota(self, name: str) -> StorageQuota:
+        """Return what a deployment may store, which need not be running."""
+        self.check()
+        serving = self._servings.get(name)
+        if serving is not None and serving.quota is not None and serving.revision is not None:
+            return serving.quota
+        registry = self._state.registry
+        return quota_of(registry.revision(name, registry.deployment(name).live).settings)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the deployments, sorted."""
@@ -234,7 +260,8 @@ class HostCore:
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
         """End a deployment: it takes no calls, those that run have until its drain deadline.
 
-        Returns when the last has ended. Its components are deleted, its history is kept.
+        Returns when the last has ended. Its components and what it stored are deleted, its history
+        is kept.
         """
         self.serving(name)
         with self._change(name) as serving:
@@ -245,6 +272,8 @@ class HostCore:
                 serving.close()
                 self._state.collect()
             serving.drain(revision.settings.drain if revision else 0)
+            # Killed before this, the next opening of the storage does it.
+            self._storage.clear(name)
 
     def history(self, name: str) -> tuple[Revision, ...]:
         """Return every revision of a deployment, the first one first."""
@@ -310,7 +339,9 @@ class HostCore:
         """Be the one who changes the deployment of this name, which may have no revision yet."""
         while True:
             with self._one_addition:
-                serving = self._servings.setdefault(name, Serving(name, self._provides))
+                serving = self._servings.setdefault(
+                    name, Serving(name, self._provides, self._storage)
+                )
             with serving.one_change:
                 # Removed while this waited: the name is another deployment's now.
                 if serving.gone:
@@ -326,7 +357,7 @@ class HostCore:
                 return
 
     def _bring_back(self, name: str, number: int) -> None:
-        serving = self._servings[name] = Serving(name, self._provides)
+        serving = self._servings[name] = Serving(name, self._provides, self._storage)
         revision = self._state.registry.revision(name, number)
         try:
             prepared = serving.prepare(number, self._load(revision), revision.settings)
@@ -356,9 +387,14 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _abandon(process: int, state: StateDirectory, servings: dict[str, Serving]) -> None:
+def _abandon(
+    process: int, state: StateDirectory, servings: dict[str, Serving], storage: StorageHolder
+) -> None:
     if os.getpid() != process:
         return  # a forked child: the database and the lock are the parent's
     for serving in servings.values():
         serving.close()
-    state.close()
+    try:
+        storage.close()
+    finally:
+        state.close()

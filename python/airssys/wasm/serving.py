@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from airssys.wasm._native import _core
 from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
 from airssys.wasm.limits import Limits
+from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Wasi
 
 if TYPE_CHECKING:
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 
     from airssys.wasm.component import Component
     from airssys.wasm.revision import Revision, Settings
+    from airssys.wasm.storage_holder import StorageHolder
 
-__all__ = ["Prepared", "Serving"]
+__all__ = ["Prepared", "Serving", "quota_of"]
 
 #: Calls that may wait for an instance of a pooled revision.
 _MOST_WAITING: Final = 10_000
+#: The interfaces behind which storage is.
+_STORAGE: Final = ("airssys:storage/", "wasi:keyvalue/")
 #: Seconds that calls get to end after they were told to.
 _KILL_GRACE: Final = 2.0
 
@@ -43,6 +47,11 @@ class Prepared:
     statistics: _core.LineStatistics
 
 
+def quota_of(settings: Settings) -> StorageQuota:
+    """Return what a deployment with these settings may store."""
+    return StorageQuota.of(Limits(**cast("dict[str, Any]", settings.limits)))
+
+
 class Serving:
     """The live side of one deployment.
 
@@ -52,6 +61,7 @@ class Serving:
         name: The deployment.
         imports: The host functions that its components are given, as `Component.instantiate` takes
             them.
+        storage: The storage of the host.
 
     Attributes:
         name: The deployment.
@@ -61,9 +71,10 @@ class Serving:
         component: Its component; None while the deployment is held.
         held: Why the deployment takes no calls, or None.
         gone: Whether the name is another deployment's now.
+        quota: What the live revision may store; None before the first.
     """
 
-    def __init__(self, name: str, imports: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, imports: Mapping[str, Any], storage: StorageHolder) -> None:
         self.name = name
         self.route = _core.Route(name)
         self.one_change = threading.Lock()
@@ -71,7 +82,9 @@ class Serving:
         self.component: Component | None = None
         self.held: str | None = None
         self.gone = False
+        self.quota: StorageQuota | None = None
         self._imports = imports
+        self._storage = storage
         self._warm: dict[int, Component] = {}
         self._statistics: dict[int, _core.LineStatistics] = {}
         self._line: _core.Line | None = None
@@ -101,9 +114,16 @@ class Serving:
             instances=settings.instances if settings.lifetime == "pooled" else 0,
             waiting=_MOST_WAITING,
             statistics=statistics,
+            storage=self._namespace(component, limits),
         )
         line.warm()
         return Prepared(component, settings, line, statistics)
+
+    def _namespace(self, component: Component, limits: Limits) -> _core.StorageNamespace | None:
+        """Return the deployment's storage, if its component uses any."""
+        if not any(name.startswith(_STORAGE) for name in component.imports):
+            return None
+        return self._storage.namespace(self.name, StorageQuota.of(limits))
 
     def switch(self, revision: Revision, prepared: Prepared) -> None:
         """Let a revision take every call from now on. Calls that run end on the one they began on.
@@ -114,6 +134,7 @@ class Serving:
         self._statistics[revision.number] = prepared.statistics
         self.route.switch(prepared.line)
         self.revision, self.component, self.held = revision, prepared.component, None
+        self.quota = quota_of(revision.settings)
         self._line = prepared.line
         if previous is not None:
             self._draining = [line for line in (*self._draining, previous) if line.in_flight]
@@ -132,6 +153,7 @@ class Serving:
     def hold(self, revision: Revision, reason: str) -> None:
         """Take no calls until another revision is live; `reason` says why."""
         self.revision, self.component, self.held = revision, None, reason
+        self.quota = quota_of(revision.settings)
         self.route.hold()
 
     def close(self) -> None:

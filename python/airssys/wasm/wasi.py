@@ -45,6 +45,8 @@ class Wasi:
         listen: `address:port` that may be listened on.
         http: `host` or `host:port` that HTTP requests may go to.
         addresses: Networks (CIDR) outside the global internet that names may resolve to.
+        storage: Which keys of its deployment's storage it may use: `self/**` all, `self/users/*`
+            those with one segment after `users/`. An instance without a deployment has no storage.
         stdin: Bytes to read, or None for this process's input.
         stdout: `"discard"`, `"inherit"` (this process's), or `"capture"`.
         stderr: The same for standard error.
@@ -67,6 +69,7 @@ class Wasi:
         listen: Iterable[str] = (),
         http: Iterable[str] = (),
         addresses: Iterable[str] = (),
+        storage: Iterable[str] = ("self/**",),
         stdin: bytes | None = b"",
         stdout: Sink = "discard",
         stderr: Sink = "discard",
@@ -84,6 +87,7 @@ class Wasi:
             listen=list(listen),
             http=list(http),
             addresses=list(addresses),
+            storage=list(storage),
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -60,7 +60,16 @@ impl Storage {
         target: &Self,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Copied, StorageError> {
-        if !target.namespaces()?.is_empty() {
+        let mut empty = true;
+        // A namespace that holds nothing has its number all the same.
+        target
+            .backend()?
+            .read()?
+            .scan(Table::Namespaces, &[], None, &mut |_, _| {
+                empty = false;
+                false
+            })?;
+        if !empty {
             return Err(StorageError::Invalid(format!(
                 "{} is not empty; copy into an empty storage",
                 target.place().display()

@@ -181,18 +181,25 @@ impl Records<'_> {
         Ok(head)
     }
 
+    /// The number of a namespace, which it keeps for ever once it has one.
+    ///
+    /// # Errors
+    /// As [`Records::get`].
+    pub fn number(&self, reader: &dyn Reader, name: &str) -> Result<Option<u64>, StorageError> {
+        Ok(self.totals(reader, name)?.map(|totals| totals.number))
+    }
+
+    /// The live value of `key` in the namespace of this number.
+    ///
     /// # Errors
     /// The bytes cannot be read, or are not what was written.
     pub fn get(
         &self,
         reader: &dyn Reader,
-        name: &str,
+        number: u64,
         key: &str,
     ) -> Result<Option<Entry>, StorageError> {
-        let Some(totals) = self.totals(reader, name)? else {
-            return Ok(None);
-        };
-        let full = entry_key(totals.number, key);
+        let full = entry_key(number, key);
         let entry = self.stored(reader, &full, key)?;
         Ok(entry.filter(|entry| entry.is_live(self.now)))
     }
@@ -205,23 +212,20 @@ impl Records<'_> {
     pub fn page(
         &self,
         reader: &dyn Reader,
-        name: &str,
+        number: u64,
         prefix: &str,
         after: Option<&str>,
         most: usize,
         values: bool,
     ) -> Result<Page, StorageError> {
         check_form(prefix)?;
-        let Some(totals) = self.totals(reader, name)? else {
-            return Ok(Page::default());
-        };
         let most = most.clamp(1, PAGE_ENTRIES);
-        let begin = entry_key(totals.number, prefix);
+        let begin = entry_key(number, prefix);
         let end = after_prefix(&begin);
         let from = after.map_or_else(
             || begin.clone(),
             |after| {
-                let mut full = entry_key(totals.number, after);
+                let mut full = entry_key(number, after);
                 full.push(0);
                 full.max(begin.clone())
             },

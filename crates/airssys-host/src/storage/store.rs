@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
@@ -143,6 +143,7 @@ impl Storage {
             shared: self.shared.clone(),
             name: name.into(),
             quota,
+            number: Arc::default(),
         })
     }
 
@@ -380,6 +381,8 @@ pub struct Namespace {
     shared: Arc<Shared>,
     name: Arc<str>,
     quota: Quota,
+    /// The number that the name stands for, once it was found.
+    number: Arc<OnceLock<u64>>,
 }
 
 impl std::fmt::Debug for Namespace {
@@ -414,7 +417,22 @@ impl Namespace {
     pub fn get(&self, key: &str) -> Result<Option<Entry>, StorageError> {
         self.quota.check_key(key)?;
         self.shared
-            .read(|records, reader| records.get(reader, &self.name, key))
+            .read(|records, reader| match self.number(records, reader)? {
+                Some(number) => records.get(reader, number, key),
+                None => Ok(None),
+            })
+    }
+
+    fn number(
+        &self,
+        records: Records<'_>,
+        reader: &dyn Reader,
+    ) -> Result<Option<u64>, StorageError> {
+        if let Some(number) = self.number.get() {
+            return Ok(Some(*number));
+        }
+        let found = records.number(reader, &self.name)?;
+        Ok(found.map(|number| *self.number.get_or_init(|| number)))
     }
 
     /// A part of the entries whose keys begin with `prefix`, as [`Records::page`]. Blocks.
@@ -429,7 +447,10 @@ impl Namespace {
         values: bool,
     ) -> Result<Page, StorageError> {
         self.shared
-            .read(|records, reader| records.page(reader, &self.name, prefix, after, most, values))
+            .read(|records, reader| match self.number(records, reader)? {
+                Some(number) => records.page(reader, number, prefix, after, most, values),
+                None => Ok(Page::default()),
+            })
     }
 
     /// What the namespace holds. Blocks.
