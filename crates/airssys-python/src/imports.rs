@@ -127,8 +127,6 @@ impl Imports {
 fn is_awaitable(result: &Bound<'_, PyAny>) -> bool {
     // The attribute would be looked up by making and dropping an `AttributeError` for every plain result.
     // SAFETY: the type is alive as long as its object; since 3.10 any type may be asked for its slots.
-    let slot = unsafe {
-        pyo3::ffi::PyType_GetSlot(result.get_type_ptr(), pyo3::ffi::Py_am_await)
-    };
+    let slot = unsafe { pyo3::ffi::PyType_GetSlot(result.get_type_ptr(), pyo3::ffi::Py_am_await) };
     !slot.is_null()
 }
