@@ -36,6 +36,8 @@ pub struct Call {
     kill: Option<Arc<Kill>>,
     started: u64,
     first: bool,
+    /// The last slice ended at a host function.
+    answered: bool,
 }
 
 impl Call {
@@ -49,6 +51,7 @@ impl Call {
             kill: None,
             started,
             first: true,
+            answered: false,
         }
     }
 
@@ -159,7 +162,11 @@ impl Call {
                 // A host function took the rest of the call's time.
                 return Progress::Done(None, Err(self.overdue()));
             }
-            self.link.begin_slice();
+            if std::mem::take(&mut self.answered) {
+                self.link.begin_short_slice();
+            } else {
+                self.link.begin_slice();
+            }
         }
         let polled = self.future.as_mut().poll(context);
         self.link.end_slice();
@@ -170,7 +177,10 @@ impl Call {
                 }
                 Progress::Done(live, result)
             }
-            Poll::Pending if self.link.has_requests() => Progress::HostFunctions,
+            Poll::Pending if self.link.has_requests() => {
+                self.answered = true;
+                Progress::HostFunctions
+            }
             Poll::Pending => Progress::Suspended,
         }
     }
