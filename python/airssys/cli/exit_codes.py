@@ -15,6 +15,7 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
     UnknownRevision,
 )
+from airssys.wasm.storage_errors import InvalidStorageRequest
 
 __all__ = ["ExitCode", "exit_code_of"]
 
@@ -40,7 +41,12 @@ class ExitCode(enum.IntEnum):
 def exit_code_of(error: Exception) -> ExitCode:
     """Return the exit code for an error that ended a command."""
     match error:
-        case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting():
+        case (
+            InvalidConfiguration()
+            | InvalidDeploymentName()
+            | InvalidSetting()
+            | InvalidStorageRequest()
+        ):
             return ExitCode.USAGE
         case UnknownDeployment() | UnknownRevision() | NothingToRollBackTo() | UnknownExport():
             return ExitCode.NOT_FOUND

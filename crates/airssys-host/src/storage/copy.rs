@@ -34,7 +34,7 @@ impl Storage {
         let explain = |error: std::io::Error| StorageError::from_io(path, &error);
         let copied = {
             let target = RedbFile::open(&unfinished, FileOptions::default())?;
-            copy(self.backend()?, &target, stopped)
+            copy(&*self.backend()?, &target, stopped)
         };
         match copied {
             Ok(copied) => {
@@ -75,7 +75,7 @@ impl Storage {
                 target.place().display()
             )));
         }
-        copy(self.backend()?, target.backend()?, stopped)
+        copy(&*self.backend()?, &*target.backend()?, stopped)
     }
 }
 

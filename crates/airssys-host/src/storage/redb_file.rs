@@ -309,9 +309,12 @@ impl Backend for RedbFile {
                 work(&mut writing)
             };
             if let Err(error) = worked {
-                // Where the file broke, that is the reason, and not that giving up failed for it too.
-                let _ = transaction.abort();
+                // Where the file failed, dropping is all that can be done with the transaction.
+                let file_failed = breaks(&error);
                 refused = Some(error);
+                if !file_failed {
+                    transaction.abort()?;
+                }
                 return Ok(());
             }
             transaction.commit()?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
@@ -54,7 +54,8 @@ pub struct Storage {
 }
 
 struct Shared {
-    backend: Arc<dyn Backend>,
+    /// `None` once the storage is closed: whoever still holds a namespace does not keep the file.
+    backend: RwLock<Option<Arc<dyn Backend>>>,
     /// Makes the transactions where a write waits for the disk.
     group: Option<Group>,
     /// Held over a transaction and telling of it, where there is no group: watchers hear in order.
@@ -100,7 +101,7 @@ impl Storage {
             .waits_for_disk()
             .then(|| Group::start(backend.clone()));
         let shared = Arc::new(Shared {
-            backend,
+            backend: RwLock::new(Some(backend)),
             group,
             in_order: Mutex::new(()),
             watchers: Watchers::default(),
@@ -111,10 +112,7 @@ impl Storage {
             keeper: Mutex::new(false),
             wake_keeper: Condvar::new(),
         });
-        let next = {
-            let reader = shared.backend.read()?;
-            shared.records().next_expiry(&*reader)?
-        };
+        let next = shared.read(|records, reader| records.next_expiry(reader))?;
         shared
             .next_expiry
             .store(next.unwrap_or(u64::MAX), Ordering::Release);
@@ -173,14 +171,12 @@ impl Storage {
     /// # Errors
     /// It cannot be written.
     pub fn flush(&self) -> Result<(), StorageError> {
-        self.shared.check()?;
-        self.shared.backend.flush()
+        self.backend()?.flush()
     }
 
-    /// The backend, for copies.
-    pub(super) fn backend(&self) -> Result<&dyn Backend, StorageError> {
-        self.shared.check()?;
-        Ok(&*self.shared.backend)
+    /// The backend, for copies. The file stays open while it is held.
+    pub(super) fn backend(&self) -> Result<Arc<dyn Backend>, StorageError> {
+        self.shared.backend().clone().ok_or(StorageError::Closed)
     }
 
     /// Take no operation any more and end those that run. What was acknowledged is durable then. Blocks.
@@ -210,7 +206,13 @@ impl Storage {
             group.close();
         }
         self.shared.watchers.close();
-        self.shared.backend.flush()
+        let backend = self
+            .shared
+            .backend
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        backend.map_or(Ok(()), |backend| backend.flush())
     }
 }
 
@@ -244,8 +246,14 @@ impl Shared {
         look: impl FnOnce(Records<'_>, &dyn Reader) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         self.check()?;
-        let reader = self.backend.read()?;
+        // Held meanwhile, so that closing waits.
+        let backend = self.backend();
+        let reader = backend.as_ref().ok_or(StorageError::Closed)?.read()?;
         look(self.records(), &*reader)
+    }
+
+    fn backend(&self) -> RwLockReadGuard<'_, Option<Arc<dyn Backend>>> {
+        self.backend.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begin a write: `work` in a transaction, then `after` with what it gave, in the order of the transactions.
@@ -294,9 +302,12 @@ impl Shared {
             None => {
                 let _in_order = self.in_order.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut work = Some(job.work);
-                let written = self
-                    .backend
-                    .write(&mut |writer| work.take().map_or(Ok(()), |work| work(writer)));
+                let written = match &*self.backend() {
+                    None => Err(StorageError::Closed),
+                    Some(backend) => {
+                        backend.write(&mut |writer| work.take().map_or(Ok(()), |work| work(writer)))
+                    }
+                };
                 (job.done)(written);
             }
         }

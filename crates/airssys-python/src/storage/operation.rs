@@ -53,7 +53,8 @@ pub struct Operation {
     begin: Mutex<Option<Begin>>,
     answer: Arc<Mutex<Option<Answer>>>,
     stop: Arc<AtomicBool>,
-    task: Mutex<Option<AbortHandle>>,
+    /// What runs in the background, and the token by which its loop is told.
+    task: Mutex<Option<(AbortHandle, Py<LoopBridge>, u64)>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -150,7 +151,7 @@ impl Operation {
             runtime::ready().map_err(|error| crate::errors::raise(py, error, About::default()))?;
         let begin = self.take()?;
         let (bridge, event_loop) = LoopBridge::running(py)?;
-        let (token, future, mailbag) = bridge.get().expect(py, &event_loop)?;
+        let (token, future, mailbag) = bridge.get().expect(&event_loop)?;
         let (target, stop) = (self.answer.clone(), self.stop.clone());
         let task = runtime.spawn(async move {
             let begun =
@@ -163,7 +164,7 @@ impl Operation {
             *locked(&target) = Some(answer);
             mailbag.finish(token);
         });
-        *locked(&self.task) = Some(task.abort_handle());
+        *locked(&self.task) = Some((task.abort_handle(), bridge, token));
         Ok(future)
     }
 
@@ -179,8 +180,9 @@ impl Operation {
     /// Nobody waits any more: a long operation ends soon; a write that has begun goes on.
     fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(task) = locked(&self.task).take() {
+        if let Some((task, bridge, token)) = locked(&self.task).take() {
             task.abort();
+            bridge.get().forget(token);
         }
     }
 }

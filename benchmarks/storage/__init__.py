@@ -1,0 +1,1 @@
+"""What storage costs: reads and writes of a guest, beside SQLite from Python."""
