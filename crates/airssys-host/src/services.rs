@@ -46,9 +46,9 @@ pub(crate) fn add_to_linker(
 /// Whether `import` is one of `interfaces`, in a version that is compatible with 1.0.0.
 #[must_use]
 pub fn names(import: &str, interfaces: &[&str]) -> bool {
-    import
-        .split_once('@')
-        .is_some_and(|(interface, version)| version.starts_with("1.") && interfaces.contains(&interface))
+    import.split_once('@').is_some_and(|(interface, version)| {
+        version.starts_with("1.") && interfaces.contains(&interface)
+    })
 }
 
 /// Whose instance it is.

@@ -124,7 +124,15 @@ impl Live {
         store.set_max_component_handles(limits.open_handles);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
-            context.data().link.check()?;
+            let state = context.data();
+            state.link.check()?;
+            if state
+                .actor
+                .as_ref()
+                .is_some_and(|actor| actor.runs_through())
+            {
+                return Ok(UpdateDeadline::Continue(1));
+            }
             Ok(UpdateDeadline::Yield(1))
         });
         let instance = match prepared.instantiate_async(&mut store).await {

@@ -167,8 +167,7 @@ impl Ask {
                 }
                 return false;
             };
-            let State::Pending(waiter, timer) = std::mem::replace(&mut *state, State::Taken)
-            else {
+            let State::Pending(waiter, timer) = std::mem::replace(&mut *state, State::Taken) else {
                 unreachable!("looked at above")
             };
             if self.kind == Kind::Reply {

@@ -16,7 +16,9 @@ use super::blueprint::Blueprint;
 use super::events::{Event, Stage};
 use super::failure::{Ending, Failure, Reason};
 use super::incarnation::{self, End};
-use super::mailbox::{Aftermath, Bounds, Callback, Counts, Envelope, LANES, Mailbox, Next, Overflow, Source};
+use super::mailbox::{
+    Aftermath, Bounds, Callback, Counts, Envelope, LANES, Mailbox, Next, Overflow, Source,
+};
 use super::shared::Shared;
 use super::target::Target;
 use super::timers::{Due, Entry};
@@ -63,8 +65,14 @@ enum How {
 }
 
 enum Order {
-    Start { restore: Option<Bytes>, done: Arc<Ask> },
-    Kill { how: How, done: Arc<Ask> },
+    Start {
+        restore: Option<Bytes>,
+        done: Arc<Ask>,
+    },
+    Kill {
+        how: How,
+        done: Arc<Ask>,
+    },
 }
 
 struct Stopping {
@@ -398,7 +406,11 @@ impl Cell {
                 Some(ending.clone()),
             ),
             End::Killed { how, .. } => match &how.0 {
-                How::Kill => (Reason::Killed, Failure::Dropped(Reason::Killed), Some(Ending::killed())),
+                How::Kill => (
+                    Reason::Killed,
+                    Failure::Dropped(Reason::Killed),
+                    Some(Ending::killed()),
+                ),
                 How::Restart(_) => (Reason::Killed, Failure::Dropped(Reason::Killed), None),
                 How::Fail(message) => (
                     Reason::Failed,
@@ -944,10 +956,7 @@ impl Cell {
                         cell: Arc::downgrade(self),
                         stop: number,
                     };
-                    let timer = self
-                        .shared
-                        .timers
-                        .insert(self.shared.after(timeout), due);
+                    let timer = self.shared.timers.insert(self.shared.after(timeout), due);
                     life.stopping = Some(Stopping {
                         number,
                         drain,

@@ -19,7 +19,9 @@ pub fn read(payload: &[u8]) -> Result<u64, &'static str> {
                 return Err("the codec prefix is not in its shortest form");
             }
             if value == 0 {
-                return Err("0 is no codec; a payload begins with its multicodec number as a varint");
+                return Err(
+                    "0 is no codec; a payload begins with its multicodec number as a varint",
+                );
             }
             return Ok(value);
         }

@@ -75,6 +75,12 @@ impl ActorContext {
         }
     }
 
+    /// Whether guests run to the end of their call instead of giving way at a tick: what runs in virtual time must
+    /// not depend on real time.
+    pub(crate) fn runs_through(&self) -> bool {
+        self.shared.clock.is_virtual()
+    }
+
     pub(super) fn gate(&mut self) -> &Arc<dyn Gate> {
         if self.rights_number != self.cell.rights_number() {
             (self.gate, self.rights_number) = self.cell.rights();
@@ -143,7 +149,9 @@ impl ActorContext {
     }
 
     pub(super) fn trace(&self) -> Option<Arc<str>> {
-        self.current.as_ref().and_then(|current| current.trace.clone())
+        self.current
+            .as_ref()
+            .and_then(|current| current.trace.clone())
     }
 
     /// Put off the answer to the present message.

@@ -131,7 +131,10 @@ impl host::Host for State {
         let (state, health) = match &found {
             Target::Actor(cell) => {
                 let seen = cell.inspect();
-                (seen.stage.name(), convert::health_status(seen.health.status))
+                (
+                    seen.stage.name(),
+                    convert::health_status(seen.health.status),
+                )
             }
             Target::Port(_) => ("running", types::HealthStatus::Unknown),
         };
@@ -183,9 +186,7 @@ fn set_timer(
     interval: u64,
     payload: Vec<u8>,
 ) -> Result<u64, timers::TimerError> {
-    let context = state
-        .actor()
-        .map_err(|_| timers::TimerError::NotAnActor)?;
+    let context = state.actor().map_err(|_| timers::TimerError::NotAnActor)?;
     codec::read(&payload).map_err(|_| timers::TimerError::InvalidPayload)?;
     context
         .cell
@@ -222,9 +223,13 @@ impl State {
             ..options
         };
         let dies_with = context.dies_with(&target);
-        context
-            .shared
-            .send_now(&target, context.source(), payload.into(), options, dies_with)
+        context.shared.send_now(
+            &target,
+            context.source(),
+            payload.into(),
+            options,
+            dies_with,
+        )
     }
 
     /// Send and wait for the answer, or for room.
@@ -331,16 +336,13 @@ impl messaging::Host for State {
             .map_err(convert::delivery_error)
     }
 
-    fn ask_async(
-        &mut self,
-        target: String,
-        payload: Vec<u8>,
-        timeout: u64,
-    ) -> Result<u64, Told> {
+    fn ask_async(&mut self, target: String, payload: Vec<u8>, timeout: u64) -> Result<u64, Told> {
         let begin = || {
             let context = self.actor()?;
             context.room_for_ask()?;
-            let target = context.route(MessageAccess::Ask, &target).map_err(at_once)?;
+            let target = context
+                .route(MessageAccess::Ask, &target)
+                .map_err(at_once)?;
             let correlation = context.number();
             let waiter = Waiter::Callback {
                 cell: context.cell.clone(),
@@ -385,8 +387,7 @@ impl messaging::Host for State {
         let reply = || {
             let context = self.actor()?;
             if let Some(answer) = &answer {
-                codec::read(answer)
-                    .map_err(|reason| Failure::InvalidPayload(reason.to_owned()))?;
+                codec::read(answer).map_err(|reason| Failure::InvalidPayload(reason.to_owned()))?;
             }
             context.settle_deferred(token, Ok(Answer::Payload(answer.map(Bytes::from))))
         };

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -29,7 +29,10 @@ pub(super) enum End {
     Stopped,
     Failed(Ending),
     NotStarted(Ending),
-    Killed { how: KillReason, done: Arc<Ask> },
+    Killed {
+        how: KillReason,
+        done: Arc<Ask>,
+    },
 }
 
 /// The exports that the instance has.
@@ -71,10 +74,11 @@ pub(super) async fn live(
 fn outputs(cell: &Arc<Cell>, incarnation: u64) -> Outputs {
     let sink = |stream: &'static str| {
         let cell = Arc::downgrade(cell);
+        let begun = Mutex::new(Vec::new());
         Arc::new(move |bytes: Bytes| {
             let Some(cell) = cell.upgrade() else { return };
-            for line in String::from_utf8_lossy(&bytes).lines() {
-                write_line(&cell, incarnation, stream, "info", line.to_owned(), Vec::new(), None);
+            for line in whole_lines(&begun, &bytes) {
+                write_line(&cell, incarnation, stream, "info", line, Vec::new(), None);
             }
         })
     };
@@ -83,6 +87,24 @@ fn outputs(cell: &Arc<Cell>, incarnation: u64) -> Outputs {
         stderr: sink("stderr"),
     }
 }
+
+/// The lines that `bytes` completes; what has no end yet waits in `begun`.
+fn whole_lines(begun: &Mutex<Vec<u8>>, bytes: &[u8]) -> Vec<String> {
+    let mut begun = begun.lock().expect("no code under this lock panics");
+    let mut lines = Vec::new();
+    for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+        begun.extend_from_slice(part);
+        if part.ends_with(b"\n") || begun.len() > LINE {
+            let line = String::from_utf8_lossy(&begun);
+            lines.push(line.trim_end_matches(['\r', '\n']).to_owned());
+            begun.clear();
+        }
+    }
+    lines
+}
+
+/// A line that is not ended after so many bytes is cut.
+const LINE: usize = 16 << 10;
 
 /// Write a guest's line to the deployment's ring.
 pub(super) fn write_line(
@@ -305,22 +327,22 @@ impl Life {
                     self.ended
                 };
                 let finished = &mut finished;
-                let (step, waited) = poll_fn(|context| match cell.next(now, finished) {
-                    Step::Wait => {
-                        now = 0;
-                        // A message may be there whose time to live is measured from a newer now.
-                        Poll::Pending
+                let (step, waited) = poll_fn(|context| {
+                    // After a wait the time is another.
+                    if now == 0 {
+                        now = cell.shared.clock.now();
                     }
-                    Step::GiveWay => {
-                        now = 0;
-                        context.waker().wake_by_ref();
-                        Poll::Pending
-                    }
-                    step => {
-                        if now == 0 {
-                            now = cell.shared.clock.now();
+                    match cell.next(now, finished) {
+                        Step::Wait => {
+                            now = 0;
+                            Poll::Pending
                         }
-                        Poll::Ready((step, now))
+                        Step::GiveWay => {
+                            now = 0;
+                            context.waker().wake_by_ref();
+                            Poll::Pending
+                        }
+                        step => Poll::Ready((step, now)),
                     }
                 })
                 .await;
@@ -345,7 +367,11 @@ impl Life {
     /// Let the guest handle a message. What it comes to: `None` if it was handled, else why it is dead.
     async fn handle(&mut self, envelope: &Arc<Envelope>) -> Result<Option<Reason>, Ending> {
         if self.guest.handler.is_none() {
-            self.bury(envelope, Reason::Unhandled, "the component exports no handler");
+            self.bury(
+                envelope,
+                Reason::Unhandled,
+                "the component exports no handler",
+            );
             return Ok(Some(Reason::Unhandled));
         }
         let missed = match envelope.source {

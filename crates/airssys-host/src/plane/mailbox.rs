@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::ask::{Ask, Answer, Kind, Outcome};
+use super::ask::{Answer, Ask, Kind, Outcome};
 use super::failure::{Failure, Reason};
 
 pub const LANES: usize = 4;
@@ -281,7 +281,9 @@ impl Mailbox {
     }
 
     fn choose(&self) -> Option<usize> {
-        let highest = (0..LANES).rev().find(|lane| !self.lanes[*lane].queue.is_empty())?;
+        let highest = (0..LANES)
+            .rev()
+            .find(|lane| !self.lanes[*lane].queue.is_empty())?;
         if (self.deliveries + 1).is_multiple_of(AGING) {
             let head = |lane: &usize| self.lanes[*lane].queue.front().map(|first| first.id);
             // Numbers are given in the order of arrival, so the smallest has waited longest.

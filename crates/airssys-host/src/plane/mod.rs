@@ -250,12 +250,8 @@ impl Plane {
         }
         self.shared.timers.close();
         self.shared.queue.close();
-        let threads = std::mem::take(
-            &mut *self
-                .threads
-                .lock()
-                .expect("no code under this lock panics"),
-        );
+        let threads =
+            std::mem::take(&mut *self.threads.lock().expect("no code under this lock panics"));
         for thread in threads {
             // A worker that panicked has said so already.
             drop(thread.join());

@@ -186,8 +186,8 @@ impl Shared {
 
     /// Whether `target` takes such a payload at all.
     pub(super) fn check(target: &Target, payload: &[u8]) -> Result<(), Failure> {
-        let sent = codec::read(payload)
-            .map_err(|reason| Failure::InvalidPayload(reason.to_owned()))?;
+        let sent =
+            codec::read(payload).map_err(|reason| Failure::InvalidPayload(reason.to_owned()))?;
         target.with_terms(|accepted, limit| {
             if payload.len() > limit {
                 return Err(Failure::TooLarge {
@@ -274,7 +274,15 @@ impl Shared {
         timeout: u64,
         waiter: Waiter,
     ) -> Result<Arc<Ask>, Failure> {
-        self.send_and_wait(Kind::Reply, target, source, payload, options, timeout, waiter)
+        self.send_and_wait(
+            Kind::Reply,
+            target,
+            source,
+            payload,
+            options,
+            timeout,
+            waiter,
+        )
     }
 
     /// Send to `target` as soon as there is room; `waiter` is told when that was.
@@ -290,7 +298,15 @@ impl Shared {
         timeout: u64,
         waiter: Waiter,
     ) -> Result<Arc<Ask>, Failure> {
-        self.send_and_wait(Kind::Room, target, source, payload, options, timeout, waiter)
+        self.send_and_wait(
+            Kind::Room,
+            target,
+            source,
+            payload,
+            options,
+            timeout,
+            waiter,
+        )
     }
 
     /// Put a message in the mailbox of every subscriber of `topic`. Tells how many accepted and refused it.

@@ -64,7 +64,13 @@ impl Topics {
     }
 
     /// Subscribe; twice is once.
-    pub fn subscribe(&self, target: Target, text: &str, pattern: Pattern, gate: Option<Arc<dyn Gate>>) {
+    pub fn subscribe(
+        &self,
+        target: Target,
+        text: &str,
+        pattern: Pattern,
+        gate: Option<Arc<dyn Gate>>,
+    ) {
         let mut all = self.write();
         all.retain(|other| !(*other.text == *text && other.target.is(&target)));
         all.push(Arc::new(Subscription {
