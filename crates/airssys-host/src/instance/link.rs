@@ -1,11 +1,12 @@
 //! What a store and whoever drives it share: calls to host functions on their way out and in, and the clock
 //! of the call.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -62,16 +63,20 @@ struct Exchange {
     dropped: Vec<(usize, u32)>,
 }
 
-/// Shared by a store, its import futures and the driver. Holds no foreign objects, only indices.
+/// What whoever drives calls keeps with an instance from one call to the next; nothing here looks at it.
+pub type Companion = Arc<dyn Any + Send + Sync>;
+
+/// Shared by a store, its import futures and the driver. What guests hold of the driver's is an index here.
 pub struct Link {
     exchange: Mutex<Exchange>,
+    companion: OnceLock<Companion>,
     limits: Limits,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
     deadline: AtomicU64,
     cpu_limit: AtomicU64,
     cpu_used: AtomicU64,
-    /// Start of the present slice: thread time, or wall time with the top bit set for a first slice.
+    /// Start of the present slice: thread time, or wall time with the top bit set for a short slice.
     slice: AtomicU64,
     host_calls: AtomicU64,
     /// The guest is to end at its next tick.
@@ -85,6 +90,7 @@ impl Link {
     pub fn new(limits: Limits, may_block: Arc<AtomicBool>) -> Arc<Self> {
         Arc::new(Self {
             exchange: Mutex::default(),
+            companion: OnceLock::new(),
             limits,
             may_block,
             deadline: AtomicU64::new(u64::MAX),
@@ -170,6 +176,17 @@ impl Link {
         std::mem::take(&mut self.exchange().dropped)
     }
 
+    /// What was kept with the instance, if anything was.
+    #[must_use]
+    pub fn companion(&self) -> Option<&Companion> {
+        self.companion.get()
+    }
+
+    /// Keep something with the instance. The first counts.
+    pub fn accompany(&self, companion: Companion) {
+        self.companion.get_or_init(|| companion);
+    }
+
     /// Calls of host functions so far.
     #[must_use]
     pub fn host_calls(&self) -> u64 {
@@ -202,10 +219,15 @@ impl Link {
         self.interrupted.store(true, Ordering::Release);
     }
 
-    /// A slice after the first begins. Its processor time is measured, the first one's is taken from the wall,
-    /// because a system call would cost a short call more than itself.
+    /// A slice begins after the guest gave its thread away. Its processor time is measured.
     pub fn begin_slice(&self) {
         self.slice.store(thread_cpu_nanos(), Ordering::Relaxed);
+    }
+
+    /// A slice begins after a host function. As of a call's first slice its processor time is taken from the wall,
+    /// because a system call would cost a short slice more than itself; it lasts a tick at most.
+    pub fn begin_short_slice(&self) {
+        self.slice.store(now_nanos() | WALL, Ordering::Relaxed);
     }
 
     /// Processor time since the slice began.
