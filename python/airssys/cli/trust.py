@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -185,6 +186,22 @@ def list_keys(*, state: State = None, as_json: Json = False) -> None:
 
 
 @trust.command()
+def floor(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name, as image/resizer.")],
+    version: Annotated[str, typer.Argument(metavar="SEMVER", help="The lowest it may have.")],
+    *,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Let a name have no version below this one, not even by a rollback."""
+    TrustStore(state_directory(state)).set_floor(name, version)
+    if as_json:
+        print_json({"name": name, "floor": version})
+    else:
+        print_note(f"{name} stays at {version} or above")
+
+
+@trust.command()
 def revoke(key: Key, *, why: Reason, state: State = None, as_json: Json = False) -> None:
     """Let a key's signatures count no more; what only it signed is blocked."""
     TrustStore(state_directory(state)).revoke(key, why)
@@ -211,6 +228,8 @@ def _signing_key(path: Path) -> SigningKey:
     except KeyUnusable as error:
         if passphrase is not None or "needs a passphrase" not in error.message:
             raise
+    if not sys.stdin.isatty():
+        raise KeyUnusable(f"the private key {path} needs a passphrase", hint=f"set {_PASSPHRASE}")
     return SigningKey.load(path, str(typer.prompt("passphrase", hide_input=True, err=True)))
 
 

@@ -7,7 +7,9 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from semver import Version
 
+from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.sections import custom_sections, with_section, without_sections
 from airssys.wasm.trust.errors import SignatureUnusable
 
@@ -81,6 +83,8 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not key.verifies(self.signature, statement.encoded()):
             raise SignatureUnusable(f"the signature of key {key.id} is not over its statement")
         digest, manifest = subject_of(component)
+        if not Version.is_valid(statement.version):
+            raise SignatureUnusable(f"'{statement.version}' is not a version")
         if statement.component != digest:
             raise SignatureUnusable(
                 f"the signature is over another component ({statement.component}), this is {digest}"
@@ -119,8 +123,12 @@ def sign(
 
     Raises:
         InvalidComponent: The bytes are no component.
-        SignatureUnusable: It carries two manifests.
+        SignatureUnusable: It carries two manifests, or the version is not one of semver.
+        InvalidDeploymentName: The name breaks the rules for names.
     """
+    check_deployment_name(name)
+    if not Version.is_valid(version):
+        raise SignatureUnusable(f"'{version}' is not a version", hint="as semver: 1.2.0")
     digest, manifest = subject_of(component)
     statement = Statement(name, version, digest, manifest, key.public.id, not_after)
     return Signature(statement, key.sign(statement.encoded()))

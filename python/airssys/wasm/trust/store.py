@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
+from semver import Version
 
 from airssys.wasm.durable import explained, sync_directory
 from airssys.wasm.errors import InvalidComponent
@@ -89,6 +90,7 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
     schema: Literal[1] = 1
     keys: dict[str, TrustedKey] = {}
     blocked: dict[str, Blocked] = {}
+    floors: dict[str, str] = {}
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -120,6 +122,11 @@ class TrustStore:
         self._directory = Path(directory)
         self._path = self._directory / _FILE
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever put into it."""
+        return self._path.exists()
+
     def keys(self) -> dict[str, TrustedKey]:
         """Return every key by its id, revoked ones included.
 
@@ -135,6 +142,26 @@ class TrustStore:
             TrustStoreUnusable: The file is damaged.
         """
         return dict(self._read().blocked)
+
+    def floors(self) -> dict[str, str]:
+        """Return the lowest version that each name may have, where one is set.
+
+        Raises:
+            TrustStoreUnusable: The file is damaged.
+        """
+        return dict(self._read().floors)
+
+    def set_floor(self, name: str, version: str) -> None:
+        """Let a name have no version below this one, not even by a rollback.
+
+        Raises:
+            TrustStoreUnusable: The version is not one of semver, or the file is damaged.
+            StateWriteFailed: The file cannot be written.
+        """
+        if not Version.is_valid(version):
+            raise TrustStoreUnusable(f"'{version}' is not a version", hint="as semver: 1.2.0")
+        with self._change() as content:
+            content.floors[name] = version
 
     def trust(
         self,
