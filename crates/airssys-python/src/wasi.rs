@@ -182,7 +182,7 @@ impl PyWasi {
             .environment(&self.environment)
             .handles(handles);
         if let Some(namespace) = storage {
-            builder.storage(namespace.clone());
+            builder.service(Arc::new(namespace.clone()));
         }
         for (host, guest, writable) in &self.directories {
             builder.mount(host, guest, *writable);

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
     from airssys.wasm.storage_holder import StorageSettings
+    from airssys.wasm.trust import Admission
 
 __all__ = ["Host"]
 
@@ -42,10 +43,12 @@ class Host:
         self,
         directory: str | os.PathLike[str],
         provides: Mapping[str, Any] | None,
+        admission: Admission,
         storage: StorageSettings | None = None,
     ) -> None:
         self._directory = directory
         self._provides = provides
+        self._admission: Admission = admission
         self._storage = storage
         self._opened: HostCore | None = None
         # Changes wait for the disk and the compiler; the loop's own threads are the program's.
@@ -57,6 +60,7 @@ class Host:
         directory: str | os.PathLike[str],
         *,
         provides: Mapping[str, Any] | None = None,
+        admission: Admission = "any",
         storage: StorageSettings | None = None,
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
@@ -69,6 +73,9 @@ class Host:
             directory: The state directory; made when it does not exist.
             provides: Host functions for components: by interface, a mapping or object that holds
                 them by name. They are called in the task or thread of whoever calls the component.
+            admission: Which components it lets in: `any` that is not blocked, or only those that
+                are `trusted`: signed, for their name, by a key of the trust store of the state
+                directory. Asked at every load.
             storage: How what components store is kept; durably in the state directory by default.
 
         Raises:
@@ -77,20 +84,21 @@ class Host:
             StateDirectoryDamaged: It holds what AirsSys did not write.
             StateWriteFailed: It cannot be written.
         """
-        return cls(directory, provides, storage)
+        return cls(directory, provides, admission, storage)
 
     @staticmethod
     def open_blocking(
         directory: str | os.PathLike[str],
         *,
         provides: Mapping[str, Any] | None = None,
+        admission: Admission = "any",
         storage: StorageSettings | None = None,
     ) -> BlockingHost:
         """Open a state directory and return a host whose methods block; as `open` otherwise.
 
         The host is open when this returns; it is a context manager that closes it.
         """
-        return BlockingHost.open(directory, provides=provides, storage=storage)
+        return BlockingHost.open(directory, provides=provides, admission=admission, storage=storage)
 
     @property
     def directory(self) -> Path:
@@ -114,6 +122,7 @@ class Host:
         keep: int = 5,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> Deployment:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
@@ -135,8 +144,12 @@ class Host:
             keep: How many earlier revisions stay warm for a rollback.
             who: Who deploys, for the history; the user of this process by default.
             why: The reason, for the history.
+            allow_downgrade: Let in a signed version that is lower than one the name has had.
 
         Raises:
+            ComponentBlocked: The component, or a key that signed it, is blocked.
+            NotTrusted: It is not trusted, and the host lets only trusted ones in.
+            DowngradeRefused: It is signed as a lower version than the name has had.
             InvalidDeploymentName: The name breaks the rules.
             InvalidSetting: A setting is out of range.
             OSError: The file cannot be read.
@@ -151,7 +164,7 @@ class Host:
         settings = settings_from(
             lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
         )
-        return await self._deploy(source, name, settings, who, why)
+        return await self._deploy(source, name, settings, who, why, allow_downgrade=allow_downgrade)
 
     def deployment(self, name: str) -> Deployment:
         """Return a deployment.
@@ -186,7 +199,13 @@ class Host:
         if self._opened is not None:
             raise HostClosed("a host is opened once", hint="make another with Host.open")
         opening = asyncio.ensure_future(
-            self._run(HostCore, self._directory, self._provides, None, self._storage)
+            self._run(
+                HostCore,
+                self._directory,
+                self._provides,
+                admission=self._admission,
+                storage=self._storage,
+            )
         )
         try:
             self._opened = await asyncio.shield(opening)
@@ -208,7 +227,14 @@ class Host:
         return self._opened
 
     async def _deploy(
-        self, source: Source, name: str, settings: Settings, who: str | None, why: str
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        who: str | None,
+        why: str,
+        *,
+        allow_downgrade: bool,
     ) -> Deployment:
         given_up = threading.Event()
         try:
@@ -219,6 +245,7 @@ class Host:
                 settings=settings,
                 who=who,
                 why=why,
+                allow_downgrade=allow_downgrade,
                 given_up=given_up,
             )
         except asyncio.CancelledError:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airssys.wasm.revision import Lifetime, Settings
     from airssys.wasm.storage_blocking import BlockingStorage
     from airssys.wasm.storage_holder import StorageSettings
+    from airssys.wasm.trust import Admission
 
 __all__ = ["BlockingHost"]
 
@@ -38,10 +39,11 @@ class BlockingHost:
         directory: str | os.PathLike[str],
         *,
         provides: Mapping[str, Any] | None = None,
+        admission: Admission = "any",
         storage: StorageSettings | None = None,
     ) -> Self:
         """Open a state directory; see `Host.open_blocking`."""
-        return cls(HostCore(directory, provides, storage=storage))
+        return cls(HostCore(directory, provides, admission=admission, storage=storage))
 
     @property
     def directory(self) -> Path:
@@ -65,6 +67,7 @@ class BlockingHost:
         keep: int = 5,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> BlockingDeployment:
         """Make a component the live revision of a deployment; see `Host.deploy`.
 
@@ -73,7 +76,7 @@ class BlockingHost:
         settings = settings_from(
             lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
         )
-        return self._deploy(source, name, settings, who, why)
+        return self._deploy(source, name, settings, who, why, allow_downgrade=allow_downgrade)
 
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
@@ -98,7 +101,21 @@ class BlockingHost:
         self.close()
 
     def _deploy(
-        self, source: Source, name: str, settings: Settings, who: str | None, why: str
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        who: str | None,
+        why: str,
+        *,
+        allow_downgrade: bool,
     ) -> BlockingDeployment:
-        serving = self._core.deploy(source, name=name, settings=settings, who=who, why=why)
+        serving = self._core.deploy(
+            source,
+            name=name,
+            settings=settings,
+            who=who,
+            why=why,
+            allow_downgrade=allow_downgrade,
+        )
         return BlockingDeployment(self, self._core, serving)

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::address::{canonical, is_global};
 use super::pattern::{Segment, matches_sequence, parse_segments};
-use super::{Access, Decision, Denial, FileAccess, Gate, Generation, Transport};
+use super::{Access, Decision, Denial, FileAccess, Gate, Generation, MessageAccess, Transport};
 
 /// What an [`AllowList`] allows; nothing until told otherwise.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,7 @@ pub struct Allowed {
     http: Vec<Pattern>,
     addresses: Vec<Network>,
     storage: Vec<Vec<Segment>>,
+    messages: Vec<(MessageAccess, crate::plane::pattern::Pattern)>,
 }
 
 #[derive(Clone, Debug)]
@@ -266,6 +267,35 @@ impl Allowed {
             .any(|pattern| matches_sequence(pattern, &segments))
     }
 
+    /// Allow messages to deployments, or about topics, that match `pattern`: `*` for one segment, `**` for any
+    /// number.
+    ///
+    /// # Errors
+    /// When the pattern cannot be read.
+    pub fn message(
+        &mut self,
+        access: MessageAccess,
+        pattern: &str,
+    ) -> Result<&mut Self, PatternError> {
+        use crate::plane::pattern::Pattern as Name;
+        let (read, expected) = match access {
+            MessageAccess::Publish | MessageAccess::Subscribe => (
+                Name::topic(pattern),
+                "pattern of topics (words separated by dots, * for one, ** for any number)",
+            ),
+            _ => (
+                Name::deployment(pattern),
+                "pattern of deployments (segments separated by /, * for one, ** for any number)",
+            ),
+        };
+        let read = read.map_err(|_| PatternError {
+            pattern: pattern.to_owned(),
+            expected,
+        })?;
+        self.messages.push((access, read));
+        Ok(self)
+    }
+
     fn file(&self, path: &Path, access: FileAccess) -> bool {
         let changes = matches!(
             access,
@@ -343,6 +373,10 @@ impl Allowed {
                 scheme, host, port, ..
             } => self.http_host(scheme, host, port),
             Access::Storage { target, .. } => self.key(target),
+            Access::Message { access, target } => self
+                .messages
+                .iter()
+                .any(|(own, pattern)| *own == access && pattern.matches(target)),
         }
     }
 }

@@ -21,8 +21,7 @@ use super::http::{Http, default_tls};
 use super::net::Net;
 use super::state::WasiState;
 use crate::gate::Gate;
-use crate::storage::Namespace;
-use crate::storage::guest::GuestStorage;
+use crate::services::Service;
 
 /// How many handles (descriptors, streams, sockets, pollables) a guest may hold unless told otherwise.
 const DEFAULT_HANDLES: usize = 1024;
@@ -157,7 +156,7 @@ pub struct Builder {
     mounts: Vec<(std::path::PathBuf, String, bool)>,
     handles: usize,
     tls: Arc<rustls::ClientConfig>,
-    storage: Option<Namespace>,
+    services: Vec<Arc<dyn Service>>,
 }
 
 impl Builder {
@@ -168,14 +167,8 @@ impl Builder {
             mounts: Vec::new(),
             handles: DEFAULT_HANDLES,
             tls: default_tls(),
-            storage: None,
+            services: Vec::new(),
         }
-    }
-
-    /// Give the guest a namespace of a storage; without one its storage is not available.
-    pub fn storage(&mut self, namespace: Namespace) -> &mut Self {
-        self.storage = Some(namespace);
-        self
     }
 
     /// The arguments, the program's name included.
@@ -233,6 +226,12 @@ impl Builder {
         self
     }
 
+    /// Give the instance its part of a host service.
+    pub fn service(&mut self, service: Arc<dyn Service>) -> &mut Self {
+        self.services.push(service);
+        self
+    }
+
     /// How many handles the guest may hold at once; one more is a
     /// [handle limit](super::is_handle_limit) error.
     pub fn handles(&mut self, handles: usize) -> &mut Self {
@@ -270,12 +269,8 @@ impl Builder {
             net,
             rights: HashMap::new(),
             listeners: Vec::new(),
-            storage: GuestStorage {
-                gate: Arc::clone(&self.gate),
-                may_block: Arc::clone(&may_block),
-                namespace: self.storage.clone(),
-            },
             may_block,
+            services: std::mem::take(&mut self.services),
         })
     }
 }

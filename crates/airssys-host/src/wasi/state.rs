@@ -12,6 +12,8 @@ use super::fs::object::Object;
 use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
+use crate::services::Service;
+use crate::storage::Namespace;
 use crate::storage::guest::{GuestStorage, View};
 
 /// The data of a store whose guest uses WASI.
@@ -34,14 +36,19 @@ pub struct WasiState {
     pub(crate) listeners: Vec<Arc<SocketRight>>,
     pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
-    pub(crate) storage: GuestStorage,
+    /// Attached to the instance when it is made.
+    pub(crate) services: Vec<Arc<dyn Service>>,
 }
 
 impl WasiState {
-    /// What the guest has of storage.
-    pub fn storage(&mut self) -> View<'_> {
+    /// What the guest has of storage, which is `namespace`.
+    pub fn storage<'a>(&'a mut self, namespace: Option<&'a Namespace>) -> View<'a> {
         View {
-            storage: &self.storage,
+            storage: GuestStorage {
+                gate: self.fs.gate(),
+                may_block: &self.may_block,
+                namespace,
+            },
             table: &mut self.table,
         }
     }

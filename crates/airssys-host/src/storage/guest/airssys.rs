@@ -5,7 +5,8 @@ use std::time::Duration;
 use wasmtime::component::{Linker, Resource};
 
 use super::permit::Listable;
-use super::{Access, GuestStorage, HasStorage, View};
+use super::{Access, GuestStorage, View, view};
+use crate::instance::State;
 use crate::storage::{
     Change, Entry, Event, Operation, Outcome, PAGE_ENTRIES, StorageError, Watcher,
 };
@@ -28,12 +29,12 @@ const EVENTS_AT_ONCE: usize = 100;
 /// A guest's watcher.
 pub struct GuestWatcher(Watcher);
 
-pub fn add_to_linker<T: HasStorage>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    types::add_to_linker::<T, Access>(linker, T::storage)?;
-    store::add_to_linker::<T, Access>(linker, T::storage)?;
-    batch::add_to_linker::<T, Access>(linker, T::storage)?;
-    compare_and_set::add_to_linker::<T, Access>(linker, T::storage)?;
-    watch::add_to_linker::<T, Access>(linker, T::storage)
+pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    types::add_to_linker::<State, Access>(linker, view)?;
+    store::add_to_linker::<State, Access>(linker, view)?;
+    batch::add_to_linker::<State, Access>(linker, view)?;
+    compare_and_set::add_to_linker::<State, Access>(linker, view)?;
+    watch::add_to_linker::<State, Access>(linker, view)
 }
 
 impl From<StorageError> for types::StorageError {
@@ -64,12 +65,9 @@ impl From<StorageError> for types::StorageError {
 
 type Answer<T> = wasmtime::Result<Result<T, types::StorageError>>;
 
-impl GuestStorage {
+impl GuestStorage<'_> {
     fn entry(&self, key: String, entry: Entry) -> types::Entry {
-        let now = self
-            .namespace
-            .as_ref()
-            .map_or(0, crate::storage::Namespace::now);
+        let now = self.namespace.map_or(0, crate::storage::Namespace::now);
         types::Entry {
             key,
             version: entry.version,
@@ -290,7 +288,7 @@ impl watch::HostWatcher for View<'_> {
                     change,
                     version,
                 } => {
-                    if listable.decide(self.storage, &key).await? {
+                    if listable.decide(&self.storage, &key).await? {
                         let change = match change {
                             Change::Set => watch::Change::Set,
                             Change::Deleted => watch::Change::Deleted,

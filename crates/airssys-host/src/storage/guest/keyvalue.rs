@@ -2,7 +2,8 @@
 
 use wasmtime::component::{Linker, Resource};
 
-use super::{Access, GuestStorage, HasStorage, View};
+use super::{Access, GuestStorage, View, view};
+use crate::instance::State;
 use crate::storage::{Entry, Operation, Outcome, PAGE_ENTRIES, StorageError};
 
 mod bindings {
@@ -31,10 +32,10 @@ pub struct Cas {
     seen: Option<Entry>,
 }
 
-pub fn add_to_linker<T: HasStorage>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    store::add_to_linker::<T, Access>(linker, T::storage)?;
-    atomics::add_to_linker::<T, Access>(linker, T::storage)?;
-    batch::add_to_linker::<T, Access>(linker, T::storage)
+pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    store::add_to_linker::<State, Access>(linker, view)?;
+    atomics::add_to_linker::<State, Access>(linker, view)?;
+    batch::add_to_linker::<State, Access>(linker, view)
 }
 
 impl From<StorageError> for store::Error {
@@ -65,7 +66,7 @@ fn set(key: String, value: Vec<u8>) -> Operation {
     }
 }
 
-impl GuestStorage {
+impl GuestStorage<'_> {
     async fn change_all(&self, operations: Vec<Operation>) -> Answer<()> {
         let outcome = self.apply(operations).await;
         Ok(outcome.map(drop).map_err(Into::into))

@@ -11,26 +11,38 @@ use std::sync::atomic::AtomicBool;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
 use super::Namespace;
+use crate::error::Error;
 use crate::gate::Gate;
+use crate::instance::State;
+use crate::services::{Identity, Service, Services, names};
 
 /// What one instance has of storage.
-pub struct GuestStorage {
-    pub(crate) gate: Arc<dyn Gate>,
+#[derive(Clone, Copy)]
+pub struct GuestStorage<'a> {
+    pub gate: &'a Arc<dyn Gate>,
     /// Whether the thread that polls may block in file operations.
-    pub(crate) may_block: Arc<AtomicBool>,
+    pub may_block: &'a AtomicBool,
     /// `None`: the instance was given no storage.
-    pub(crate) namespace: Option<Namespace>,
+    pub namespace: Option<&'a Namespace>,
 }
 
 /// What the implementations work on.
 pub struct View<'a> {
-    pub storage: &'a GuestStorage,
+    pub storage: GuestStorage<'a>,
     pub table: &'a mut ResourceTable,
 }
 
-/// The data of a store whose guest may use storage.
-pub trait HasStorage: Send + 'static {
-    fn storage(&mut self) -> View<'_>;
+/// Gives instances the namespace.
+impl Service for Namespace {
+    fn attach(&self, _: &Identity, services: &mut Services) -> Result<(), Error> {
+        services.insert(self.clone());
+        Ok(())
+    }
+}
+
+fn view(state: &mut State) -> View<'_> {
+    let namespace = state.services.get::<Namespace>();
+    state.wasi.storage(namespace)
 }
 
 struct Access;
@@ -48,26 +60,22 @@ const AIRSSYS: &[&str] = &[
 ];
 
 const KEYVALUE: &[&str] = &[
-    "wasi:keyvalue/store",
-    "wasi:keyvalue/atomics",
-    "wasi:keyvalue/batch",
+    "wasi:keyvalue/store@0.2.0-draft2",
+    "wasi:keyvalue/atomics@0.2.0-draft2",
+    "wasi:keyvalue/batch@0.2.0-draft2",
 ];
 
 /// Whether [`add_to_linker`] links the interface that a component imports by this name.
 #[must_use]
 pub fn provides(import: &str) -> bool {
-    let Some((interface, version)) = import.split_once('@') else {
-        return false;
-    };
-    version.starts_with("1.") && AIRSSYS.contains(&interface)
-        || version == "0.2.0-draft2" && KEYVALUE.contains(&interface)
+    names(import, AIRSSYS) || KEYVALUE.contains(&import)
 }
 
 /// Link both packages.
 ///
 /// # Errors
 /// When one of their interfaces is already defined in `linker`.
-pub fn add_to_linker<T: HasStorage>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     airssys::add_to_linker(linker)?;
     keyvalue::add_to_linker(linker)
 }

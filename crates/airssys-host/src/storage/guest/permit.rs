@@ -21,13 +21,13 @@ fn target(key: &str) -> String {
     }
 }
 
-impl GuestStorage {
+impl GuestStorage<'_> {
     /// The namespace, on a thread that may block.
     ///
     /// # Errors
     /// [`StorageError::Closed`] where the instance was given none.
     pub async fn namespace(&self) -> Result<&Namespace, StorageError> {
-        let namespace = self.namespace.as_ref().ok_or(StorageError::Closed)?;
+        let namespace = self.namespace.ok_or(StorageError::Closed)?;
         std::future::poll_fn(|context| {
             if self.may_block.load(Ordering::Acquire) {
                 Poll::Ready(())
@@ -142,7 +142,7 @@ impl Listable {
 
     pub async fn decide(
         &mut self,
-        storage: &GuestStorage,
+        storage: &GuestStorage<'_>,
         key: &str,
     ) -> Result<bool, StorageError> {
         let directory = directory(key);
