@@ -30,6 +30,7 @@ RUN = [
         ROOT / "docs/concepts/architecture.md",
         ROOT / "docs/concepts/components.md",
         ROOT / "docs/guides/embed-components.md",
+        ROOT / "docs/guides/storage.md",
         ROOT / "docs/guides/messages-and-codecs.md",
         ROOT / "docs/guides/signed-components.md",
         ROOT / "docs/reference/limits.md",
