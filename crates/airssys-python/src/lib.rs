@@ -15,6 +15,7 @@ mod limits;
 mod resource;
 mod route;
 mod runtime;
+mod toml;
 mod wasi;
 mod wave;
 
@@ -97,5 +98,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<resource::GuestResource>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
+    toml::register(module)?;
     gate::register(module)
 }
