@@ -717,7 +717,8 @@ class Child:
     def confinement(self) -> dict[str, Any]:
         """What the kernel enforces.
 
-        Landlock, network, scoped, no_new_privileges, session, closed, limits.
+        Landlock, network, scoped, no_new_privileges, session, closed, limits, left_out (granted
+        paths that are missing, or that a symbolic link stands in the way of).
         """
 
 def spawn_confined(

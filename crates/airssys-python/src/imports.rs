@@ -60,7 +60,7 @@ impl Imports {
         let import = request.import;
         let called = self.call(py, request);
         if let Ok(result) = &called
-            && is_awaitable(result)?
+            && is_awaitable(result)
         {
             return Ok(Answer::Awaitable(result.clone().unbind(), import));
         }
@@ -124,11 +124,9 @@ impl Imports {
     }
 }
 
-fn is_awaitable(result: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if result.is_none() {
-        return Ok(false);
-    }
-    result
-        .get_type()
-        .hasattr(pyo3::intern!(result.py(), "__await__"))
+fn is_awaitable(result: &Bound<'_, PyAny>) -> bool {
+    // The attribute would be looked up by making and dropping an `AttributeError` for every plain result.
+    // SAFETY: the type is alive as long as its object; since 3.10 any type may be asked for its slots.
+    let slot = unsafe { pyo3::ffi::PyType_GetSlot(result.get_type_ptr(), pyo3::ffi::Py_am_await) };
+    !slot.is_null()
 }
