@@ -96,7 +96,8 @@ def test_a_process_service_runs_what_its_principal_may(world, shell):
             service = await actors.spawn(ProcessService, shell, ALICE)
             done = await service.ask(Perform(run("echo hi; exit 4")), timeout=10)
             assert (done.stdout, done.exit_code) == (b"hi\n", 4)
-            process = await service.ask(Perform(command("read line")), timeout=10)
+            sleeping = command("exec /usr/bin/sleep 1000")
+            process = await service.ask(Perform(sleeping), timeout=10)
             listed = await service.ask(Perform(ListChildren()), timeout=10)
             assert [child.pid for child in listed] == [process.pid]
             await service.ask(Perform(KillProcess(process)), timeout=10)

@@ -33,6 +33,11 @@ def hear(program):
     return json.loads(program.hear())
 
 
+def hear_after(program, line):
+    program.say(line)
+    return hear(program)
+
+
 def count(tmp_path):
     return sum(1 for _ in read_records(tmp_path / "log"))
 
@@ -125,10 +130,10 @@ def test_a_step_of_the_wall_clock_is_on_record_and_changes_no_order(supervised, 
 def test_setting_the_clock_back_does_not_lengthen_a_right(supervised):
     program, clock = supervised("clock_gettime"), Clock()
     with program.answering(clock):
-        program.say(f"expires {time.time() + 0.5}")
-        assert hear(program)["allowed"]
+        assert hear_after(program, "decide 1")["allowed"]  # it has started
+        assert hear_after(program, f"expires {time.time() + 1}")["allowed"]
         clock.offset = -86400
-        # By the wall clock there is a day left; by the time that passes, half a second.
+        # By the wall clock there is a day left; by the time that passes, a second.
         deadline = time.monotonic() + 20
         while (answer := hear_after(program, "decide 1"))["allowed"]:
             assert time.monotonic() < deadline
@@ -138,12 +143,6 @@ def test_setting_the_clock_back_does_not_lengthen_a_right(supervised):
 def test_setting_the_clock_forward_ends_a_right(supervised):
     program, clock = supervised("clock_gettime"), Clock()
     with program.answering(clock):
-        program.say(f"expires {time.time() + 3600}")
-        assert hear(program)["allowed"]
+        assert hear_after(program, f"expires {time.time() + 3600}")["allowed"]
         clock.offset = 7200
         assert not hear_after(program, "decide 1")["allowed"]
-
-
-def hear_after(program, line):
-    program.say(line)
-    return hear(program)
