@@ -1,5 +1,6 @@
 //! A compiled component and what it looks like from outside.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +13,7 @@ use crate::engine::static_limits::{self, Contents, StaticLimits};
 use crate::engine::{self, Allocation, Native, Profile, compile};
 use crate::error::Error;
 use crate::instance::State;
-use crate::value::{FuncType, Path, TypeNames, define_async_import, define_import};
+use crate::value::{FuncType, Path, Type, TypeNames, define_async_import, define_import};
 use crate::wasi::link;
 
 /// A function that a component exports or imports.
@@ -336,6 +337,25 @@ impl Component {
             .ok_or_else(|| Error::UnknownExport {
                 name: path.to_owned(),
             })
+    }
+
+    /// The name of a resource in the signature of an export that is not the embedder's own: a handle to it is worth
+    /// something as long as its instance is there.
+    #[must_use]
+    pub fn bound_to_instance(&self, export: usize) -> Option<String> {
+        let found = RefCell::new(None);
+        self.exports[export].ty.any(&|ty| {
+            let (Type::Own(resource) | Type::Borrow(resource)) = ty else {
+                return false;
+            };
+            let bound = self.resources.iter().all(|own| own.ty != resource.ty);
+            if bound {
+                let name = resource.name.as_ref().map(|name| name.name.to_string());
+                found.replace(Some(name.unwrap_or_else(|| "resource".into())));
+            }
+            bound
+        });
+        found.into_inner()
     }
 
     /// Linked once, instantiated often. What guests import beyond WASI goes out through the store's link.

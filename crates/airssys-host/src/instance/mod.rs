@@ -1,6 +1,7 @@
 //! One store with its memory, and calls into it.
 
 mod call;
+mod kill;
 mod link;
 mod shared;
 
@@ -18,7 +19,10 @@ use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
 pub use call::{Call, Ended, Progress};
-pub use link::{Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos};
+pub use kill::Kill;
+pub use link::{
+    Companion, Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
+};
 pub use shared::{Instance, Lease};
 
 /// The data of every store.
@@ -145,12 +149,18 @@ impl Live {
 
     /// Run on the clock of a call that began before it had an instance, until [`Live::return_link`].
     pub fn lend_link(&mut self, link: Arc<Link>) {
+        if let Some(companion) = self.link.companion() {
+            link.accompany(companion.clone());
+        }
         self.store.data_mut().link = link;
     }
 
     /// Go back to the instance's own link.
     pub fn return_link(&mut self) {
-        self.store.data_mut().link = self.link.clone();
+        let lent = std::mem::replace(&mut self.store.data_mut().link, self.link.clone());
+        for (import, representation) in lent.take_dropped() {
+            self.link.note_dropped(import, representation);
+        }
     }
 
     /// Drop a guest's resource; its destructor runs.
