@@ -129,7 +129,7 @@ class Authority:
                 else:
                     acquired = attempt(approved_by)
             except OSError as error:
-                # Links in a circle or through /proc, and endless names, lead to nothing to decide on.
+                # Links in a circle or through /proc and endless names lead to nothing to decide on.
                 if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:
                     path = error.filename if error.filename is not None else ""
                     self.record_refusal(kind, access, path, "unresolvable")
