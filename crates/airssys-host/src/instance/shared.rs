@@ -5,9 +5,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use wasmtime::component::ResourceAny;
-
-use super::Live;
+use super::{Abandoned, Live};
 use crate::error::Error;
 
 const IDLE: u8 = 0;
@@ -22,7 +20,7 @@ pub struct Instance {
     /// Why the instance is POISONED.
     reason: Mutex<String>,
     /// Handles dropped while a call may have had the store.
-    abandoned: Mutex<Vec<ResourceAny>>,
+    abandoned: Mutex<Vec<Abandoned>>,
     has_abandoned: AtomicBool,
 }
 
@@ -90,9 +88,9 @@ impl Instance {
         ))
     }
 
-    /// Drop a guest's resource with the next call.
-    pub fn drop_later(&self, resource: ResourceAny) {
-        locked(&self.abandoned).push(resource);
+    /// Drop a guest's handle with the next call.
+    pub fn drop_later(&self, handle: Abandoned) {
+        locked(&self.abandoned).push(handle);
         self.has_abandoned.store(true, Ordering::Relaxed);
     }
 
