@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
 use crate::bridge::LoopBridge;
-use crate::imports::{Answer, Imports};
+use crate::imports::{Answer, Imports, Origin};
 use crate::runtime;
 
 /// Makes a Python value of what a call came to. Kept apart so that functions, instantiation and deployments share
@@ -53,7 +53,7 @@ enum State {
         call: Call,
         iterator: Py<PyAny>,
         request: u64,
-        import: usize,
+        origin: Origin,
         timer: Py<Deadline>,
         conclude: Conclude,
     },
@@ -200,14 +200,14 @@ impl Awaitable {
                 call,
                 iterator,
                 request,
-                import,
+                origin,
                 timer,
                 conclude,
             } => self.step_host_function(
                 py,
                 thrown,
                 call,
-                (iterator, request, import, timer),
+                (iterator, request, origin, timer),
                 conclude,
             ),
             State::Stepping => {
@@ -248,7 +248,7 @@ impl Awaitable {
                     let id = request.id;
                     match self.imports.invoke(py, request)? {
                         Answer::Reply(reply) => call.link().reply(id, reply),
-                        Answer::Awaitable(awaitable, import) => {
+                        Answer::Awaitable(awaitable, origin) => {
                             let iterator = awaitable.call_method0(py, "__await__")?;
                             match drive(py, &iterator, None) {
                                 Drive::Yielded(object) => {
@@ -257,7 +257,7 @@ impl Awaitable {
                                         call,
                                         iterator,
                                         request: id,
-                                        import,
+                                        origin,
                                         timer,
                                         conclude,
                                     });
@@ -265,7 +265,7 @@ impl Awaitable {
                                 }
                                 Drive::Finished(outcome) => {
                                     call.link()
-                                        .reply(id, self.imports.finish(py, import, outcome)?);
+                                        .reply(id, self.imports.finish(py, origin, outcome)?);
                                 }
                             }
                         }
@@ -280,7 +280,7 @@ impl Awaitable {
         py: Python<'_>,
         thrown: Option<PyErr>,
         call: Call,
-        (iterator, request, import, timer): (Py<PyAny>, u64, usize, Py<Deadline>),
+        (iterator, request, origin, timer): (Py<PyAny>, u64, Origin, Py<Deadline>),
         conclude: Conclude,
     ) -> PyResult<Step> {
         match drive(py, &iterator, thrown) {
@@ -289,7 +289,7 @@ impl Awaitable {
                     call,
                     iterator,
                     request,
-                    import,
+                    origin,
                     timer,
                     conclude,
                 });
@@ -306,7 +306,7 @@ impl Awaitable {
                     drop(call);
                     return conclude(py, None, Err(error)).map(Step::Return);
                 }
-                let reply = self.imports.finish(py, import, outcome)?;
+                let reply = self.imports.finish(py, origin, outcome)?;
                 call.link().reply(request, reply);
                 self.advance(py, call, conclude)
             }

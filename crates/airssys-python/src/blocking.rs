@@ -76,9 +76,9 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Imports) -> PyResult<Ended>
                         let id = request.id;
                         let reply = match imports.invoke(py, request)? {
                             Answer::Reply(reply) => reply,
-                            Answer::Awaitable(awaitable, import) => imports.finish(
+                            Answer::Awaitable(awaitable, origin) => imports.finish(
                                 py,
-                                import,
+                                origin,
                                 crate::imports::run_to_end(
                                     py,
                                     awaitable.bind(py),

@@ -3,14 +3,18 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use airssys_host::instance::Instance;
+use airssys_host::instance::{End, Incoming, Instance, Link, Outgoing};
 use airssys_host::value::{Resource, Type, Value};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::component::Described;
-use crate::convert::Handles;
+use crate::convert::{Carried, Classes, Handles, Place};
+use crate::incoming::PyIncoming;
+use crate::instance::Shared;
 use crate::resource::GuestResource;
+use crate::source::Source;
 
 /// What converting the arguments of a call did to handles, to be undone if a later argument fails, or when the
 /// call ends.
@@ -21,6 +25,8 @@ pub enum Effect {
     Lent(u32),
     /// A guest's resource was given away.
     Given(Py<GuestResource>, wasmtime::component::ResourceAny),
+    /// A guest's stream or future was given back.
+    GivenBack(Arc<Incoming>, End),
 }
 
 thread_local!(static EFFECTS: RefCell<Vec<Effect>> = const { RefCell::new(Vec::new()) });
@@ -42,6 +48,18 @@ pub struct InstanceHandles {
     instance: OnceLock<Weak<Instance>>,
     /// The Python object of the instance, which guests' resources refer to.
     owner: OnceLock<Py<pyo3::types::PyWeakrefReference>>,
+    /// What streams and futures of guests are read by.
+    shared: OnceLock<Weak<Shared>>,
+    /// Where guests ask for items of streams that they were given.
+    link: OnceLock<Arc<Link>>,
+    /// Streams and futures that guests were given, by number. The store knows the numbers only.
+    sources: Mutex<Sources>,
+}
+
+#[derive(Default)]
+struct Sources {
+    given: Vec<Option<Arc<Source>>>,
+    free: Vec<u32>,
 }
 
 impl InstanceHandles {
@@ -51,6 +69,52 @@ impl InstanceHandles {
             table: Mutex::default(),
             instance: OnceLock::new(),
             owner: OnceLock::new(),
+            shared: OnceLock::new(),
+            link: OnceLock::new(),
+            sources: Mutex::default(),
+        }
+    }
+
+    /// Say what the store of this instance asks by.
+    pub fn ask_by(&self, link: Arc<Link>) {
+        let _ = self.link.set(link);
+    }
+
+    /// Say what reads of this instance's streams run by, once it exists.
+    pub fn read_by(&self, shared: &Arc<Shared>) {
+        let _ = self.shared.set(Arc::downgrade(shared));
+    }
+
+    fn put_source(&self, source: Source) -> u32 {
+        let source = Some(Arc::new(source));
+        let mut sources = self.sources.lock().expect("no code under this lock panics");
+        if let Some(number) = sources.free.pop() {
+            sources.given[number as usize] = source;
+            return number;
+        }
+        sources.given.push(source);
+        u32::try_from(sources.given.len() - 1).expect("handles are limited far below 2^32")
+    }
+
+    /// The source with this number.
+    pub fn source(&self, number: u32) -> Option<Arc<Source>> {
+        let sources = self.sources.lock().expect("no code under this lock panics");
+        sources.given.get(number as usize)?.clone()
+    }
+
+    /// Forget the sources that no guest reads any more.
+    pub fn release_sources(&self, py: Python<'_>) {
+        let Some(link) = self.link.get() else { return };
+        for number in link.take_released() {
+            let source = {
+                let mut sources = self.sources.lock().expect("no code under this lock panics");
+                let source = sources.given[number as usize].take();
+                sources.free.push(number);
+                source
+            };
+            if let Some(source) = source {
+                source.release(py);
+            }
         }
     }
 
@@ -119,6 +183,7 @@ impl InstanceHandles {
                             drop(self.take(representation))
                         }
                         Effect::Given(resource, any) => resource.get().restore(any),
+                        Effect::GivenBack(incoming, end) => incoming.restore(end),
                     }
                 }
                 Err(error)
@@ -200,8 +265,68 @@ impl Handles for InstanceHandles {
                 Ok(Bound::new(py, resource)?.into_any())
             }
             _ => Err(PyTypeError::new_err(format!(
-                "a value of type {ty} cannot be handed to Python; streams and futures need an async function"
+                "a value of type {ty} cannot be handed to Python"
             ))),
         }
+    }
+
+    fn give(
+        &self,
+        carried: &Arc<Carried>,
+        object: &Bound<'_, PyAny>,
+        place: &Place<'_>,
+    ) -> PyResult<Value> {
+        if let (Ok(own), Some(shared)) = (
+            object.getattr(intern!(object.py(), "_incoming")),
+            self.shared.get().and_then(Weak::upgrade),
+        ) && let Ok(own) = own.cast::<PyIncoming>()
+            && let Some((incoming, value)) = own
+                .get()
+                .give_back(&shared, carried)
+                .map_err(|error| place.note(object.py(), error))?
+        {
+            let end = match &value {
+                Value::Stream(any) => End::Stream((**any).clone()),
+                Value::Future(any) => End::Future((**any).clone()),
+                _ => unreachable!("an incoming end is a stream or a future"),
+            };
+            EFFECTS.with_borrow_mut(|effects| effects.push(Effect::GivenBack(incoming, end)));
+            return Ok(value);
+        }
+        let Some(link) = self.link.get() else {
+            return Err(PyTypeError::new_err(format!(
+                "{place}: a {} can be given to an instance of your own only (`component.instantiate`): a call of a \
+                 deployment cannot be asked for more once it returned",
+                carried.ty
+            )));
+        };
+        self.release_sources(object.py());
+        let number = self.put_source(Source::new(carried, object, place)?);
+        Ok(Value::Outgoing(Outgoing::new(link.clone(), number)))
+    }
+
+    fn receive<'py>(
+        &self,
+        py: Python<'py>,
+        carried: &Arc<Carried>,
+        value: Value,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (Some(shared), Some(link)) = (
+            self.shared.get().and_then(Weak::upgrade),
+            self.link.get().cloned(),
+        ) else {
+            return Err(PyTypeError::new_err(format!(
+                "a {} can be read from an instance of your own only (`component.instantiate`), once it is made: \
+                 the instance that writes it is not kept here",
+                carried.ty
+            )));
+        };
+        let incoming = Bound::new(py, PyIncoming::new(value, carried, shared, link)?)?;
+        let classes = Classes::get(py)?;
+        let class = match &carried.ty {
+            Type::Future(_) => &classes.guest_future,
+            _ => &classes.guest_stream,
+        };
+        class.bind(py).call1((incoming,))
     }
 }

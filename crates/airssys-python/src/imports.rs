@@ -5,18 +5,29 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use airssys_host::error::HostFunctionFailed;
-use airssys_host::instance::{Reply, Request};
+use airssys_host::instance::{Reply, Request, Wanted};
+use airssys_host::value::Value;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 use crate::component::Described;
 use crate::handles::InstanceHandles;
+use crate::source::Next;
 
-/// What a Python function gave.
+/// What Python had for a guest.
 pub enum Answer {
     Reply(Reply),
-    /// Something to be awaited for the result, and the import it is for.
-    Awaitable(Py<PyAny>, usize),
+    /// Something to be awaited for the result, and what it is the result of.
+    Awaitable(Py<PyAny>, Origin),
+}
+
+/// What a guest waits for.
+#[derive(Clone, Copy)]
+pub enum Origin {
+    /// The function of an import.
+    Function(usize),
+    /// The next item of a source.
+    Source(u32),
 }
 
 /// The functions and handles of one instance.
@@ -25,8 +36,8 @@ pub struct Imports {
     pub handles: InstanceHandles,
     /// By position in the component's imports.
     functions: Vec<Py<PyAny>>,
-    /// The exception of the host function that made the present call fail.
-    failure: Mutex<Option<PyErr>>,
+    /// The exception of Python that made the present call fail, and whose it is.
+    failure: Mutex<Option<(&'static str, PyErr)>>,
 }
 
 /// Await in a blocking call: on an event loop of its own.
@@ -52,52 +63,90 @@ impl Imports {
         })
     }
 
-    /// Call the function that `request` is for.
+    /// Call the function, or fetch the item, that `request` is for.
     ///
     /// # Errors
     /// An exception that is not an `Exception` (`KeyboardInterrupt`, `CancelledError`): the call is to be dropped.
     pub fn invoke(&self, py: Python<'_>, request: Request) -> PyResult<Answer> {
-        let import = request.import;
-        let called = self.call(py, request);
+        let (import, arguments) = match request.wanted {
+            Wanted::Call { import, arguments } => (import, arguments),
+            Wanted::Item { source } => return self.fetch(py, source),
+        };
+        let called = self.call(py, import, arguments);
+        let origin = Origin::Function(import);
         if let Ok(result) = &called
             && is_awaitable(result)?
+            && (!self.described.import(py, import)?.gives_a_future()
+                || is_coroutine_function(self.functions[import].bind(py))?)
         {
-            return Ok(Answer::Awaitable(result.clone().unbind(), import));
+            return Ok(Answer::Awaitable(result.clone().unbind(), origin));
         }
-        self.finish(py, import, called.map(Bound::unbind))
+        self.finish(py, origin, called.map(Bound::unbind))
             .map(Answer::Reply)
     }
 
-    fn call<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyAny>> {
-        let signature = self.described.import(py, request.import)?;
-        let arguments = signature.host_arguments(py, request.arguments, &self.handles)?;
-        self.functions[request.import].bind(py).call1(arguments)
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        import: usize,
+        arguments: Vec<Value>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let signature = self.described.import(py, import)?;
+        let arguments = signature.host_arguments(py, arguments, &self.handles)?;
+        self.functions[import].bind(py).call1(arguments)
     }
 
-    /// Turn what a function returned or raised into the answer for the guest.
+    fn fetch(&self, py: Python<'_>, number: u32) -> PyResult<Answer> {
+        let origin = Origin::Source(number);
+        let Some(source) = self.handles.source(number) else {
+            return Ok(Answer::Reply(Ok(None)));
+        };
+        let came = match source.fetch(py) {
+            Ok(Next::Item(item)) => return Ok(Answer::Reply(Ok(item))),
+            Ok(Next::Awaitable(awaitable)) => return Ok(Answer::Awaitable(awaitable, origin)),
+            Ok(Next::Came(came)) => came,
+            Err(error) => Err(error),
+        };
+        self.finish(py, origin, came).map(Answer::Reply)
+    }
+
+    /// Turn what a function or a source gave or raised into the answer for the guest.
     ///
     /// # Errors
     /// As [`Imports::invoke`].
     pub fn finish(
         &self,
         py: Python<'_>,
-        import: usize,
+        origin: Origin,
         outcome: PyResult<Py<PyAny>>,
     ) -> PyResult<Reply> {
-        let signature = self.described.import(py, import)?;
-        let outcome = outcome.map(|object| object.into_bound(py));
-        let converted = self
-            .handles
-            .converting(|| signature.host_result(py, outcome, &self.handles));
+        let converted = self.handles.converting(|| match origin {
+            Origin::Function(import) => {
+                let signature = self.described.import(py, import)?;
+                let outcome = outcome.map(|object| object.into_bound(py));
+                signature.host_result(py, outcome, &self.handles)
+            }
+            Origin::Source(number) => match self.handles.source(number) {
+                Some(source) => source.finish(py, outcome, &self.handles),
+                None => Ok(None),
+            },
+        });
         match converted {
             Ok((value, _)) => Ok(Ok(value)),
             Err(error) if error.is_instance_of::<PyException>(py) => {
-                let path = self.described.component.imports[import].path();
-                error.value(py).call_method1(
-                    "add_note",
-                    (format!("in the host function for the import '{path}'"),),
-                )?;
-                *self.failure.lock().expect("no code under this lock panics") = Some(error);
+                let whose = match origin {
+                    Origin::Function(import) => {
+                        let path = self.described.component.imports[import].path();
+                        error.value(py).call_method1(
+                            "add_note",
+                            (format!("in the host function for the import '{path}'"),),
+                        )?;
+                        "a host function"
+                    }
+                    Origin::Source(_) => "a stream or future of the host",
+                };
+                *self.failure.lock().expect("no code under this lock panics") =
+                    Some((whose, error));
                 Ok(Err(HostFunctionFailed))
             }
             Err(error) => Err(error),
@@ -105,7 +154,7 @@ impl Imports {
     }
 
     /// The exception behind [`airssys_host::error::Error::HostFunction`].
-    pub fn take_failure(&self) -> Option<PyErr> {
+    pub fn take_failure(&self) -> Option<(&'static str, PyErr)> {
         self.failure
             .lock()
             .expect("no code under this lock panics")
@@ -122,6 +171,15 @@ impl Imports {
             );
         }
     }
+}
+
+/// Whether what the function returns is to be awaited for its result, rather than be the result: a future.
+fn is_coroutine_function(function: &Bound<'_, PyAny>) -> PyResult<bool> {
+    function
+        .py()
+        .import("inspect")?
+        .call_method1("iscoroutinefunction", (function,))?
+        .extract()
 }
 
 fn is_awaitable(result: &Bound<'_, PyAny>) -> PyResult<bool> {

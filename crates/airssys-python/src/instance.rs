@@ -21,14 +21,18 @@ pub struct PyInstance {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    instance: Arc<Instance>,
-    imports: Arc<Imports>,
+/// What everything that runs an instance shares.
+pub struct Shared {
+    pub instance: Arc<Instance>,
+    pub imports: Arc<Imports>,
 }
 
 impl Shared {
     /// Give the store back or say why it is gone, and make an exception of an error.
-    fn settle(
+    ///
+    /// # Errors
+    /// The exception of an error.
+    pub fn settle(
         &self,
         py: Python<'_>,
         call: &str,
@@ -36,6 +40,7 @@ impl Shared {
         live: Option<Box<Live>>,
         result: Result<Option<Value>, Error>,
     ) -> PyResult<Option<Value>> {
+        self.imports.handles.release_sources(py);
         match result {
             Ok(value) => {
                 if let Some(live) = live {
@@ -62,7 +67,9 @@ pub fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> P
         call,
     };
     match (&error, imports.take_failure()) {
-        (Error::HostFunction, Some(cause)) => host_function_failed(py, cause, about),
+        (Error::HostFunction, Some((whose, cause))) => {
+            host_function_failed(py, whose, cause, about)
+        }
         _ => raise(py, error, about),
     }
 }
@@ -87,15 +94,12 @@ impl PyInstance {
             ));
         };
         let instance = Instance::new(live);
-        let made = Bound::new(
-            py,
-            Self {
-                shared: Arc::new(Shared {
-                    instance: instance.clone(),
-                    imports: imports.clone(),
-                }),
-            },
-        )?;
+        let shared = Arc::new(Shared {
+            instance: instance.clone(),
+            imports: imports.clone(),
+        });
+        imports.handles.read_by(&shared);
+        let made = Bound::new(py, Self { shared })?;
         imports
             .handles
             .belong_to(&instance, PyWeakrefReference::new(made.as_any())?.unbind());

@@ -10,11 +10,13 @@ mod errors;
 mod gate;
 mod handles;
 mod imports;
+mod incoming;
 mod instance;
 mod limits;
 mod resource;
 mod route;
 mod runtime;
+mod source;
 mod wasi;
 mod wave;
 
@@ -95,6 +97,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<instance::PyFunction>()?;
     module.add_class::<awaiting::Awaitable>()?;
     module.add_class::<resource::GuestResource>()?;
+    module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
     gate::register(module)

@@ -23,7 +23,7 @@ pub const MOST_BYTES: usize = 1 << 20;
 const MOST_ITEMS: usize = 256;
 
 /// The guest's end, until the first read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum End {
     Stream(StreamAny),
     Future(FutureAny),
@@ -130,17 +130,25 @@ impl Incoming {
         end
     }
 
-    /// Read no more. The end is returned if no read had begun; it is to be closed with its store. Otherwise the guest
-    /// learns it when its store runs next.
+    /// Take back what was given up for a call that did not begin.
+    pub fn restore(&self, end: End) {
+        *self.end() = Some(end);
+        locked(&self.queue).closed = false;
+    }
+
+    /// Read no more. Whether the guest could still write: it learns that it cannot when its store runs next. The end
+    /// is returned if no read had begun; it is to be closed with its store.
     #[must_use]
-    pub fn close(&self) -> Option<End> {
+    pub fn close(&self) -> (bool, Option<End>) {
         let mut queue = locked(&self.queue);
+        let open = !(queue.ended || queue.lost || queue.closed);
         queue.closed = true;
-        queue.items.clear();
+        let unread = std::mem::take(&mut queue.items);
         queue.wake_reader();
         queue.wake_writer();
         drop(queue);
-        self.end().take()
+        drop(unread);
+        (open, self.end().take())
     }
 
     /// Let the read that is under way end without an item, as soon as the guest waits.

@@ -54,6 +54,7 @@ pub struct Usage {
 }
 
 /// A handle that the host forgot.
+#[derive(Debug)]
 pub enum Abandoned {
     Resource(ResourceAny),
     End(End),

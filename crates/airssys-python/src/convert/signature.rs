@@ -71,6 +71,13 @@ impl Signature {
         })
     }
 
+    /// Whether the function's result is a future, which an awaitable stands for itself.
+    #[must_use]
+    pub fn gives_a_future(&self) -> bool {
+        matches!(&self.result, Outcome::Value(converter) | Outcome::Result { ok: Some(converter), .. }
+            if converter.is_future())
+    }
+
     /// The signature as a person writes it.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -1,0 +1,199 @@
+//! Python's iterables and awaitables that guests read as streams and futures. The store knows a source by its
+//! number; its next item is fetched when the guest reads, on the thread or event loop of the caller.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use airssys_host::instance::MOST_BYTES;
+use airssys_host::value::{Type, Value};
+use bytes::Bytes;
+use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::convert::{Carried, Handles, Place, buffer};
+
+/// Where items come from.
+enum Feed {
+    /// Of a future: something to be awaited once.
+    Awaitable(Py<PyAny>),
+    Iterator(Py<PyAny>),
+    AsyncIterator(Py<PyAny>),
+    Ended,
+}
+
+/// What a source has for the guest that reads.
+pub enum Next {
+    /// At once.
+    Item(Option<Value>),
+    /// This came of the source, or it is its end.
+    Came(PyResult<Py<PyAny>>),
+    Awaitable(Py<PyAny>),
+}
+
+struct State {
+    feed: Feed,
+    /// How many items came of it.
+    count: usize,
+    /// What is left of a chunk of bytes that is too large to be handed over at once.
+    rest: Bytes,
+}
+
+/// A stream or a future that Python gave.
+pub struct Source {
+    carried: Arc<Carried>,
+    /// Where it stood in the call, for errors.
+    place: String,
+    state: Mutex<State>,
+}
+
+impl Source {
+    /// What `object` at `place` gives.
+    ///
+    /// # Errors
+    /// `TypeError` for what is neither iterable nor awaitable.
+    pub fn new(
+        carried: &Arc<Carried>,
+        object: &Bound<'_, PyAny>,
+        place: &Place<'_>,
+    ) -> PyResult<Self> {
+        let has = |name: &str| object.get_type().hasattr(name);
+        let mut rest = Bytes::new();
+        let feed = if matches!(carried.ty, Type::Future(_)) {
+            if !has("__await__")? {
+                return Err(place.wrong_type(format!("{}, an awaitable", carried.ty), object));
+            }
+            Feed::Awaitable(object.clone().unbind())
+        } else if let Some(bytes) = carried.of_bytes().then(|| buffer(object)).transpose()?.flatten()
+        {
+            rest = bytes;
+            Feed::Ended
+        } else if has("__aiter__")? {
+            Feed::AsyncIterator(object.call_method0("__aiter__")?.unbind())
+        } else if has("__iter__")? && !object.is_instance_of::<PyString>() {
+            Feed::Iterator(object.try_iter()?.into_any().unbind())
+        } else {
+            let kinds = if carried.of_bytes() {
+                "an async iterable or iterable of chunks of bytes, or an object with a buffer"
+            } else {
+                "an async iterable or iterable"
+            };
+            return Err(place.wrong_type(format!("{}, {kinds}", carried.ty), object));
+        };
+        Ok(Self {
+            carried: carried.clone(),
+            place: place.to_string(),
+            state: Mutex::new(State {
+                feed,
+                count: 0,
+                rest,
+            }),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code under this lock panics")
+    }
+
+    /// Begin to fetch the next item.
+    ///
+    /// # Errors
+    /// What the source's `__anext__` raises when it is called.
+    pub fn fetch(&self, py: Python<'_>) -> PyResult<Next> {
+        enum Kind {
+            Sync,
+            Async,
+        }
+        let (kind, iterator) = {
+            let mut state = self.state();
+            if !state.rest.is_empty() {
+                return Ok(Next::Item(Some(chunk(&mut state.rest))));
+            }
+            match &state.feed {
+                Feed::Ended => return Ok(Next::Item(None)),
+                Feed::Iterator(iterator) => (Kind::Sync, iterator.clone_ref(py)),
+                Feed::AsyncIterator(iterator) => (Kind::Async, iterator.clone_ref(py)),
+                Feed::Awaitable(_) => {
+                    let Feed::Awaitable(awaitable) =
+                        std::mem::replace(&mut state.feed, Feed::Ended)
+                    else {
+                        unreachable!("it was looked at under the same lock")
+                    };
+                    return Ok(Next::Awaitable(awaitable));
+                }
+            }
+        };
+        Ok(match kind {
+            Kind::Sync => Next::Came(iterator.call_method0(py, "__next__")),
+            Kind::Async => Next::Awaitable(iterator.call_method0(py, "__anext__")?),
+        })
+    }
+
+    /// Turn what came of the source into the guest's item; `None` at the end.
+    ///
+    /// # Errors
+    /// What the source raised, or that what came is no item; names its position.
+    pub fn finish(
+        &self,
+        py: Python<'_>,
+        came: PyResult<Py<PyAny>>,
+        handles: &dyn Handles,
+    ) -> PyResult<Option<Value>> {
+        let future = matches!(self.carried.ty, Type::Future(_));
+        let object = match came {
+            Ok(object) => object.into_bound(py),
+            Err(error)
+                if !future
+                    && (error.is_instance_of::<PyStopAsyncIteration>(py)
+                        || error.is_instance_of::<PyStopIteration>(py)) =>
+            {
+                self.state().feed = Feed::Ended;
+                return Ok(None);
+            }
+            Err(error) => {
+                self.state().feed = Feed::Ended;
+                let what = if future { "future" } else { "stream" };
+                error.value(py).call_method1(
+                    "add_note",
+                    (format!("in the {what} that is {}", self.place),),
+                )?;
+                return Err(error);
+            }
+        };
+        let whole = Place::Within(&self.place);
+        if future {
+            let place = Place::Awaited(&whole);
+            return self.carried.item(&object, &place, handles).map(Some);
+        }
+        let position = {
+            let mut state = self.state();
+            state.count += 1;
+            state.count - 1
+        };
+        let place = Place::Item(&whole, position);
+        if self.carried.of_bytes() {
+            let Some(mut rest) = buffer(&object)? else {
+                let expected = "a chunk of bytes, an object with a buffer";
+                return Err(place.wrong_type(expected, &object));
+            };
+            let first = chunk(&mut rest);
+            self.state().rest = rest;
+            return Ok(Some(first));
+        }
+        self.carried.item(&object, &place, handles).map(Some)
+    }
+
+    /// No guest reads it any more.
+    pub fn release(&self, py: Python<'_>) {
+        let feed = std::mem::replace(&mut self.state().feed, Feed::Ended);
+        if let Feed::Awaitable(awaitable) = feed {
+            // A coroutine that was not begun would say so as a warning; whatever has no `close` needs none.
+            let _ = awaitable.call_method0(py, "close");
+        }
+    }
+}
+
+/// A piece of `rest`, of a size that is handed over at once. It is copied: what the store holds must not be Python's.
+fn chunk(rest: &mut Bytes) -> Value {
+    let piece = rest.split_to(rest.len().min(MOST_BYTES));
+    Value::Bytes(Bytes::copy_from_slice(&piece))
+}
