@@ -5,6 +5,7 @@ use std::path::Path as FilePath;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::AsContextMut;
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, ResourceType};
 
 use crate::engine::cache::{Cache, Lookup};
@@ -12,7 +13,8 @@ use crate::engine::static_limits::{self, Contents, StaticLimits};
 use crate::engine::{self, Allocation, Native, Profile, compile};
 use crate::error::Error;
 use crate::instance::State;
-use crate::value::{FuncType, Path, TypeNames, define_async_import, define_import};
+use crate::instance::{Link, attach_all};
+use crate::value::{FuncType, Path, TypeNames, Value, define_async_import, define_import};
 use crate::wasi::link;
 
 /// A function that a component exports or imports.
@@ -373,16 +375,22 @@ impl Component {
                 Some(interface) => root.instance(interface)?,
                 None => root,
             };
+            let (streams, ty) = (function.ty.takes_streams(), function.ty.clone());
             if function.ty.is_async() {
                 define_async_import(
                     Path::Direct,
                     &mut instance,
                     &function.name,
                     &function.ty,
-                    move |accessor, arguments| {
-                        let call = accessor
-                            .with(|mut access| access.get().link.clone().call(position, arguments));
-                        Box::pin(async move { Ok(call.await?) })
+                    move |accessor, mut arguments| {
+                        let call: wasmtime::Result<_> = accessor.with(|mut access| {
+                            let link = access.get().link.clone();
+                            if streams {
+                                attach_arguments(&mut arguments, &ty, &mut access, &link)?;
+                            }
+                            Ok(link.call(position, arguments))
+                        });
+                        Box::pin(async move { Ok(call?.await?) })
                     },
                 )?;
             } else {
@@ -391,15 +399,34 @@ impl Component {
                     &mut instance,
                     &function.name,
                     &function.ty,
-                    move |store, arguments| {
-                        let call = store.data().link.call(position, arguments);
-                        Box::pin(async move { Ok(call.await?) })
+                    move |mut store, mut arguments| {
+                        let link = store.data().link.clone();
+                        let attached = if streams {
+                            attach_arguments(&mut arguments, &ty, &mut store, &link)
+                        } else {
+                            Ok(())
+                        };
+                        let call = attached.map(|()| link.call(position, arguments));
+                        Box::pin(async move { Ok(call?.await?) })
                     },
                 )?;
             }
         }
         linker.instantiate_pre(&self.compiled)
     }
+}
+
+/// Streams and futures that a guest gives to a host function can be read while the guest goes on.
+fn attach_arguments(
+    arguments: &mut [Value],
+    ty: &FuncType,
+    store: &mut impl AsContextMut,
+    link: &Arc<Link>,
+) -> wasmtime::Result<()> {
+    arguments
+        .iter_mut()
+        .zip(&ty.params)
+        .try_for_each(|(value, param)| attach_all(value, &param.ty, store, link))
 }
 
 /// The type of the resources at `position` of [`Component::resources`].

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
 use crate::bridge::LoopBridge;
-use crate::imports::{Answer, Imports, Origin};
+use crate::imports::{Answer, Caller, Imports, Origin};
 use crate::runtime;
 
 /// Makes a Python value of what a call came to. Kept apart so that functions, instantiation and deployments share
@@ -246,8 +246,9 @@ impl Awaitable {
                         continue;
                     };
                     let id = request.id;
-                    match self.imports.invoke(py, request)? {
+                    match self.imports.invoke(py, request, Caller::Loop(call.link()))? {
                         Answer::Reply(reply) => call.link().reply(id, reply),
+                        Answer::Apart => {}
                         Answer::Awaitable(awaitable, origin) => {
                             let iterator = awaitable.call_method0(py, "__await__")?;
                             match drive(py, &iterator, None) {
@@ -372,6 +373,7 @@ impl Awaitable {
             Drive::Finished(Err(error)) => {
                 // Cancelled: the call is dropped with its store, here or by the background at its next wait.
                 task.abort();
+                self.imports.abandon(py);
                 bridge.get().forget(token);
                 Err(error)
             }

@@ -102,14 +102,27 @@ impl InstanceHandles {
         sources.given.get(number as usize)?.clone()
     }
 
+    /// Forget all sources: the store is gone.
+    pub fn release_all(&self, py: Python<'_>) {
+        let given = {
+            let mut sources = self.sources.lock().expect("no code under this lock panics");
+            std::mem::take(&mut *sources).given
+        };
+        for source in given.into_iter().flatten() {
+            source.release(py);
+        }
+    }
+
     /// Forget the sources that no guest reads any more.
     pub fn release_sources(&self, py: Python<'_>) {
         let Some(link) = self.link.get() else { return };
         for number in link.take_released() {
             let source = {
                 let mut sources = self.sources.lock().expect("no code under this lock panics");
-                let source = sources.given[number as usize].take();
-                sources.free.push(number);
+                let source = sources.given.get_mut(number as usize).and_then(Option::take);
+                if source.is_some() {
+                    sources.free.push(number);
+                }
                 source
             };
             if let Some(source) = source {
@@ -280,15 +293,11 @@ impl Handles for InstanceHandles {
             object.getattr(intern!(object.py(), "_incoming")),
             self.shared.get().and_then(Weak::upgrade),
         ) && let Ok(own) = own.cast::<PyIncoming>()
-            && let Some((incoming, value)) = own
-                .get()
-                .give_back(&shared, carried)
-                .map_err(|error| place.note(object.py(), error))?
+            && let Some((incoming, end)) = own.get().give_back(&shared, carried)
         {
-            let end = match &value {
-                Value::Stream(any) => End::Stream((**any).clone()),
-                Value::Future(any) => End::Future((**any).clone()),
-                _ => unreachable!("an incoming end is a stream or a future"),
+            let value = match end.clone() {
+                End::Stream(any) => Value::Stream(Box::new(any)),
+                End::Future(any) => Value::Future(Box::new(any)),
             };
             EFFECTS.with_borrow_mut(|effects| effects.push(Effect::GivenBack(incoming, end)));
             return Ok(value);

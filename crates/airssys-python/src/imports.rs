@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use airssys_host::error::HostFunctionFailed;
-use airssys_host::instance::{Reply, Request, Wanted};
+use airssys_host::instance::{Link, Reply, Request, Wanted};
 use airssys_host::value::Value;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 
+use crate::apart::{Delivery, Tasks};
 use crate::component::Described;
 use crate::handles::InstanceHandles;
 use crate::source::Next;
@@ -19,6 +20,17 @@ pub enum Answer {
     Reply(Reply),
     /// Something to be awaited for the result, and what it is the result of.
     Awaitable(Py<PyAny>, Origin),
+    /// Nothing yet: a task of its own will answer.
+    Apart,
+}
+
+/// Who runs Python for a guest.
+#[derive(Clone, Copy)]
+pub enum Caller<'a> {
+    /// A thread, which blocks.
+    Thread,
+    /// A task of an event loop, for the store that is asked by this link.
+    Loop(&'a Arc<Link>),
 }
 
 /// What a guest waits for.
@@ -38,6 +50,8 @@ pub struct Imports {
     functions: Vec<Py<PyAny>>,
     /// The exception of Python that made the present call fail, and whose it is.
     failure: Mutex<Option<(&'static str, PyErr)>>,
+    /// Functions and awaitables that run while the guest waits for them.
+    pub tasks: Tasks,
 }
 
 /// Await in a blocking call: on an event loop of its own.
@@ -60,6 +74,7 @@ impl Imports {
             handles,
             functions,
             failure: Mutex::new(None),
+            tasks: Tasks::default(),
         })
     }
 
@@ -67,19 +82,32 @@ impl Imports {
     ///
     /// # Errors
     /// An exception that is not an `Exception` (`KeyboardInterrupt`, `CancelledError`): the call is to be dropped.
-    pub fn invoke(&self, py: Python<'_>, request: Request) -> PyResult<Answer> {
+    pub fn invoke(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        request: Request,
+        caller: Caller<'_>,
+    ) -> PyResult<Answer> {
+        let id = request.id;
         let (import, arguments) = match request.wanted {
             Wanted::Call { import, arguments } => (import, arguments),
-            Wanted::Item { source } => return self.fetch(py, source),
+            Wanted::Item { source } => return self.fetch(py, source, id, caller),
         };
         let called = self.call(py, import, arguments);
         let origin = Origin::Function(import);
         if let Ok(result) = &called
-            && is_awaitable(result)?
+            && is_awaitable(result)
             && (!self.described.import(py, import)?.gives_a_future()
                 || is_coroutine_function(self.functions[import].bind(py))?)
         {
-            return Ok(Answer::Awaitable(result.clone().unbind(), origin));
+            let awaitable = result.clone().unbind();
+            if self.described.import(py, import)?.takes_streams()
+                && let Caller::Loop(link) = caller
+            {
+                // It may read what the guest writes meanwhile.
+                return self.start(py, &awaitable, link, id, origin);
+            }
+            return Ok(Answer::Awaitable(awaitable, origin));
         }
         self.finish(py, origin, called.map(Bound::unbind))
             .map(Answer::Reply)
@@ -96,18 +124,77 @@ impl Imports {
         self.functions[import].bind(py).call1(arguments)
     }
 
-    fn fetch(&self, py: Python<'_>, number: u32) -> PyResult<Answer> {
+    fn start(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        awaitable: &Py<PyAny>,
+        link: &Arc<Link>,
+        id: u64,
+        origin: Origin,
+    ) -> PyResult<Answer> {
+        let delivery = self.delivery(py, link, id, origin)?;
+        self.tasks.start(py, awaitable, delivery)?;
+        Ok(Answer::Apart)
+    }
+
+    fn delivery(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        link: &Arc<Link>,
+        id: u64,
+        origin: Origin,
+    ) -> PyResult<Py<Delivery>> {
+        let (imports, link) = (self.clone(), link.clone());
+        Py::new(
+            py,
+            Delivery {
+                imports,
+                link,
+                id,
+                origin,
+            },
+        )
+    }
+
+    fn fetch(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        number: u32,
+        id: u64,
+        caller: Caller<'_>,
+    ) -> PyResult<Answer> {
         let origin = Origin::Source(number);
         let Some(source) = self.handles.source(number) else {
             return Ok(Answer::Reply(Ok(None)));
         };
-        let came = match source.fetch(py) {
-            Ok(Next::Item(item)) => return Ok(Answer::Reply(Ok(item))),
-            Ok(Next::Awaitable(awaitable)) => return Ok(Answer::Awaitable(awaitable, origin)),
-            Ok(Next::Came(came)) => came,
-            Err(error) => Err(error),
+        let began = match (source.fetch(py), caller) {
+            (Next::Item(item), _) => return Ok(Answer::Reply(Ok(item))),
+            (Next::Came(came), _) => came,
+            (Next::Awaitable(awaitable), Caller::Thread) => {
+                return Ok(Answer::Awaitable(awaitable, origin));
+            }
+            (Next::Awaitable(awaitable), Caller::Loop(link)) => {
+                return self.start(py, &awaitable, link, id, origin);
+            }
+            (Next::Async, Caller::Thread) => Err(PyTypeError::new_err(
+                "an async iterable reached a blocking call, which has no event loop that it could go on with; \
+                 use `await function.call_async(...)`, or give a plain iterable",
+            )),
+            (Next::Async, Caller::Loop(link)) => {
+                let delivery = self.delivery(py, link, id, origin)?;
+                match source.want(py, delivery) {
+                    Ok(()) => return Ok(Answer::Apart),
+                    Err(error) => Err(error),
+                }
+            }
         };
-        self.finish(py, origin, came).map(Answer::Reply)
+        self.finish(py, origin, began).map(Answer::Reply)
+    }
+
+    /// The store is gone: stop what runs for it.
+    pub fn abandon(&self, py: Python<'_>) {
+        self.tasks.cancel(py);
+        self.handles.release_all(py);
     }
 
     /// Turn what a function or a source gave or raised into the answer for the guest.
@@ -182,11 +269,9 @@ fn is_coroutine_function(function: &Bound<'_, PyAny>) -> PyResult<bool> {
         .extract()
 }
 
-fn is_awaitable(result: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if result.is_none() {
-        return Ok(false);
-    }
-    result
-        .get_type()
-        .hasattr(pyo3::intern!(result.py(), "__await__"))
+fn is_awaitable(result: &Bound<'_, PyAny>) -> bool {
+    // The attribute would be looked up by making and dropping an `AttributeError` for every plain result.
+    // SAFETY: the type is alive as long as its object; since 3.10 any type may be asked for its slots.
+    let slot = unsafe { pyo3::ffi::PyType_GetSlot(result.get_type_ptr(), pyo3::ffi::Py_am_await) };
+    !slot.is_null()
 }

@@ -1,6 +1,7 @@
 //! Streams and futures of guests in Python's hands: `airssys.wasm.streams` makes iterators and awaitables of these.
 
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 
 use airssys_host::instance::{Abandoned, Call, End, Front, Incoming, Instance};
 use airssys_host::value::{Type, Value};
@@ -8,6 +9,7 @@ use pyo3::exceptions::{PyStopAsyncIteration, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::awaiting::{Awaitable, Conclude};
+use crate::bridge::{LoopBridge, Mailbag};
 use crate::convert::Carried;
 use crate::instance::{Shared, explain};
 use crate::runtime;
@@ -27,9 +29,14 @@ impl PyIncoming {
         shared: Arc<Shared>,
         link: Arc<airssys_host::instance::Link>,
     ) -> PyResult<Self> {
-        let (end, element) = match (value, &carried.ty) {
-            (Value::Stream(any), Type::Stream(element)) => (End::Stream(*any), element),
-            (Value::Future(any), Type::Future(element)) => (End::Future(*any), element),
+        let incoming = match (value, &carried.ty) {
+            (Value::Incoming(incoming), _) => incoming,
+            (Value::Stream(any), Type::Stream(element)) => {
+                Incoming::new(End::Stream(*any), element.clone(), link)
+            }
+            (Value::Future(any), Type::Future(element)) => {
+                Incoming::new(End::Future(*any), element.clone(), link)
+            }
             _ => {
                 return Err(PyTypeError::new_err(format!(
                     "a guest gave something else than the {} that its type says",
@@ -38,41 +45,23 @@ impl PyIncoming {
             }
         };
         Ok(Self {
-            incoming: Incoming::new(end, element.clone(), link),
+            incoming,
             carried: carried.clone(),
             shared,
         })
     }
 
-    /// The stream or future itself, to be given back to the guest it came from. `None` if it is another instance's.
-    ///
-    /// # Errors
-    /// `TypeError` if it was read from, given away or closed, or has another type.
-    pub fn give_back(
-        &self,
-        shared: &Arc<Shared>,
-        carried: &Carried,
-    ) -> PyResult<Option<(Arc<Incoming>, Value)>> {
-        if !Arc::ptr_eq(&self.shared, shared) {
-            return Ok(None);
-        }
-        if self.carried.ty.to_string() != carried.ty.to_string() {
-            return Err(PyTypeError::new_err(format!(
-                "expected {}, got a {} of the guest",
-                carried.ty, self.carried.ty
-            )));
-        }
-        match self.incoming.give_up() {
-            Some(End::Stream(any)) => {
-                Ok(Some((self.incoming.clone(), Value::Stream(Box::new(any)))))
-            }
-            Some(End::Future(any)) => {
-                Ok(Some((self.incoming.clone(), Value::Future(Box::new(any)))))
-            }
-            None => Err(PyTypeError::new_err(format!(
-                "this {} was read from, closed or given away; it cannot be given back to its own instance",
-                carried.ty
-            ))),
+    /// The stream or future itself, to be given back to the guest it came from. `None` if it is another instance's,
+    /// of another type, or was read from: it crosses item by item then.
+    pub fn give_back(&self, shared: &Arc<Shared>, carried: &Carried) -> Option<(Arc<Incoming>, End)> {
+        if Arc::ptr_eq(&self.shared, shared)
+            && self.carried.ty.to_string() == carried.ty.to_string()
+        {
+            self.incoming
+                .give_up()
+                .map(|end| (self.incoming.clone(), end))
+        } else {
+            None
         }
     }
 
@@ -151,7 +140,18 @@ impl PyIncoming {
         Self::begin(slf, |this, live| Call::read(live, this.incoming.clone()))
     }
 
-    /// The same, blocking.
+    /// A future of the running event loop that is done when whoever runs the instance has brought something, or
+    /// nobody runs it.
+    fn arrival(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let (bridge, event_loop) = LoopBridge::running(py)?;
+        let (token, future, mailbag) = bridge.get().expect(py, &event_loop)?;
+        let waker = Waker::from(Arc::new(Arrival { mailbag, token }));
+        self.incoming.watch(waker.clone());
+        self.shared.instance.watch(waker);
+        Ok(future)
+    }
+
+    /// The same as `read`, blocking.
     fn read_blocking(&self, py: Python<'_>) -> PyResult<()> {
         self.run(py, |live| Call::read(live, self.incoming.clone()))
     }
@@ -180,6 +180,18 @@ impl PyIncoming {
     #[getter]
     fn wit(&self) -> String {
         self.carried.ty.to_string()
+    }
+}
+
+/// Reports to an event loop.
+struct Arrival {
+    mailbag: Arc<Mailbag>,
+    token: u64,
+}
+
+impl Wake for Arrival {
+    fn wake(self: Arc<Self>) {
+        self.mailbag.finish(self.token);
     }
 }
 

@@ -53,6 +53,7 @@ impl Shared {
             }
             Err(error) => {
                 let error = explain(py, &self.imports, call, error);
+                self.imports.abandon(py);
                 lease.poison(format!("an earlier call ended with {}", error.value(py)));
                 Err(error)
             }

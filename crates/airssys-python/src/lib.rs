@@ -1,5 +1,6 @@
 //! The Python module `airssys._core`: conversions and awaitables over `airssys-host`. No decision lives here.
 
+mod apart;
 mod awaiting;
 mod blocking;
 mod bridge;

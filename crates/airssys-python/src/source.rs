@@ -10,6 +10,7 @@ use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::apart::Delivery;
 use crate::convert::{Carried, Handles, Place, buffer};
 
 /// Where items come from.
@@ -18,6 +19,8 @@ enum Feed {
     Awaitable(Py<PyAny>),
     Iterator(Py<PyAny>),
     AsyncIterator(Py<PyAny>),
+    /// Of an async iterator, in a task of its own.
+    Pump(Py<PyAny>),
     Ended,
 }
 
@@ -28,6 +31,8 @@ pub enum Next {
     /// This came of the source, or it is its end.
     Came(PyResult<Py<PyAny>>),
     Awaitable(Py<PyAny>),
+    /// Ask by [`Source::want`].
+    Async,
 }
 
 struct State {
@@ -95,37 +100,51 @@ impl Source {
     }
 
     /// Begin to fetch the next item.
-    ///
-    /// # Errors
-    /// What the source's `__anext__` raises when it is called.
-    pub fn fetch(&self, py: Python<'_>) -> PyResult<Next> {
-        enum Kind {
-            Sync,
-            Async,
-        }
-        let (kind, iterator) = {
+    pub fn fetch(&self, py: Python<'_>) -> Next {
+        let iterator = {
             let mut state = self.state();
             if !state.rest.is_empty() {
-                return Ok(Next::Item(Some(chunk(&mut state.rest))));
+                return Next::Item(Some(chunk(&mut state.rest)));
             }
             match &state.feed {
-                Feed::Ended => return Ok(Next::Item(None)),
-                Feed::Iterator(iterator) => (Kind::Sync, iterator.clone_ref(py)),
-                Feed::AsyncIterator(iterator) => (Kind::Async, iterator.clone_ref(py)),
+                Feed::Ended => return Next::Item(None),
+                Feed::Iterator(iterator) => iterator.clone_ref(py),
+                Feed::AsyncIterator(_) | Feed::Pump(_) => return Next::Async,
                 Feed::Awaitable(_) => {
                     let Feed::Awaitable(awaitable) =
                         std::mem::replace(&mut state.feed, Feed::Ended)
                     else {
                         unreachable!("it was looked at under the same lock")
                     };
-                    return Ok(Next::Awaitable(awaitable));
+                    return Next::Awaitable(awaitable);
                 }
             }
         };
-        Ok(match kind {
-            Kind::Sync => Next::Came(iterator.call_method0(py, "__next__")),
-            Kind::Async => Next::Awaitable(iterator.call_method0(py, "__anext__")?),
-        })
+        Next::Came(iterator.call_method0(py, "__next__"))
+    }
+
+    /// Let the async iterator's task take the next item, which `delivery` answers with.
+    ///
+    /// # Errors
+    /// `RuntimeError` without the event loop that it runs on.
+    pub fn want(&self, py: Python<'_>, delivery: Py<Delivery>) -> PyResult<()> {
+        let (pump, iterator) = match &self.state().feed {
+            Feed::Pump(pump) => (Some(pump.clone_ref(py)), None),
+            Feed::AsyncIterator(iterator) => (None, Some(iterator.clone_ref(py))),
+            _ => (None, None),
+        };
+        let pump = match (pump, iterator) {
+            (Some(pump), _) => pump,
+            (None, iterator) => {
+                let made = py
+                    .import("airssys.wasm._apart")?
+                    .call_method1("Pump", (iterator,))?
+                    .unbind();
+                self.state().feed = Feed::Pump(made.clone_ref(py));
+                made
+            }
+        };
+        pump.call_method1(py, "want", (delivery,)).map(drop)
     }
 
     /// Turn what came of the source into the guest's item; `None` at the end.
@@ -185,10 +204,13 @@ impl Source {
     /// No guest reads it any more.
     pub fn release(&self, py: Python<'_>) {
         let feed = std::mem::replace(&mut self.state().feed, Feed::Ended);
-        if let Feed::Awaitable(awaitable) = feed {
-            // A coroutine that was not begun would say so as a warning; whatever has no `close` needs none.
-            let _ = awaitable.call_method0(py, "close");
-        }
+        // A coroutine that was not begun would say so as a warning. Whatever has no `close` needs none, and what the
+        // closing of somebody else's source raises is for nobody.
+        let _ = match feed {
+            Feed::Awaitable(awaitable) => awaitable.call_method0(py, "close"),
+            Feed::Pump(pump) => pump.call_method0(py, "stop"),
+            Feed::Iterator(_) | Feed::AsyncIterator(_) | Feed::Ended => return,
+        };
     }
 }
 

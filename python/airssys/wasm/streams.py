@@ -50,7 +50,10 @@ async def _read(incoming: _core.Incoming) -> None:
 
 
 async def _awaited(incoming: _core.Incoming) -> None:
-    await incoming.read()
+    try:
+        await incoming.read()
+    except InstanceBusy:
+        await incoming.arrival()
 
 
 async def _close(incoming: _core.Incoming) -> None:

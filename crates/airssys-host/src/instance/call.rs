@@ -35,6 +35,8 @@ pub struct Call {
     link: Arc<Link>,
     started: u64,
     first: bool,
+    /// The last slice ended at a host function.
+    answered: bool,
 }
 
 impl Call {
@@ -47,6 +49,7 @@ impl Call {
             link,
             started,
             first: true,
+            answered: false,
         }
     }
 
@@ -150,7 +153,11 @@ impl Call {
                 // A host function took the rest of the call's time.
                 return Progress::Done(None, Err(self.timed_out()));
             }
-            self.link.begin_slice();
+            if std::mem::take(&mut self.answered) {
+                self.link.begin_short_slice();
+            } else {
+                self.link.begin_slice();
+            }
         }
         let polled = self.future.as_mut().poll(context);
         self.link.end_slice();
@@ -161,7 +168,10 @@ impl Call {
                 }
                 Progress::Done(live, result)
             }
-            Poll::Pending if self.link.has_requests() => Progress::HostFunctions,
+            Poll::Pending if self.link.has_requests() => {
+                self.answered = true;
+                Progress::HostFunctions
+            }
             Poll::Pending => Progress::Suspended,
         }
     }

@@ -4,6 +4,7 @@
 //! than [`MOST_BYTES`]. The store holds the consumer, whoever reads holds the [`Incoming`]; they share the queue.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -54,6 +55,8 @@ struct Queue {
     interrupted: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Those who wait for what a call that somebody else runs brings.
+    watchers: Vec<Waker>,
 }
 
 impl Queue {
@@ -61,6 +64,11 @@ impl Queue {
         if let Some(waker) = self.reader.take() {
             waker.wake();
         }
+        self.watchers.drain(..).for_each(Waker::wake);
+    }
+
+    fn has_news(&self) -> bool {
+        !self.items.is_empty() || self.ended || self.lost || self.closed
     }
 
     fn wake_writer(&mut self) {
@@ -158,6 +166,18 @@ impl Incoming {
         queue.wake_reader();
     }
 
+    /// Want an item of whoever runs the store: `waker` is woken when there is one, or there will be none.
+    pub fn watch(&self, waker: Waker) {
+        let mut queue = locked(&self.queue);
+        if queue.has_news() {
+            drop(queue);
+            return waker.wake();
+        }
+        queue.watchers.push(waker);
+        queue.wanted = true;
+        queue.wake_writer();
+    }
+
     /// Let the guest write into the queue.
     fn attach(&self, mut store: impl AsContextMut) -> Result<()> {
         let Some(end) = self.end().take() else {
@@ -198,6 +218,75 @@ impl Incoming {
     }
 }
 
+impl fmt::Debug for Incoming {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Incoming({:?})", self.end())
+    }
+}
+
+impl PartialEq for Incoming {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+/// Make all streams and futures in `value`, which has the type `ty`, ready to be read while their store is in use.
+///
+/// # Errors
+/// When one belongs to another store.
+pub fn attach_all(
+    value: &mut Value,
+    ty: &Type,
+    store: &mut impl AsContextMut,
+    link: &Arc<Link>,
+) -> Result<()> {
+    let inside = |value: &mut Option<Box<Value>>, ty: Option<&Type>, store: &mut _| match (
+        value, ty,
+    ) {
+        (Some(value), Some(ty)) => attach_all(value, ty, store, link),
+        _ => Ok(()),
+    };
+    match (value, ty) {
+        (value @ (Value::Stream(_) | Value::Future(_)), Type::Stream(ty) | Type::Future(ty)) => {
+            let end = match std::mem::replace(value, Value::UNIT) {
+                Value::Stream(stream) => End::Stream(*stream),
+                Value::Future(future) => End::Future(*future),
+                _ => unreachable!("it was matched above"),
+            };
+            let incoming = Incoming::new(end, ty.clone(), link.clone());
+            incoming.attach(store)?;
+            *value = Value::Incoming(incoming);
+            Ok(())
+        }
+        (Value::List(values), Type::List(ty) | Type::FixedList(ty, _)) => values
+            .iter_mut()
+            .try_for_each(|value| attach_all(value, ty, store, link)),
+        (Value::Map(entries), Type::Map(entry)) => entries
+            .iter_mut()
+            .try_for_each(|(_, value)| attach_all(value, &entry.1, store, link)),
+        (Value::Record(values), Type::Record(record)) => values
+            .iter_mut()
+            .zip(&record.fields)
+            .try_for_each(|(value, field)| attach_all(value, &field.ty, store, link)),
+        (Value::Record(values), Type::Tuple(types)) => values
+            .iter_mut()
+            .zip(types.iter())
+            .try_for_each(|(value, ty)| attach_all(value, ty, store, link)),
+        (Value::Variant(case, value), Type::Variant(variant)) => {
+            let case = variant.cases.get(*case as usize);
+            inside(value, case.and_then(|case| case.ty.as_ref()), store)
+        }
+        (Value::Option(value), Type::Option(ty)) => inside(value, Some(ty), store),
+        (Value::Result(Ok(value)), Type::Result(result)) => {
+            inside(value, result.ok.as_ref(), store)
+        }
+        (Value::Result(Err(value)), Type::Result(result)) => {
+            inside(value, result.err.as_ref(), store)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Ends when a read ends.
 pub(super) struct Ready(Shared);
 
@@ -206,7 +295,7 @@ impl Future for Ready {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut queue = locked(&self.0);
-        if queue.items.is_empty() && !(queue.ended || queue.closed || queue.interrupted) {
+        if !(queue.has_news() || queue.interrupted) {
             queue.reader = Some(context.waker().clone());
             return Poll::Pending;
         }

@@ -84,7 +84,7 @@ pub struct Link {
     deadline: AtomicU64,
     cpu_limit: AtomicU64,
     cpu_used: AtomicU64,
-    /// Start of the present slice: thread time, or wall time with the top bit set for a first slice.
+    /// Start of the present slice: thread time, or wall time with the top bit set for a short slice.
     slice: AtomicU64,
     host_calls: AtomicU64,
     store_gone: AtomicBool,
@@ -231,10 +231,15 @@ impl Link {
         now
     }
 
-    /// A slice after the first begins. Its processor time is measured, the first one's is taken from the wall,
-    /// because a system call would cost a short call more than itself.
+    /// A slice begins after the guest gave its thread away. Its processor time is measured.
     pub fn begin_slice(&self) {
         self.slice.store(thread_cpu_nanos(), Ordering::Relaxed);
+    }
+
+    /// A slice begins after a host function. As of a call's first slice its processor time is taken from the wall,
+    /// because a system call would cost a short slice more than itself; it lasts a tick at most.
+    pub fn begin_short_slice(&self) {
+        self.slice.store(now_nanos() | WALL, Ordering::Relaxed);
     }
 
     /// Processor time since the slice began.

@@ -4,6 +4,7 @@ use std::cell::UnsafeCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
 
 use super::{Abandoned, Live};
 use crate::error::Error;
@@ -22,6 +23,9 @@ pub struct Instance {
     /// Handles dropped while a call may have had the store.
     abandoned: Mutex<Vec<Abandoned>>,
     has_abandoned: AtomicBool,
+    /// Those who wait until the instance is not RUNNING.
+    watchers: Mutex<Vec<Waker>>,
+    has_watchers: AtomicBool,
 }
 
 // SAFETY: `live` is touched only by whoever moved `state` from IDLE to RUNNING, and given up by the move back.
@@ -40,6 +44,8 @@ impl Instance {
             reason: Mutex::default(),
             abandoned: Mutex::default(),
             has_abandoned: AtomicBool::new(false),
+            watchers: Mutex::default(),
+            has_watchers: AtomicBool::new(false),
         })
     }
 
@@ -62,12 +68,32 @@ impl Instance {
     fn release(&self, live: Box<Live>) {
         // SAFETY: the caller holds the store, so the state is RUNNING and nobody else looks.
         unsafe { *self.live.get() = Some(live) };
-        self.state.store(IDLE, Ordering::Release);
+        self.state.store(IDLE, Ordering::SeqCst);
+        self.tell_watchers();
     }
 
     fn poison(&self, reason: String) {
         *locked(&self.reason) = reason;
-        self.state.store(POISONED, Ordering::Release);
+        self.state.store(POISONED, Ordering::SeqCst);
+        self.tell_watchers();
+    }
+
+    fn tell_watchers(&self) {
+        // Sequentially consistent with `watch`: either this sees the watcher, or the watcher sees the new state.
+        if self.has_watchers.load(Ordering::SeqCst) {
+            self.has_watchers.store(false, Ordering::SeqCst);
+            let watchers = std::mem::take(&mut *locked(&self.watchers));
+            watchers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Wake `waker` when no call has the store, which may be at once.
+    pub fn watch(&self, waker: Waker) {
+        locked(&self.watchers).push(waker);
+        self.has_watchers.store(true, Ordering::SeqCst);
+        if self.state.load(Ordering::SeqCst) != RUNNING {
+            self.tell_watchers();
+        }
     }
 
     /// Take the store for one call. `instance` is a reference, or an `Arc` where the call outlives it.

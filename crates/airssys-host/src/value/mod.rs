@@ -19,10 +19,12 @@ mod tests;
 mod types;
 pub mod wave;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wasmtime::component::{FutureAny, ResourceAny, StreamAny, Val};
 
-use crate::instance::Outgoing;
+use crate::instance::{Incoming, Outgoing};
 
 pub use callable::{Callable, Path};
 pub use element::{Item, Reading};
@@ -75,6 +77,8 @@ pub enum Value {
     Stream(Box<StreamAny>),
     /// A stream or a future that the embedder gives; it becomes one when it is lowered.
     Outgoing(Outgoing),
+    /// A stream or a future of a guest that the embedder can read.
+    Incoming(Arc<Incoming>),
     /// Always the `ErrorContext` case, whose payload has no public type.
     ErrorContext(Box<Val>),
 }

@@ -74,7 +74,7 @@ impl Place<'_> {
 
     /// Says on an exception of user code where it came up.
     #[cold]
-    pub(crate) fn note(&self, py: Python<'_>, error: PyErr) -> PyErr {
+    pub(super) fn note(&self, py: Python<'_>, error: PyErr) -> PyErr {
         // An exception that takes no note is raised as it is.
         let _ = error
             .value(py)
