@@ -27,6 +27,14 @@ pub struct Shared {
     pub imports: Arc<Imports>,
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Sources may run in tasks, which would wait for ever for a guest that is gone. Where Python cannot run any
+        // more they have ended.
+        Python::try_attach(|py| self.imports.abandon(py));
+    }
+}
+
 impl Shared {
     /// Give the store back or say why it is gone, and make an exception of an error.
     ///
@@ -171,10 +179,13 @@ impl PyInstance {
 
     /// Free the store. A later call raises `InstancePoisoned`.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let imports = &self.shared.imports;
         self.shared
             .instance
             .close()
-            .map_err(|error| explain(py, &self.shared.imports, "close", error))
+            .map_err(|error| explain(py, imports, "close", error))?;
+        imports.abandon(py);
+        Ok(())
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from airssys.errors import AirsSysError
 from airssys.wasm.errors import InstanceBusy, InstancePoisoned
 
 if TYPE_CHECKING:
@@ -92,18 +93,29 @@ class GuestStream(Generic[T_co]):
     On cancel, a read ends as soon as the guest waits: nothing is lost, and the stream can be read on.
     """
 
-    __slots__ = ("__weakref__", "_incoming")
+    __slots__ = ("__weakref__", "_failure", "_incoming")
 
     def __init__(self, incoming: _core.Incoming) -> None:
         self._incoming = incoming
+        # What ended a read that had brought items: it is raised after them.
+        self._failure: AirsSysError | None = None
 
     def __aiter__(self) -> GuestStream[T_co]:
         return self
 
     async def __anext__(self) -> T_co:
         while (item := self._incoming.take()) is ...:
-            await _read(self._incoming)
+            self._raise_failure()
+            try:
+                await _read(self._incoming)
+            except AirsSysError as error:
+                self._failure = error
         return item  # type: ignore[no-any-return]
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     async def aclose(self) -> None:
         """Read no more: the guest's writes end from now on, and it runs until it waits for something else.
@@ -133,7 +145,11 @@ class GuestStream(Generic[T_co]):
     def __next__(self) -> T_co:
         try:
             while (item := self._incoming.take()) is ...:
-                self._incoming.read_blocking()
+                self._raise_failure()
+                try:
+                    self._incoming.read_blocking()
+                except AirsSysError as error:
+                    self._failure = error
         except StopAsyncIteration:
             raise StopIteration from None
         return item  # type: ignore[no-any-return]

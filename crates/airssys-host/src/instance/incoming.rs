@@ -210,10 +210,7 @@ impl Incoming {
     /// [`Incoming::interrupt`].
     pub(super) fn read(&self, store: impl AsContextMut) -> Result<Ready> {
         self.attach(store)?;
-        let mut queue = locked(&self.queue);
-        queue.interrupted = false;
-        queue.wanted = true;
-        queue.wake_writer();
+        locked(&self.queue).interrupted = false;
         Ok(Ready(self.queue.clone()))
     }
 }
@@ -297,6 +294,9 @@ impl Future for Ready {
         let mut queue = locked(&self.0);
         if !(queue.has_news() || queue.interrupted) {
             queue.reader = Some(context.waker().clone());
+            // Again at each look: what came may have been taken by somebody else.
+            queue.wanted = true;
+            queue.wake_writer();
             return Poll::Pending;
         }
         Poll::Ready(())

@@ -198,7 +198,7 @@ impl Link {
         std::mem::take(&mut self.exchange().dropped)
     }
 
-    /// The store is being dropped.
+    /// The store is being dropped, or will be.
     pub(super) fn store_is_gone(&self) {
         self.store_gone.store(true, Ordering::Release);
     }

@@ -119,7 +119,12 @@ impl Feed {
         let fetching = self.fetching.get_or_insert_with(|| link.fetch(*number));
         let reply = ready!(Pin::new(fetching).poll(context));
         self.fetching = None;
-        Poll::Ready(reply.map_err(|HostFunctionFailed| HostFunctionFailed.into()))
+        Poll::Ready(reply.map_err(|HostFunctionFailed| {
+            // The store is dropped for it. Said now, because a guest may have handed the stream on to the host, whose
+            // end is dropped first and must not be taken for the end of the stream.
+            link.store_is_gone();
+            HostFunctionFailed.into()
+        }))
     }
 }
 
