@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::AsContextMut;
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, ResourceType};
 
 use crate::engine::cache::{Cache, Lookup};

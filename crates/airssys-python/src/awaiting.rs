@@ -246,7 +246,10 @@ impl Awaitable {
                         continue;
                     };
                     let id = request.id;
-                    match self.imports.invoke(py, request, Caller::Loop(call.link()))? {
+                    match self
+                        .imports
+                        .invoke(py, request, Caller::Loop(call.link()))?
+                    {
                         Answer::Reply(reply) => call.link().reply(id, reply),
                         Answer::Apart => {}
                         Answer::Awaitable(awaitable, origin) => {

@@ -206,12 +206,7 @@ pub fn unknown_export(py: Python<'_>, name: &str, known: &[String]) -> PyErr {
 }
 
 /// The trap for `whose` failure of Python's: the exception is the cause.
-pub fn host_function_failed(
-    py: Python<'_>,
-    whose: &str,
-    cause: PyErr,
-    about: About<'_>,
-) -> PyErr {
+pub fn host_function_failed(py: Python<'_>, whose: &str, cause: PyErr, about: About<'_>) -> PyErr {
     let what = cause
         .value(py)
         .repr()

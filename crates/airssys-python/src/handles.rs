@@ -119,7 +119,10 @@ impl InstanceHandles {
         for number in link.take_released() {
             let source = {
                 let mut sources = self.sources.lock().expect("no code under this lock panics");
-                let source = sources.given.get_mut(number as usize).and_then(Option::take);
+                let source = sources
+                    .given
+                    .get_mut(number as usize)
+                    .and_then(Option::take);
                 if source.is_some() {
                     sources.free.push(number);
                 }

@@ -53,7 +53,11 @@ impl PyIncoming {
 
     /// The stream or future itself, to be given back to the guest it came from. `None` if it is another instance's,
     /// of another type, or was read from: it crosses item by item then.
-    pub fn give_back(&self, shared: &Arc<Shared>, carried: &Carried) -> Option<(Arc<Incoming>, End)> {
+    pub fn give_back(
+        &self,
+        shared: &Arc<Shared>,
+        carried: &Carried,
+    ) -> Option<(Arc<Incoming>, End)> {
         if Arc::ptr_eq(&self.shared, shared)
             && self.carried.ty.to_string() == carried.ty.to_string()
         {

@@ -68,7 +68,11 @@ impl Source {
                 return Err(place.wrong_type(format!("{}, an awaitable", carried.ty), object));
             }
             Feed::Awaitable(object.clone().unbind())
-        } else if let Some(bytes) = carried.of_bytes().then(|| buffer(object)).transpose()?.flatten()
+        } else if let Some(bytes) = carried
+            .of_bytes()
+            .then(|| buffer(object))
+            .transpose()?
+            .flatten()
         {
             rest = bytes;
             Feed::Ended

@@ -732,9 +732,7 @@ async def test_a_host_function_ends_with_the_calls_time(component):
             finally:
                 ended.set()
 
-    instance = component.instantiate(
-        imports={SINK: Waiting()}, limits=Limits(call_timeout=0.1)
-    )
+    instance = component.instantiate(imports={SINK: Waiting()}, limits=Limits(call_timeout=0.1))
     with pytest.raises(LimitExceeded, match="call_timeout"):
         await instance["send"].call_async("name", 10)
     async with asyncio.timeout(5):

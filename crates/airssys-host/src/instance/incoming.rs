@@ -237,12 +237,11 @@ pub fn attach_all(
     store: &mut impl AsContextMut,
     link: &Arc<Link>,
 ) -> Result<()> {
-    let inside = |value: &mut Option<Box<Value>>, ty: Option<&Type>, store: &mut _| match (
-        value, ty,
-    ) {
-        (Some(value), Some(ty)) => attach_all(value, ty, store, link),
-        _ => Ok(()),
-    };
+    let inside =
+        |value: &mut Option<Box<Value>>, ty: Option<&Type>, store: &mut _| match (value, ty) {
+            (Some(value), Some(ty)) => attach_all(value, ty, store, link),
+            _ => Ok(()),
+        };
     match (value, ty) {
         (value @ (Value::Stream(_) | Value::Future(_)), Type::Stream(ty) | Type::Future(ty)) => {
             let end = match std::mem::replace(value, Value::UNIT) {
@@ -493,7 +492,9 @@ impl<D: 'static, T: Lift + IntoValue + Send + Sync + 'static> FutureConsumer<D> 
     ) -> Poll<Result<()>> {
         // A future has one value: it is taken whoever waits, and nothing more can follow.
         let value: T = one(&mut source, &mut store, 0)?;
-        self.0.put([value.into_value()]).map(|taken| taken.map(drop))
+        self.0
+            .put([value.into_value()])
+            .map(|taken| taken.map(drop))
     }
 }
 

@@ -340,9 +340,15 @@ impl Drop for HostCall {
         let id = self.id;
         let mut exchange = self.link.exchange();
         exchange.wakers.retain(|(waiting, _)| *waiting != id);
-        let request = exchange.requests.iter().position(|request| request.id == id);
+        let request = exchange
+            .requests
+            .iter()
+            .position(|request| request.id == id);
         let request = request.and_then(|index| exchange.requests.remove(index));
-        let reply = exchange.replies.iter().position(|(replied, _)| *replied == id);
+        let reply = exchange
+            .replies
+            .iter()
+            .position(|(replied, _)| *replied == id);
         let reply = reply.map(|index| exchange.replies.swap_remove(index));
         // Unlocked first: a value may say that it is gone.
         drop(exchange);

@@ -26,7 +26,9 @@ use crate::wasi::{Governed, WasiState};
 pub use call::{Call, Ended, Progress};
 pub(crate) use incoming::attach_all;
 pub use incoming::{End, Front, Incoming, MOST_BYTES};
-pub use link::{Link, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down, thread_cpu_nanos};
+pub use link::{
+    Link, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
+};
 pub use outgoing::Outgoing;
 pub use shared::{Instance, Lease};
 

@@ -69,7 +69,8 @@ impl Outgoing {
         let mut store = cx.store.as_context_mut();
         match payload {
             Some(InterfaceType::U8) => {
-                StreamReader::new(&mut store, BytesFeed(feed, Bytes::new()))?.try_into_stream_any(&mut store)
+                StreamReader::new(&mut store, BytesFeed(feed, Bytes::new()))?
+                    .try_into_stream_any(&mut store)
             }
             Some(_) => StreamReader::<Item>::new(&mut store, ItemsFeed::of(feed))?
                 .try_into_stream_any(&mut store),
@@ -146,7 +147,9 @@ impl<D: 'static> StreamProducer<D> for BytesFeed {
             match self.0.poll_next(context) {
                 Poll::Ready(Ok(Some(Value::Bytes(chunk)))) => self.1 = chunk,
                 Poll::Ready(Ok(Some(other))) => {
-                    return Poll::Ready(Err(wasmtime::format_err!("expected bytes, got {other:?}")));
+                    return Poll::Ready(Err(wasmtime::format_err!(
+                        "expected bytes, got {other:?}"
+                    )));
                 }
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(StreamResult::Dropped)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

@@ -236,7 +236,11 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut Cells<'_>) -
 }
 
 /// Lifts from `bytes`, which are exactly the value's own bytes in the guest's memory.
-pub(super) fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Value> {
+pub(super) fn from_memory(
+    cx: &mut LiftContext<'_>,
+    ty: InterfaceType,
+    bytes: &[u8],
+) -> Result<Value> {
     let types = cx.types;
     Ok(match ty {
         InterfaceType::Bool => Value::Bool(<_>::linear_lift_from_memory(cx, ty, bytes)?),

@@ -323,10 +323,14 @@ fn to_flat<T>(
                 Value::Future(future) => future.linear_lower_to_flat(cx, ty, &mut cell)?,
                 Value::Stream(stream) => stream.linear_lower_to_flat(cx, ty, &mut cell)?,
                 Value::Outgoing(source) if matches!(ty, InterfaceType::Stream(_)) => {
-                    source.stream(cx, ty)?.linear_lower_to_flat(cx, ty, &mut cell)?;
+                    source
+                        .stream(cx, ty)?
+                        .linear_lower_to_flat(cx, ty, &mut cell)?;
                 }
                 Value::Outgoing(source) => {
-                    source.future(cx, ty)?.linear_lower_to_flat(cx, ty, &mut cell)?;
+                    source
+                        .future(cx, ty)?
+                        .linear_lower_to_flat(cx, ty, &mut cell)?;
                 }
                 _ => return Err(mismatch(ty)),
             }
@@ -441,10 +445,12 @@ pub(super) fn to_memory<T>(
             }
             Value::Future(future) => future.linear_lower_to_memory(cx, ty, offset),
             Value::Stream(stream) => stream.linear_lower_to_memory(cx, ty, offset),
-            Value::Outgoing(source) if matches!(ty, InterfaceType::Stream(_)) => {
-                source.stream(cx, ty)?.linear_lower_to_memory(cx, ty, offset)
-            }
-            Value::Outgoing(source) => source.future(cx, ty)?.linear_lower_to_memory(cx, ty, offset),
+            Value::Outgoing(source) if matches!(ty, InterfaceType::Stream(_)) => source
+                .stream(cx, ty)?
+                .linear_lower_to_memory(cx, ty, offset),
+            Value::Outgoing(source) => source
+                .future(cx, ty)?
+                .linear_lower_to_memory(cx, ty, offset),
             _ => Err(mismatch(ty)),
         },
         _ => Err(mismatch(ty)),

@@ -139,9 +139,11 @@ impl FuncType {
     /// Whether streams or futures are among the parameters, or inside them.
     #[must_use]
     pub fn takes_streams(&self) -> bool {
-        self.params
-            .iter()
-            .any(|param| param.ty.any(&|ty| matches!(ty, Type::Stream(_) | Type::Future(_))))
+        self.params.iter().any(|param| {
+            param
+                .ty
+                .any(&|ty| matches!(ty, Type::Stream(_) | Type::Future(_)))
+        })
     }
 
     /// How many core values the parameters flatten to.

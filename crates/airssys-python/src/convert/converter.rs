@@ -196,9 +196,7 @@ impl Converter {
                     err: payload(&result.err)?,
                 }
             }
-            Type::Own(_)
-            | Type::Borrow(_)
-            | Type::ErrorContext => Self::Handle(ty.clone()),
+            Type::Own(_) | Type::Borrow(_) | Type::ErrorContext => Self::Handle(ty.clone()),
             Type::Stream(element) | Type::Future(element) => {
                 let element = element.as_deref().map(|element| Self::new(py, element));
                 Self::Stream(Arc::new(Carried {
@@ -355,10 +353,7 @@ impl Converter {
             Self::Map(entry) => entry.0.classes(found).and_then(|()| entry.1.classes(found)),
             Self::Tuple(types) => types.iter().try_for_each(|ty| ty.classes(found)),
             Self::Result { ok, err } => ok.iter().chain(err).try_for_each(|ty| ty.classes(found)),
-            Self::Stream(carried) => carried
-                .element
-                .iter()
-                .try_for_each(|ty| ty.classes(found)),
+            Self::Stream(carried) => carried.element.iter().try_for_each(|ty| ty.classes(found)),
             _ => Ok(()),
         }
     }
