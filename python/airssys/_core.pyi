@@ -230,6 +230,12 @@ class Incoming:
         """As `settle`, blocking."""
 
 @final
+class KillWatch:
+    """Tells a blocking call's own event loop that the call is to end."""
+
+    def start(self, callback: Callable[[object], object]) -> None: ...
+
+@final
 class LineStatistics:
     def __new__(cls) -> Self: ...
     def snapshot(self) -> dict[str, Any]: ...
@@ -746,7 +752,8 @@ class Child:
     def confinement(self) -> dict[str, Any]:
         """What the kernel enforces.
 
-        Landlock, network, scoped, no_new_privileges, session, closed, limits.
+        Landlock, network, scoped, no_new_privileges, session, closed, limits, left_out (granted
+        paths that are missing, or that a symbolic link stands in the way of).
         """
 
 def spawn_confined(

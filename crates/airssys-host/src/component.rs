@@ -1,5 +1,6 @@
 //! A compiled component and what it looks like from outside.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::{Arc, OnceLock};
@@ -14,7 +15,9 @@ use crate::engine::{self, Allocation, Native, Profile, compile};
 use crate::error::Error;
 use crate::instance::State;
 use crate::instance::{Link, attach_all};
-use crate::value::{FuncType, Path, TypeNames, Value, define_async_import, define_import};
+use crate::value::{
+    FuncType, Path, Type, TypeNames, Value, define_async_import, define_import,
+};
 use crate::wasi::link;
 
 /// A function that a component exports or imports.
@@ -338,6 +341,29 @@ impl Component {
             .ok_or_else(|| Error::UnknownExport {
                 name: path.to_owned(),
             })
+    }
+
+    /// What is in the signature of an export that is worth something as long as its instance is there: a resource
+    /// that is not the embedder's own, a stream or a future.
+    #[must_use]
+    pub fn bound_to_instance(&self, export: usize) -> Option<String> {
+        let found = RefCell::new(None);
+        self.exports[export].ty.any(&|ty| {
+            if matches!(ty, Type::Stream(_) | Type::Future(_)) {
+                found.replace(Some(format!("a {ty}")));
+                return true;
+            }
+            let (Type::Own(resource) | Type::Borrow(resource)) = ty else {
+                return false;
+            };
+            let bound = self.resources.iter().all(|own| own.ty != resource.ty);
+            if bound {
+                let name = resource.name.as_ref().map_or("resource", |name| &name.name);
+                found.replace(Some(format!("its guest's resource '{name}'")));
+            }
+            bound
+        });
+        found.into_inner()
     }
 
     /// Linked once, instantiated often. What guests import beyond WASI goes out through the store's link.

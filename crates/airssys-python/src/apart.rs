@@ -35,6 +35,10 @@ impl Tasks {
         self.0.lock().expect("no code under this lock panics")
     }
 
+    pub fn is_idle(&self) -> bool {
+        self.locked().is_empty()
+    }
+
     /// Cancel them all: nobody waits any more.
     pub fn cancel(&self, py: Python<'_>) {
         let tasks = std::mem::take(&mut *self.locked());

@@ -74,17 +74,13 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Arc<Imports>) -> PyResult<E
                 Progress::HostFunctions => {
                     while let Some(request) = call.link().take_request() {
                         let id = request.id;
-                        let reply = match imports.invoke(py, request, Caller::Thread)? {
+                        let reply = match imports.invoke(py, Caller::Thread, call.link(), request)? {
                             Answer::Reply(reply) => reply,
                             Answer::Apart => continue,
                             Answer::Awaitable(awaitable, origin) => imports.finish(
                                 py,
                                 origin,
-                                crate::imports::run_to_end(
-                                    py,
-                                    awaitable.bind(py),
-                                    call.time_left(),
-                                ),
+                                crate::imports::run_to_end(py, awaitable.bind(py), &call),
                             )?,
                         };
                         call.link().reply(id, reply);
@@ -117,7 +113,7 @@ fn wait(call: &mut Call, unpark: &Unpark, waker: &Waker) -> Detached {
         while !unpark.woken.swap(false, Ordering::AcqRel) {
             let left = call.time_left();
             if left.is_zero() {
-                return Detached::Ended((None, Err(call.timed_out())));
+                return Detached::Ended((None, Err(call.overdue())));
             }
             if is_shut_down() {
                 return Detached::Ended((None, Err(Error::ShutDown)));

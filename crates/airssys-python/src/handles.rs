@@ -3,21 +3,23 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use airssys_host::instance::{End, Incoming, Instance, Link, Outgoing};
+use airssys_host::instance::{End, Incoming, Instance, Link, Live, Outgoing};
 use airssys_host::value::{Resource, Type, Value};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefMethods;
 
 use crate::component::Described;
 use crate::convert::{Carried, Classes, Handles, Place};
 use crate::incoming::PyIncoming;
-use crate::instance::Shared;
+use crate::instance::{PyInstance, Shared};
+use crate::objects::{Numbers, Objects};
 use crate::resource::GuestResource;
-use crate::source::Source;
+use crate::source::{Source, Sources};
 
-/// What converting the arguments of a call did to handles, to be undone if a later argument fails, or when the
-/// call ends.
+/// What converting values did to handles.
 pub enum Effect {
     /// An object was put into the table for the guest to own.
     Put(u32),
@@ -31,20 +33,45 @@ pub enum Effect {
 
 thread_local!(static EFFECTS: RefCell<Vec<Effect>> = const { RefCell::new(Vec::new()) });
 
-/// Objects in the table that go when their call ends.
-pub type Lent = Vec<u32>;
-
+/// What the arguments of a call did to handles. Dropped before the call began it is all undone; dropped afterwards,
+/// what was lent comes back.
 #[derive(Default)]
-struct Table {
-    objects: Vec<Option<Py<PyAny>>>,
-    free: Vec<u32>,
+pub struct Lent {
+    effects: Vec<Effect>,
+    handles: Option<Arc<InstanceHandles>>,
+    begun: bool,
 }
 
-/// The handle table of one instance.
+impl Lent {
+    /// The guest has them now.
+    pub fn begun(&mut self) {
+        self.begun = true;
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(handles) = self.handles.take() else {
+            return;
+        };
+        for effect in self.effects.drain(..) {
+            match effect {
+                Effect::Lent(number) => drop(handles.take(number)),
+                Effect::Put(number) if !self.begun => drop(handles.take(number)),
+                Effect::Given(resource, any) if !self.begun => resource.get().restore(any),
+                Effect::GivenBack(incoming, end) if !self.begun => incoming.restore(end),
+                Effect::Put(_) | Effect::Given(..) | Effect::GivenBack(..) => {}
+            }
+        }
+    }
+}
+
+/// The handles of one instance, or of one call where calls take turns with the instances of a pool.
 pub struct InstanceHandles {
     described: Arc<Described>,
-    /// Python objects that the guest holds, by representation. The store knows the numbers only.
-    table: Mutex<Table>,
+    numbers: Arc<Numbers>,
+    /// Made when the first is needed.
+    objects: Mutex<Option<Arc<Objects>>>,
     instance: OnceLock<Weak<Instance>>,
     /// The Python object of the instance, which guests' resources refer to.
     owner: OnceLock<Py<pyo3::types::PyWeakrefReference>>,
@@ -52,26 +79,21 @@ pub struct InstanceHandles {
     shared: OnceLock<Weak<Shared>>,
     /// Where guests ask for items of streams that they were given.
     link: OnceLock<Arc<Link>>,
-    /// Streams and futures that guests were given, by number. The store knows the numbers only.
-    sources: Mutex<Sources>,
-}
-
-#[derive(Default)]
-struct Sources {
-    given: Vec<Option<Arc<Source>>>,
-    free: Vec<u32>,
+    /// Streams and futures that guests were given.
+    sources: Sources,
 }
 
 impl InstanceHandles {
-    pub fn new(described: Arc<Described>) -> Self {
+    pub fn new(described: Arc<Described>, numbers: Arc<Numbers>) -> Self {
         Self {
             described,
-            table: Mutex::default(),
+            numbers,
+            objects: Mutex::default(),
             instance: OnceLock::new(),
             owner: OnceLock::new(),
             shared: OnceLock::new(),
             link: OnceLock::new(),
-            sources: Mutex::default(),
+            sources: Sources::default(),
         }
     }
 
@@ -85,53 +107,25 @@ impl InstanceHandles {
         let _ = self.shared.set(Arc::downgrade(shared));
     }
 
-    fn put_source(&self, source: Source) -> u32 {
-        let source = Some(Arc::new(source));
-        let mut sources = self.sources.lock().expect("no code under this lock panics");
-        if let Some(number) = sources.free.pop() {
-            sources.given[number as usize] = source;
-            return number;
-        }
-        sources.given.push(source);
-        u32::try_from(sources.given.len() - 1).expect("handles are limited far below 2^32")
-    }
-
-    /// The source with this number.
+    /// The stream or future with this number that the guest was given.
     pub fn source(&self, number: u32) -> Option<Arc<Source>> {
-        let sources = self.sources.lock().expect("no code under this lock panics");
-        sources.given.get(number as usize)?.clone()
-    }
-
-    /// Forget all sources: the store is gone.
-    pub fn release_all(&self, py: Python<'_>) {
-        let given = {
-            let mut sources = self.sources.lock().expect("no code under this lock panics");
-            std::mem::take(&mut *sources).given
-        };
-        for source in given.into_iter().flatten() {
-            source.release(py);
-        }
+        self.sources.get(number)
     }
 
     /// Forget the sources that no guest reads any more.
     pub fn release_sources(&self, py: Python<'_>) {
-        let Some(link) = self.link.get() else { return };
-        for number in link.take_released() {
-            let source = {
-                let mut sources = self.sources.lock().expect("no code under this lock panics");
-                let source = sources
-                    .given
-                    .get_mut(number as usize)
-                    .and_then(Option::take);
-                if source.is_some() {
-                    sources.free.push(number);
-                }
-                source
-            };
-            if let Some(source) = source {
-                source.release(py);
-            }
+        if let Some(link) = self.link.get() {
+            self.sources.release(py, &link.take_released());
         }
+    }
+
+    pub fn has_sources(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// Forget all sources: the store is gone.
+    pub fn release_all(&self, py: Python<'_>) {
+        self.sources.release_all(py);
     }
 
     /// Say which instance this is, once it exists.
@@ -140,33 +134,73 @@ impl InstanceHandles {
         let _ = self.owner.set(owner);
     }
 
+    fn objects(&self) -> Option<Arc<Objects>> {
+        self.objects
+            .lock()
+            .expect("no code under this lock panics")
+            .clone()
+    }
+
     fn put(&self, object: Py<PyAny>) -> u32 {
-        let mut table = self.table.lock().expect("no code under this lock panics");
-        if let Some(representation) = table.free.pop() {
-            table.objects[representation as usize] = Some(object);
-            return representation;
-        }
-        table.objects.push(Some(object));
-        u32::try_from(table.objects.len() - 1).expect("handles are limited far below 2^32")
+        let objects = self
+            .objects
+            .lock()
+            .expect("no code under this lock panics")
+            .get_or_insert_with(|| Objects::new(self.numbers.clone()))
+            .clone();
+        objects.put(object)
     }
 
     /// Take an object out of the table.
-    pub fn take(&self, representation: u32) -> Option<Py<PyAny>> {
-        let mut table = self.table.lock().expect("no code under this lock panics");
-        let object = table.objects.get_mut(representation as usize)?.take();
-        if object.is_some() {
-            table.free.push(representation);
-        }
-        object
+    pub fn take(&self, number: u32) -> Option<Py<PyAny>> {
+        self.objects()?.take(number)
     }
 
-    fn get(&self, py: Python<'_>, representation: u32) -> Option<Py<PyAny>> {
-        let table = self.table.lock().expect("no code under this lock panics");
-        table
+    fn get(&self, py: Python<'_>, number: u32) -> Option<Py<PyAny>> {
+        self.objects()?.get(py, number)
+    }
+
+    /// Let go of every object: the store that knew their numbers is gone.
+    pub fn clear(&self) {
+        if let Some(objects) = self.objects() {
+            objects.clear();
+        }
+    }
+
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.sources.traverse(visit)?;
+        match self.objects.try_lock().as_deref() {
+            Ok(Some(objects)) => objects.traverse(visit),
+            _ => Ok(()),
+        }
+    }
+
+    /// A call found its instance: what that holds from earlier calls belongs to this one's handles too.
+    pub fn join(&self, link: &Link) {
+        if self.described.component.resources.is_empty() {
+            return;
+        }
+        let Some(kept) = Objects::of(link) else {
+            return;
+        };
+        let own = self
             .objects
-            .get(representation as usize)?
-            .as_ref()
-            .map(|object| object.clone_ref(py))
+            .lock()
+            .expect("no code under this lock panics")
+            .replace(kept.clone());
+        if let Some(own) = own
+            && !Arc::ptr_eq(&own, &kept)
+        {
+            own.move_to(&kept);
+        }
+    }
+
+    /// A call ended and its instance stays: what that holds stays with it, for later calls.
+    pub fn leave_with(&self, live: &Live) {
+        self.join(&live.link);
+        if let Some(objects) = self.objects() {
+            live.link.accompany(objects);
+        }
     }
 
     /// Convert the arguments of a call. Conversions run user code, which may convert others meanwhile: the effects
@@ -174,44 +208,23 @@ impl InstanceHandles {
     ///
     /// # Errors
     /// What `convert` raises; its effects on handles are undone.
-    pub fn converting<T>(&self, convert: impl FnOnce() -> PyResult<T>) -> PyResult<(T, Lent)> {
+    pub fn converting<T>(
+        self: &Arc<Self>,
+        convert: impl FnOnce() -> PyResult<T>,
+    ) -> PyResult<(T, Lent)> {
         let mark = EFFECTS.with_borrow(Vec::len);
         let converted = convert();
-        let effects = EFFECTS.with_borrow_mut(|effects| {
+        let lent = EFFECTS.with_borrow_mut(|effects| {
             if effects.len() == mark {
-                Vec::new()
-            } else {
-                effects.split_off(mark)
+                return Lent::default();
+            }
+            Lent {
+                effects: effects.split_off(mark),
+                handles: Some(self.clone()),
+                begun: false,
             }
         });
-        match converted {
-            Ok(converted) => {
-                let lent = effects.into_iter().filter_map(|effect| match effect {
-                    Effect::Lent(representation) => Some(representation),
-                    _ => None,
-                });
-                Ok((converted, lent.collect()))
-            }
-            Err(error) => {
-                for effect in effects {
-                    match effect {
-                        Effect::Put(representation) | Effect::Lent(representation) => {
-                            drop(self.take(representation))
-                        }
-                        Effect::Given(resource, any) => resource.get().restore(any),
-                        Effect::GivenBack(incoming, end) => incoming.restore(end),
-                    }
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// A call ended: forget what was lent for it.
-    pub fn end(&self, lent: Lent) {
-        for representation in lent {
-            drop(self.take(representation));
-        }
+        Ok((converted?, lent))
     }
 
     fn imported(&self, resource: &Resource) -> Option<usize> {
@@ -313,7 +326,7 @@ impl Handles for InstanceHandles {
             )));
         };
         self.release_sources(object.py());
-        let number = self.put_source(Source::new(carried, object, place)?);
+        let number = self.sources.put(Source::new(carried, object, place)?);
         Ok(Value::Outgoing(Outgoing::new(link.clone(), number)))
     }
 
@@ -323,9 +336,11 @@ impl Handles for InstanceHandles {
         carried: &Arc<Carried>,
         value: Value,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (Some(shared), Some(link)) = (
+        let owner = self.owner.get().and_then(|owner| owner.bind(py).upgrade());
+        let (Some(shared), Some(link), Some(owner)) = (
             self.shared.get().and_then(Weak::upgrade),
             self.link.get().cloned(),
+            owner,
         ) else {
             return Err(PyTypeError::new_err(format!(
                 "a {} can be read from an instance of your own only (`component.instantiate`), once it is made: \
@@ -333,12 +348,13 @@ impl Handles for InstanceHandles {
                 carried.ty
             )));
         };
-        let incoming = Bound::new(py, PyIncoming::new(value, carried, shared, link)?)?;
+        let owner = owner.cast_into::<PyInstance>()?.unbind();
+        let incoming = PyIncoming::new(value, carried, (shared, owner), link)?;
         let classes = Classes::get(py)?;
         let class = match &carried.ty {
             Type::Future(_) => &classes.guest_future,
             _ => &classes.guest_stream,
         };
-        class.bind(py).call1((incoming,))
+        class.bind(py).call1((Bound::new(py, incoming)?,))
     }
 }

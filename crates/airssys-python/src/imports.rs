@@ -2,17 +2,19 @@
 //! guest's stack; the guest's store knows them by position only.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use airssys_host::error::HostFunctionFailed;
-use airssys_host::instance::{Link, Reply, Request, Wanted};
+use airssys_host::instance::{Call, Link, Reply, Request, Wanted};
 use airssys_host::value::Value;
 use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::apart::{Delivery, Tasks};
 use crate::component::Described;
+use crate::deadline::KillWatch;
 use crate::handles::InstanceHandles;
+use crate::objects::Numbers;
 use crate::source::Next;
 
 /// What Python had for a guest.
@@ -25,12 +27,12 @@ pub enum Answer {
 }
 
 /// Who runs Python for a guest.
-#[derive(Clone, Copy)]
-pub enum Caller<'a> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
     /// A thread, which blocks.
     Thread,
-    /// A task of an event loop, for the store that is asked by this link.
-    Loop(&'a Arc<Link>),
+    /// A task of an event loop.
+    Loop,
 }
 
 /// What a guest waits for.
@@ -45,7 +47,7 @@ pub enum Origin {
 /// The functions and handles of one instance.
 pub struct Imports {
     pub described: Arc<Described>,
-    pub handles: InstanceHandles,
+    pub handles: Arc<InstanceHandles>,
     /// By position in the component's imports.
     functions: Vec<Py<PyAny>>,
     /// The exception of Python that made the present call fail, and whose it is.
@@ -54,44 +56,57 @@ pub struct Imports {
     pub tasks: Tasks,
 }
 
-/// Await in a blocking call: on an event loop of its own.
+/// Await in a blocking call: on an event loop of its own, for as long as the call may go on.
 pub fn run_to_end(
     py: Python<'_>,
     awaitable: &Bound<'_, PyAny>,
-    time_left: Duration,
+    call: &Call,
 ) -> PyResult<Py<PyAny>> {
+    let seconds = call.time_left().as_secs_f64();
     Ok(py
         .import("airssys.wasm._awaiting")?
-        .call_method1("run_to_end", (awaitable, time_left.as_secs_f64()))?
+        .call_method1("run_to_end", (awaitable, seconds, KillWatch::of(call)))?
         .unbind())
 }
 
 impl Imports {
     pub fn new(described: Arc<Described>, functions: Vec<Py<PyAny>>) -> Arc<Self> {
-        let handles = InstanceHandles::new(described.clone());
+        Self::numbered(described, functions, Arc::default())
+    }
+
+    /// For one call of many that take turns with instances: they share the numbers of what guests hold.
+    pub fn numbered(
+        described: Arc<Described>,
+        functions: Vec<Py<PyAny>>,
+        numbers: Arc<Numbers>,
+    ) -> Arc<Self> {
+        let handles = InstanceHandles::new(described.clone(), numbers);
         Arc::new(Self {
             described,
-            handles,
+            handles: Arc::new(handles),
             functions,
             failure: Mutex::new(None),
             tasks: Tasks::default(),
         })
     }
 
-    /// Call the function, or fetch the item, that `request` is for.
+    /// Call the function, or fetch the item, that `request`, taken from `link`, is for.
     ///
     /// # Errors
     /// An exception that is not an `Exception` (`KeyboardInterrupt`, `CancelledError`): the call is to be dropped.
     pub fn invoke(
         self: &Arc<Self>,
         py: Python<'_>,
+        caller: Caller,
+        link: &Arc<Link>,
         request: Request,
-        caller: Caller<'_>,
     ) -> PyResult<Answer> {
+        self.handles.join(link);
+        self.collect_dropped(py, link);
         let id = request.id;
         let (import, arguments) = match request.wanted {
             Wanted::Call { import, arguments } => (import, arguments),
-            Wanted::Item { source } => return self.fetch(py, source, id, caller),
+            Wanted::Item { source } => return self.fetch(py, caller, link, id, source),
         };
         let called = self.call(py, import, arguments);
         let origin = Origin::Function(import);
@@ -101,9 +116,7 @@ impl Imports {
                 || is_coroutine_function(self.functions[import].bind(py))?)
         {
             let awaitable = result.clone().unbind();
-            if self.described.import(py, import)?.takes_streams()
-                && let Caller::Loop(link) = caller
-            {
+            if caller == Caller::Loop && self.described.import(py, import)?.takes_streams() {
                 // It may read what the guest writes meanwhile.
                 return self.start(py, &awaitable, link, id, origin);
             }
@@ -120,21 +133,8 @@ impl Imports {
         arguments: Vec<Value>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let signature = self.described.import(py, import)?;
-        let arguments = signature.host_arguments(py, arguments, &self.handles)?;
+        let arguments = signature.host_arguments(py, arguments, &*self.handles)?;
         self.functions[import].bind(py).call1(arguments)
-    }
-
-    fn start(
-        self: &Arc<Self>,
-        py: Python<'_>,
-        awaitable: &Py<PyAny>,
-        link: &Arc<Link>,
-        id: u64,
-        origin: Origin,
-    ) -> PyResult<Answer> {
-        let delivery = self.delivery(py, link, id, origin)?;
-        self.tasks.start(py, awaitable, delivery)?;
-        Ok(Answer::Apart)
     }
 
     fn delivery(
@@ -156,12 +156,26 @@ impl Imports {
         )
     }
 
+    fn start(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        awaitable: &Py<PyAny>,
+        link: &Arc<Link>,
+        id: u64,
+        origin: Origin,
+    ) -> PyResult<Answer> {
+        let delivery = self.delivery(py, link, id, origin)?;
+        self.tasks.start(py, awaitable, delivery)?;
+        Ok(Answer::Apart)
+    }
+
     fn fetch(
         self: &Arc<Self>,
         py: Python<'_>,
-        number: u32,
+        caller: Caller,
+        link: &Arc<Link>,
         id: u64,
-        caller: Caller<'_>,
+        number: u32,
     ) -> PyResult<Answer> {
         let origin = Origin::Source(number);
         let Some(source) = self.handles.source(number) else {
@@ -173,14 +187,14 @@ impl Imports {
             (Next::Awaitable(awaitable), Caller::Thread) => {
                 return Ok(Answer::Awaitable(awaitable, origin));
             }
-            (Next::Awaitable(awaitable), Caller::Loop(link)) => {
+            (Next::Awaitable(awaitable), Caller::Loop) => {
                 return self.start(py, &awaitable, link, id, origin);
             }
             (Next::Async, Caller::Thread) => Err(PyTypeError::new_err(
                 "an async iterable reached a blocking call, which has no event loop that it could go on with; \
                  use `await function.call_async(...)`, or give a plain iterable",
             )),
-            (Next::Async, Caller::Loop(link)) => {
+            (Next::Async, Caller::Loop) => {
                 let delivery = self.delivery(py, link, id, origin)?;
                 match source.want(py, delivery) {
                     Ok(()) => return Ok(Answer::Apart),
@@ -191,10 +205,17 @@ impl Imports {
         self.finish(py, origin, began).map(Answer::Reply)
     }
 
-    /// The store is gone: stop what runs for it.
-    pub fn abandon(&self, py: Python<'_>) {
-        self.tasks.cancel(py);
-        self.handles.release_all(py);
+    /// The store is gone: let go of what its guest held, and stop what runs for it.
+    pub fn abandon(&self) {
+        self.handles.clear();
+        if self.tasks.is_idle() && !self.handles.has_sources() {
+            return;
+        }
+        // Where Python cannot run any more, its tasks have ended.
+        Python::try_attach(|py| {
+            self.tasks.cancel(py);
+            self.handles.release_all(py);
+        });
     }
 
     /// Turn what a function or a source gave or raised into the answer for the guest.
@@ -211,15 +232,18 @@ impl Imports {
             Origin::Function(import) => {
                 let signature = self.described.import(py, import)?;
                 let outcome = outcome.map(|object| object.into_bound(py));
-                signature.host_result(py, outcome, &self.handles)
+                signature.host_result(py, outcome, &*self.handles)
             }
             Origin::Source(number) => match self.handles.source(number) {
-                Some(source) => source.finish(py, outcome, &self.handles),
+                Some(source) => source.finish(py, outcome, &*self.handles),
                 None => Ok(None),
             },
         });
         match converted {
-            Ok((value, _)) => Ok(Ok(value)),
+            Ok((value, mut given)) => {
+                given.begun();
+                Ok(Ok(value))
+            }
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 let whose = match origin {
                     Origin::Function(import) => {
@@ -248,8 +272,19 @@ impl Imports {
             .take()
     }
 
+    /// Show what is held here to the garbage collector; for the one object of Python that owns this.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.functions
+            .iter()
+            .try_for_each(|function| visit.call(function))?;
+        self.handles.traverse(visit)
+    }
+
     /// Drop the Python objects of host resources that the guest dropped.
-    pub fn collect_dropped(&self, py: Python<'_>, link: &airssys_host::instance::Link) {
+    pub fn collect_dropped(&self, py: Python<'_>, link: &Link) {
+        if self.described.component.resources.is_empty() {
+            return;
+        }
         for (_, representation) in link.take_dropped() {
             drop(
                 self.handles

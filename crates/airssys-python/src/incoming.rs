@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use airssys_host::instance::{Abandoned, Call, End, Front, Incoming, Instance};
+use airssys_host::instance::{Abandoned, Call, End, Front, Incoming, Link, Live};
 use airssys_host::value::{Type, Value};
 use pyo3::exceptions::{PyStopAsyncIteration, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::awaiting::{Awaitable, Conclude};
 use crate::bridge::{LoopBridge, Mailbag};
 use crate::convert::Carried;
-use crate::instance::{Shared, explain};
+use crate::instance::{Hold, PyInstance, Shared, explain};
 use crate::runtime;
 
 /// The host's end of a guest's stream or future.
@@ -20,14 +21,16 @@ pub struct PyIncoming {
     incoming: Arc<Incoming>,
     carried: Arc<Carried>,
     shared: Arc<Shared>,
+    /// What owns `shared`.
+    owner: Py<PyInstance>,
 }
 
 impl PyIncoming {
     pub fn new(
         value: Value,
         carried: &Arc<Carried>,
-        shared: Arc<Shared>,
-        link: Arc<airssys_host::instance::Link>,
+        (shared, owner): (Arc<Shared>, Py<PyInstance>),
+        link: Arc<Link>,
     ) -> PyResult<Self> {
         let incoming = match (value, &carried.ty) {
             (Value::Incoming(incoming), _) => incoming,
@@ -48,6 +51,7 @@ impl PyIncoming {
             incoming,
             carried: carried.clone(),
             shared,
+            owner,
         })
     }
 
@@ -83,24 +87,25 @@ impl PyIncoming {
 
     fn begin(
         slf: Bound<'_, Self>,
-        call: impl FnOnce(&Self, Box<airssys_host::instance::Live>) -> Call + Send + 'static,
+        call: impl FnOnce(&Self, Box<Live>) -> Call + Send + 'static,
     ) -> Awaitable {
         let this = slf.get();
         let imports = this.shared.imports.clone();
+        let owner = this.owner.clone_ref(slf.py());
         let object = slf.unbind();
         Awaitable::new(
             imports,
+            Some(owner),
             Box::new(move |py| {
                 let this = object.get();
                 let explained = |error| explain(py, &this.shared.imports, &this.reading(), error);
                 runtime::ready().map_err(explained)?;
-                let (live, lease) =
-                    Instance::take(this.shared.instance.clone()).map_err(explained)?;
+                let shared = &this.shared;
+                let (live, hold) = Hold::take(shared.instance.clone(), shared.imports.clone())
+                    .map_err(explained)?;
                 let call = call(this, live);
                 let conclude: Conclude = Box::new(move |py, live, result| {
-                    let this = object.get();
-                    this.shared
-                        .settle(py, &this.reading(), lease, live, result)?;
+                    hold.settle(py, &object.get().reading(), live, result)?;
                     Ok(py.None())
                 });
                 Ok((call, conclude))
@@ -111,28 +116,28 @@ impl PyIncoming {
     fn run(
         &self,
         py: Python<'_>,
-        call: impl FnOnce(Box<airssys_host::instance::Live>) -> Call,
+        call: impl FnOnce(Box<Live>) -> Call,
     ) -> PyResult<()> {
-        let shared = &self.shared;
-        let explained = |error| explain(py, &shared.imports, &self.reading(), error);
-        runtime::ready().map_err(explained)?;
-        let (live, lease) = Instance::take(&*shared.instance).map_err(explained)?;
-        let (live, result) = crate::blocking::run(py, call(live), &shared.imports)?;
-        shared
-            .settle(py, &self.reading(), lease, live, result)
+        self.owner
+            .get()
+            .run(py, &self.reading(), call)
             .map(drop)
     }
 }
 
 #[pymethods]
 impl PyIncoming {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.owner)
+    }
+
     /// Take what the guest wrote and nobody took: an item, or `...` if there is none. Raises `StopAsyncIteration` at
     /// the end.
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self.incoming.take() {
             Front::Item(value) => self
                 .carried
-                .object(py, value, &self.shared.imports.handles)
+                .object(py, value, &*self.shared.imports.handles)
                 .map(Bound::unbind),
             Front::Nothing => Ok(py.Ellipsis()),
             Front::End => Err(PyStopAsyncIteration::new_err(())),
@@ -148,7 +153,7 @@ impl PyIncoming {
     /// nobody runs it.
     fn arrival(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let (bridge, event_loop) = LoopBridge::running(py)?;
-        let (token, future, mailbag) = bridge.get().expect(py, &event_loop)?;
+        let (token, future, mailbag) = bridge.get().expect(&event_loop)?;
         let waker = Waker::from(Arc::new(Arrival { mailbag, token }));
         self.incoming.watch(waker.clone());
         self.shared.instance.watch(waker);

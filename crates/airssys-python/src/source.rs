@@ -7,6 +7,7 @@ use airssys_host::instance::MOST_BYTES;
 use airssys_host::value::{Type, Value};
 use bytes::Bytes;
 use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -205,6 +206,18 @@ impl Source {
         self.carried.item(&object, &place, handles).map(Some)
     }
 
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.state.try_lock().as_deref().map(|state| &state.feed) {
+            Ok(
+                Feed::Awaitable(object)
+                | Feed::Iterator(object)
+                | Feed::AsyncIterator(object)
+                | Feed::Pump(object),
+            ) => visit.call(object),
+            _ => Ok(()),
+        }
+    }
+
     /// No guest reads it any more.
     pub fn release(&self, py: Python<'_>) {
         let feed = std::mem::replace(&mut self.state().feed, Feed::Ended);
@@ -222,4 +235,76 @@ impl Source {
 fn chunk(rest: &mut Bytes) -> Value {
     let piece = rest.split_to(rest.len().min(MOST_BYTES));
     Value::Bytes(Bytes::copy_from_slice(&piece))
+}
+
+/// The sources of one instance, by number.
+#[derive(Default)]
+pub struct Sources(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    given: Vec<Option<Arc<Source>>>,
+    free: Vec<u32>,
+}
+
+impl Sources {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().expect("no code under this lock panics")
+    }
+
+    /// Keep a source; the guest asks for its items by the number.
+    pub fn put(&self, source: Source) -> u32 {
+        let source = Some(Arc::new(source));
+        let mut table = self.table();
+        if let Some(number) = table.free.pop() {
+            table.given[number as usize] = source;
+            return number;
+        }
+        table.given.push(source);
+        u32::try_from(table.given.len() - 1).expect("handles are limited far below 2^32")
+    }
+
+    pub fn get(&self, number: u32) -> Option<Arc<Source>> {
+        self.table().given.get(number as usize)?.clone()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.table().given.iter().all(Option::is_none)
+    }
+
+    /// Forget those with these numbers.
+    pub fn release(&self, py: Python<'_>, numbers: &[u32]) {
+        for &number in numbers {
+            let source = {
+                let mut table = self.table();
+                let source = table.given.get_mut(number as usize).and_then(Option::take);
+                if source.is_some() {
+                    table.free.push(number);
+                }
+                source
+            };
+            if let Some(source) = source {
+                source.release(py);
+            }
+        }
+    }
+
+    /// Forget them all.
+    pub fn release_all(&self, py: Python<'_>) {
+        let given = std::mem::take(&mut *self.table()).given;
+        for source in given.into_iter().flatten() {
+            source.release(py);
+        }
+    }
+
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.try_lock() {
+            Ok(table) => table
+                .given
+                .iter()
+                .flatten()
+                .try_for_each(|source| source.traverse(visit)),
+            Err(_) => Ok(()),
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! What a store and whoever drives it share: calls to host functions on their way out and in, and the clock
 //! of the call.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -75,9 +76,13 @@ struct Exchange {
     released: Vec<u32>,
 }
 
-/// Shared by a store, its import futures and the driver. Holds no foreign objects, only indices.
+/// What whoever drives calls keeps with an instance from one call to the next; nothing here looks at it.
+pub type Companion = Arc<dyn Any + Send + Sync>;
+
+/// Shared by a store, its import futures and the driver. What guests hold of the driver's is an index here.
 pub struct Link {
     exchange: Mutex<Exchange>,
+    companion: OnceLock<Companion>,
     limits: Limits,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
@@ -97,6 +102,7 @@ impl Link {
     pub fn new(limits: Limits, may_block: Arc<AtomicBool>) -> Arc<Self> {
         Arc::new(Self {
             exchange: Mutex::default(),
+            companion: OnceLock::new(),
             limits,
             may_block,
             deadline: AtomicU64::new(u64::MAX),
@@ -207,6 +213,17 @@ impl Link {
     #[must_use]
     pub fn is_store_gone(&self) -> bool {
         self.store_gone.load(Ordering::Acquire)
+    }
+
+    /// What was kept with the instance, if anything was.
+    #[must_use]
+    pub fn companion(&self) -> Option<&Companion> {
+        self.companion.get()
+    }
+
+    /// Keep something with the instance. The first counts.
+    pub fn accompany(&self, companion: Companion) {
+        self.companion.get_or_init(|| companion);
     }
 
     /// Calls of host functions so far.

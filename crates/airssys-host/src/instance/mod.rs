@@ -2,6 +2,7 @@
 
 mod call;
 mod incoming;
+mod kill;
 mod link;
 mod outgoing;
 mod shared;
@@ -26,8 +27,9 @@ use crate::wasi::{Governed, WasiState};
 pub use call::{Call, Ended, Progress};
 pub(crate) use incoming::attach_all;
 pub use incoming::{End, Front, Incoming, MOST_BYTES};
+pub use kill::Kill;
 pub use link::{
-    Link, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
+    Companion, Link, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
 };
 pub use outgoing::Outgoing;
 pub use shared::{Instance, Lease};
@@ -172,12 +174,18 @@ impl Live {
 
     /// Run on the clock of a call that began before it had an instance, until [`Live::return_link`].
     pub fn lend_link(&mut self, link: Arc<Link>) {
+        if let Some(companion) = self.link.companion() {
+            link.accompany(companion.clone());
+        }
         self.store.data_mut().link = link;
     }
 
     /// Go back to the instance's own link.
     pub fn return_link(&mut self) {
-        self.store.data_mut().link = self.link.clone();
+        let lent = std::mem::replace(&mut self.store.data_mut().link, self.link.clone());
+        for (import, representation) in lent.take_dropped() {
+            self.link.note_dropped(import, representation);
+        }
     }
 
     /// Drop a guest's resource; its destructor runs.
