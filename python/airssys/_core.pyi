@@ -188,7 +188,7 @@ class Resource:
 
 @final
 class Incoming:
-    """The host's end of a guest's stream or future; `airssys.wasm.streams` makes it an iterator or an awaitable."""
+    """The host's end of a guest's stream or future, behind those of `airssys.wasm.streams`."""
 
     @property
     def wit(self) -> str:
@@ -215,13 +215,13 @@ class Incoming:
         """As `read`, blocking."""
 
     def arrival(self) -> Future[None]:
-        """Return a future that is done when whoever runs the instance has brought something, or nobody runs it."""
+        """Return a future: whoever runs the instance has brought something, or nobody runs it."""
 
     def interrupt(self) -> None:
         """Let the read that is under way end without an item, as soon as the guest waits."""
 
     def close(self) -> bool:
-        """Read no more. True if there is a guest that could still write, and has not learnt of it."""
+        """Read no more. True if there is a guest that could still write and does not know."""
 
     def settle(self) -> Awaitable[None]:
         """Run the instance until the guest has learnt what was closed. Raises what `read` does."""

@@ -15,9 +15,7 @@ use crate::engine::{self, Allocation, Native, Profile, compile};
 use crate::error::Error;
 use crate::instance::State;
 use crate::instance::{Link, attach_all};
-use crate::value::{
-    FuncType, Path, Type, TypeNames, Value, define_async_import, define_import,
-};
+use crate::value::{FuncType, Path, Type, TypeNames, Value, define_async_import, define_import};
 use crate::wasi::link;
 
 /// A function that a component exports or imports.

@@ -162,7 +162,10 @@ impl Awaitable {
                         continue;
                     };
                     let id = request.id;
-                    match self.imports.invoke(py, Caller::Loop, call.link(), request)? {
+                    match self
+                        .imports
+                        .invoke(py, Caller::Loop, call.link(), request)?
+                    {
                         Answer::Reply(reply) => call.link().reply(id, reply),
                         Answer::Apart => {}
                         Answer::Awaitable(awaitable, origin) => {

@@ -74,15 +74,16 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Arc<Imports>) -> PyResult<E
                 Progress::HostFunctions => {
                     while let Some(request) = call.link().take_request() {
                         let id = request.id;
-                        let reply = match imports.invoke(py, Caller::Thread, call.link(), request)? {
-                            Answer::Reply(reply) => reply,
-                            Answer::Apart => continue,
-                            Answer::Awaitable(awaitable, origin) => imports.finish(
-                                py,
-                                origin,
-                                crate::imports::run_to_end(py, awaitable.bind(py), &call),
-                            )?,
-                        };
+                        let reply =
+                            match imports.invoke(py, Caller::Thread, call.link(), request)? {
+                                Answer::Reply(reply) => reply,
+                                Answer::Apart => continue,
+                                Answer::Awaitable(awaitable, origin) => imports.finish(
+                                    py,
+                                    origin,
+                                    crate::imports::run_to_end(py, awaitable.bind(py), &call),
+                                )?,
+                            };
                         call.link().reply(id, reply);
                     }
                     progress = call.slice(&mut context, false);

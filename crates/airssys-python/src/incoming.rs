@@ -113,15 +113,8 @@ impl PyIncoming {
         )
     }
 
-    fn run(
-        &self,
-        py: Python<'_>,
-        call: impl FnOnce(Box<Live>) -> Call,
-    ) -> PyResult<()> {
-        self.owner
-            .get()
-            .run(py, &self.reading(), call)
-            .map(drop)
+    fn run(&self, py: Python<'_>, call: impl FnOnce(Box<Live>) -> Call) -> PyResult<()> {
+        self.owner.get().run(py, &self.reading(), call).map(drop)
     }
 }
 

@@ -1,7 +1,7 @@
-"""What runs in asyncio tasks of its own while a guest waits for it: sources of streams, and functions that read them.
+"""What runs in asyncio tasks of its own while a guest waits for it.
 
-The guest goes on meanwhile, so that a source may wait for what the guest writes. `deliver(result, error)` hands over
-what came: one of the two is None.
+That are sources of streams and futures, and host functions that read them: the guest goes on
+meanwhile, so that they may wait for what it writes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CANCELLED = "the task that this came from was cancelled"
 
 
 class Deliver(Protocol):
-    """Hands a result, or an exception, to the guest that waits."""
+    """Hands a result, or else an exception, to the guest that waits."""
 
     def __call__(self, result: object, error: Exception | None, /) -> None: ...
 
@@ -41,7 +41,10 @@ def run_apart(awaitable: Awaitable[object], deliver: Deliver) -> asyncio.Task[No
 
 
 class Pump:
-    """Takes items of an async iterator when a guest wants them: all in one task, which timeouts in it rely on."""
+    """Takes items of an async iterator when a guest wants them.
+
+    One task runs all of the iterator, which timeouts and task groups in it rely on.
+    """
 
     __slots__ = ("_deliver", "_iterator", "_task", "_wanted")
 
@@ -60,7 +63,8 @@ class Pump:
         loop = asyncio.get_running_loop()
         if self._task.done() or self._task.get_loop() is not loop:
             raise RuntimeError(
-                "the event loop that an async iterable was read on first is gone; a guest can read it on that loop only"
+                "an async iterable was read on another event loop first; "
+                "a guest can read it on that one only"
             )
         self._deliver = deliver
         if self._wanted is not None and not self._wanted.done():

@@ -1,17 +1,19 @@
 """Streams and futures that guests give: iterators and awaitables of Python.
 
-A guest runs only while somebody drives it, so that reading is like calling: it runs the instance until the guest has
-written, under the instance's limits. `call_timeout` and `cpu_per_call` bound each read, `host_call_bytes` bounds each
-item. While a read is under way the instance is busy; between reads it takes calls. A guest's write waits until Python
-reads.
+A guest runs only while somebody drives it, so that reading is like calling: it runs the instance
+until the guest has written, under the instance's limits. `call_timeout` and `cpu_per_call` bound
+each read, `host_call_bytes` bounds each item. While a read is under way the instance is busy;
+between reads it takes calls. A guest's write waits until Python reads.
 
-What was given outlives the call that gave it: until it ends, is closed or dropped, or the instance is closed or fails.
-After the latter, reading first gives what the guest had written, then raises `InstancePoisoned`.
+What was given outlives the call that gave it: until it ends, is closed or dropped, or the instance
+is closed or fails. After the latter, reading first gives what the guest had written, then raises
+`InstancePoisoned`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airssys.errors import AirsSysError
@@ -31,8 +33,9 @@ T_co = TypeVar("T_co", covariant=True)
 async def _read(incoming: _core.Incoming) -> None:
     """Run the instance until there is something to take.
 
-    On cancel, the read ends as soon as the guest waits, and nothing is lost; the cancellation comes out then. A second
-    cancellation does not wait: it drops the instance's store, as cancelling a call does.
+    On cancel, the read ends as soon as the guest waits, and nothing is lost; the cancellation comes
+    out then. A second cancellation does not wait: it drops the instance's store, as cancelling a
+    call does.
     """
     reading = asyncio.ensure_future(_awaited(incoming))
     try:
@@ -59,38 +62,37 @@ async def _awaited(incoming: _core.Incoming) -> None:
 
 async def _close(incoming: _core.Incoming) -> None:
     if incoming.close():
-        try:
+        # Whoever runs the instance lets the guest learn of it, or there is no guest any more.
+        with contextlib.suppress(InstanceBusy, InstancePoisoned):
             await incoming.settle()
-        except (InstanceBusy, InstancePoisoned):
-            pass  # whoever runs the instance lets the guest learn of it, or there is no guest any more
 
 
 def _close_blocking(incoming: _core.Incoming) -> None:
     if incoming.close():
-        try:
+        with contextlib.suppress(InstanceBusy, InstancePoisoned):  # as in `_close`
             incoming.settle_blocking()
-        except (InstanceBusy, InstancePoisoned):
-            pass  # as in `_close`
 
 
 class GuestStream(Generic[T_co]):
     """What a guest's `stream<T>` is in Python: an async iterator of its items.
 
-    A `stream<u8>` gives `bytes`, in chunks of 1 MiB at most as the guest wrote them; every other stream gives one item
-    after the other. Without an event loop the same object is an ordinary iterator whose reads block.
+    A `stream<u8>` gives `bytes`, in chunks as the guest wrote them, of 1 MiB at most; every other
+    stream gives one item after the other. Without an event loop the same object is an ordinary
+    iterator whose reads block.
 
-    Leaving a `with` or `async with` block closes the stream, as `close` and `aclose` do; so does dropping it, of which
-    the guest learns when the instance runs next.
+    Leaving a `with` or `async with` block closes the stream, as `close` and `aclose` do; so does
+    dropping it, of which the guest learns as the instance runs on.
 
-    Reading raises:
+    On cancel, a read ends as soon as the guest waits: nothing is lost, and the stream can be read
+    on. A second cancellation does not wait for the guest: the instance is lost, as with a call.
 
-        InstanceBusy: While the instance runs something else; the stream can be read on afterwards.
+    Raises:
+        InstanceBusy: From a blocking read, while the instance runs something else; it can be tried
+            again. An awaited read waits for its turn.
         InstancePoisoned: If the instance was closed or failed before the stream ended.
-        Trap: If the guest traps; the instance is lost.
-        LimitExceeded: If the guest writes nothing within `call_timeout`, or reaches another limit; the instance is
-            lost.
-
-    On cancel, a read ends as soon as the guest waits: nothing is lost, and the stream can be read on.
+        Trap: If the guest traps, or Python that it reads from raises; the instance is lost.
+        LimitExceeded: If the guest writes nothing within `call_timeout`, or reaches another limit;
+            the instance is lost.
     """
 
     __slots__ = ("__weakref__", "_failure", "_incoming")
@@ -118,9 +120,10 @@ class GuestStream(Generic[T_co]):
             raise failure
 
     async def aclose(self) -> None:
-        """Read no more: the guest's writes end from now on, and it runs until it waits for something else.
+        """Read no more: the guest's writes end, and it runs until it waits for something else.
 
-        A second time does nothing. If the instance is running something else the guest learns of it there.
+        A second time does nothing. If the instance runs something else the guest learns of it
+        there.
 
         Raises:
             Trap: If the guest traps over it.
@@ -176,9 +179,9 @@ class GuestStream(Generic[T_co]):
 class GuestFuture(Generic[T_co]):
     """What a guest's `future<T>` is in Python: an awaitable, as often as one likes.
 
-    Without an event loop `result()` waits for it. Dropping the object, `close` and `aclose` tell the guest that nobody
-    waits. Awaiting runs the instance and raises as reading a `GuestStream` does; after a close it raises
-    `asyncio.InvalidStateError`.
+    Without an event loop `result()` waits for it. Dropping the object, `close` and `aclose` tell
+    the guest that nobody waits. Awaiting runs the instance, and raises, as reading a `GuestStream`
+    does; after a close it raises `asyncio.InvalidStateError`.
     """
 
     __slots__ = ("__weakref__", "_incoming", "_value")
