@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::address::{canonical, is_global};
-use super::{Access, At, Decision, Denial, FileAccess, Gate, Generation, HARD_LINK, Transport};
+use super::{
+    Access, At, Decision, Denial, FileAccess, Gate, Generation, HARD_LINK, MessageAccess, Transport,
+};
 
 /// What an [`AllowList`] allows; nothing until told otherwise.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,7 @@ pub struct Allowed {
     listen: Vec<(Transport, Pattern)>,
     http: Vec<Pattern>,
     addresses: Vec<Network>,
+    messages: Vec<(MessageAccess, crate::plane::pattern::Pattern)>,
 }
 
 #[derive(Clone, Debug)]
@@ -244,6 +247,35 @@ impl Allowed {
         Ok(self)
     }
 
+    /// Allow messages to deployments, or about topics, that match `pattern`: `*` for one segment, `**` for any
+    /// number.
+    ///
+    /// # Errors
+    /// When the pattern cannot be read.
+    pub fn message(
+        &mut self,
+        access: MessageAccess,
+        pattern: &str,
+    ) -> Result<&mut Self, PatternError> {
+        use crate::plane::pattern::Pattern as Name;
+        let (read, expected) = match access {
+            MessageAccess::Publish | MessageAccess::Subscribe => (
+                Name::topic(pattern),
+                "pattern of topics (words separated by dots, * for one, ** for any number)",
+            ),
+            _ => (
+                Name::deployment(pattern),
+                "pattern of deployments (segments separated by /, * for one, ** for any number)",
+            ),
+        };
+        let read = read.map_err(|_| PatternError {
+            pattern: pattern.to_owned(),
+            expected,
+        })?;
+        self.messages.push((access, read));
+        Ok(self)
+    }
+
     fn file(&self, path: &Path, access: FileAccess) -> bool {
         let changes = access.changes();
         access != FileAccess::Execute
@@ -325,6 +357,10 @@ impl Allowed {
             Access::Http {
                 scheme, host, port, ..
             } => self.http_host(scheme, host, port),
+            Access::Message { access, target } => self
+                .messages
+                .iter()
+                .any(|(own, pattern)| *own == access && pattern.matches(target)),
         };
         (!allowed).then_some(NOTHING)
     }

@@ -47,6 +47,17 @@ pub enum FileAccess {
     Execute,
 }
 
+/// What is done with a message. The discriminants are the bits of [`kind::Kind::Messaging`]'s accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MessageAccess {
+    Send,
+    Ask,
+    Broadcast,
+    Publish,
+    Subscribe,
+}
+
 /// The transport of a network access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -86,6 +97,11 @@ pub enum Access<'a> {
         host: &'a str,
         port: u16,
         path: &'a str,
+    },
+    /// `target` is a deployment, or for the last two a topic.
+    Message {
+        access: MessageAccess,
+        target: &'a str,
     },
     /// What the guest wrote is no target; never allowed, asked so that it is on record.
     NoTarget {
@@ -166,6 +182,9 @@ impl fmt::Display for Access<'_> {
                 port,
                 path,
             } => write!(formatter, "http.{method} {scheme}://{host}:{port}{path}"),
+            Access::Message { access, target } => {
+                write!(formatter, "messaging.{} {target}", access.name())
+            }
             Access::NoTarget {
                 kind, access, text, ..
             } => write!(formatter, "{}.{access} {text:?}", kind.name()),
@@ -186,6 +205,13 @@ impl FileAccess {
     /// Whether it changes something.
     pub const fn changes(self) -> bool {
         matches!(self, Self::Write | Self::Create | Self::Delete)
+    }
+}
+
+impl MessageAccess {
+    /// The name of the access in rules.
+    pub const fn name(self) -> &'static str {
+        Kind::Messaging.accesses()[self as usize]
     }
 }
 
