@@ -61,6 +61,7 @@ from airssys.wasm.storage_records import (
     StorageQuota,
     StorageUsage,
 )
+from airssys.wasm.streams import GuestFuture, GuestStream
 from airssys.wasm.values import Err, GuestError, Ok, Some, WitError
 from airssys.wasm.wasi import Directory, Wasi
 
@@ -88,6 +89,8 @@ __all__ = [
     "Function",
     "GuestError",
     "GuestExit",
+    "GuestFuture",
+    "GuestStream",
     "Host",
     "HostClosed",
     "HostError",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from airssys.wasm._native import _core
     from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
     from airssys.wasm.storage_holder import StorageHolder
     from airssys.wasm.storage_records import (
@@ -61,6 +62,11 @@ class Namespace:
     def name(self) -> str:
         """The deployment whose namespace it is."""
         return self._blocking.name
+
+    @property
+    def native(self) -> _core.StorageNamespace:
+        """The namespace as the native core holds it; opens the storage, and may block for that."""
+        return self._blocking.native
 
     async def _requests(self) -> Requests:
         if self._opened is None or not self._blocking.is_current:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator
 
+    from airssys.wasm._native import _core
     from airssys.wasm.storage_records import (
         BatchPart,
         StorageCopy,
@@ -51,6 +52,11 @@ class BlockingNamespace:
         if opened is None or not self.is_current:
             opened = self._opened = Requests(self._holder.namespace(self.name, self._quota()))
         return opened
+
+    @property
+    def native(self) -> _core.StorageNamespace:
+        """The namespace as the native core holds it; opens the storage."""
+        return self.requests().native
 
     def get(self, key: str) -> bytes | None:
         """Return the value of a key, or None where it has none."""

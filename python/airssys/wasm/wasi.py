@@ -11,6 +11,10 @@ from airssys.wasm._native import _core
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from airssys.wasm._native import Gate, Subject
+    from airssys.wasm.storage import Namespace
+    from airssys.wasm.storage_blocking import BlockingNamespace
+
 __all__ = ["Directory", "Wasi"]
 
 Sink = Literal["discard", "inherit", "capture"]
@@ -45,16 +49,20 @@ class Wasi:
         listen: `address:port` that may be listened on.
         http: `host` or `host:port` that HTTP requests may go to.
         addresses: Networks (CIDR) outside the global internet that names may resolve to.
-        storage: Which keys of its deployment's storage it may use: `self/**` all, `self/users/*`
-            those with one segment after `users/`. An instance without a deployment has no storage.
+        storage: The storage of the instances; those of a deployment have that of the deployment.
+        keys: Which keys of its storage an instance may use: `self/**` all, `self/users/*` those
+            with one segment after `users/`.
         stdin: Bytes to read, or None for this process's input.
         stdout: `"discard"`, `"inherit"` (this process's), or `"capture"`.
         stderr: The same for standard error.
         capture_bytes: How much of each captured stream is kept, from its beginning.
+        rules: A gate of `airssys.osl` and the subject that the guest acts as. The gate's rules
+            decide each access then, its audit log records each decision, and `gate.load` grants
+            and revokes while the guest runs; `directories` only say what it sees.
 
     Raises:
         OSError: If a directory does not exist.
-        ValueError: If a pattern cannot be read.
+        ValueError: If a pattern cannot be read, or rights are listed beside `rules`.
     """
 
     __slots__ = ("_native",)
@@ -69,11 +77,13 @@ class Wasi:
         listen: Iterable[str] = (),
         http: Iterable[str] = (),
         addresses: Iterable[str] = (),
-        storage: Iterable[str] = ("self/**",),
+        storage: Namespace | BlockingNamespace | None = None,
+        keys: Iterable[str] = ("self/**",),
         stdin: bytes | None = b"",
         stdout: Sink = "discard",
         stderr: Sink = "discard",
         capture_bytes: int = 1 << 20,
+        rules: tuple[Gate, Subject] | None = None,
     ) -> None:
         mounts: list[tuple[str, str, bool]] = []
         for guest, directory in (directories or {}).items():
@@ -87,11 +97,13 @@ class Wasi:
             listen=list(listen),
             http=list(http),
             addresses=list(addresses),
-            storage=list(storage),
+            storage=None if storage is None else storage.native,
+            keys=list(keys),
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             capture_bytes=capture_bytes,
+            rules=rules,
         )
 
     @property
@@ -111,9 +123,16 @@ class Wasi:
 
     @property
     def denials(self) -> list[str]:
-        """The last 100 refused accesses, oldest first, each with the reason."""
+        """The last 100 refused accesses, oldest first, each with the reason.
+
+        Empty where a gate decides: its audit log has them.
+        """
         return self._native.denials
 
     def revoke(self) -> None:
-        """Take every right away; what is open stops at its next operation."""
+        """Take every right away; what is open stops at its next operation.
+
+        Raises:
+            ValueError: If a gate decides, whose rules are the rights.
+        """
         self._native.revoke()

@@ -1,7 +1,8 @@
 //! What fails natively, as exceptions.
 
+use airssys_host::gate::HARD_LINK;
 use airssys_host::gate::audit::AuditError;
-use airssys_host::gate::authority::{Answer, HARD_LINK, LoadError, RuleName};
+use airssys_host::gate::authority::{Answer, LoadError, RuleName};
 use airssys_host::gate::rules::RuleError;
 use airssys_host::osl::OslError;
 use pyo3::IntoPyObjectExt;
@@ -66,6 +67,10 @@ pub fn audit_error(py: Python<'_>, error: &AuditError) -> PyErr {
                 ("checkpoint", object(py, *checkpoint)),
                 ("last", object(py, *last)),
             ];
+            raised(py, "audit-truncated", message, &items)
+        }
+        AuditError::Beheaded { first } => {
+            let items = [("first", object(py, *first))];
             raised(py, "audit-truncated", message, &items)
         }
         AuditError::Corrupt {
