@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import socket
 import ssl
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GUEST = Path(__file__).parents[3] / "build" / "components" / "http-client.wasm"
-DAY = datetime.timedelta(days=1)
+DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ class Issued:
         )
 
 
-def issue(name: str, issuer: Issued | None = None, *, age: datetime.timedelta = DAY) -> Issued:
+def issue(name: str, issuer: Issued | None = None, *, age: dt.timedelta = DAY) -> Issued:
     """Issue a certificate for `name` that holds for ten days; an authority's without an issuer."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    begin = datetime.datetime.now(datetime.UTC) - age
+    begin = dt.datetime.now(dt.UTC) - age
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -90,6 +90,7 @@ class Server:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.requests: list[str] = []
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -97,36 +98,27 @@ class Server:
         while True:
             connection, _ = self._listener.accept()
             with connection:
+                if self._closing.is_set():
+                    return
                 connection.settimeout(20)
                 try:
                     with self._context.wrap_socket(connection, server_side=True) as stream:
-                        if not self._answer(stream):
-                            return
+                        self._answer(stream)
                 except ssl.SSLError:  # the guest did not trust it
                     continue
 
-    def _answer(self, stream: ssl.SSLSocket) -> bool:
+    def _answer(self, stream: ssl.SSLSocket) -> None:
         with stream.makefile("rb") as lines:
             request = lines.readline().decode().strip()
-            if not request:
-                return False
             while lines.readline().strip():
                 pass
         self.requests.append(request)
         head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(request)}\r\n\r\n"
         stream.sendall((head + request).encode())
-        return True
 
     def close(self) -> None:
-        """End the thread with a connection that asks nothing."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        with (
-            socket.create_connection(("127.0.0.1", self.port), timeout=20) as raw,
-            context.wrap_socket(raw) as stream,
-        ):
-            stream.unwrap()
+        self._closing.set()
+        socket.create_connection(("127.0.0.1", self.port), timeout=20).close()
         self._thread.join(20)
         self._listener.close()
         assert not self._thread.is_alive()
