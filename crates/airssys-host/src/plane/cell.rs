@@ -129,6 +129,8 @@ pub struct Cell {
     ordered: AtomicBool,
     /// Something besides messages wants the incarnation's attention.
     attention: AtomicBool,
+    /// The mailbox takes nothing any more; said here too, so that senders need not lock it.
+    closed: AtomicBool,
     budget: AtomicU32,
     ids: AtomicU64,
     /// Until when the one wake-up that is set sleeps; 0 for none.
@@ -205,6 +207,7 @@ impl Cell {
             run: AtomicU8::new(IDLE),
             ordered: AtomicBool::new(false),
             attention: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             budget: AtomicU32::new(0),
             ids: AtomicU64::new(1),
             armed: AtomicU64::new(0),
@@ -516,6 +519,7 @@ impl Cell {
         self.shared.topics.forget(&target);
         self.shared.remove(&target);
         let mut aftermath = Aftermath::default();
+        self.closed.store(true, Ordering::Release);
         let refused = locked(&self.mailbox).close(reason, &mut aftermath);
         self.settle(aftermath);
         for ask in refused {
@@ -665,7 +669,7 @@ impl Cell {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        locked(&self.mailbox).closed
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(super) fn offer(
@@ -973,6 +977,7 @@ impl Cell {
         };
         if alive {
             locked(&self.mailbox).closed = true;
+            self.closed.store(true, Ordering::Release);
             self.set_stage(Stage::Stopping);
             self.attention.store(true, Ordering::Release);
             self.wake();
