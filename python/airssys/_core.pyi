@@ -51,6 +51,7 @@ class Wasi:
         stdout: str,
         stderr: str,
         capture_bytes: int,
+        rules: tuple[Gate, Subject] | None,
     ) -> Self: ...
     @property
     def stdout(self) -> bytes | None: ...
@@ -185,6 +186,49 @@ class Resource:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_error: object) -> None: ...
     def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+@final
+class Incoming:
+    """The host's end of a guest's stream or future, behind those of `airssys.wasm.streams`."""
+
+    @property
+    def wit(self) -> str:
+        """The type, as in WIT."""
+
+    def take(self) -> Any:
+        """Take what the guest wrote and nobody took: an item, or `...` if there is none.
+
+        Raises:
+            StopAsyncIteration: At the end, and after `close`.
+        """
+
+    def read(self) -> Awaitable[None]:
+        """Run the instance until there is something to take, or the read is interrupted.
+
+        Raises:
+            InstanceBusy: While another call runs.
+            InstancePoisoned: After a failed call or `Instance.close`.
+            Trap: The guest trapped.
+            LimitExceeded: The guest reached a limit.
+        """
+
+    def read_blocking(self) -> None:
+        """As `read`, blocking."""
+
+    def arrival(self) -> Future[None]:
+        """Return a future: whoever runs the instance has brought something, or nobody runs it."""
+
+    def interrupt(self) -> None:
+        """Let the read that is under way end without an item, as soon as the guest waits."""
+
+    def close(self) -> bool:
+        """Read no more. True if there is a guest that could still write and does not know."""
+
+    def settle(self) -> Awaitable[None]:
+        """Run the instance until the guest has learnt what was closed. Raises what `read` does."""
+
+    def settle_blocking(self) -> None:
+        """As `settle`, blocking."""
 
 @final
 class KillWatch:

@@ -11,9 +11,8 @@ mod replacement;
 mod spawn;
 mod subject;
 
-use pyo3::prelude::*;
-
 pub use gate::Gate;
+use pyo3::prelude::*;
 pub use subject::Subject;
 
 /// Add the classes and functions of the gate to the module.
