@@ -21,6 +21,7 @@ mod resource;
 mod route;
 mod runtime;
 mod source;
+mod toml;
 mod wasi;
 mod wave;
 
@@ -106,5 +107,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
     plane::register(module)?;
+    toml::register(module)?;
     gate::register(module)
 }
