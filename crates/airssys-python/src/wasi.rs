@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use airssys_host::gate::rule_gate::RuleGate;
 use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, Transport};
+use airssys_host::plane::Outputs;
 use airssys_host::storage::Namespace;
-use airssys_host::wasi::{Builder, Capture, Input, Output, WasiState};
+use airssys_host::wasi::{Builder, Capture, Input, Output, Tls, WasiState, tls_trusting};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -66,6 +67,8 @@ pub struct PyWasi {
     rights: Rights,
     /// The storage of instances that belong to no deployment.
     storage: Option<Namespace>,
+    /// How HTTPS servers are authenticated, where it was said.
+    tls: Option<Arc<Tls>>,
     denials: Arc<Mutex<std::collections::VecDeque<String>>>,
 }
 
@@ -80,7 +83,7 @@ enum Rights {
 #[pymethods]
 impl PyWasi {
     #[new]
-    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, storage, keys, stdin, stdout, stderr, capture_bytes, rules))]
+    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, storage, keys, stdin, stdout, stderr, capture_bytes, trust, rules))]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,
@@ -95,6 +98,7 @@ impl PyWasi {
         stdout: &str,
         stderr: &str,
         capture_bytes: usize,
+        trust: Option<PyBackedBytes>,
         rules: Option<(Bound<'_, Gate>, Bound<'_, Subject>)>,
     ) -> PyResult<Self> {
         let bad = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
@@ -139,6 +143,10 @@ impl PyWasi {
                  them as its rules",
             ));
         }
+        let tls = trust
+            .map(|pem| tls_trusting(&pem))
+            .transpose()
+            .map_err(|reason| PyValueError::new_err(format!("trust: {reason}")))?;
         let denials = Arc::new(Mutex::new(std::collections::VecDeque::new()));
         let seen = denials.clone();
         let gate = AllowList::new(allowed).on_denial(move |access, denial| {
@@ -165,6 +173,7 @@ impl PyWasi {
             stderr: Sink::parse(stderr, capture_bytes)?,
             rights,
             storage: storage.map(|storage| storage.namespace.clone()),
+            tls,
             denials,
         })
     }
@@ -216,6 +225,27 @@ impl PyWasi {
         handles: usize,
         storage: Option<&Namespace>,
     ) -> Result<WasiState, std::io::Error> {
+        self.state_with(handles, storage, None)
+    }
+
+    /// The state of one instance of an actor: what would be discarded goes to the plane's log.
+    ///
+    /// # Errors
+    /// A directory cannot be opened.
+    pub fn actor_state(
+        &self,
+        handles: usize,
+        outputs: Outputs,
+    ) -> Result<WasiState, std::io::Error> {
+        self.state_with(handles, None, Some(outputs))
+    }
+
+    fn state_with(
+        &self,
+        handles: usize,
+        storage: Option<&Namespace>,
+        outputs: Option<Outputs>,
+    ) -> Result<WasiState, std::io::Error> {
         let gate: Arc<dyn HostGate> = match &self.rights {
             Rights::Listed(list) => list.clone(),
             Rights::Ruled(gate) => gate.clone(),
@@ -231,11 +261,19 @@ impl PyWasi {
         for (host, guest, writable) in &self.directories {
             builder.mount(host, guest, *writable);
         }
+        if let Some(tls) = &self.tls {
+            builder.tls(Arc::clone(tls));
+        }
         match &self.stdin {
             None => builder.stdin(Input::Inherit),
             Some(bytes) if bytes.is_empty() => &mut builder,
             Some(bytes) => builder.stdin(Input::Bytes(bytes.to_vec().into())),
         };
+        if let Some(outputs) = outputs {
+            builder
+                .stdout(Output::Callback(outputs.stdout))
+                .stderr(Output::Callback(outputs.stderr));
+        }
         if let Some(output) = self.stdout.output() {
             builder.stdout(output);
         }

@@ -17,6 +17,8 @@ use pyo3::types::PyTuple;
 
 use operation::{Operation, Output};
 
+use crate::plane::service::PyService;
+
 /// An open storage.
 #[pyclass(frozen, name = "Storage", module = "airssys._core")]
 pub struct PyStorage {
@@ -70,7 +72,7 @@ impl PyStorage {
         keys: u64,
         key: u64,
         value: u64,
-    ) -> PyResult<PyStorageNamespace> {
+    ) -> PyResult<Py<PyStorageNamespace>> {
         let quota = Quota {
             bytes,
             keys,
@@ -81,7 +83,10 @@ impl PyStorage {
             .storage
             .namespace(name, quota)
             .map_err(|error| errors::raise(py, &error))?;
-        Ok(PyStorageNamespace { namespace })
+        let service = PyService(Arc::new(namespace.clone()));
+        let initial =
+            PyClassInitializer::from(service).add_subclass(PyStorageNamespace { namespace });
+        Py::new(py, initial)
     }
 
     /// Names of the namespaces that hold anything.
@@ -115,8 +120,8 @@ impl PyStorage {
     }
 }
 
-/// One namespace, with what it may hold.
-#[pyclass(frozen, name = "StorageNamespace", module = "airssys._core")]
+/// One namespace, with what it may hold; as a host service it gives instances their storage.
+#[pyclass(frozen, extends = PyService, name = "StorageNamespace", module = "airssys._core")]
 pub struct PyStorageNamespace {
     pub namespace: Namespace,
 }
