@@ -70,6 +70,7 @@ class Engine:
         static_limits: dict[str, int] | None,
         progress: Callable[[str], object],
         report: Callable[[str], object],
+        given_up: Callable[[], bool] | None,
     ) -> Component: ...
 
 @final
@@ -195,6 +196,7 @@ class KillWatch:
 class LineStatistics:
     def __new__(cls) -> Self: ...
     def snapshot(self) -> dict[str, Any]: ...
+    def go_cold(self) -> None: ...
 
 @final
 class Line:

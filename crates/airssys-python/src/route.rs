@@ -71,6 +71,11 @@ impl PyLineStatistics {
         }
     }
 
+    /// Let go of what quantiles are computed from. They stay as they are until there are calls again.
+    fn go_cold(&self) {
+        self.statistics.go_cold();
+    }
+
     /// The counters now, by name; times in seconds.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let now = self.statistics.snapshot();

@@ -17,7 +17,7 @@ from airssys.errors import AirsSysError
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.engine import Engine
-from airssys.wasm.errors import ForkedHostError
+from airssys.wasm.errors import CompileError, ForkedHostError
 from airssys.wasm.host_errors import (
     DeploymentHeld,
     HostClosed,
@@ -174,7 +174,8 @@ class HostCore:
             settings: How it is run.
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
-            given_up: Set by a caller who no longer waits; nothing is recorded then.
+            given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
+                process that compiles is killed.
         """
         self.check()
         check_deployment_name(name)
@@ -188,7 +189,7 @@ class HostCore:
                 and (live.digest, live.settings) == (digest, settings)
             ):
                 return serving
-            component = self._engine.load(content)
+            component = self._compile(content, given_up)
             number = self._state.registry.next_number(name)
             prepared = serving.prepare(number, component, settings)
             with self._storing:
@@ -337,8 +338,20 @@ class HostCore:
         else:
             serving.switch(revision, prepared)
 
+    def _compile(self, content: bytes, given_up: threading.Event | None) -> Component:
+        """Load a component for as long as somebody waits for it."""
+
+        def unwanted() -> bool:
+            return self._closed or (given_up is not None and given_up.is_set())
+
+        try:
+            return self._engine.load(content, given_up=unwanted)
+        except CompileError:
+            self.check()
+            raise
+
     def _load(self, revision: Revision) -> Component:
-        return self._engine.load(self._state.blobs.get(revision.digest))
+        return self._compile(self._state.blobs.get(revision.digest), None)
 
 
 def _read(source: Source) -> bytes:

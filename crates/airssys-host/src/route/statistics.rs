@@ -1,6 +1,7 @@
 //! What the calls of one revision came to.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::histogram::Histogram;
 use crate::error::Error;
@@ -18,7 +19,16 @@ pub struct Statistics {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     memory_peak: AtomicU64,
-    latency: Histogram,
+    latency: Mutex<Latency>,
+}
+
+/// How long calls took. The totals of a revision are kept as long as its host is open, this only while it is warm.
+#[derive(Debug, Default)]
+struct Latency {
+    histogram: Option<Arc<Histogram>>,
+    /// The quantiles when the last histogram was let go.
+    p50_nanos: u64,
+    p99_nanos: u64,
 }
 
 /// How a call ended.
@@ -48,7 +58,6 @@ impl Outcome {
 /// What one call used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Used {
-    pub wall_nanos: u64,
     pub cpu_nanos: u64,
     pub host_calls: u64,
     /// Bytes of strings and lists of numbers in the arguments.
@@ -101,12 +110,45 @@ impl Statistics {
             self.memory_peak
                 .fetch_max(used.memory_peak, Ordering::Relaxed);
         }
-        self.latency.record(used.wall_nanos);
+    }
+
+    fn latency(&self) -> MutexGuard<'_, Latency> {
+        self.latency.lock().expect("no code under this lock panics")
+    }
+
+    /// Where a line of the revision records how long its calls took.
+    #[must_use]
+    pub fn histogram(&self) -> Arc<Histogram> {
+        self.latency()
+            .histogram
+            .get_or_insert_with(Arc::default)
+            .clone()
+    }
+
+    /// Let the histogram go; its quantiles stay, until there are calls again.
+    pub fn go_cold(&self) {
+        let (p50_nanos, p99_nanos) = self.quantiles();
+        *self.latency() = Latency {
+            histogram: None,
+            p50_nanos,
+            p99_nanos,
+        };
+    }
+
+    fn quantiles(&self) -> (u64, u64) {
+        let latency = self.latency();
+        match &latency.histogram {
+            Some(histogram) if !histogram.is_empty() => {
+                (histogram.quantile(0.50), histogram.quantile(0.99))
+            }
+            _ => (latency.p50_nanos, latency.p99_nanos),
+        }
     }
 
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (p50_nanos, p99_nanos) = self.quantiles();
         Snapshot {
             calls: read(&self.calls),
             traps: read(&self.traps),
@@ -118,8 +160,36 @@ impl Statistics {
             bytes_in: read(&self.bytes_in),
             bytes_out: read(&self.bytes_out),
             memory_peak: read(&self.memory_peak),
-            p50_nanos: self.latency.quantile(0.50),
-            p99_nanos: self.latency.quantile(0.99),
+            p50_nanos,
+            p99_nanos,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cold_revision_keeps_its_totals_and_quantiles_but_not_its_histogram() {
+        let statistics = Statistics::default();
+        let line = statistics.histogram();
+        for milliseconds in 1..=100 {
+            statistics.record(Outcome::Answered, &Used::default());
+            line.record(milliseconds * 1_000_000);
+        }
+        let warm = statistics.snapshot();
+        assert!(warm.p50_nanos >= 50_000_000 && warm.p99_nanos >= 99_000_000);
+        statistics.go_cold();
+        let held = Arc::downgrade(&line);
+        drop(line);
+        assert!(held.upgrade().is_none());
+        assert_eq!(statistics.snapshot(), warm);
+        statistics.go_cold();
+        assert_eq!(statistics.snapshot(), warm);
+        let again = statistics.histogram();
+        assert_eq!(statistics.snapshot(), warm);
+        again.record(7);
+        assert_eq!(statistics.snapshot().p99_nanos, 7);
     }
 }
