@@ -310,6 +310,15 @@ impl PyComponent {
     }
 }
 
+/// Link a component, unless it is, without the interpreter.
+pub fn link(py: Python<'_>, component: &Component) -> PyResult<()> {
+    if component.is_linked() {
+        return Ok(());
+    }
+    py.detach(|| component.link())
+        .map_err(|error| raise(py, error, About::default()))
+}
+
 impl PyComponent {
     fn prepare(
         &self,
@@ -321,6 +330,7 @@ impl PyComponent {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         rearm_signal_handlers();
         let component = self.described.component.clone();
+        link(py, &component)?;
         let state = wasi.state(limits.limits.open_handles)?;
         let call = Call::fresh(component, state, limits.limits.clone(), None);
         Ok((call, Imports::new(self.described.clone(), functions)))

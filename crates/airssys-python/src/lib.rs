@@ -17,6 +17,7 @@ mod objects;
 mod resource;
 mod route;
 mod runtime;
+mod turns;
 mod wasi;
 mod wave;
 
@@ -97,6 +98,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<instance::PyFunction>()?;
     module.add_class::<awaiting::Awaitable>()?;
     module.add_class::<deadline::KillWatch>()?;
+    module.add_class::<turns::ShortTurns>()?;
     module.add_class::<resource::GuestResource>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;

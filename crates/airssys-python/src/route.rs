@@ -157,6 +157,7 @@ impl PyLine {
     /// Instantiate once: proof that the component links and starts. Kept for the first call where instances are.
     fn warm(&self, py: Python<'_>) -> PyResult<()> {
         let line = &self.line;
+        crate::component::link(py, &line.component)?;
         let imports = companion(line).imports(py);
         let failed = |error| explain(py, &imports, "instantiate", error);
         runtime::ready().map_err(failed)?;

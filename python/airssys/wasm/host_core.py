@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airssys.errors import AirsSysError
+from airssys.wasm._native import ShortTurns
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.engine import Engine
@@ -318,7 +319,8 @@ class HostCore:
                     continue
                 try:
                     self.check()
-                    yield serving
+                    with ShortTurns():
+                        yield serving
                 finally:
                     if serving.revision is None:
                         serving.gone = True
