@@ -13,6 +13,7 @@ use crate::engine::static_limits::{self, Contents, StaticLimits};
 use crate::engine::{self, Allocation, Native, Profile, compile};
 use crate::error::Error;
 use crate::instance::State;
+use crate::services;
 use crate::value::{FuncType, Path, Type, TypeNames, define_async_import, define_import};
 use crate::wasi::link;
 
@@ -216,7 +217,7 @@ impl Component {
         };
         for (name, item) in ty.imports(engine) {
             component.import_names.push(name.to_owned());
-            if link::provides(name, native.profile) {
+            if link::provides(name, native.profile) || services::provides(name) {
                 continue;
             }
             match item.ty {
@@ -383,6 +384,7 @@ impl Component {
     fn prepare(&self) -> wasmtime::Result<InstancePre<State>> {
         let mut linker = Linker::<State>::new(&self.native.engine);
         link::add_to_linker(&mut linker, self.native.profile)?;
+        services::add_to_linker(&mut linker, &self.import_names)?;
         for (position, resource) in self.resources.iter().enumerate() {
             let mut root = linker.root();
             let mut instance = match &resource.interface {

@@ -79,6 +79,8 @@ pub struct Link {
     /// Start of the present slice: thread time, or wall time with the top bit set for a short slice.
     slice: AtomicU64,
     host_calls: AtomicU64,
+    /// The guest is to end at its next tick.
+    interrupted: AtomicBool,
 }
 
 const WALL: u64 = 1 << 63;
@@ -96,6 +98,7 @@ impl Link {
             cpu_used: AtomicU64::new(0),
             slice: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
+            interrupted: AtomicBool::new(false),
         })
     }
 
@@ -192,8 +195,14 @@ impl Link {
 
     /// Begin the clock of a call.
     pub fn begin_call(&self) -> u64 {
-        let limits = &self.limits;
         let now = now_nanos();
+        self.begin_call_at(now);
+        now
+    }
+
+    /// Begin the clock of a call that begins at `now`, which is [`now_nanos`] of a moment ago.
+    pub fn begin_call_at(&self, now: u64) {
+        let limits = &self.limits;
         let timeout = u64::try_from(limits.call_timeout.as_nanos()).unwrap_or(u64::MAX);
         self.deadline
             .store(now.saturating_add(timeout), Ordering::Relaxed);
@@ -203,7 +212,11 @@ impl Link {
         );
         self.cpu_used.store(0, Ordering::Relaxed);
         self.slice.store(now | WALL, Ordering::Relaxed);
-        now
+    }
+
+    /// End the guest at its next tick; for good.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
     }
 
     /// A slice begins after the guest gave its thread away. Its processor time is measured.
@@ -262,6 +275,9 @@ impl Link {
         let limits = &self.limits;
         if is_shut_down() {
             return Err(wasmtime::Error::msg("the host is shut down"));
+        }
+        if self.interrupted.load(Ordering::Acquire) {
+            return Err(wasmtime::Error::msg("the guest was interrupted"));
         }
         if now_nanos() >= self.deadline.load(Ordering::Relaxed) {
             return Err(self.timed_out().into());
