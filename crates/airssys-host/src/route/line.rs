@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use super::histogram::Histogram;
 use super::memory::Memory;
 use super::pool::{Pool, Turn};
 use super::statistics::Statistics;
@@ -39,7 +38,6 @@ pub struct Line {
     pub(super) wasi: MakeWasi,
     pub(super) pool: Option<Arc<Pool<Box<Live>>>>,
     pub(super) memory: Memory,
-    pub(super) latency: Arc<Histogram>,
     in_flight: AtomicUsize,
     retired: AtomicBool,
     pub(super) kill: Arc<Kill>,
@@ -71,7 +69,7 @@ impl Line {
             Lifetime::Call => None,
             Lifetime::Pooled { instances, waiting } => Some(Pool::new(instances, waiting)),
         };
-        let latency = statistics.histogram();
+        statistics.go_warm();
         Arc::new(Self {
             number,
             component,
@@ -81,7 +79,6 @@ impl Line {
             wasi,
             pool,
             memory: Memory::default(),
-            latency,
             in_flight: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
             kill: Arc::default(),

@@ -150,8 +150,8 @@ impl Passage {
 
     fn end(&mut self, live: Option<Box<Live>>, outcome: Outcome, bytes_out: u64) {
         self.over = true;
-        let wall_nanos = now_nanos() - self.started;
         let mut used = Used {
+            wall_nanos: now_nanos() - self.started,
             bytes_in: self.bytes_in,
             bytes_out,
             ..Used::default()
@@ -182,7 +182,6 @@ impl Passage {
             _ => drop(live),
         }
         self.line.statistics.record(outcome, &used);
-        self.line.latency.record(wall_nanos);
         self.line.count_out();
     }
 }

@@ -1,7 +1,9 @@
 //! What the calls of one revision came to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+
+use arc_swap::ArcSwapOption;
 
 use super::histogram::Histogram;
 use crate::error::Error;
@@ -19,16 +21,26 @@ pub struct Statistics {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     memory_peak: AtomicU64,
-    latency: Mutex<Latency>,
+    latency: Latency,
 }
 
 /// How long calls took. The totals of a revision are kept as long as its host is open, this only while it is warm.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Latency {
-    histogram: Option<Arc<Histogram>>,
+    histogram: ArcSwapOption<Histogram>,
     /// The quantiles when the last histogram was let go.
-    p50_nanos: u64,
-    p99_nanos: u64,
+    p50_nanos: AtomicU64,
+    p99_nanos: AtomicU64,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            histogram: ArcSwapOption::from_pointee(Histogram::default()),
+            p50_nanos: AtomicU64::new(0),
+            p99_nanos: AtomicU64::new(0),
+        }
+    }
 }
 
 /// How a call ended.
@@ -58,6 +70,7 @@ impl Outcome {
 /// What one call used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Used {
+    pub wall_nanos: u64,
     pub cpu_nanos: u64,
     pub host_calls: u64,
     /// Bytes of strings and lists of numbers in the arguments.
@@ -110,38 +123,35 @@ impl Statistics {
             self.memory_peak
                 .fetch_max(used.memory_peak, Ordering::Relaxed);
         }
+        if let Some(histogram) = &*self.latency.histogram.load() {
+            histogram.record(used.wall_nanos);
+        }
     }
 
-    fn latency(&self) -> MutexGuard<'_, Latency> {
-        self.latency.lock().expect("no code under this lock panics")
-    }
-
-    /// Where a line of the revision records how long its calls took.
-    #[must_use]
-    pub fn histogram(&self) -> Arc<Histogram> {
-        self.latency()
-            .histogram
-            .get_or_insert_with(Arc::default)
-            .clone()
+    /// Record how long calls take, again if the revision was cold.
+    pub fn go_warm(&self) {
+        if self.latency.histogram.load().is_none() {
+            self.latency.histogram.store(Some(Arc::default()));
+        }
     }
 
     /// Let the histogram go; its quantiles stay, until there are calls again.
     pub fn go_cold(&self) {
-        let (p50_nanos, p99_nanos) = self.quantiles();
-        *self.latency() = Latency {
-            histogram: None,
-            p50_nanos,
-            p99_nanos,
-        };
+        let (p50, p99) = self.quantiles();
+        self.latency.p50_nanos.store(p50, Ordering::Relaxed);
+        self.latency.p99_nanos.store(p99, Ordering::Relaxed);
+        self.latency.histogram.store(None);
     }
 
     fn quantiles(&self) -> (u64, u64) {
-        let latency = self.latency();
-        match &latency.histogram {
+        match &*self.latency.histogram.load() {
             Some(histogram) if !histogram.is_empty() => {
                 (histogram.quantile(0.50), histogram.quantile(0.99))
             }
-            _ => (latency.p50_nanos, latency.p99_nanos),
+            _ => (
+                self.latency.p50_nanos.load(Ordering::Relaxed),
+                self.latency.p99_nanos.load(Ordering::Relaxed),
+            ),
         }
     }
 
@@ -173,23 +183,28 @@ mod tests {
     #[test]
     fn a_cold_revision_keeps_its_totals_and_quantiles_but_not_its_histogram() {
         let statistics = Statistics::default();
-        let line = statistics.histogram();
-        for milliseconds in 1..=100 {
-            statistics.record(Outcome::Answered, &Used::default());
-            line.record(milliseconds * 1_000_000);
-        }
+        let calls = |milliseconds: u64| {
+            let wall_nanos = milliseconds * 1_000_000;
+            let used = Used {
+                wall_nanos,
+                ..Used::default()
+            };
+            statistics.record(Outcome::Answered, &used);
+        };
+        (1..=100).for_each(calls);
         let warm = statistics.snapshot();
         assert!(warm.p50_nanos >= 50_000_000 && warm.p99_nanos >= 99_000_000);
+        let held = Arc::downgrade(&statistics.latency.histogram.load_full().expect("warm"));
         statistics.go_cold();
-        let held = Arc::downgrade(&line);
-        drop(line);
         assert!(held.upgrade().is_none());
         assert_eq!(statistics.snapshot(), warm);
+        calls(1);
         statistics.go_cold();
-        assert_eq!(statistics.snapshot(), warm);
-        let again = statistics.histogram();
-        assert_eq!(statistics.snapshot(), warm);
-        again.record(7);
-        assert_eq!(statistics.snapshot().p99_nanos, 7);
+        let cold = statistics.snapshot();
+        assert_eq!((cold.calls, cold.p99_nanos), (101, warm.p99_nanos));
+        statistics.go_warm();
+        assert_eq!(statistics.snapshot(), cold);
+        calls(1);
+        assert!(statistics.snapshot().p99_nanos < 2_000_000);
     }
 }
