@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airssys.cli.configuration import State, state_directory
+from airssys.cli.configuration import State, admission, state_directory
 from airssys.cli.invoke import invoke
 from airssys.cli.output import Json, print_json, print_note, print_table, size_text, working
 from airssys.errors import AirsSysError
@@ -83,6 +83,9 @@ def deploy(
     cpu_per_call: Annotated[
         float, typer.Option("--cpu-per-call", help="The most processor seconds of a call.")
     ] = 10.0,
+    allow_downgrade: Annotated[
+        bool, typer.Option("--allow-downgrade", help="Let in a lower signed version.")
+    ] = False,
     why: Why = "",
     state: State = None,
     as_json: Json = False,
@@ -97,7 +100,7 @@ def deploy(
     )
     with _core(state, name) as core, working(f"deploying {file.name}"):
         before = core.live(name)
-        core.deploy(file, name=name, settings=settings, why=why)
+        core.deploy(file, name=name, settings=settings, why=why, allow_downgrade=allow_downgrade)
         _report(core, name, before, as_json=as_json)
 
 
@@ -197,7 +200,7 @@ def history(name: Name, *, state: State = None, as_json: Json = False) -> None:
 @contextlib.contextmanager
 def _core(state: Path | None, name: str) -> Iterator[HostCore]:
     """Open the state directory with one of its deployments."""
-    core = HostCore(state_directory(state), only=(name,))
+    core = HostCore(state_directory(state), only=(name,), admission=admission())
     try:
         yield core
     finally:

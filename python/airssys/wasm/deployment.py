@@ -173,12 +173,15 @@ class Deployment(_Deployment):
         keep: int | None = None,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> Deployment:
         """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
         settings = self._changed(
             lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
         )
-        return await self._host._deploy(source, self.name, settings, who, why)  # noqa: SLF001
+        return await self._host._deploy(  # noqa: SLF001
+            source, self.name, settings, who, why, allow_downgrade=allow_downgrade
+        )
 
     async def rollback(
         self, to: int | None = None, *, who: str | None = None, why: str = ""
@@ -229,12 +232,15 @@ class BlockingDeployment(_Deployment):
         keep: int | None = None,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> BlockingDeployment:
         """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
         settings = self._changed(
             lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
         )
-        return self._host._deploy(source, self.name, settings, who, why)  # noqa: SLF001
+        return self._host._deploy(  # noqa: SLF001
+            source, self.name, settings, who, why, allow_downgrade=allow_downgrade
+        )
 
     def rollback(self, to: int | None = None, *, who: str | None = None, why: str = "") -> Revision:
         """Make an earlier revision live again, at once where it is kept warm.

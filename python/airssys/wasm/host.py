@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.trust import Admission
 
 __all__ = ["Host"]
 
@@ -37,17 +38,25 @@ class Host:
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], provides: Mapping[str, Any] | None
+        self,
+        directory: str | os.PathLike[str],
+        provides: Mapping[str, Any] | None,
+        admission: Admission,
     ) -> None:
         self._directory = directory
         self._provides = provides
+        self._admission: Admission = admission
         self._opened: HostCore | None = None
         # Changes wait for the disk and the compiler; the loop's own threads are the program's.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="airssys-host")
 
     @classmethod
     def open(
-        cls, directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        provides: Mapping[str, Any] | None = None,
+        admission: Admission = "any",
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
 
@@ -59,6 +68,9 @@ class Host:
             directory: The state directory; made when it does not exist.
             provides: Host functions for components: by interface, a mapping or object that holds
                 them by name. They are called in the task or thread of whoever calls the component.
+            admission: Which components it lets in: `any` that is not blocked, or only those that
+                are `trusted`: signed, for their name, by a key of the trust store of the state
+                directory. Asked at every load.
 
         Raises:
             StateDirectoryInUse: Another host owns the directory.
@@ -66,17 +78,20 @@ class Host:
             StateDirectoryDamaged: It holds what AirsSys did not write.
             StateWriteFailed: It cannot be written.
         """
-        return cls(directory, provides)
+        return cls(directory, provides, admission)
 
     @staticmethod
     def open_blocking(
-        directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+        directory: str | os.PathLike[str],
+        *,
+        provides: Mapping[str, Any] | None = None,
+        admission: Admission = "any",
     ) -> BlockingHost:
         """Open a state directory and return a host whose methods block; as `open` otherwise.
 
         The host is open when this returns; it is a context manager that closes it.
         """
-        return BlockingHost.open(directory, provides=provides)
+        return BlockingHost.open(directory, provides=provides, admission=admission)
 
     @property
     def directory(self) -> Path:
@@ -95,6 +110,7 @@ class Host:
         keep: int = 5,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> Deployment:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
@@ -116,8 +132,12 @@ class Host:
             keep: How many earlier revisions stay warm for a rollback.
             who: Who deploys, for the history; the user of this process by default.
             why: The reason, for the history.
+            allow_downgrade: Let in a signed version that is lower than one the name has had.
 
         Raises:
+            ComponentBlocked: The component, or a key that signed it, is blocked.
+            NotTrusted: It is not trusted, and the host lets only trusted ones in.
+            DowngradeRefused: It is signed as a lower version than the name has had.
             InvalidDeploymentName: The name breaks the rules.
             InvalidSetting: A setting is out of range.
             OSError: The file cannot be read.
@@ -132,7 +152,7 @@ class Host:
         settings = settings_from(
             lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
         )
-        return await self._deploy(source, name, settings, who, why)
+        return await self._deploy(source, name, settings, who, why, allow_downgrade=allow_downgrade)
 
     def deployment(self, name: str) -> Deployment:
         """Return a deployment.
@@ -166,7 +186,9 @@ class Host:
     async def __aenter__(self) -> Self:
         if self._opened is not None:
             raise HostClosed("a host is opened once", hint="make another with Host.open")
-        opening = asyncio.ensure_future(self._run(HostCore, self._directory, self._provides))
+        opening = asyncio.ensure_future(
+            self._run(HostCore, self._directory, self._provides, admission=self._admission)
+        )
         try:
             self._opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -187,7 +209,14 @@ class Host:
         return self._opened
 
     async def _deploy(
-        self, source: Source, name: str, settings: Settings, who: str | None, why: str
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        who: str | None,
+        why: str,
+        *,
+        allow_downgrade: bool,
     ) -> Deployment:
         given_up = threading.Event()
         try:
@@ -198,6 +227,7 @@ class Host:
                 settings=settings,
                 who=who,
                 why=why,
+                allow_downgrade=allow_downgrade,
                 given_up=given_up,
             )
         except asyncio.CancelledError:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.trust import Admission
 
 __all__ = ["BlockingHost"]
 
@@ -32,10 +33,14 @@ class BlockingHost:
 
     @classmethod
     def open(
-        cls, directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        provides: Mapping[str, Any] | None = None,
+        admission: Admission = "any",
     ) -> Self:
         """Open a state directory; see `Host.open_blocking`."""
-        return cls(HostCore(directory, provides))
+        return cls(HostCore(directory, provides, admission=admission))
 
     @property
     def directory(self) -> Path:
@@ -54,6 +59,7 @@ class BlockingHost:
         keep: int = 5,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> BlockingDeployment:
         """Make a component the live revision of a deployment; see `Host.deploy`.
 
@@ -62,7 +68,7 @@ class BlockingHost:
         settings = settings_from(
             lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
         )
-        return self._deploy(source, name, settings, who, why)
+        return self._deploy(source, name, settings, who, why, allow_downgrade=allow_downgrade)
 
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
@@ -87,7 +93,21 @@ class BlockingHost:
         self.close()
 
     def _deploy(
-        self, source: Source, name: str, settings: Settings, who: str | None, why: str
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        who: str | None,
+        why: str,
+        *,
+        allow_downgrade: bool,
     ) -> BlockingDeployment:
-        serving = self._core.deploy(source, name=name, settings=settings, who=who, why=why)
+        serving = self._core.deploy(
+            source,
+            name=name,
+            settings=settings,
+            who=who,
+            why=why,
+            allow_downgrade=allow_downgrade,
+        )
         return BlockingDeployment(self, self._core, serving)

@@ -29,6 +29,7 @@ from airssys.wasm.limits import Limits, parse_bytes
 from airssys.wasm.revision import Settings
 from airssys.wasm.serving import Serving
 from airssys.wasm.state_directory import StateDirectory
+from airssys.wasm.trust.admissions import Admissions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.component import Component
     from airssys.wasm.revision import Revision, Rollout
+    from airssys.wasm.trust import Admission
 
 __all__ = ["HostCore", "Source", "settings_from"]
 
@@ -84,6 +86,7 @@ class HostCore:
         provides: Host functions for components, by interface, as `Component.instantiate` takes
             them.
         only: Bring back these deployments, or all where it is None.
+        admission: Which components it lets in: `any` that is not blocked, or only `trusted` ones.
 
     Raises:
         StateDirectoryError: The directory cannot be used; a subclass says why.
@@ -94,11 +97,13 @@ class HostCore:
         directory: str | os.PathLike[str],
         provides: Mapping[str, Any] | None = None,
         only: Collection[str] | None = None,
+        admission: Admission = "any",
     ) -> None:
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._engine = Engine()
         self._state = StateDirectory(Path(directory))
+        self._admissions = Admissions(self._state.path, admission, self._state.registry)
         self._servings: dict[str, Serving] = {}
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
@@ -162,6 +167,7 @@ class HostCore:
         settings: Settings,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
         given_up: threading.Event | None = None,
     ) -> Serving:
         """Make a component the live revision of a deployment, which is made where it is missing.
@@ -175,6 +181,7 @@ class HostCore:
             settings: How it is run.
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
+            allow_downgrade: Let in a signed version that is lower than one the name has had.
             given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
                 process that compiles is killed.
         """
@@ -190,6 +197,7 @@ class HostCore:
                 and (live.digest, live.settings) == (digest, settings)
             ):
                 return serving
+            admitted = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
             number = self._state.registry.next_number(name)
             prepared = serving.prepare(number, component, settings)
@@ -205,6 +213,8 @@ class HostCore:
                     settings=settings,
                     who=who or _user(),
                     why=why,
+                    version=admitted.version,
+                    signer=admitted.key,
                 )
             serving.switch(revision, prepared)
             return serving
@@ -228,7 +238,10 @@ class HostCore:
             revision = registry.rollback_target(name, to)
             if revision == serving.revision and serving.held is None:
                 return
-            component = serving.warm(revision.number) or self._load(revision)
+            component = serving.warm(revision.number)
+            if component is None or self._admissions.needed:
+                content = self._readmitted(name, revision)
+                component = component or self._compile(content, None)
             prepared = serving.prepare(revision.number, component, revision.settings)
             registry.record_rollback(name, revision.number, who=who or _user(), why=why)
             serving.switch(revision, prepared)
@@ -332,7 +345,8 @@ class HostCore:
         serving = self._servings[name] = Serving(name, self._provides)
         revision = self._state.registry.revision(name, number)
         try:
-            prepared = serving.prepare(number, self._load(revision), revision.settings)
+            component = self._engine.load(self._readmitted(name, revision))
+            prepared = serving.prepare(number, component, revision.settings)
         except (AirsSysError, OSError, ValueError) as error:
             # One that cannot run must not keep the others away.
             serving.hold(revision, f"revision {number} cannot be brought back: {error}")
@@ -352,8 +366,11 @@ class HostCore:
             self.check()
             raise
 
-    def _load(self, revision: Revision) -> Component:
-        return self._compile(self._state.blobs.get(revision.digest), None)
+    def _readmitted(self, name: str, revision: Revision) -> bytes:
+        """Return the component of a revision, which was verified again."""
+        content = self._state.blobs.get(revision.digest)
+        self._admissions.readmit(content, name, revision)
+        return content
 
 
 def _read(source: Source) -> bytes:

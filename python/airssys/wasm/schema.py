@@ -56,6 +56,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ) STRICT;
     CREATE INDEX rollouts_by_deployment ON rollouts (deployment);
     """,
+    """
+    ALTER TABLE revisions ADD COLUMN version TEXT;
+    ALTER TABLE revisions ADD COLUMN signer TEXT
+    """,
 )
 
 

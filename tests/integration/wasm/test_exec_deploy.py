@@ -44,20 +44,29 @@ class Children:
     def all(self) -> list[psutil.Process]:
         return psutil.Process().children(recursive=True)
 
-    async def stop_the_compiler(self) -> psutil.Process:
-        """Wait for the compiling child and stop it, so that it never ends by itself."""
-        while True:
-            for child in self.all():
+    def stop_the_compiler(self) -> psutil.Process | None:
+        """Stop the compiling child once there is one, so that it never ends by itself.
+
+        Whoever starts a process waits for it to become another program; before that it is left be.
+        """
+        for child in self.all():
+            if child.cmdline()[-1:] == ["plain"]:
                 child.send_signal(signal.SIGSTOP)
                 return child
+        return None
+
+    async def stopped_compiler(self) -> psutil.Process:
+        """Wait for the compiling child and stop it."""
+        while (child := self.stop_the_compiler()) is None:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
+        return child
 
 
 def test_cancelling_a_deploy_kills_the_compiling_child(tmp_path, children) -> None:
     async def main() -> None:
         async with Host.open(tmp_path / "state") as host:
             task = asyncio.create_task(host.deploy(large(1), name="demo/large"))
-            child = await children.stop_the_compiler()
+            child = await children.stopped_compiler()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -76,7 +85,7 @@ def test_closing_the_host_kills_the_compiling_child(tmp_path, children) -> None:
     async def main() -> None:
         async with Host.open(tmp_path / "state") as host:
             task = asyncio.create_task(host.deploy(large(2), name="demo/large"))
-            child = await children.stop_the_compiler()
+            child = await children.stopped_compiler()
             await host.close()
             with pytest.raises(HostClosed):
                 await task
@@ -89,9 +98,8 @@ def test_a_load_that_is_given_up(children) -> None:
     asked = []
 
     def given_up() -> bool:
-        for child in children.all():
-            child.send_signal(signal.SIGSTOP)
-        asked.append(True)
+        if children.stop_the_compiler() is not None:
+            asked.append(True)
         return len(asked) == 3
 
     with pytest.raises(CompileError, match="interrupted"):

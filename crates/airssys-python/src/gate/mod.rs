@@ -11,7 +11,9 @@ mod replacement;
 mod spawn;
 mod subject;
 
+pub use gate::Gate;
 use pyo3::prelude::*;
+pub use subject::Subject;
 
 /// Add the classes and functions of the gate to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
