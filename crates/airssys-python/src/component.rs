@@ -333,6 +333,8 @@ impl PyComponent {
         link(py, &component)?;
         let state = wasi.state(limits.limits.open_handles)?;
         let call = Call::fresh(component, state, limits.limits.clone(), None);
-        Ok((call, Imports::new(self.described.clone(), functions)))
+        let imports = Imports::new(self.described.clone(), functions);
+        imports.handles.ask_by(call.link().clone());
+        Ok((call, imports))
     }
 }

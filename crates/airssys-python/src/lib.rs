@@ -1,5 +1,6 @@
 //! The Python module `airssys._core`: conversions and awaitables over `airssys-host`. No decision lives here.
 
+mod apart;
 mod awaiting;
 mod blocking;
 mod bridge;
@@ -11,12 +12,15 @@ mod errors;
 mod gate;
 mod handles;
 mod imports;
+mod incoming;
 mod instance;
 mod limits;
 mod objects;
 mod resource;
 mod route;
 mod runtime;
+mod source;
+mod toml;
 mod turns;
 mod wasi;
 mod wave;
@@ -100,7 +104,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<deadline::KillWatch>()?;
     module.add_class::<turns::ShortTurns>()?;
     module.add_class::<resource::GuestResource>()?;
+    module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
+    toml::register(module)?;
     gate::register(module)
 }
