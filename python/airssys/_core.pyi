@@ -51,6 +51,7 @@ class Wasi:
         stdout: str,
         stderr: str,
         capture_bytes: int,
+        trust: bytes | None,
         rules: tuple[Gate, Subject] | None,
     ) -> Self: ...
     @property
