@@ -16,6 +16,7 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
     UnknownRevision,
 )
+from airssys.wasm.manifest.errors import ManifestError
 from airssys.wasm.storage_errors import InvalidStorageRequest
 
 __all__ = ["ExitCode", "exit_code_of"]
@@ -48,6 +49,8 @@ def exit_code_of(error: Exception) -> ExitCode:  # noqa: PLR0911 - one answer pe
             | InvalidSetting()
             | InvalidStorageRequest()
         ):
+            return ExitCode.USAGE
+        case ManifestError(context={"line": _}):
             return ExitCode.USAGE
         case UnknownDeployment() | UnknownRevision() | NothingToRollBackTo() | UnknownExport():
             return ExitCode.NOT_FOUND

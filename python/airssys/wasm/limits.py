@@ -70,7 +70,8 @@ class Limits:
         tables: Tables.
         call_timeout: Seconds one call may take, waiting included.
         cpu_per_call: Seconds of processor time one call may use.
-        host_call_bytes: Bytes that one host call may copy out of the guest.
+        host_call_bytes: Bytes that one host call may copy out of the guest; what a call returns,
+            such as a list, is copied too.
         open_handles: Files, sockets, streams and host resources held at a time.
         storage: Bytes of keys and values that the deployment may store. What would exceed a limit
             of storage is refused with an error that the guest sees, and poisons nothing.
