@@ -1,11 +1,15 @@
 """The runtime's record of one actor: address, mailbox, state. It outlives incarnations."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airssys.rt._control import Drain
 from airssys.rt._mailbox import EXTRA, MESSAGE, NEXT, SENDER, Envelope, Extras, Lane, Lanes
-from airssys.rt._request import Request, Room
+from airssys.rt._request import Request, Room, Wait
 from airssys.rt.errors import MailboxFull, RequestDropped
 from airssys.rt.messages import Down, Exit, Priority, Restarted
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from airssys.rt._options import Options
     from airssys.rt._run import Run
     from airssys.rt.actor import Actor
-    from airssys.rt.messages import DeadReason
+    from airssys.rt.messages import DeadReason, Reason
     from airssys.rt.ref import LocalRef
 
 __all__ = [
@@ -59,7 +63,12 @@ class Cell(Lane):
         limit: Messages that the normal lane takes; -1 sends every sender the slow way.
         run: The run that holds the actor (a non-reentrant handler, or a hook).
         more: What few actors need.
+        elsewhere: Whether queue and handlers are not here (`ForeignCell`).
+        request_type: What an ask of this actor is.
     """
+
+    elsewhere: ClassVar[bool] = False
+    request_type: ClassVar[type[Request[Any]]] = Request
 
     __slots__ = (
         "accepted",
@@ -423,6 +432,24 @@ class Cell(Lane):
 
     def _is_stale(self, envelope: Envelope) -> bool:
         return envelope[SENDER] is self or envelope[MESSAGE].__class__ in NOTICES
+
+    # What an actor that is not Python does otherwise.
+
+    def suspension(self, on: bool) -> None:
+        """Take no further message, or go on: the dispatcher looks at `block` itself."""
+
+    def start_draining(self, done: Callable[[], None]) -> None:
+        """Call `done` once all that is queued was handled."""
+        self.append(self, Drain(done), None, None)
+
+    def released(self, reason: Reason) -> None:
+        """The incarnation is over; nothing of it is held outside of Python."""
+
+    def awaited(self) -> Cell | None:
+        """The actor that this one waits for."""
+        run = self.run
+        waiting = run._fut_waiter if run is not None else None
+        return waiting.cell if isinstance(waiting, Wait) else None
 
     # Counting.
 

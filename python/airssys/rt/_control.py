@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
 
     from airssys.rt._dispatcher import Dispatcher
     from airssys.rt.messages import Reason
@@ -41,9 +41,16 @@ class Ending:
 
 
 class Drain:
-    """Marks the end of a queue that is to be handled before a stop."""
+    """Marks the end of a queue that is to be handled before a stop.
 
-    __slots__ = ()
+    Args:
+        done: What to do when it comes up.
+    """
+
+    __slots__ = ("done",)
+
+    def __init__(self, done: Callable[[], None]) -> None:
+        self.done = done
 
 
 @types.coroutine

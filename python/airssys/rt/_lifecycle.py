@@ -25,7 +25,8 @@ from airssys.rt._cell import (
     SUSPENDED,
     Cell,
 )
-from airssys.rt._control import Control, Drain, Ending, pause
+from airssys.rt._control import Control, Ending, pause
+from airssys.rt._mailbox import MESSAGE
 from airssys.rt._options import Restart
 from airssys.rt._request import Completion
 from airssys.rt._run import DONE, Run
@@ -316,7 +317,7 @@ class Lifecycle:
         more.draining = True
         cell.limit = -1
         cell.turn_away_all("stopped")
-        cell.append(cell, Drain(), None, None)
+        cell.start_draining(lambda: self.order(cell, Ending(Reason.SHUTDOWN, final=True)))
 
     def drained(self, cell: Cell, envelope: Envelope) -> None:
         """The end of the queue came up: stop, unless other lanes still hold something."""
@@ -324,7 +325,7 @@ class Lifecycle:
             cell.lanes.low.push(envelope)
             return
         cell.handled += 1
-        self.order(cell, Ending(Reason.SHUTDOWN, final=True))
+        envelope[MESSAGE].done()
 
     def _overdue(self, cell: Cell) -> None:
         self.order(cell, Ending(Reason.KILLED, kill=True, final=True))
@@ -614,6 +615,7 @@ class Lifecycle:
         self, cell: Cell, reason: Reason
     ) -> None:
         """End what belongs to the incarnation: timers, monitors, replies, links, self-sends."""
+        cell.released(reason)
         cell.actor = None
         cell.context = None
         more = cell.more

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from airssys.rt._cell import ENDED, ENDING, RESTARTING, STARTING, SUSPENDED, Cell
 from airssys.rt._mailbox import Extras
@@ -166,6 +166,9 @@ class LocalRef(Ref[TargetT_co]):
     """The address of an actor in this process."""
 
     __slots__ = ("__weakref__", "_cell")
+
+    #: What keeps the actor in its system.
+    cell_type: ClassVar[type[Cell]] = Cell
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -338,7 +341,9 @@ class LocalRef(Ref[TargetT_co]):
         cell = self._cell
         dispatcher = cell.dispatcher
         sender = dispatcher.sender()
-        request: Request[ReplyT] = Request(cell, bucket, dispatcher.clock() + bucket.timeout)
+        request: Request[ReplyT] = cell.request_type(
+            cell, bucket, dispatcher.clock() + bucket.timeout
+        )
         extra = self._extras(priority, None, request)
         cell.asked += 1
         if sender is not None and not dispatcher.may_send():

@@ -273,7 +273,7 @@ class System(Observing):
             )
         else:
             check_name(name)
-        cell = Cell(dispatcher, parent, name, factory, args, options)
+        cell = kind.cell_type(dispatcher, parent, name, factory, args, options)
         cell.ref = kind(cell)
         children[name] = cell
         return cell, dispatcher.lifecycle.launch(cell)
@@ -300,7 +300,7 @@ class System(Observing):
         options = spec.options
         if top:
             options = replace(options, restart=DEFAULT_OPTIONS.restart)
-        kind = SupervisorRef if isinstance(spec, Supervisor) else LocalRef
+        kind = SupervisorRef if isinstance(spec, Supervisor) else spec.ref_type
         cell, completion = self._begin(parent, spec.name, spec.factory, spec.args, options, kind)
         if completion is not None:
             await self._until_started(cell, completion)
