@@ -17,6 +17,8 @@ export UV_PYTHON_DOWNLOADS := never
 export PYTHONWARNINGS :=
 
 RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find crates wit -name '*.rs' -o -name 'Cargo.toml' -o -name '*.wit' 2>/dev/null)
+# Tests prove durability by killing processes, which memory survives too and without waiting for a disk.
+MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
 
 .PHONY: help setup demo test check bench soak fuzz guests wheel docs clean lock
@@ -41,7 +43,7 @@ $(VENV)/.native: $(VENV)/.python $(RUST_SOURCES)
 
 test: setup guests ## run the test suite
 	$(call say,tests: python)
-	@$(BIN)/python -m pytest -q
+	@TMPDIR=$(MEMORY) $(BIN)/python -m pytest -q --durations=10
 	$(call say,tests: rust)
 	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host --lib
 
