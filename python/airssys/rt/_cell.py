@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airssys.rt._options import Options
     from airssys.rt._run import Run
     from airssys.rt.actor import Actor
-    from airssys.rt.messages import DeadReason, Reason
+    from airssys.rt.messages import DeadReason
     from airssys.rt.ref import LocalRef
 
 __all__ = [
@@ -179,9 +179,7 @@ class Cell(Lane):
             self.accepted += 1
             self.bury(message, sender, extra, "no_actor" if self.block & ENDED else "stopped")
             return
-        lane: Lane = self
-        if priority is not NORMAL:
-            lane = self._open_lanes().lane(priority, self)
+        lane = self.lane(priority)
         capacity = self.options.mailbox.capacity
         lanes = self.lanes
         if lane.count >= capacity or (lanes is not None and lanes.has_rooms(priority)):
@@ -218,6 +216,10 @@ class Cell(Lane):
             self.bury(message, sender, None, "stopped")
         else:
             self.append(self, message, sender, None)
+
+    def lane(self, priority: Priority) -> Lane:
+        """The lane of that priority, made where it is missing."""
+        return self if priority is NORMAL else self._open_lanes().lane(priority, self)
 
     def _open_lanes(self) -> Lanes:
         lanes = self.lanes
@@ -326,9 +328,7 @@ class Cell(Lane):
         """Put a message that is to be tried again at the head of its lane."""
         extra = envelope[EXTRA]
         priority = extra.priority if isinstance(extra, Extras) else NORMAL
-        lane: Lane = self
-        if priority is not NORMAL:
-            lane = self._open_lanes().lane(priority, self)
+        lane = self.lane(priority)
         lane.push_front(envelope)
 
     def replay(self, envelopes: list[Envelope]) -> None:
@@ -356,8 +356,9 @@ class Cell(Lane):
         more.dead_by_reason[reason] = more.dead_by_reason.get(reason, 0) + 1
         request = extra
         if isinstance(extra, Extras):
-            if extra.timer is not None:
-                extra.timer.pending = False
+            if extra.place is not None:
+                extra.place.left()
+                extra.place = None
             request = extra.request
         if isinstance(request, Request):
             if error is not None:
@@ -442,8 +443,9 @@ class Cell(Lane):
         """Call `done` once all that is queued was handled."""
         self.append(self, Drain(done), None, None)
 
-    def released(self, reason: Reason) -> None:
-        """The incarnation is over; nothing of it is held outside of Python."""
+    def release(self) -> bool:
+        """Let go of what an incarnation holds outside of Python; False when nothing is held."""
+        return False
 
     def awaited(self) -> Cell | None:
         """The actor that this one waits for."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from airssys.rt._dispatcher import Dispatcher
+    from airssys.rt._request import Completion
     from airssys.rt.messages import Reason
 
 __all__ = ["Control", "Drain", "Ending", "pause"]
@@ -28,6 +29,8 @@ class Ending:
         final: The address ends too.
         hold: Do not restart alone: the supervisor restarts a group.
         delay: Seconds before the restart.
+        renewal: Another incarnation is wanted, and nothing has failed: supervision does not count
+            it. Settled when it runs, or fails with why it does not.
     """
 
     reason: Reason
@@ -38,6 +41,7 @@ class Ending:
     final: bool = False
     hold: bool = False
     delay: float = 0.0
+    renewal: Completion[None] | None = None
 
 
 class Drain:

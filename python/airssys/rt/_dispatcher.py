@@ -345,8 +345,9 @@ class Dispatcher:
             self.lifecycle.drained(cell, envelope)
             return None
         if isinstance(extra, Extras):
-            if extra.timer is not None:
-                extra.timer.pending = False
+            if extra.place is not None:
+                extra.place.left()
+                extra.place = None
             if extra.expires is not None and now >= extra.expires:
                 cell.bury(message, sender, extra, "expired")
                 return None

@@ -11,15 +11,16 @@ from airssys.rt._cell import ENDED, Cell
 from airssys.rt._request import WAITS, Request, Room
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from airssys.rt._dispatcher import Dispatcher
     from airssys.rt._mailbox import Extras
     from airssys.rt._options import Options
     from airssys.rt.books import Books, Inspection
-    from airssys.rt.messages import DeadReason, Priority, Reason
+    from airssys.rt.messages import DeadReason, Priority
 
-__all__ = ["ForeignCell", "ForeignRequest", "Outside"]
+__all__ = ["ForeignCell", "ForeignRequest", "Outside", "Site"]
 
 T = TypeVar("T")
 
@@ -27,13 +28,9 @@ T = TypeVar("T")
 class Outside(Protocol):
     """The mailbox and the handlers of an actor that lives outside of Python.
 
-    It belongs to the address and outlives incarnations. Every method is called on the thread of the
+    It belongs to one address and outlives incarnations. Every method is called on the thread of the
     system and returns at once.
     """
-
-    def attach(self, cell: ForeignCell) -> None:
-        """Serve this cell from now on."""
-        ...
 
     def put(
         self,
@@ -61,10 +58,6 @@ class Outside(Protocol):
         """Forget a sender that gave up."""
         ...
 
-    def withdraw(self, request: Request[Any]) -> None:
-        """Do not begin a request whose asker has gone."""
-        ...
-
     def suspended(self, on: bool) -> None:
         """Take no further message, or go on."""
         ...
@@ -73,8 +66,11 @@ class Outside(Protocol):
         """Take no more, and call `done` once all that is queued was handled."""
         ...
 
-    def released(self, reason: Reason) -> None:
-        """The incarnation is over: what it holds goes now, without its help."""
+    def release(self) -> bool:
+        """The incarnation is over: what it holds goes now, without its help; False when it has.
+
+        Poked once it has gone: `cell.details().control.poke()`.
+        """
         ...
 
     def ended(self, reason: DeadReason) -> None:
@@ -94,17 +90,29 @@ class Outside(Protocol):
         ...
 
 
+class Site(Protocol):
+    """Where the mailboxes of addresses outside are made: the first argument of the factory."""
+
+    def attach(self, cell: ForeignCell) -> Outside:
+        """Make the mailbox of a new address."""
+        ...
+
+
 class ForeignRequest(Request[T]):
     """An ask of an actor outside; withdrawing it reaches the mailbox there."""
 
-    __slots__ = ()
+    __slots__ = ("outcome",)
 
     cell: ForeignCell
+    #: What comes of it outside; set by whoever took it there.
+    outcome: asyncio.Future[Any]
 
     def withdraw(self) -> None:
         """The asker gave up."""
         super().withdraw()
-        self.cell.outside.withdraw(self)
+        outcome = getattr(self, "outcome", None)
+        if outcome is not None:
+            outcome.cancel()
 
 
 WAITS.add(ForeignRequest)
@@ -114,7 +122,7 @@ class ForeignCell(Cell):
     """The runtime's record of an actor that is not Python.
 
     Name, place in the tree, supervision, monitors and links are kept here as for any other; the
-    queue and the handlers are `outside`, which is the first argument of the actor's factory.
+    queue and the handlers are `outside`, made by the `Site` that is the factory's first argument.
     """
 
     __slots__ = ("outside",)
@@ -135,8 +143,8 @@ class ForeignCell(Cell):
     ) -> None:
         super().__init__(dispatcher, parent, name, factory, args, options)
         self.limit = -1  # every sender takes the slow way, which ends in `put`
-        self.outside = args[0]
-        self.outside.attach(self)
+        site: Site = args[0]
+        self.outside = site.attach(self)
 
     def resume(self) -> None:
         """Take a turn: there is never a message here, only orders."""
@@ -192,9 +200,9 @@ class ForeignCell(Cell):
         """Take no more, and call `done` once all that is queued was handled."""
         self.outside.drain(done)
 
-    def released(self, reason: Reason) -> None:
-        """The incarnation is over."""
-        self.outside.released(reason)
+    def release(self) -> bool:
+        """Let go of the incarnation; False when nothing is held any more."""
+        return self.outside.release()
 
     def bury_queue(self, reason: DeadReason) -> None:
         """The address has ended."""

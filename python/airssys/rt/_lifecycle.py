@@ -223,6 +223,8 @@ class Lifecycle:
         self, cell: Cell, error: BaseException, completion: Completion[None]
     ) -> None:
         await self._stop_children(cell)
+        if cell.elsewhere:
+            await self._let_go(cell)
         cell.details().control = None
         self._start_failed(cell, error)
         completion.fail(self._spawn_failed(cell, error))
@@ -267,11 +269,51 @@ class Lifecycle:
         more = cell.details()
         ending, more.ending = more.ending, None
         if ending is not None and not cell.block & ENDED:
-            if ending.final or more.control is not None:
+            if ending.final or ending.renewal is not None or more.control is not None:
                 self.end(cell, ending)
             else:
                 self._over(cell, ending)
         self._dispatcher.settle(cell)
+
+    def renew(self, cell: Cell) -> Completion[None]:
+        """Put another incarnation in the place of the one that lives, by order and uncounted.
+
+        Order and queue are those of a restart. If the new incarnation does not start the result
+        fails with what it raised, and the actor stays between two incarnations until it is renewed
+        again or stopped.
+        """
+        renewal: Completion[None] = Completion(cell)
+        more = cell.details()
+        if cell.block & GOING or more.control is not None or more.ending is not None:
+            renewal.fail(RuntimeFailure(f"{cell.path} is ending or restarting", path=cell.path))
+        else:
+            self.order(cell, Ending(Reason.SHUTDOWN, renewal=renewal))
+        return renewal
+
+    def renew_again(self, cell: Cell) -> Completion[None]:
+        """Try once more after a renewal that failed; a failure now is supervision's."""
+        renewal: Completion[None] = Completion(cell)
+        more = cell.details()
+        control = more.control = Control(self._dispatcher, self._renew_again(cell, renewal))
+        control.resume()
+        return renewal
+
+    async def _renew_again(self, cell: Cell, renewal: Completion[None]) -> None:
+        more = cell.details()
+        error = await self._open(cell)
+        more.control = None
+        if more.final:
+            reason = Reason.SHUTDOWN
+            if error is None:
+                reason = await self._close(cell, Ending(Reason.SHUTDOWN, kill=more.killed))
+            self._finish(cell, reason)
+            renewal.fail(RuntimeFailure(f"{cell.path} was stopped", path=cell.path))
+        elif error is not None:
+            renewal.fail(error)
+            self._over(cell, Ending(Reason.failed(error)))
+        else:
+            self._reopened(cell, Reason.SHUTDOWN)
+            renewal.settle(None)
 
     def end_self(self, cell: Cell) -> None:
         """An actor ends itself normally; its supervisor decides whether it comes back."""
@@ -433,6 +475,13 @@ class Lifecycle:
         control.resume()
 
     async def _end(self, cell: Cell, ending: Ending) -> None:
+        try:
+            await self._end_and_go_on(cell, ending)
+        finally:
+            if ending.renewal is not None:  # unless it is settled
+                ending.renewal.fail(RuntimeFailure(f"{cell.path} was stopped", path=cell.path))
+
+    async def _end_and_go_on(self, cell: Cell, ending: Ending) -> None:
         more = cell.details()
         reason = await self._close(cell, ending)
         if more.final:
@@ -459,6 +508,9 @@ class Lifecycle:
         if error is not None and not more.final:
             more.control = None
             more.killed = False
+            if ending.renewal is not None:
+                ending.renewal.fail(error)
+                return
             self._over(cell, Ending(Reason.failed(error), None, None))
         elif more.final:
             reason = await self._close(cell, Ending(Reason.SHUTDOWN, kill=more.killed))
@@ -466,6 +518,8 @@ class Lifecycle:
         else:
             more.control = None
             self._reopened(cell, reason)
+            if ending.renewal is not None:
+                ending.renewal.settle(None)
 
     def _finish(self, cell: Cell, reason: Reason) -> None:
         cell.details().control = None
@@ -493,8 +547,22 @@ class Lifecycle:
             await self._try_hook(cell, blueprint.stopped, (reason,))
         if more.killed:  # perhaps by now
             reason = Reason.KILLED
+        if cell.elsewhere:
+            await self._let_go(cell)
         self._close_incarnation(cell, reason)
         return reason
+
+    async def _let_go(self, cell: Cell) -> None:
+        """Wait until nothing of the incarnation runs outside of Python any more."""
+        more = cell.details()
+        deadline = self._dispatcher.clock() + UNWIND
+        timer = self._poke_at(more, deadline)
+        while cell.release() and self._dispatcher.clock() < deadline:
+            await pause()
+        timer.cancel()
+        if cell.release():
+            self._dispatcher.system.leaks.append(cell.path)
+            self._events.publish(Leaked(cell.ref, ()))
 
     def _settle_killers(self, more: Details, reason: Reason) -> None:
         if more.killers:
@@ -615,7 +683,6 @@ class Lifecycle:
         self, cell: Cell, reason: Reason
     ) -> None:
         """End what belongs to the incarnation: timers, monitors, replies, links, self-sends."""
-        cell.released(reason)
         cell.actor = None
         cell.context = None
         more = cell.more
@@ -686,6 +753,8 @@ class Lifecycle:
         except BaseException as error:  # noqa: BLE001 - a supervision boundary
             more.killed = True
             await self._stop_children(cell)
+            if cell.elsewhere:
+                await self._let_go(cell)
             more.killed = False
             self._close_incarnation(cell, Reason.failed(error))
             return error

@@ -52,8 +52,6 @@ def _driver(box: list[Any]) -> Generator[Any, Any, None]:
         box[0] = yield from coroutine
 
 
-
-
 class Run:
     """A coroutine of an actor in flight, and its stand-in for an `asyncio.Task`.
 

@@ -354,7 +354,7 @@ class LocalRef(Ref[TargetT_co]):
         else:
             try:
                 cell.put(message, sender, extra, priority)
-            except MailboxFull:
+            except BaseException:
                 cell.asked -= 1
                 del request.pending[request]
                 raise

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
@@ -52,6 +54,8 @@ class BlockingHost:
         instances: int = 8,
         drain: float = 30.0,
         keep: int = 5,
+        actor: ActorSettings | None = None,
+        hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
     ) -> BlockingDeployment:
@@ -60,9 +64,14 @@ class BlockingHost:
         `KeyboardInterrupt` leaves everything as it was.
         """
         settings = settings_from(
-            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+            lifetime=lifetime,
+            limits=limits,
+            instances=instances,
+            drain=drain,
+            keep=keep,
+            actor=actor,
         )
-        return self._deploy(source, name, settings, who, why)
+        return self._deploy(source, name, settings, hooks, who, why)
 
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
@@ -87,7 +96,15 @@ class BlockingHost:
         self.close()
 
     def _deploy(
-        self, source: Source, name: str, settings: Settings, who: str | None, why: str
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        hooks: Hooks | None,
+        who: str | None,
+        why: str,
     ) -> BlockingDeployment:
-        serving = self._core.deploy(source, name=name, settings=settings, who=who, why=why)
+        serving = self._core.deploy(
+            source, name=name, settings=settings, hooks=hooks, who=who, why=why
+        )
         return BlockingDeployment(self, self._core, serving)

@@ -56,6 +56,16 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ) STRICT;
     CREATE INDEX rollouts_by_deployment ON rollouts (deployment);
     """,
+    """
+    CREATE TABLE actors (
+        deployment INTEGER NOT NULL REFERENCES deployments (id),
+        key TEXT NOT NULL,
+        snapshot BLOB,
+        revision INTEGER,
+        at REAL,
+        PRIMARY KEY (deployment, key)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 
