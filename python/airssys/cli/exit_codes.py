@@ -5,9 +5,13 @@ from __future__ import annotations
 import enum
 
 from airssys.cli.configuration import InvalidConfiguration
+from airssys.rt import ActorFailed
+from airssys.wasm.actors import GuestRefused, StartFailed
+from airssys.wasm.codecs import CodecError
 from airssys.wasm.errors import GuestExit, LimitExceeded, Trap, UnknownExport
 from airssys.wasm.host_errors import (
     CallDrained,
+    DeploymentHeld,
     InvalidDeploymentName,
     InvalidSetting,
     NothingToRollBackTo,
@@ -40,13 +44,26 @@ class ExitCode(enum.IntEnum):
 def exit_code_of(error: Exception) -> ExitCode:
     """Return the exit code for an error that ended a command."""
     match error:
-        case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting():
+        case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting() | CodecError():
             return ExitCode.USAGE
-        case UnknownDeployment() | UnknownRevision() | NothingToRollBackTo() | UnknownExport():
+        case (
+            UnknownDeployment()
+            | UnknownRevision()
+            | NothingToRollBackTo()
+            | UnknownExport()
+            | FileNotFoundError()
+        ):
             return ExitCode.NOT_FOUND
-        case FileNotFoundError():
-            return ExitCode.NOT_FOUND
-        case Trap() | LimitExceeded() | GuestExit() | CallDrained():
+        case (
+            Trap()
+            | LimitExceeded()
+            | GuestExit()
+            | CallDrained()
+            | DeploymentHeld()
+            | ActorFailed()
+            | GuestRefused()
+            | StartFailed()
+        ):
             return ExitCode.GUEST
         case StateDirectoryError():
             return ExitCode.STATE

@@ -5,13 +5,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airssys.wasm.registry import Registry
 
-__all__ = ["ActorRecords"]
+__all__ = ["ActorRecord", "ActorRecords"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ActorRecord:
+    """What is kept of one actor.
+
+    Attributes:
+        key: Its key; empty for the main one.
+        size: Bytes of its last snapshot, or None.
+        revision: The revision that wrote it.
+        at: When, in seconds since 1970.
+    """
+
+    key: str
+    size: int | None
+    revision: int | None
+    at: float | None
+
+    def __str__(self) -> str:
+        kept = "no snapshot" if self.size is None else f"snapshot of {self.size} bytes"
+        return f"{self.key or 'main'}: {kept}"
 
 
 class ActorRecords:
@@ -32,6 +54,16 @@ class ActorRecords:
             deployment,
         )
         return tuple(key for (key,) in rows)
+
+    def states(self, deployment: str) -> tuple[ActorRecord, ...]:
+        """Return what is kept of a deployment's actors, by key."""
+        rows = self._registry._read(  # noqa: SLF001
+            "SELECT key, length(snapshot), actors.revision, actors.at FROM actors"
+            " JOIN deployments ON id = deployment"
+            " WHERE name = ? AND removed_at IS NULL ORDER BY key",
+            deployment,
+        )
+        return tuple(ActorRecord(*row) for row in rows)
 
     def add(self, deployment: str, key: str) -> None:
         """Record that there is an actor of this key; twice is once.
