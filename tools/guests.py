@@ -2,9 +2,11 @@
 
 Usage: `python tools/guests.py [--only NAME]... [--list]`.
 
-A folder with a `Cargo.toml` is a Rust guest, one with an `app.py` and a `wit/` a Python guest. What
-was built is kept under a hash of its sources and its toolchain in
+A folder with a `Cargo.toml` is a Rust guest, one with an `app.py` or an `app.js` and a `wit/` a
+Python or JavaScript guest. Worlds that include packages of the project get them from `wit/` of the
+repository. What was built is kept under a hash of its sources and its toolchain in
 `${XDG_CACHE_HOME:-~/.cache}/airssys/guests`, so that nothing is built twice, in whatever clone.
+Without Node.js the JavaScript guests are left out, with a line that says so.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,15 +28,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import guest_javascript
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "components"
+CONTRACT = ROOT / "wit"
 OUTPUT = ROOT / "build" / "components"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airssys" / "guests"
 TARGET = "wasm32-wasip2"
 KEPT_BUILDS = 8  # of one guest; clones at different commits share the cache
+Language = Literal["Rust", "Python", "JavaScript"]
 
 
 class GuestError(Exception):
@@ -45,7 +52,7 @@ class Guest:
     """One folder of `components/`."""
 
     name: str
-    language: Literal["Rust", "Python"]
+    language: Language
 
     @property
     def folder(self) -> Path:
@@ -57,20 +64,48 @@ class Guest:
         """Where the built component belongs."""
         return OUTPUT / f"{self.name}.wasm"
 
+    @property
+    def packages(self) -> list[Path]:
+        """The folders of the project's WIT packages that its world needs, needed ones first."""
+        found: list[Path] = []
+        _needed_by(self.folder / "wit", found)
+        return found[:-1]
+
+
+def _needed_by(folder: Path, found: list[Path]) -> None:
+    texts = [file.read_text("utf-8") for file in sorted(folder.glob("*.wit"))]
+    for name in sorted(set(re.findall(r"\bairssys:([a-z-]+)/", "\n".join(texts)))):
+        package = CONTRACT / name
+        if package != folder and package not in found:
+            _needed_by(package, found)
+    found.append(folder)
+
 
 def discover() -> list[Guest]:
     """List the guests that `components/` holds, by name."""
     found = []
     for folder in sorted(SOURCES.iterdir()):
         if (folder / "Cargo.toml").is_file():
+            if _is_shared(folder):
+                continue
             found.append(Guest(folder.name, "Rust"))
         elif (folder / "app.py").is_file() and (folder / "wit").is_dir():
             found.append(Guest(folder.name, "Python"))
+        elif (folder / "app.js").is_file() and (folder / "wit").is_dir():
+            found.append(Guest(folder.name, "JavaScript"))
     return found
 
 
-def toolchain(language: Literal["Rust", "Python"]) -> str:
+def _is_shared(folder: Path) -> bool:
+    """Tell whether a crate is code that guests share, not a guest."""
+    manifest = (folder / "Cargo.toml").read_text("utf-8")
+    return "cdylib" not in manifest and not (folder / "src" / "main.rs").exists()
+
+
+def toolchain(language: Language) -> str:
     """Name the compiler and its version, which a cached build depends on."""
+    if language == "JavaScript":
+        return guest_javascript.toolchain()
     if language == "Python":
         try:
             return "componentize-py " + importlib.metadata.version("componentize-py")
@@ -86,15 +121,20 @@ def toolchain(language: Literal["Rust", "Python"]) -> str:
 def digest(guest: Guest, compiler: str) -> str:
     """Hash the sources of a guest, what it borrows from its neighbours, and its toolchain."""
     files = _files(guest.folder)
+    for package in guest.packages:
+        files += _files(package)
     if guest.language == "Rust":
         files += [SOURCES / "Cargo.toml", SOURCES / "Cargo.lock"]
         for source in guest.folder.rglob("*.rs"):
             for path in re.findall(r'path:\s*"(\.\./[^"]+)"', source.read_text("utf-8")):
                 files += _files((guest.folder / path).resolve())
+        manifest = (guest.folder / "Cargo.toml").read_text("utf-8")
+        for path in re.findall(r'path\s*=\s*"(\.\./[^"]+)"', manifest):
+            files += _files((guest.folder / path).resolve())
     total = hashlib.sha256(f"{guest.language} {compiler}\n".encode())
     for file in sorted(set(files)):
         content = file.read_bytes()
-        total.update(f"{file.relative_to(SOURCES)} {len(content)}\n".encode())
+        total.update(f"{file.relative_to(ROOT)} {len(content)}\n".encode())
         total.update(content)
     return total.hexdigest()[:32]
 
@@ -113,15 +153,18 @@ def build(only: list[str] | None = None) -> list[Guest]:
             missing = {guest: path for guest, path in cached.items() if not path.exists()}
             _build_rust({g: path for g, path in missing.items() if g.language == "Rust"})
             _build_python({g: path for g, path in missing.items() if g.language == "Python"})
+            _build_javascript({g: p for g, p in missing.items() if g.language == "JavaScript"})
             for guest in missing:
                 _prune(guest)
     else:
         missing = {}
-    for guest, path in cached.items():
-        _place(path, guest.output)
+    ready = [guest for guest, path in cached.items() if path.exists()]
+    for guest in ready:
+        _place(cached[guest], guest.output)
     seconds = time.monotonic() - started
-    _say(f"{len(guests)} components ready, {len(missing)} built now, {seconds:.1f} s")
-    return guests
+    built = sum(guest in missing for guest in ready)
+    _say(f"{len(ready)} components ready, {built} built now, {seconds:.1f} s")
+    return ready
 
 
 def _build_rust(missing: dict[Guest, Path]) -> None:
@@ -157,9 +200,38 @@ def _build_python(missing: dict[Guest, Path]) -> None:
 def _componentize(guest: Guest, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     tool = Path(sys.executable).with_name("componentize-py")
-    command = [str(tool), "-d", "wit", "componentize", "app", "-o", str(temporary)]
-    _run(command, cwd=guest.folder)
+    with _whole_wit(guest) as wit:
+        command = [str(tool), "-d", str(wit), "componentize", "app", "-o", str(temporary)]
+        _run(command, cwd=guest.folder)
     temporary.replace(path)
+
+
+def _build_javascript(missing: dict[Guest, Path]) -> None:
+    if not missing:
+        return
+    names = ", ".join(guest.name for guest in missing)
+    _say(f"compiling {names} (JavaScript)")
+    try:
+        for guest, path in missing.items():
+            with _whole_wit(guest) as wit:
+                guest_javascript.build(guest.folder, wit, path, CACHE)
+    except guest_javascript.NoNodeError as error:
+        _say(f"left out {names}: {error}")
+        for guest in missing:
+            guest.output.unlink(missing_ok=True)  # of other sources
+    except RuntimeError as error:
+        raise GuestError(str(error)) from None
+
+
+@contextmanager
+def _whole_wit(guest: Guest) -> Iterator[Path]:
+    """Lay a guest's world and the packages it needs out in one folder, as their tools want it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        wit = Path(scratch) / "wit"
+        shutil.copytree(guest.folder / "wit", wit)
+        for package in guest.packages:
+            shutil.copytree(package, wit / "deps" / package.name)
+        yield wit
 
 
 def _need_target() -> None:

@@ -31,7 +31,10 @@ fn main() -> ExitCode {
             std::hint::black_box(());
         },
         Some("sleep") => {
-            let seconds = args.next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+            let seconds = args
+                .next()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0.0);
             std::thread::sleep(std::time::Duration::from_secs_f64(seconds));
         }
         Some("read-file") => {

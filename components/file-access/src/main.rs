@@ -8,7 +8,8 @@ use std::io::Write;
 
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{
-    Descriptor, DescriptorFlags, ErrorCode, NewTimestamp, OpenFlags, PathFlags, filesystem_error_code,
+    Descriptor, DescriptorFlags, ErrorCode, NewTimestamp, OpenFlags, PathFlags,
+    filesystem_error_code,
 };
 use wasip2::io::streams::StreamError;
 
@@ -48,7 +49,11 @@ fn open(dir: &Descriptor, path: &str, flags: &str) -> Result<Descriptor, ErrorCo
 }
 
 fn follow(flags: &str) -> PathFlags {
-    if flags.contains('f') { PathFlags::SYMLINK_FOLLOW } else { PathFlags::empty() }
+    if flags.contains('f') {
+        PathFlags::SYMLINK_FOLLOW
+    } else {
+        PathFlags::empty()
+    }
 }
 
 fn code(error: ErrorCode) -> String {
@@ -78,7 +83,9 @@ fn read_all(file: &Descriptor) -> Outcome {
 
 fn write_all(file: &Descriptor, text: &str) -> Outcome {
     let stream = file.write_via_stream(0).map_err(code)?;
-    stream.blocking_write_and_flush(text.as_bytes()).map_err(stream_error)?;
+    stream
+        .blocking_write_and_flush(text.as_bytes())
+        .map_err(stream_error)?;
     Ok(String::new())
 }
 
@@ -115,9 +122,13 @@ fn hold(mounts: &Mounts, what: &str, path: &str) -> Outcome {
         "output" => {
             let file = mounts.open(path, "w").map_err(code)?;
             let stream = file.write_via_stream(0).map_err(code)?;
-            stream.blocking_write_and_flush(b"a").map_err(stream_error)?;
+            stream
+                .blocking_write_and_flush(b"a")
+                .map_err(stream_error)?;
             held();
-            stream.blocking_write_and_flush(b"b").map_err(stream_error)?;
+            stream
+                .blocking_write_and_flush(b"b")
+                .map_err(stream_error)?;
             Ok(String::new())
         }
         "file" => {
@@ -175,7 +186,9 @@ fn run(mounts: &Mounts, command: &[&str]) -> Outcome {
         }
         ["stat", path, flags] => {
             let (dir, path) = mounts.find(path);
-            dir.stat_at(follow(flags), path).map(|stat| stat.size.to_string()).map_err(code)
+            dir.stat_at(follow(flags), path)
+                .map(|stat| stat.size.to_string())
+                .map_err(code)
         }
         ["list", path] => list(&mounts.open(path, "d").map_err(code)?),
         ["readlink", path] => {
@@ -212,10 +225,12 @@ fn run(mounts: &Mounts, command: &[&str]) -> Outcome {
         }
         ["hold", what, path] => hold(mounts, what, path),
         // The same through the standard library, whose paths are the guest's own.
-        ["std-read", path] => std::fs::read_to_string(path).map_err(|error| format!("{:?}", error.kind())),
-        ["std-write", path, text] => {
-            std::fs::write(path, text).map(|()| String::new()).map_err(|error| format!("{:?}", error.kind()))
+        ["std-read", path] => {
+            std::fs::read_to_string(path).map_err(|error| format!("{:?}", error.kind()))
         }
+        ["std-write", path, text] => std::fs::write(path, text)
+            .map(|()| String::new())
+            .map_err(|error| format!("{:?}", error.kind())),
         ["repeat", count, ref command @ ..] => {
             let count: usize = count.parse().map_err(|_| "not a count".to_owned())?;
             let mut outcomes = BTreeMap::new();

@@ -35,7 +35,11 @@ impl Guest for HostCalls {
     fn append(key: String, byte: u8) -> Result<u64, String> {
         let mut value = store::get(&key).map_err(text)?;
         value.push(byte);
-        let entry = Entry { key, value, version: None };
+        let entry = Entry {
+            key,
+            value,
+            version: None,
+        };
         store::put(&entry).map_err(text)
     }
 

@@ -21,7 +21,9 @@ fn send(hold: bool, request: &[&str]) -> Result<String, String> {
     let fields = Fields::new();
     for header in headers {
         let (name, value) = header.split_once(": ").ok_or("not a header")?;
-        fields.append(name, value.as_bytes()).map_err(|error| format!("{error:?}"))?;
+        fields
+            .append(name, value.as_bytes())
+            .map_err(|error| format!("{error:?}"))?;
     }
     let request = OutgoingRequest::new(fields);
     let method = match *method {
@@ -36,8 +38,12 @@ fn send(hold: bool, request: &[&str]) -> Result<String, String> {
     };
     request.set_method(&method).map_err(|()| "method")?;
     request.set_scheme(Some(&scheme)).map_err(|()| "scheme")?;
-    request.set_authority(Some(authority)).map_err(|()| "authority")?;
-    request.set_path_with_query(Some(path)).map_err(|()| "path")?;
+    request
+        .set_authority(Some(authority))
+        .map_err(|()| "authority")?;
+    request
+        .set_path_with_query(Some(path))
+        .map_err(|()| "path")?;
 
     let response = handle(request, None).map_err(|code| name(&code))?;
     response.subscribe().block();
@@ -56,7 +62,14 @@ fn send(hold: bool, request: &[&str]) -> Result<String, String> {
             Ok(bytes) => all.extend(bytes),
             Err(StreamError::Closed) => break,
             Err(StreamError::LastOperationFailed(error)) => {
-                let text = || error.to_debug_string().lines().next().unwrap_or_default().to_owned();
+                let text = || {
+                    error
+                        .to_debug_string()
+                        .lines()
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned()
+                };
                 return Err(http_error_code(&error).map_or_else(text, |code| name(&code)));
             }
         }

@@ -31,7 +31,11 @@ fn run(command: &[&str]) -> Outcome {
         ["tcp", address, text] => exchange(TcpStream::connect(address)?, text),
         ["resolve", name] => {
             let addresses: Vec<SocketAddr> = (name, 0).to_socket_addrs()?.collect();
-            Ok(addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(","))
+            Ok(addresses
+                .iter()
+                .map(|address| address.ip().to_string())
+                .collect::<Vec<_>>()
+                .join(","))
         }
         ["resolve-many", name, count] => {
             for _ in 0..count.parse::<usize>().map_err(std::io::Error::other)? {
@@ -99,7 +103,9 @@ fn run(command: &[&str]) -> Outcome {
             tell("held");
             read_line(&mut stream).map(|second| format!("{line} {second}"))
         }
-        _ => Err(std::io::Error::other(format!("unknown command: {command:?}"))),
+        _ => Err(std::io::Error::other(format!(
+            "unknown command: {command:?}"
+        ))),
     }
 }
 

@@ -25,7 +25,10 @@ type Outcome = Result<String, String>;
 fn code(error: impl std::fmt::Debug) -> String {
     let text = format!("{error:?}");
     let text = text.strip_prefix("ErrorCode::").unwrap_or(&text);
-    text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or(text).to_owned()
+    text.split(|letter: char| !letter.is_alphanumeric())
+        .next()
+        .unwrap_or(text)
+        .to_owned()
 }
 
 /// Tell the host that it can act.
@@ -42,15 +45,29 @@ fn address(text: &str) -> Result<IpSocketAddress, String> {
     match text.parse().map_err(code)? {
         SocketAddr::V4(v4) => {
             let [a, b, c, d] = v4.ip().octets();
-            Ok(IpSocketAddress::Ipv4(Ipv4SocketAddress { port: v4.port(), address: (a, b, c, d) }))
+            Ok(IpSocketAddress::Ipv4(Ipv4SocketAddress {
+                port: v4.port(),
+                address: (a, b, c, d),
+            }))
         }
         SocketAddr::V6(_) => Err("IPv6".to_owned()),
     }
 }
 
-async fn open(path: &str, open_flags: OpenFlags, flags: DescriptorFlags) -> Result<Descriptor, String> {
+async fn open(
+    path: &str,
+    open_flags: OpenFlags,
+    flags: DescriptorFlags,
+) -> Result<Descriptor, String> {
     let (dir, _) = get_directories().into_iter().next().ok_or("no mount")?;
-    dir.open_at(PathFlags::SYMLINK_FOLLOW, path.to_owned(), open_flags, flags).await.map_err(code)
+    dir.open_at(
+        PathFlags::SYMLINK_FOLLOW,
+        path.to_owned(),
+        open_flags,
+        flags,
+    )
+    .await
+    .map_err(code)
 }
 
 async fn connect(to: &str) -> Result<TcpSocket, String> {
@@ -62,9 +79,15 @@ async fn connect(to: &str) -> Result<TcpSocket, String> {
 async fn request(authority: &str, path: &str) -> Result<Response, String> {
     let (_, trailers) = wit_future::new(|| Ok(None));
     let (request, _) = Request::new(Fields::new(), None, trailers, None);
-    request.set_scheme(Some(&Scheme::Http)).map_err(|()| "scheme")?;
-    request.set_authority(Some(authority)).map_err(|()| "authority")?;
-    request.set_path_with_query(Some(path)).map_err(|()| "path")?;
+    request
+        .set_scheme(Some(&Scheme::Http))
+        .map_err(|()| "scheme")?;
+    request
+        .set_authority(Some(authority))
+        .map_err(|()| "authority")?;
+    request
+        .set_path_with_query(Some(path))
+        .map_err(|()| "path")?;
     client::send(request).await.map_err(code)
 }
 
@@ -89,13 +112,21 @@ async fn run(command: &[&str]) -> Outcome {
         }
         ["stat", path] => {
             let (dir, _) = get_directories().into_iter().next().ok_or("no mount")?;
-            let stat = dir.stat_at(PathFlags::SYMLINK_FOLLOW, path.to_owned()).await.map_err(code)?;
+            let stat = dir
+                .stat_at(PathFlags::SYMLINK_FOLLOW, path.to_owned())
+                .await
+                .map_err(code)?;
             Ok(stat.size.to_string())
         }
         ["list", path] => {
             let dir = open(path, OpenFlags::DIRECTORY, DescriptorFlags::empty()).await?;
             let (entries, end) = dir.read_directory();
-            let mut names: Vec<_> = entries.collect().await.into_iter().map(|entry| entry.name).collect();
+            let mut names: Vec<_> = entries
+                .collect()
+                .await
+                .into_iter()
+                .map(|entry| entry.name)
+                .collect();
             end.await.map_err(code)?;
             names.sort();
             Ok(names.join(","))
@@ -172,14 +203,20 @@ async fn run(command: &[&str]) -> Outcome {
         ["udp", to, content] => {
             let socket = UdpSocket::create(IpAddressFamily::Ipv4).map_err(code)?;
             let to = address(to)?;
-            socket.send(content.as_bytes().to_vec(), Some(to)).await.map_err(code)?;
+            socket
+                .send(content.as_bytes().to_vec(), Some(to))
+                .await
+                .map_err(code)?;
             let (answer, _) = socket.receive().await.map_err(code)?;
             Ok(text(&answer))
         }
         ["hold-udp", to] => {
             let socket = UdpSocket::create(IpAddressFamily::Ipv4).map_err(code)?;
             let to = address(to)?;
-            socket.send(b"silent".to_vec(), Some(to)).await.map_err(code)?;
+            socket
+                .send(b"silent".to_vec(), Some(to))
+                .await
+                .map_err(code)?;
             tell("held");
             let (answer, _) = socket.receive().await.map_err(code)?;
             Ok(text(&answer))

@@ -5,9 +5,7 @@ wit_bindgen::generate!({ path: "wit" });
 use std::cell::{Cell, RefCell};
 
 use demo::resources::documents;
-use exports::demo::resources::counters::{
-    Counter, CounterBorrow, Guest as Counters, GuestCounter,
-};
+use exports::demo::resources::counters::{Counter, CounterBorrow, Guest as Counters, GuestCounter};
 
 struct Resources;
 
@@ -64,7 +62,10 @@ impl Counters for Resources {
     }
 
     fn total(counters: Vec<CounterBorrow<'_>>) -> u64 {
-        counters.iter().map(|counter| counter.get::<Count>().0.get()).sum()
+        counters
+            .iter()
+            .map(|counter| counter.get::<Count>().0.get())
+            .sum()
     }
 
     fn make_many(count: u32) -> Vec<Counter> {

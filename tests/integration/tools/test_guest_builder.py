@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).parents[3] / "tools" / "guests.py"
+TOOLS = Path(__file__).parents[3] / "tools"
 
 pytestmark = pytest.mark.skipif(shutil.which("cargo") is None, reason="needs cargo")
 
@@ -21,7 +21,9 @@ def tree(tmp_path: Path) -> Path:
     guest = tmp_path / "components" / "tiny-guest"
     (guest / "src").mkdir(parents=True)
     (tmp_path / "tools").mkdir()
-    shutil.copy(TOOL, tmp_path / "tools")
+    for tool in ("guests.py", "guest_javascript.py"):
+        shutil.copy(TOOLS / tool, tmp_path / "tools")
+    shutil.copytree(TOOLS / "javascript", tmp_path / "tools" / "javascript")
     workspace = '[workspace]\nresolver = "3"\nmembers = ["*"]\n'
     (tmp_path / "components" / "Cargo.toml").write_text(workspace)
     package = '[package]\nname = "tiny-guest"\nversion = "0.1.0"\nedition = "2024"\n'
@@ -81,3 +83,53 @@ def test_an_unknown_name_lists_the_known_ones(tree: Path) -> None:
     failed = build(tree, "--only", "tiny-gest")
     assert failed.returncode == 1
     assert failed.stderr.strip() == "error: no guest named tiny-gest; there are tiny-guest"
+
+
+def test_a_guest_is_built_again_when_its_contract_or_shared_code_changes(tree: Path) -> None:
+    core = tree / "wit" / "core"
+    other = tree / "wit" / "other"
+    shared = tree / "components" / "shared"
+    guest = tree / "components" / "tiny-guest"
+    for folder in (core, other, shared / "src", guest / "wit"):
+        folder.mkdir(parents=True)
+    (core / "core.wit").write_text("package airssys:core;\n")
+    (other / "other.wit").write_text("package airssys:other;\n")
+    world = "package tiny:guest;\nworld guest { import airssys:core/types; }\n"
+    (guest / "wit" / "world.wit").write_text(world)
+    package = '[package]\nname = "shared"\nversion = "0.1.0"\nedition = "2024"\n'
+    (shared / "Cargo.toml").write_text(package)
+    (shared / "src" / "lib.rs").write_text("")
+    with (guest / "Cargo.toml").open("a") as manifest:
+        manifest.write('[dependencies]\nshared.path = "../shared"\n')
+    lock = tree / "components" / "Cargo.lock"
+    text = 'version = 4\n\n[[package]]\nname = "shared"\nversion = "0.1.0"\n\n'
+    text += '[[package]]\nname = "tiny-guest"\nversion = "0.1.0"\ndependencies = ["shared"]\n'
+    lock.write_text(text)
+    first = build(tree)
+    assert "1 components ready, 1 built now" in first.stdout, first.stderr
+    (other / "other.wit").write_text("package airssys:other;\n// edited\n")
+    assert "0 built now" in build(tree).stdout, "its world does not name that package"
+    (core / "core.wit").write_text("package airssys:core;\n// edited\n")
+    assert "1 built now" in build(tree).stdout
+    (shared / "src" / "lib.rs").write_text("pub fn edited() {}\n")
+    assert "1 built now" in build(tree).stdout
+
+
+def test_without_node_only_the_javascript_guests_are_left_out(tree: Path) -> None:
+    script = tree / "components" / "tiny-script"
+    (script / "wit").mkdir(parents=True)
+    (script / "wit" / "world.wit").write_text("package tiny:script;\nworld script {}\n")
+    (script / "app.js").write_text("")
+    with (tree / "components" / "Cargo.toml").open("a") as workspace:
+        workspace.write('exclude = ["tiny-script"]\n')
+    build(tree, "--only", "tiny-guest")
+    programs = tree / "programs"
+    programs.mkdir()
+    for name in ("cargo", "rustc"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    done = build(tree, path=str(programs))
+    assert done.returncode == 0, done.stderr
+    left_out = "guests: left out tiny-script: no node on PATH; install Node.js 20 or later"
+    assert left_out in done.stdout.splitlines()
+    assert "1 components ready, 0 built now" in done.stdout
+    assert not (tree / "build" / "components" / "tiny-script.wasm").exists()
