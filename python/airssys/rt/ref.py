@@ -282,6 +282,8 @@ class LocalRef(Ref[TargetT_co]):
         dispatcher = cell.dispatcher
         if get_ident() != dispatcher.thread:
             raise dispatcher.wrong_thread()
+        if priority is not NORMAL:
+            priority = Priority(priority)
         if not cell.must_wait(priority):
             self._tell(message, priority, ttl)
             return
@@ -340,6 +342,8 @@ class LocalRef(Ref[TargetT_co]):
     ) -> Request[ReplyT]:
         cell = self._cell
         dispatcher = cell.dispatcher
+        if priority is not NORMAL:
+            priority = Priority(priority)
         sender = dispatcher.sender()
         request: Request[ReplyT] = cell.request_type(
             cell, bucket, dispatcher.clock() + bucket.timeout

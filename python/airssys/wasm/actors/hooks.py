@@ -26,7 +26,7 @@ class Hooks:
         """Called when the instance runs, before its first message."""
 
     async def before_stop(self, ref: ComponentRef, reason: Reason) -> None:
-        """Called before `shutdown`; what was being handled has ended."""
+        """Called before `shutdown` of an instance that has not failed."""
 
     async def after_stop(self, ref: ComponentRef, reason: Reason) -> None:
         """Called when the instance has gone."""

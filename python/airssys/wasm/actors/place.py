@@ -267,8 +267,9 @@ class Place:
         if reason.abnormal:
             if self.native.state in _HOLDING:
                 await self.native.fail()
+            await self.quietly("after_stop", hooks.after_stop(self.ref, reason))
             if not final:
-                await hooks.before_restart(self.ref, reason)
+                await self.quietly("before_restart", hooks.before_restart(self.ref, reason))
             return
         if self.native.state not in _HOLDING:
             return
