@@ -112,6 +112,8 @@ class HostActors:
         """Stop everything, in order; a system that was given goes on without it."""
         if self._exchange is not None:
             self.run(self._close())
+        if self.logs is not None:
+            self.logs.close()
         loop, thread = self._loop, self._thread
         if thread is not None and loop is not None:
             loop.call_soon_threadsafe(loop.stop)
