@@ -2,8 +2,8 @@
 
 Run it by `make demo`. It opens a host in a temporary directory, keeps a calculator (Rust) and a
 greeter (Python) under concurrent load, replaces the calculator by its next version, rolls it back
-while the calls go on, and lets a third component trap and run away beside them, and a component actor crash
-until its supervisor gives up on it. It fails when a single call does.
+while the calls go on, lets a third component trap and run away beside them, and a component actor
+crash until its supervisor gives up on it. It fails when a single call does.
 """
 
 from __future__ import annotations
