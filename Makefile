@@ -45,7 +45,7 @@ test: setup guests ## run the test suite
 	$(call say,tests: python)
 	@TMPDIR=$(MEMORY) $(BIN)/python -m pytest -q --durations=10
 	$(call say,tests: rust)
-	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host --lib
+	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host --lib --test wasi
 
 test-native: setup guests ## run every test of the Rust crates, governed WASI by real guests included
 	$(call say,tests: rust)

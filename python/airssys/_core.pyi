@@ -186,6 +186,12 @@ class Resource:
     def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
 @final
+class KillWatch:
+    """Tells a blocking call's own event loop that the call is to end."""
+
+    def start(self, callback: Callable[[object], object]) -> None: ...
+
+@final
 class LineStatistics:
     def __new__(cls) -> Self: ...
     def snapshot(self) -> dict[str, Any]: ...
@@ -702,7 +708,8 @@ class Child:
     def confinement(self) -> dict[str, Any]:
         """What the kernel enforces.
 
-        Landlock, network, scoped, no_new_privileges, session, closed, limits.
+        Landlock, network, scoped, no_new_privileges, session, closed, limits, left_out (granted
+        paths that are missing, or that a symbolic link stands in the way of).
         """
 
 def spawn_confined(

@@ -1,5 +1,6 @@
 //! A compiled component and what it looks like from outside.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +13,8 @@ use crate::engine::static_limits::{self, Contents, StaticLimits};
 use crate::engine::{self, Allocation, Native, Profile, compile};
 use crate::error::Error;
 use crate::instance::State;
-use crate::value::{FuncType, Path, TypeNames, define_async_import, define_import};
+use crate::services;
+use crate::value::{FuncType, Path, Type, TypeNames, define_async_import, define_import};
 use crate::wasi::link;
 
 /// A function that a component exports or imports.
@@ -215,7 +217,7 @@ impl Component {
         };
         for (name, item) in ty.imports(engine) {
             component.import_names.push(name.to_owned());
-            if link::provides(name, native.profile) {
+            if link::provides(name, native.profile) || services::provides(name) {
                 continue;
             }
             match item.ty {
@@ -338,6 +340,25 @@ impl Component {
             })
     }
 
+    /// The name of a resource in the signature of an export that is not the embedder's own: a handle to it is worth
+    /// something as long as its instance is there.
+    #[must_use]
+    pub fn bound_to_instance(&self, export: usize) -> Option<String> {
+        let found = RefCell::new(None);
+        self.exports[export].ty.any(&|ty| {
+            let (Type::Own(resource) | Type::Borrow(resource)) = ty else {
+                return false;
+            };
+            let bound = self.resources.iter().all(|own| own.ty != resource.ty);
+            if bound {
+                let name = resource.name.as_ref().map(|name| name.name.to_string());
+                found.replace(Some(name.unwrap_or_else(|| "resource".into())));
+            }
+            bound
+        });
+        found.into_inner()
+    }
+
     /// Linked once, instantiated often. What guests import beyond WASI goes out through the store's link.
     pub(crate) fn prepared(&self) -> Result<&InstancePre<State>, Error> {
         self.prepared
@@ -349,6 +370,7 @@ impl Component {
     fn prepare(&self) -> wasmtime::Result<InstancePre<State>> {
         let mut linker = Linker::<State>::new(&self.native.engine);
         link::add_to_linker(&mut linker, self.native.profile)?;
+        services::add_to_linker(&mut linker, &self.import_names)?;
         for (position, resource) in self.resources.iter().enumerate() {
             let mut root = linker.root();
             let mut instance = match &resource.interface {

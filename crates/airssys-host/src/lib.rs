@@ -10,6 +10,8 @@ pub mod gate;
 pub mod instance;
 pub mod limits;
 pub mod osl;
+pub mod plane;
 pub mod route;
+pub mod services;
 pub mod value;
 pub mod wasi;

@@ -10,11 +10,14 @@ use airssys_host::error::Error;
 use airssys_host::instance::{Call, Live, Progress};
 use airssys_host::value::Value;
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
 use crate::bridge::LoopBridge;
+use crate::deadline::Deadline;
 use crate::imports::{Answer, Imports};
+use crate::instance::PyInstance;
 use crate::runtime;
 
 /// Makes a Python value of what a call came to. Kept apart so that functions, instantiation and deployments share
@@ -39,25 +42,41 @@ enum State {
     New(Begin),
     /// Taken out while a step runs.
     Stepping,
-    /// The background drives the call; `future` tells when it stops.
-    Background {
-        parked: Parked,
-        task: AbortHandle,
-        iterator: Py<PyAny>,
-        bridge: Py<LoopBridge>,
-        token: u64,
-        conclude: Conclude,
-    },
+    Background(Away, Conclude),
     /// A host function's awaitable is being driven in this task.
-    HostFunction {
-        call: Call,
-        iterator: Py<PyAny>,
-        request: u64,
-        import: usize,
-        timer: Py<Deadline>,
-        conclude: Conclude,
-    },
+    HostFunction(Call, Hosted, Conclude),
     Ended,
+}
+
+/// A call that the background drives. Dropped, the call is with its store, here or there at its next wait.
+struct Away {
+    parked: Parked,
+    task: AbortHandle,
+    /// Of the future that tells when the background stops.
+    iterator: Py<PyAny>,
+    bridge: Py<LoopBridge>,
+    token: u64,
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.bridge.get().forget(self.token);
+    }
+}
+
+/// A host function that awaits.
+struct Hosted {
+    iterator: Py<PyAny>,
+    request: u64,
+    import: usize,
+    deadline: Py<Deadline>,
+}
+
+impl Drop for Hosted {
+    fn drop(&mut self) {
+        self.deadline.get().abandon();
+    }
 }
 
 /// `await function.call_async(...)`.
@@ -65,90 +84,9 @@ enum State {
 pub struct Awaitable {
     state: Mutex<State>,
     imports: Arc<Imports>,
+    /// The instance that the call is of, where Python has one: what owns `imports`.
+    owner: Option<Py<PyInstance>>,
     awaited: AtomicBool,
-}
-
-/// Ends the wait for a host function when the call's time is over, the way `asyncio.timeout` does: by cancelling
-/// the task and taking the cancellation back.
-#[pyclass(frozen, module = "airssys._core")]
-pub struct Deadline {
-    task: Option<Py<PyAny>>,
-    /// Cancellations that the task had been asked for before.
-    cancelling: usize,
-    handle: Mutex<Option<Py<PyAny>>>,
-    expired: AtomicBool,
-}
-
-#[pymethods]
-impl Deadline {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.expired.store(true, Ordering::Release);
-        if let Some(task) = &self.task {
-            task.call_method0(py, "cancel")?;
-        }
-        Ok(())
-    }
-}
-
-impl Deadline {
-    fn start(py: Python<'_>, call: &Call) -> PyResult<Py<Self>> {
-        let asyncio = py.import("asyncio")?;
-        let event_loop = asyncio.call_method0("get_running_loop")?;
-        let task = asyncio.call_method0("current_task")?;
-        let task = if task.is_none() {
-            None
-        } else {
-            Some(task.unbind())
-        };
-        let cancelling = match &task {
-            Some(task) => task.call_method0(py, "cancelling")?.extract(py)?,
-            None => 0,
-        };
-        let deadline = Py::new(
-            py,
-            Self {
-                task,
-                cancelling,
-                handle: Mutex::new(None),
-                expired: false.into(),
-            },
-        )?;
-        let handle =
-            event_loop.call_method1("call_later", (call.time_left().as_secs_f64(), &deadline))?;
-        *deadline
-            .get()
-            .handle
-            .lock()
-            .expect("no code under this lock panics") = Some(handle.unbind());
-        Ok(deadline)
-    }
-
-    fn stop(&self, py: Python<'_>) -> PyResult<()> {
-        let handle = self
-            .handle
-            .lock()
-            .expect("no code under this lock panics")
-            .take();
-        if let Some(handle) = handle {
-            handle.call_method0(py, "cancel")?;
-        }
-        Ok(())
-    }
-
-    fn expired(&self) -> bool {
-        self.expired.load(Ordering::Acquire)
-    }
-
-    /// Take the cancellation of the task back. False if somebody else asked for one meanwhile.
-    fn absorb(&self, py: Python<'_>) -> PyResult<bool> {
-        match &self.task {
-            Some(task) => {
-                let left: usize = task.call_method0(py, "uncancel")?.extract(py)?;
-                Ok(left <= self.cancelling)
-            }
-            None => Ok(true),
-        }
-    }
 }
 
 /// What a step gives to whoever drives the awaitable.
@@ -158,10 +96,11 @@ enum Step {
 }
 
 impl Awaitable {
-    pub fn new(imports: Arc<Imports>, begin: Begin) -> Self {
+    pub fn new(imports: Arc<Imports>, owner: Option<Py<PyInstance>>, begin: Begin) -> Self {
         Self {
             state: Mutex::new(State::New(begin)),
             imports,
+            owner,
             awaited: AtomicBool::new(false),
         }
     }
@@ -183,33 +122,10 @@ impl Awaitable {
                 Some(error) => Err(error),
                 None => begin(py).and_then(|(call, conclude)| self.advance(py, call, conclude)),
             },
-            State::Background {
-                parked,
-                task,
-                iterator,
-                bridge,
-                token,
-                conclude,
-            } => self.step_background(
-                py,
-                thrown,
-                (parked, task, iterator, bridge, token),
-                conclude,
-            ),
-            State::HostFunction {
-                call,
-                iterator,
-                request,
-                import,
-                timer,
-                conclude,
-            } => self.step_host_function(
-                py,
-                thrown,
-                call,
-                (iterator, request, import, timer),
-                conclude,
-            ),
+            State::Background(away, conclude) => self.step_background(py, thrown, away, conclude),
+            State::HostFunction(call, hosted, conclude) => {
+                self.step_host_function(py, thrown, call, hosted, conclude)
+            }
             State::Stepping => {
                 return Err(PyRuntimeError::new_err(
                     "this call is already being awaited",
@@ -246,21 +162,19 @@ impl Awaitable {
                         continue;
                     };
                     let id = request.id;
-                    match self.imports.invoke(py, request)? {
+                    match self.imports.invoke(py, call.link(), request)? {
                         Answer::Reply(reply) => call.link().reply(id, reply),
                         Answer::Awaitable(awaitable, import) => {
                             let iterator = awaitable.call_method0(py, "__await__")?;
                             match drive(py, &iterator, None) {
                                 Drive::Yielded(object) => {
-                                    let timer = Deadline::start(py, &call)?;
-                                    self.put(State::HostFunction {
-                                        call,
+                                    let hosted = Hosted {
                                         iterator,
                                         request: id,
                                         import,
-                                        timer,
-                                        conclude,
-                                    });
+                                        deadline: Deadline::start(py, &call)?,
+                                    };
+                                    self.put(State::HostFunction(call, hosted, conclude));
                                     return Ok(Step::Yield(object));
                                 }
                                 Drive::Finished(outcome) => {
@@ -280,34 +194,28 @@ impl Awaitable {
         py: Python<'_>,
         thrown: Option<PyErr>,
         call: Call,
-        (iterator, request, import, timer): (Py<PyAny>, u64, usize, Py<Deadline>),
+        hosted: Hosted,
         conclude: Conclude,
     ) -> PyResult<Step> {
-        match drive(py, &iterator, thrown) {
+        match drive(py, &hosted.iterator, thrown) {
             Drive::Yielded(object) => {
-                self.put(State::HostFunction {
-                    call,
-                    iterator,
-                    request,
-                    import,
-                    timer,
-                    conclude,
-                });
+                self.put(State::HostFunction(call, hosted, conclude));
                 Ok(Step::Yield(object))
             }
             Drive::Finished(outcome) => {
-                timer.get().stop(py)?;
-                if timer.get().expired() {
-                    let ours = timer.get().absorb(py)?;
+                let deadline = hosted.deadline.get();
+                deadline.stop(py)?;
+                if deadline.expired() {
+                    let ours = deadline.absorb(py)?;
                     if let (false, Err(cancelled)) = (ours, outcome) {
                         return Err(cancelled);
                     }
-                    let error = call.timed_out();
+                    let error = call.overdue();
                     drop(call);
                     return conclude(py, None, Err(error)).map(Step::Return);
                 }
-                let reply = self.imports.finish(py, import, outcome)?;
-                call.link().reply(request, reply);
+                let reply = self.imports.finish(py, hosted.import, outcome)?;
+                call.link().reply(hosted.request, reply);
                 self.advance(py, call, conclude)
             }
         }
@@ -315,7 +223,7 @@ impl Awaitable {
 
     fn to_background(&self, py: Python<'_>, call: Call, conclude: Conclude) -> PyResult<Step> {
         let (bridge, event_loop) = LoopBridge::running(py)?;
-        let (token, future, mailbag) = bridge.get().expect(py, &event_loop)?;
+        let (token, future, mailbag) = bridge.get().expect(&event_loop)?;
         let parked: Parked = Arc::default();
         let target = parked.clone();
         let runtime = runtime::ready()
@@ -325,17 +233,16 @@ impl Awaitable {
             *target.lock().expect("no code under this lock panics") = Some(outcome);
             mailbag.finish(token);
         });
-        let iterator = future.call_method0(py, "__await__")?;
-        match drive(py, &iterator, None) {
+        let away = Away {
+            parked,
+            task: task.abort_handle(),
+            iterator: future.call_method0(py, "__await__")?,
+            bridge,
+            token,
+        };
+        match drive(py, &away.iterator, None) {
             Drive::Yielded(object) => {
-                self.put(State::Background {
-                    parked,
-                    task: task.abort_handle(),
-                    iterator,
-                    bridge,
-                    token,
-                    conclude,
-                });
+                self.put(State::Background(away, conclude));
                 Ok(Step::Yield(object))
             }
             Drive::Finished(_) => Err(PyRuntimeError::new_err(
@@ -348,35 +255,18 @@ impl Awaitable {
         &self,
         py: Python<'_>,
         thrown: Option<PyErr>,
-        (parked, task, iterator, bridge, token): (
-            Parked,
-            AbortHandle,
-            Py<PyAny>,
-            Py<LoopBridge>,
-            u64,
-        ),
+        away: Away,
         conclude: Conclude,
     ) -> PyResult<Step> {
-        match drive(py, &iterator, thrown) {
+        match drive(py, &away.iterator, thrown) {
             Drive::Yielded(object) => {
-                self.put(State::Background {
-                    parked,
-                    task,
-                    iterator,
-                    bridge,
-                    token,
-                    conclude,
-                });
+                self.put(State::Background(away, conclude));
                 Ok(Step::Yield(object))
             }
-            Drive::Finished(Err(error)) => {
-                // Cancelled: the call is dropped with its store, here or by the background at its next wait.
-                task.abort();
-                bridge.get().forget(token);
-                Err(error)
-            }
+            Drive::Finished(Err(error)) => Err(error),
             Drive::Finished(Ok(_)) => {
-                let outcome = parked
+                let outcome = away
+                    .parked
                     .lock()
                     .expect("no code under this lock panics")
                     .take();
@@ -406,7 +296,7 @@ async fn in_background(call: Call) -> Background {
             Progress::Suspended => {}
         }
         if deadline.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Background::Ended(None, Err(running.timed_out())));
+            return Poll::Ready(Background::Ended(None, Err(running.overdue())));
         }
         call = Some(running);
         Poll::Pending
@@ -472,39 +362,32 @@ impl Awaitable {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let state = self.take();
         self.put(State::Ended);
-        match state {
-            State::Background {
-                task,
-                bridge,
-                token,
-                ..
-            } => {
-                task.abort();
-                bridge.get().forget(token);
-            }
-            State::HostFunction {
-                iterator, timer, ..
-            } => {
-                timer.get().stop(py)?;
-                match drive(py, &iterator, Some(PyGeneratorExit::new_err(()))) {
-                    Drive::Yielded(_) => {
-                        return Err(PyRuntimeError::new_err(
-                            "a host function ignored GeneratorExit",
-                        ));
-                    }
-                    Drive::Finished(_) => {}
+        if let State::HostFunction(_call, hosted, _conclude) = state {
+            hosted.deadline.get().stop(py)?;
+            match drive(py, &hosted.iterator, Some(PyGeneratorExit::new_err(()))) {
+                Drive::Yielded(_) => {
+                    return Err(PyRuntimeError::new_err(
+                        "a host function ignored GeneratorExit",
+                    ));
                 }
+                Drive::Finished(_) => {}
             }
-            _ => {}
         }
         Ok(())
     }
-}
 
-impl Drop for Awaitable {
-    fn drop(&mut self) {
-        if let Ok(State::Background { task, .. }) = self.state.get_mut() {
-            task.abort();
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.owner)?;
+        match self.state.try_lock().as_deref() {
+            Ok(State::Background(away, _)) => {
+                visit.call(&away.iterator)?;
+                visit.call(&away.bridge)
+            }
+            Ok(State::HostFunction(_, hosted, _)) => {
+                visit.call(&hosted.iterator)?;
+                visit.call(&hosted.deadline)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -74,16 +74,12 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Imports) -> PyResult<Ended>
                 Progress::HostFunctions => {
                     while let Some(request) = call.link().take_request() {
                         let id = request.id;
-                        let reply = match imports.invoke(py, request)? {
+                        let reply = match imports.invoke(py, call.link(), request)? {
                             Answer::Reply(reply) => reply,
                             Answer::Awaitable(awaitable, import) => imports.finish(
                                 py,
                                 import,
-                                crate::imports::run_to_end(
-                                    py,
-                                    awaitable.bind(py),
-                                    call.time_left(),
-                                ),
+                                crate::imports::run_to_end(py, awaitable.bind(py), &call),
                             )?,
                         };
                         call.link().reply(id, reply);
@@ -116,7 +112,7 @@ fn wait(call: &mut Call, unpark: &Unpark, waker: &Waker) -> Detached {
         while !unpark.woken.swap(false, Ordering::AcqRel) {
             let left = call.time_left();
             if left.is_zero() {
-                return Detached::Ended((None, Err(call.timed_out())));
+                return Detached::Ended((None, Err(call.overdue())));
             }
             if is_shut_down() {
                 return Detached::Ended((None, Err(Error::ShutDown)));

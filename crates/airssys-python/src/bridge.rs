@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 /// The half that threads hold.
 pub struct Mailbag {
@@ -32,7 +33,9 @@ impl Mailbag {
 #[derive(Default)]
 struct Waiting {
     next: u64,
-    futures: HashMap<u64, Py<PyAny>>,
+    /// Weak, because each leads to its loop, and whoever waits for it holds it: a loop that was closed in the
+    /// middle of calls can go, and they with it.
+    futures: HashMap<u64, Py<PyWeakrefReference>>,
 }
 
 /// One per event loop.
@@ -63,10 +66,10 @@ impl LoopBridge {
                 .expect("no code under this lock panics")
                 .futures
                 .remove(&token);
-            if let Some(future) = future
-                && !future.call_method0(py, "done")?.is_truthy(py)?
+            if let Some(future) = future.and_then(|future| future.bind(py).upgrade())
+                && !future.call_method0("done")?.is_truthy()?
             {
-                future.call_method1(py, "set_result", (py.None(),))?;
+                future.call_method1("set_result", (py.None(),))?;
             }
         }
         Ok(())
@@ -123,18 +126,19 @@ impl LoopBridge {
         Ok((bridge, event_loop))
     }
 
-    /// A future of `event_loop` that is done once the token is reported to the mailbag.
+    /// A future of `event_loop`, to be held by whoever waits for it, that is done once the token is reported to
+    /// the mailbag.
     pub fn expect(
         &self,
-        py: Python<'_>,
         event_loop: &Bound<'_, PyAny>,
     ) -> PyResult<(u64, Py<PyAny>, Arc<Mailbag>)> {
-        let future = event_loop.call_method0("create_future")?.unbind();
+        let future = event_loop.call_method0("create_future")?;
+        let weak = PyWeakrefReference::new(&future)?.unbind();
         let mut waiting = self.waiting.lock().expect("no code under this lock panics");
         waiting.next += 1;
         let token = waiting.next;
-        waiting.futures.insert(token, future.clone_ref(py));
-        Ok((token, future, self.mailbag.clone()))
+        waiting.futures.insert(token, weak);
+        Ok((token, future.unbind(), self.mailbag.clone()))
     }
 
     /// Nobody waits for this token any more.

@@ -290,6 +290,7 @@ impl PyComponent {
         let for_conclusion = imports.clone();
         Ok(Awaitable::new(
             imports,
+            None,
             Box::new(move |_| {
                 let conclude: crate::awaiting::Conclude = Box::new(move |py, live, result| {
                     PyInstance::conclude(py, for_conclusion, live, result).map(Py::into_any)

@@ -3,17 +3,18 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use airssys_host::instance::Instance;
+use airssys_host::instance::{Instance, Link, Live};
 use airssys_host::value::{Resource, Type, Value};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::component::Described;
 use crate::convert::Handles;
+use crate::objects::{Numbers, Objects};
 use crate::resource::GuestResource;
 
-/// What converting the arguments of a call did to handles, to be undone if a later argument fails, or when the
-/// call ends.
+/// What converting values did to handles.
 pub enum Effect {
     /// An object was put into the table for the guest to own.
     Put(u32),
@@ -25,30 +26,55 @@ pub enum Effect {
 
 thread_local!(static EFFECTS: RefCell<Vec<Effect>> = const { RefCell::new(Vec::new()) });
 
-/// Objects in the table that go when their call ends.
-pub type Lent = Vec<u32>;
-
+/// What the arguments of a call did to handles. Dropped before the call began it is all undone; dropped afterwards,
+/// what was lent comes back.
 #[derive(Default)]
-struct Table {
-    objects: Vec<Option<Py<PyAny>>>,
-    free: Vec<u32>,
+pub struct Lent {
+    effects: Vec<Effect>,
+    handles: Option<Arc<InstanceHandles>>,
+    begun: bool,
 }
 
-/// The handle table of one instance.
+impl Lent {
+    /// The guest has them now.
+    pub fn begun(&mut self) {
+        self.begun = true;
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(handles) = self.handles.take() else {
+            return;
+        };
+        for effect in self.effects.drain(..) {
+            match effect {
+                Effect::Lent(number) => drop(handles.take(number)),
+                Effect::Put(number) if !self.begun => drop(handles.take(number)),
+                Effect::Given(resource, any) if !self.begun => resource.get().restore(any),
+                Effect::Put(_) | Effect::Given(..) => {}
+            }
+        }
+    }
+}
+
+/// The handles of one instance, or of one call where calls take turns with the instances of a pool.
 pub struct InstanceHandles {
     described: Arc<Described>,
-    /// Python objects that the guest holds, by representation. The store knows the numbers only.
-    table: Mutex<Table>,
+    numbers: Arc<Numbers>,
+    /// Made when the first is needed.
+    objects: Mutex<Option<Arc<Objects>>>,
     instance: OnceLock<Weak<Instance>>,
     /// The Python object of the instance, which guests' resources refer to.
     owner: OnceLock<Py<pyo3::types::PyWeakrefReference>>,
 }
 
 impl InstanceHandles {
-    pub fn new(described: Arc<Described>) -> Self {
+    pub fn new(described: Arc<Described>, numbers: Arc<Numbers>) -> Self {
         Self {
             described,
-            table: Mutex::default(),
+            numbers,
+            objects: Mutex::default(),
             instance: OnceLock::new(),
             owner: OnceLock::new(),
         }
@@ -60,33 +86,72 @@ impl InstanceHandles {
         let _ = self.owner.set(owner);
     }
 
+    fn objects(&self) -> Option<Arc<Objects>> {
+        self.objects
+            .lock()
+            .expect("no code under this lock panics")
+            .clone()
+    }
+
     fn put(&self, object: Py<PyAny>) -> u32 {
-        let mut table = self.table.lock().expect("no code under this lock panics");
-        if let Some(representation) = table.free.pop() {
-            table.objects[representation as usize] = Some(object);
-            return representation;
-        }
-        table.objects.push(Some(object));
-        u32::try_from(table.objects.len() - 1).expect("handles are limited far below 2^32")
+        let objects = self
+            .objects
+            .lock()
+            .expect("no code under this lock panics")
+            .get_or_insert_with(|| Objects::new(self.numbers.clone()))
+            .clone();
+        objects.put(object)
     }
 
     /// Take an object out of the table.
-    pub fn take(&self, representation: u32) -> Option<Py<PyAny>> {
-        let mut table = self.table.lock().expect("no code under this lock panics");
-        let object = table.objects.get_mut(representation as usize)?.take();
-        if object.is_some() {
-            table.free.push(representation);
-        }
-        object
+    pub fn take(&self, number: u32) -> Option<Py<PyAny>> {
+        self.objects()?.take(number)
     }
 
-    fn get(&self, py: Python<'_>, representation: u32) -> Option<Py<PyAny>> {
-        let table = self.table.lock().expect("no code under this lock panics");
-        table
+    fn get(&self, py: Python<'_>, number: u32) -> Option<Py<PyAny>> {
+        self.objects()?.get(py, number)
+    }
+
+    /// Let go of every object: the store that knew their numbers is gone.
+    pub fn clear(&self) {
+        if let Some(objects) = self.objects() {
+            objects.clear();
+        }
+    }
+
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.objects.try_lock().as_deref() {
+            Ok(Some(objects)) => objects.traverse(visit),
+            _ => Ok(()),
+        }
+    }
+
+    /// A call found its instance: what that holds from earlier calls belongs to this one's handles too.
+    pub fn join(&self, link: &Link) {
+        if self.described.component.resources.is_empty() {
+            return;
+        }
+        let Some(kept) = Objects::of(link) else {
+            return;
+        };
+        let own = self
             .objects
-            .get(representation as usize)?
-            .as_ref()
-            .map(|object| object.clone_ref(py))
+            .lock()
+            .expect("no code under this lock panics")
+            .replace(kept.clone());
+        if let Some(own) = own
+            && !Arc::ptr_eq(&own, &kept)
+        {
+            own.move_to(&kept);
+        }
+    }
+
+    /// A call ended and its instance stays: what that holds stays with it, for later calls.
+    pub fn leave_with(&self, live: &Live) {
+        self.join(&live.link);
+        if let Some(objects) = self.objects() {
+            live.link.accompany(objects);
+        }
     }
 
     /// Convert the arguments of a call. Conversions run user code, which may convert others meanwhile: the effects
@@ -94,43 +159,23 @@ impl InstanceHandles {
     ///
     /// # Errors
     /// What `convert` raises; its effects on handles are undone.
-    pub fn converting<T>(&self, convert: impl FnOnce() -> PyResult<T>) -> PyResult<(T, Lent)> {
+    pub fn converting<T>(
+        self: &Arc<Self>,
+        convert: impl FnOnce() -> PyResult<T>,
+    ) -> PyResult<(T, Lent)> {
         let mark = EFFECTS.with_borrow(Vec::len);
         let converted = convert();
-        let effects = EFFECTS.with_borrow_mut(|effects| {
+        let lent = EFFECTS.with_borrow_mut(|effects| {
             if effects.len() == mark {
-                Vec::new()
-            } else {
-                effects.split_off(mark)
+                return Lent::default();
+            }
+            Lent {
+                effects: effects.split_off(mark),
+                handles: Some(self.clone()),
+                begun: false,
             }
         });
-        match converted {
-            Ok(converted) => {
-                let lent = effects.into_iter().filter_map(|effect| match effect {
-                    Effect::Lent(representation) => Some(representation),
-                    _ => None,
-                });
-                Ok((converted, lent.collect()))
-            }
-            Err(error) => {
-                for effect in effects {
-                    match effect {
-                        Effect::Put(representation) | Effect::Lent(representation) => {
-                            drop(self.take(representation))
-                        }
-                        Effect::Given(resource, any) => resource.get().restore(any),
-                    }
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// A call ended: forget what was lent for it.
-    pub fn end(&self, lent: Lent) {
-        for representation in lent {
-            drop(self.take(representation));
-        }
+        Ok((converted?, lent))
     }
 
     fn imported(&self, resource: &Resource) -> Option<usize> {

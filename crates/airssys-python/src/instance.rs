@@ -6,6 +6,7 @@ use std::sync::Arc;
 use airssys_host::error::Error;
 use airssys_host::instance::{Call, Instance, Lease, Live, Usage};
 use airssys_host::value::Value;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
 
@@ -26,31 +27,55 @@ struct Shared {
     imports: Arc<Imports>,
 }
 
-impl Shared {
+/// A call's hold on the instance. Dropped without an end the call was abandoned: its store is gone, and what its
+/// guest held with it.
+struct Hold<I: Deref<Target = Instance>, M: Deref<Target = Imports>> {
+    lease: Option<Lease<I>>,
+    imports: M,
+}
+
+impl<I: Deref<Target = Instance>, M: Deref<Target = Imports>> Hold<I, M> {
+    fn take(instance: I, imports: M) -> Result<(Box<Live>, Self), Error> {
+        let (live, lease) = Instance::take(instance)?;
+        let lease = Some(lease);
+        Ok((live, Self { lease, imports }))
+    }
+
     /// Give the store back or say why it is gone, and make an exception of an error.
     fn settle(
-        &self,
+        mut self,
         py: Python<'_>,
         call: &str,
-        lease: Lease<impl Deref<Target = Instance>>,
         live: Option<Box<Live>>,
         result: Result<Option<Value>, Error>,
     ) -> PyResult<Option<Value>> {
         match result {
             Ok(value) => {
                 if let Some(live) = live {
-                    if !self.imports.described.component.resources.is_empty() {
-                        self.imports.collect_dropped(py, &live.link);
+                    self.imports.collect_dropped(py, &live.link);
+                    if let Some(lease) = self.lease.take() {
+                        lease.give_back(live);
                     }
-                    lease.give_back(live);
                 }
                 Ok(value)
             }
             Err(error) => {
                 let error = explain(py, &self.imports, call, error);
-                lease.poison(format!("an earlier call ended with {}", error.value(py)));
+                if let Some(lease) = self.lease.take() {
+                    lease.poison(format!("an earlier call ended with {}", error.value(py)));
+                }
+                self.imports.handles.clear();
                 Err(error)
             }
+        }
+    }
+}
+
+impl<I: Deref<Target = Instance>, M: Deref<Target = Imports>> Drop for Hold<I, M> {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            drop(lease);
+            self.imports.handles.clear();
         }
     }
 }
@@ -112,20 +137,22 @@ impl PyInstance {
         let shared = &self.shared;
         let explained = |error| explain(py, &shared.imports, call, error);
         runtime::ready().map_err(explained)?;
-        let (live, lease) = Instance::take(&*shared.instance).map_err(explained)?;
+        let (live, hold) = Hold::take(&*shared.instance, &*shared.imports).map_err(explained)?;
         let (live, result) = crate::blocking::run(py, begin(live), &shared.imports)?;
-        shared.settle(py, call, lease, live, result)
+        hold.settle(py, call, live, result)
     }
 }
 
 #[pymethods]
 impl PyInstance {
     /// An exported function: `add`, or `demo:calc/ops#add` for an interface's.
-    fn __getitem__(&self, py: Python<'_>, path: &str) -> PyResult<PyFunction> {
-        let component = &self.shared.imports.described.component;
+    fn __getitem__(slf: &Bound<'_, Self>, path: &str) -> PyResult<PyFunction> {
+        let shared = &slf.get().shared;
+        let component = &shared.imports.described.component;
         match component.export(path) {
             Ok(export) => Ok(PyFunction {
-                shared: self.shared.clone(),
+                shared: shared.clone(),
+                owner: slf.clone().unbind(),
                 export,
             }),
             Err(_) => {
@@ -134,7 +161,7 @@ impl PyInstance {
                     .iter()
                     .map(airssys_host::component::Function::path)
                     .collect();
-                Err(unknown_export(py, path, &known))
+                Err(unknown_export(slf.py(), path, &known))
             }
         }
     }
@@ -169,7 +196,14 @@ impl PyInstance {
         self.shared
             .instance
             .close()
-            .map_err(|error| explain(py, &self.shared.imports, "close", error))
+            .map_err(|error| explain(py, &self.shared.imports, "close", error))?;
+        self.shared.imports.handles.clear();
+        Ok(())
+    }
+
+    /// Functions and awaitables share what this owns, and hold this.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.shared.imports.traverse(&visit)
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -201,52 +235,53 @@ impl PyInstance {
 #[pyclass(frozen, name = "Function", module = "airssys._core")]
 pub struct PyFunction {
     shared: Arc<Shared>,
+    owner: Py<PyInstance>,
     export: usize,
 }
 
-impl PyFunction {
-    fn path(&self) -> String {
-        self.shared.imports.described.component.exports[self.export].path()
+impl Shared {
+    fn path(&self, export: usize) -> String {
+        self.imports.described.component.exports[export].path()
     }
 
     #[cold]
-    fn explain(&self, py: Python<'_>, error: Error) -> PyErr {
-        explain(py, &self.shared.imports, &self.path(), error)
+    fn explain(&self, py: Python<'_>, export: usize, error: Error) -> PyErr {
+        explain(py, &self.imports, &self.path(export), error)
     }
 
     fn arguments(
         &self,
         py: Python<'_>,
+        export: usize,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<(Vec<Value>, Lent)> {
-        let imports = &self.shared.imports;
-        let signature = imports.described.export(py, self.export)?;
+        let imports = &self.imports;
+        let signature = imports.described.export(py, export)?;
         imports
             .handles
-            .converting(|| signature.arguments(args, kwargs, &imports.handles))
+            .converting(|| signature.arguments(args, kwargs, &*imports.handles))
     }
 
     /// Give the store back and convert the result, or raise.
     fn conclude(
         &self,
         py: Python<'_>,
-        lease: Lease<impl Deref<Target = Instance>>,
+        export: usize,
+        hold: Hold<impl Deref<Target = Instance>, impl Deref<Target = Imports>>,
         live: Option<Box<Live>>,
         result: Result<Option<Value>, Error>,
-        lent: Lent,
     ) -> PyResult<Py<PyAny>> {
-        self.shared.imports.handles.end(lent);
         let value = if result.is_ok() {
-            self.shared.settle(py, "", lease, live, result)?
+            hold.settle(py, "", live, result)?
         } else {
-            self.shared.settle(py, &self.path(), lease, live, result)?
+            hold.settle(py, &self.path(export), live, result)?
         };
-        let imports = &self.shared.imports;
+        let imports = &self.imports;
         Ok(imports
             .described
-            .export(py, self.export)?
-            .result(py, value, &imports.handles)?
+            .export(py, export)?
+            .result(py, value, &*imports.handles)?
             .unbind())
     }
 }
@@ -260,50 +295,48 @@ impl PyFunction {
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
-        runtime::ready().map_err(|error| self.explain(py, error))?;
-        let (arguments, lent) = self.arguments(py, args, kwargs)?;
-        let (live, lease) = match Instance::take(&*self.shared.instance) {
-            Ok(taken) => taken,
-            Err(error) => {
-                self.shared.imports.handles.end(lent);
-                return Err(self.explain(py, error));
-            }
-        };
-        let call = Call::export(live, self.export, arguments);
-        let (live, result) = crate::blocking::run(py, call, &self.shared.imports)?;
-        self.conclude(py, lease, live, result, lent)
+        let (shared, export) = (&*self.shared, self.export);
+        let explain = |error| shared.explain(py, export, error);
+        runtime::ready().map_err(explain)?;
+        let (arguments, mut lent) = shared.arguments(py, export, args, kwargs)?;
+        let (live, hold) = Hold::take(&*shared.instance, &*shared.imports).map_err(explain)?;
+        lent.begun();
+        let call = Call::export(live, export, arguments);
+        let (live, result) = crate::blocking::run(py, call, &shared.imports)?;
+        drop(lent);
+        shared.conclude(py, export, hold, live, result)
     }
 
     #[pyo3(signature = (*args, **kwargs))]
     fn call_async(
-        slf: Bound<'_, Self>,
+        &self,
+        py: Python<'_>,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Awaitable> {
-        let py = slf.py();
-        let this = slf.get();
-        let (arguments, lent) = this.arguments(py, args, kwargs)?;
-        let imports = this.shared.imports.clone();
-        let function = slf.clone().unbind();
+        let (shared, export) = (self.shared.clone(), self.export);
+        let (arguments, mut lent) = shared.arguments(py, export, args, kwargs)?;
         Ok(Awaitable::new(
-            imports,
+            shared.imports.clone(),
+            Some(self.owner.clone_ref(py)),
             Box::new(move |py| {
-                let this = function.get();
-                runtime::ready().map_err(|error| this.explain(py, error))?;
-                let (live, lease) = match Instance::take(this.shared.instance.clone()) {
-                    Ok(taken) => taken,
-                    Err(error) => {
-                        this.shared.imports.handles.end(lent);
-                        return Err(this.explain(py, error));
-                    }
-                };
-                let call = Call::export(live, this.export, arguments);
+                let explain = |error| shared.explain(py, export, error);
+                runtime::ready().map_err(explain)?;
+                let (live, hold) =
+                    Hold::take(shared.instance.clone(), shared.imports.clone()).map_err(explain)?;
+                lent.begun();
+                let call = Call::export(live, export, arguments);
                 let conclude: Conclude = Box::new(move |py, live, result| {
-                    function.get().conclude(py, lease, live, result, lent)
+                    drop(lent);
+                    shared.conclude(py, export, hold, live, result)
                 });
                 Ok((call, conclude))
             }),
         ))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.owner)
     }
 
     /// What the function takes and gives, as in WIT.
@@ -319,7 +352,7 @@ impl PyFunction {
 
     #[getter]
     fn __name__(&self) -> String {
-        self.path()
+        self.shared.path(self.export)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

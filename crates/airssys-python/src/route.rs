@@ -7,6 +7,7 @@ use airssys_host::error::Error;
 use airssys_host::instance::{Call, Live};
 use airssys_host::route::{Lifetime, Line, Passage, Route, Statistics};
 use airssys_host::value::Value;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -17,6 +18,7 @@ use crate::handles::Lent;
 use crate::imports::Imports;
 use crate::instance::explain;
 use crate::limits::PyLimits;
+use crate::objects::Numbers;
 use crate::runtime;
 use crate::wasi::PyWasi;
 
@@ -24,21 +26,25 @@ use crate::wasi::PyWasi;
 struct Companion {
     described: Arc<Described>,
     functions: Vec<Py<PyAny>>,
-    /// One for all calls, where that cannot be told from one for each: nothing is imported, or what guests hold of
-    /// Python's must outlive a call with the instance that holds it.
+    /// One for all calls, where that cannot be told from one for each: nothing is imported.
     shared: Option<Arc<Imports>>,
+    /// Of what the line's guests hold.
+    numbers: Arc<Numbers>,
+    /// By export, a resource in its signature that means something to one instance alone.
+    bound: Vec<Option<String>>,
 }
 
 impl Companion {
     fn imports(&self, py: Python<'_>) -> Arc<Imports> {
         match &self.shared {
             Some(imports) => imports.clone(),
-            None => Imports::new(
+            None => Imports::numbered(
                 self.described.clone(),
                 self.functions
                     .iter()
                     .map(|each| each.clone_ref(py))
                     .collect(),
+                self.numbers.clone(),
             ),
         }
     }
@@ -117,14 +123,13 @@ impl PyLine {
         } else {
             Lifetime::Pooled { instances, waiting }
         };
-        let imports_nothing = described.component.imports.is_empty();
-        let outlive_calls = lifetime != Lifetime::Call && !described.component.resources.is_empty();
-        let (shared, functions) = if imports_nothing || outlive_calls {
-            (Some(Imports::new(described.clone(), functions)), Vec::new())
-        } else {
-            (None, functions)
-        };
+        let nothing_imported =
+            described.component.imports.is_empty() && described.component.resources.is_empty();
+        let shared = nothing_imported.then(|| Imports::new(described.clone(), Vec::new()));
         let native = described.component.clone();
+        let bound = (0..native.exports.len())
+            .map(|export| native.bound_to_instance(export))
+            .collect();
         let handles = limits.limits.open_handles;
         let line = Line::new(
             number,
@@ -137,6 +142,8 @@ impl PyLine {
                 described,
                 functions,
                 shared,
+                numbers: Arc::default(),
+                bound,
             }),
         );
         Self { line }
@@ -152,6 +159,7 @@ impl PyLine {
         let (live, result) = crate::blocking::run(py, call, &imports)?;
         result.map_err(failed)?;
         if let Some(live) = live {
+            imports.handles.leave_with(&live);
             line.warm(live);
         }
         Ok(())
@@ -276,6 +284,7 @@ impl PyRoute {
         let begun = Mutex::new(begun);
         Ok(Awaitable::new(
             imports,
+            None,
             Box::new(move |py| {
                 let mut begun = begun.into_inner().unwrap_or_else(PoisonError::into_inner);
                 let call = begun.start(py, arguments)?;
@@ -315,11 +324,19 @@ impl PyRoute {
                 .collect();
             return Err(unknown_export(py, path, &known));
         };
+        if let Some(resource) = &companion.bound[export] {
+            return Err(PyTypeError::new_err(format!(
+                "the function '{path}' of deployment '{}' handles its guest's resource '{resource}', which no call \
+                 of a deployment can hold on to: each may meet another instance; make an instance of your own: \
+                 Engine().load(…).instantiate()",
+                self.name
+            )));
+        }
         let imports = companion.imports(py);
         let signature = imports.described.export(py, export)?;
         let (arguments, lent) = imports
             .handles
-            .converting(|| signature.arguments(args, kwargs, &imports.handles))?;
+            .converting(|| signature.arguments(args, kwargs, &*imports.handles))?;
         Ok((
             Begun {
                 passage,
@@ -362,9 +379,12 @@ struct Begun {
 
 impl Begun {
     fn start(&mut self, py: Python<'_>, arguments: Vec<Value>) -> PyResult<Call> {
-        self.passage
+        let call = self
+            .passage
             .begin(self.export, arguments)
-            .map_err(|error| self.explain(py, error))
+            .map_err(|error| self.explain(py, error))?;
+        self.lent.begun();
+        Ok(call)
     }
 
     fn conclude(
@@ -373,26 +393,28 @@ impl Begun {
         live: Option<Box<Live>>,
         result: Result<Option<Value>, Error>,
     ) -> PyResult<Py<PyAny>> {
-        if let Some(live) = &live
-            && !self.imports.described.component.resources.is_empty()
-        {
-            self.imports.collect_dropped(py, &live.link);
-        }
         let Self {
             passage,
             imports,
             export,
             lent,
         } = self;
-        imports.handles.end(lent);
+        if let Some(live) = &live {
+            imports.handles.leave_with(live);
+            imports.collect_dropped(py, &live.link);
+        }
+        drop(lent);
         passage.conclude(live, &result);
         match result {
             Ok(value) => Ok(imports
                 .described
                 .export(py, export)?
-                .result(py, value, &imports.handles)?
+                .result(py, value, &*imports.handles)?
                 .unbind()),
-            Err(error) => Err(explained(py, &imports, export, error)),
+            Err(error) => {
+                imports.handles.clear();
+                Err(explained(py, &imports, export, error))
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Calls and results as text (WAVE), for the command line.
 
+use std::sync::Arc;
+
 use airssys_host::error::Error;
 use airssys_host::value::wave;
 use pyo3::exceptions::PyValueError;
@@ -28,7 +30,7 @@ fn parse_call<'py>(
     let described = &component.described;
     let (export, values) = wave::parse_call(&described.component, text)
         .map_err(|error| failed(py, component, error))?;
-    let handles = InstanceHandles::new(described.clone());
+    let handles = InstanceHandles::new(described.clone(), Arc::default());
     let arguments = described
         .export(py, export)?
         .host_arguments(py, values, &handles)?;
@@ -50,7 +52,7 @@ fn print_result(
         .component
         .export(path)
         .map_err(|error| failed(py, component, error))?;
-    let handles = InstanceHandles::new(described.clone());
+    let handles = Arc::new(InstanceHandles::new(described.clone(), Arc::default()));
     let outcome = if error {
         Err(PyErr::from_value(
             py.import("airssys.wasm.values")?
@@ -59,9 +61,8 @@ fn print_result(
     } else {
         Ok(value)
     };
-    let value = described
-        .export(py, export)?
-        .host_result(py, outcome, &handles)?;
+    let signature = described.export(py, export)?;
+    let (value, _undone) = handles.converting(|| signature.host_result(py, outcome, &*handles))?;
     let (Some(value), Some(ty)) = (value, &described.component.exports[export].ty.result) else {
         return Ok(None);
     };

@@ -8,19 +8,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from airssys.wasm._native import KillWatch
+
 __all__ = ["run_to_end"]
 
 
-def run_to_end(awaitable: Awaitable[object], seconds: float) -> object:
+def run_to_end(
+    awaitable: Awaitable[object], seconds: float, watch: KillWatch | None = None
+) -> object:
     """Run `awaitable` on an event loop of its own, for `seconds` at most.
 
+    Args:
+        awaitable: What the host function returned.
+        seconds: How long the call may still take.
+        watch: Tells when the call's revision ends its calls.
+
     Raises:
-        TimeoutError: When the time is over.
+        TimeoutError: When the time is over, or the revision's is.
         RuntimeError: In a thread whose event loop is running: it cannot wait there.
     """
 
     async def wait() -> object:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds) as scope:
+            if watch is not None:
+                watch.start(lambda _told: scope.reschedule(0))
             return await awaitable
 
     try:

@@ -7,14 +7,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// IPv4-mapped, NAT64 (`64:ff9b::/96`) and 6to4 (`2002::/16`) forms become the IPv4 address within; the
 /// unspecified address becomes loopback, which is what the operating system makes of it.
 pub fn canonical(address: IpAddr) -> IpAddr {
-    let inner = match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
-    };
-    match inner {
+    match unwrapped(address) {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         other => other,
+    }
+}
+
+/// The IPv4 address where an IPv6 address only wraps one.
+pub fn unwrapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
     }
 }
 

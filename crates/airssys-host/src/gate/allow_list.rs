@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::address::{canonical, is_global};
-use super::{Access, Decision, Denial, FileAccess, Gate, Generation, Transport};
+use super::{Access, Decision, Denial, FileAccess, Gate, Generation, MessageAccess, Transport};
 
 /// What an [`AllowList`] allows; nothing until told otherwise.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,7 @@ pub struct Allowed {
     listen: Vec<(Transport, Pattern)>,
     http: Vec<Pattern>,
     addresses: Vec<Network>,
+    messages: Vec<(MessageAccess, crate::plane::pattern::Pattern)>,
 }
 
 #[derive(Clone, Debug)]
@@ -244,6 +245,35 @@ impl Allowed {
         Ok(self)
     }
 
+    /// Allow messages to deployments, or about topics, that match `pattern`: `*` for one segment, `**` for any
+    /// number.
+    ///
+    /// # Errors
+    /// When the pattern cannot be read.
+    pub fn message(
+        &mut self,
+        access: MessageAccess,
+        pattern: &str,
+    ) -> Result<&mut Self, PatternError> {
+        use crate::plane::pattern::Pattern as Name;
+        let (read, expected) = match access {
+            MessageAccess::Publish | MessageAccess::Subscribe => (
+                Name::topic(pattern),
+                "pattern of topics (words separated by dots, * for one, ** for any number)",
+            ),
+            _ => (
+                Name::deployment(pattern),
+                "pattern of deployments (segments separated by /, * for one, ** for any number)",
+            ),
+        };
+        let read = read.map_err(|_| PatternError {
+            pattern: pattern.to_owned(),
+            expected,
+        })?;
+        self.messages.push((access, read));
+        Ok(self)
+    }
+
     fn file(&self, path: &Path, access: FileAccess) -> bool {
         let changes = matches!(
             access,
@@ -320,6 +350,10 @@ impl Allowed {
             Access::Http {
                 scheme, host, port, ..
             } => self.http_host(scheme, host, port),
+            Access::Message { access, target } => self
+                .messages
+                .iter()
+                .any(|(own, pattern)| *own == access && pattern.matches(target)),
         }
     }
 }

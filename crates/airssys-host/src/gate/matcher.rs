@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::address::is_global;
+use super::address::{canonical, is_global};
 use super::condition::{Attributes, Facts, Truth};
 use super::index::{BOUNDARY, Clause, Index, OWN, Segments, Token, Tokens};
 use super::kind::{AccessBits, Kind};
+use super::network::canonical_listen;
 use super::pattern::{Segment, matches_sequence};
 use super::rules::{Effect, Rule, RuleError, Selector, parse_rules};
 use super::subject::Subject;
-use super::target::{Domain, Host, TCP, Target};
+use super::target::{Domain, Host, LISTEN, TCP, Target};
 
 /// One access as rules see it.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct Request<'a> {
     pub kind: Kind,
     pub access: AccessBits,
     pub target: Target<'a>,
-    /// What the target's name led to, in canonical form.
+    /// What the target's name led to, in canonical form: see [`Self::leading_to`].
     pub address: Option<IpAddr>,
     pub transport: u8,
     /// The arguments of a command, without its name.
@@ -50,6 +51,27 @@ impl<'a> Request<'a> {
             transport: TCP,
             arguments: None,
             attributes,
+        }
+    }
+
+    /// The same access, to what the target's name led to.
+    ///
+    /// # Errors
+    /// The target is itself an address, and another one: rules for either would decide about both.
+    pub fn leading_to(self, address: IpAddr) -> Result<Request<'a>, String> {
+        let address = if self.kind == Kind::Network && self.access & LISTEN != 0 {
+            canonical_listen(address)
+        } else {
+            canonical(address)
+        };
+        match self.target.host {
+            Some(Host::Address(own)) if own != address => Err(format!(
+                "the target is {own}, and not the address {address}"
+            )),
+            _ => Ok(Request {
+                address: Some(address),
+                ..self
+            }),
         }
     }
 }

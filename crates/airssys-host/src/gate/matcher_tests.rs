@@ -353,8 +353,9 @@ fn names_that_lead_inside_are_refused_unless_listed() {
             "kind": "network", "targets": ["db.example.com:5432"], "access": ["connect"], "addresses": addresses}]});
         let set = RuleSet::compile(rules.to_string().as_bytes()).unwrap();
         let target = Target::parse(Kind::Network, 1, b"db.example.com:5432").unwrap();
-        let mut request = Request::new(Kind::Network, 1, target, &attributes);
-        request.address = Some(crate::gate::address::canonical(address.parse().unwrap()));
+        let request = Request::new(Kind::Network, 1, target, &attributes)
+            .leading_to(address.parse().unwrap())
+            .unwrap();
         set.decide(&Subject::named("p"), &request).outcome
     };
     assert_eq!(decide(&[], "93.184.216.34"), Outcome::Allow);
@@ -370,6 +371,62 @@ fn names_that_lead_inside_are_refused_unless_listed() {
     }
     assert_eq!(decide(&["10.0.0.0/8"], "::ffff:10.0.0.1"), Outcome::Allow);
     assert_eq!(decide(&["10.0.0.0/8"], "192.168.0.1"), Outcome::NotGranted);
+}
+
+#[test]
+fn an_address_given_beside_the_target_does_not_widen() {
+    const CONNECT: AccessBits = 1;
+    let attributes = Attributes::new();
+    let rules = serde_json::json!({"schema": 1, "rules": [{"id": "n", "effect": "allow", "principals": ["*"],
+        "kind": "network", "targets": ["127.0.0.1:8000"], "access": ["connect", "listen"]}]});
+    let set = RuleSet::compile(rules.to_string().as_bytes()).unwrap();
+    let decide = |access: AccessBits, target: &str, address: Option<&str>| {
+        let target = Target::parse(Kind::Network, access, target.as_bytes()).unwrap();
+        let request = Request::new(Kind::Network, access, target, &attributes);
+        let request = match address {
+            Some(address) => request.leading_to(address.parse().unwrap())?,
+            None => request,
+        };
+        Ok::<_, String>(set.decide(&Subject::named("p"), &request).outcome)
+    };
+    // To connect, the unspecified address is this machine; to listen, it is every interface.
+    let unspecified = ["0.0.0.0", "::ffff:0.0.0.0"];
+    for address in unspecified {
+        let target = format!("[{address}]:8000");
+        for beside in [None, Some(unspecified[0]), Some(unspecified[1])] {
+            assert_eq!(
+                decide(CONNECT, &target, beside),
+                Ok(Outcome::Allow),
+                "{target}"
+            );
+            assert_eq!(
+                decide(LISTEN, &target, beside),
+                Ok(Outcome::NotGranted),
+                "{target}"
+            );
+        }
+        assert!(
+            decide(LISTEN, &target, Some("127.0.0.1")).is_err(),
+            "{target}"
+        );
+        assert!(
+            decide(LISTEN, "127.0.0.1:8000", Some(address)).is_err(),
+            "{target}"
+        );
+        assert_eq!(
+            decide(LISTEN, "localhost:8000", Some(address)),
+            Ok(Outcome::NotGranted)
+        );
+    }
+    assert!(decide(CONNECT, "8.8.8.8:8000", Some("127.0.0.1")).is_err());
+    assert_eq!(
+        decide(LISTEN, "localhost:8000", Some("127.0.0.1")),
+        Ok(Outcome::Allow)
+    );
+    assert_eq!(
+        decide(LISTEN, "127.0.0.1:8000", Some("::ffff:127.0.0.1")),
+        Ok(Outcome::Allow)
+    );
 }
 
 #[test]

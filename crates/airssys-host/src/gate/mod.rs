@@ -42,6 +42,17 @@ pub enum FileAccess {
     Execute,
 }
 
+/// What is done with a message. The discriminants are the bits of [`kind::Kind::Messaging`]'s accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MessageAccess {
+    Send,
+    Ask,
+    Broadcast,
+    Publish,
+    Subscribe,
+}
+
 /// The transport of a network access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -78,6 +89,11 @@ pub enum Access<'a> {
         host: &'a str,
         port: u16,
         path: &'a str,
+    },
+    /// `target` is a deployment, or for the last two a topic.
+    Message {
+        access: MessageAccess,
+        target: &'a str,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::address::canonical;
+use super::address::{canonical, unwrapped};
 
 /// An address range in CIDR notation, on canonical addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,7 +33,7 @@ impl Network {
         let mapped = address.is_ipv6() && canonical(address).is_ipv4();
         let (address, width) = match address {
             IpAddr::V4(_) => (address, 32),
-            IpAddr::V6(_) if mapped && length.is_none() => (canonical(address), 32),
+            IpAddr::V6(_) if mapped && length.is_none() => (unwrapped(address), 32),
             IpAddr::V6(_) if mapped => {
                 return Err(format!("`{text}`: write the IPv4 range that it stands for"));
             }
@@ -99,9 +99,35 @@ fn mask(v4: bool, length: u8) -> u128 {
 /// The one form of an address to listen on. Unlike for connecting, the unspecified address is itself: it
 /// means every interface, not this machine.
 pub fn canonical_listen(address: IpAddr) -> IpAddr {
-    if address.is_unspecified() {
-        address
+    let bare = unwrapped(address);
+    if bare.is_unspecified() {
+        bare
     } else {
-        canonical(address)
+        canonical(bare)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unspecified_address_stays_itself_to_listen_on() {
+        for (address, form) in [
+            ("0.0.0.0", "0.0.0.0"),
+            ("::ffff:0.0.0.0", "0.0.0.0"),
+            ("64:ff9b::", "0.0.0.0"),
+            ("::", "::"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("::ffff:127.0.0.1", "127.0.0.1"),
+            ("::1", "::1"),
+        ] {
+            let form: IpAddr = form.parse().unwrap();
+            assert_eq!(
+                canonical_listen(address.parse().unwrap()),
+                form,
+                "{address}"
+            );
+        }
     }
 }

@@ -166,6 +166,11 @@ impl Described {
                 transport: bit_of(*transport),
                 ..plain(Kind::Network, 1 << 1, address.to_string().into_bytes())
             },
+            Access::Message { access, target } => plain(
+                Kind::Messaging,
+                1 << *access as u8,
+                target.as_bytes().to_vec(),
+            ),
             Access::Resolve { name } => plain(Kind::Network, 1 << 2, name.as_bytes().to_vec()),
             Access::Http {
                 method,

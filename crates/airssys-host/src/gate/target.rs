@@ -304,7 +304,7 @@ impl<'a> Target<'a> {
 pub const TOPIC_ACCESSES: AccessBits = 0b11000;
 
 /// The access that opens a socket for others.
-const LISTEN: AccessBits = 1 << 1;
+pub const LISTEN: AccessBits = 1 << 1;
 
 enum ParsedHost {
     Name(String),

@@ -1,14 +1,14 @@
 //! A call in progress, driven in slices by whoever owns it.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use wasmtime::component::ResourceAny;
 
-use super::{Link, Live, now_nanos};
+use super::{Kill, Link, Live, now_nanos};
 use crate::component::Component;
 use crate::engine::slice_begins;
 use crate::error::Error;
@@ -33,8 +33,11 @@ pub enum Progress {
 pub struct Call {
     future: Pin<Box<dyn Future<Output = Ended> + Send>>,
     link: Arc<Link>,
+    kill: Option<Arc<Kill>>,
     started: u64,
     first: bool,
+    /// The last slice ended at a host function.
+    answered: bool,
 }
 
 impl Call {
@@ -45,9 +48,30 @@ impl Call {
         Self {
             future: Box::pin(future),
             link,
+            kill: None,
             started,
             first: true,
+            answered: false,
         }
+    }
+
+    /// As [`Call::driving`]; the call ends with [`Error::Drained`] when `kill` is told, wherever it stands then.
+    #[must_use]
+    pub fn driving_until(
+        kill: Arc<Kill>,
+        link: Arc<Link>,
+        future: impl Future<Output = Ended> + Send + 'static,
+    ) -> Self {
+        Self {
+            kill: Some(kill.clone()),
+            ..Self::driving(link, unless_told(kill, future))
+        }
+    }
+
+    /// What may end the call from outside.
+    #[must_use]
+    pub fn kill(&self) -> Option<&Arc<Kill>> {
+        self.kill.as_ref()
     }
 
     /// Call an export of a live store.
@@ -106,15 +130,25 @@ impl Call {
         &self.link
     }
 
+    fn is_killed(&self) -> bool {
+        self.kill.as_ref().is_some_and(|kill| kill.is_told())
+    }
+
     /// How long the call may still take.
     #[must_use]
     pub fn time_left(&self) -> Duration {
+        if self.is_killed() {
+            return Duration::ZERO;
+        }
         self.link.time_left()
     }
 
-    /// The error of a call that ran out of its time while it waited.
+    /// The error of a call that has no time left.
     #[must_use]
-    pub fn timed_out(&self) -> Error {
+    pub fn overdue(&self) -> Error {
+        if self.is_killed() {
+            return Error::Drained;
+        }
         Error::Limit(self.link.timed_out())
     }
 
@@ -124,11 +158,15 @@ impl Call {
         slice_begins();
         self.link.set_may_block(may_block);
         if !std::mem::take(&mut self.first) {
-            if self.link.time_left().is_zero() {
+            if self.time_left().is_zero() {
                 // A host function took the rest of the call's time.
-                return Progress::Done(None, Err(self.timed_out()));
+                return Progress::Done(None, Err(self.overdue()));
             }
-            self.link.begin_slice();
+            if std::mem::take(&mut self.answered) {
+                self.link.begin_short_slice();
+            } else {
+                self.link.begin_slice();
+            }
         }
         let polled = self.future.as_mut().poll(context);
         self.link.end_slice();
@@ -139,7 +177,10 @@ impl Call {
                 }
                 Progress::Done(live, result)
             }
-            Poll::Pending if self.link.has_requests() => Progress::HostFunctions,
+            Poll::Pending if self.link.has_requests() => {
+                self.answered = true;
+                Progress::HostFunctions
+            }
             Poll::Pending => Progress::Suspended,
         }
     }
@@ -149,4 +190,23 @@ impl Call {
     pub fn elapsed_nanos(&self) -> u64 {
         now_nanos() - self.started
     }
+}
+
+/// Drop what is awaited, and the store in it, when `kill` is told.
+async fn unless_told(kill: Arc<Kill>, ending: impl Future<Output = Ended>) -> Ended {
+    let mut ending = pin!(ending);
+    let mut told = pin!(kill.told());
+    std::future::poll_fn(|context| {
+        if kill.is_told() {
+            return Poll::Ready((None, Err(Error::Drained)));
+        }
+        if let Poll::Ready(ended) = ending.as_mut().poll(context) {
+            return Poll::Ready(ended);
+        }
+        // Only a call that suspends listens for the end: most never do.
+        told.as_mut()
+            .poll(context)
+            .map(|()| (None, Err(Error::Drained)))
+    })
+    .await
 }

@@ -1,11 +1,12 @@
 //! What a store and whoever drives it share: calls to host functions on their way out and in, and the clock
 //! of the call.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -62,18 +63,24 @@ struct Exchange {
     dropped: Vec<(usize, u32)>,
 }
 
-/// Shared by a store, its import futures and the driver. Holds no foreign objects, only indices.
+/// What whoever drives calls keeps with an instance from one call to the next; nothing here looks at it.
+pub type Companion = Arc<dyn Any + Send + Sync>;
+
+/// Shared by a store, its import futures and the driver. What guests hold of the driver's is an index here.
 pub struct Link {
     exchange: Mutex<Exchange>,
+    companion: OnceLock<Companion>,
     limits: Limits,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
     deadline: AtomicU64,
     cpu_limit: AtomicU64,
     cpu_used: AtomicU64,
-    /// Start of the present slice: thread time, or wall time with the top bit set for a first slice.
+    /// Start of the present slice: thread time, or wall time with the top bit set for a short slice.
     slice: AtomicU64,
     host_calls: AtomicU64,
+    /// The guest is to end at its next tick.
+    interrupted: AtomicBool,
 }
 
 const WALL: u64 = 1 << 63;
@@ -83,6 +90,7 @@ impl Link {
     pub fn new(limits: Limits, may_block: Arc<AtomicBool>) -> Arc<Self> {
         Arc::new(Self {
             exchange: Mutex::default(),
+            companion: OnceLock::new(),
             limits,
             may_block,
             deadline: AtomicU64::new(u64::MAX),
@@ -90,6 +98,7 @@ impl Link {
             cpu_used: AtomicU64::new(0),
             slice: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
+            interrupted: AtomicBool::new(false),
         })
     }
 
@@ -167,6 +176,17 @@ impl Link {
         std::mem::take(&mut self.exchange().dropped)
     }
 
+    /// What was kept with the instance, if anything was.
+    #[must_use]
+    pub fn companion(&self) -> Option<&Companion> {
+        self.companion.get()
+    }
+
+    /// Keep something with the instance. The first counts.
+    pub fn accompany(&self, companion: Companion) {
+        self.companion.get_or_init(|| companion);
+    }
+
     /// Calls of host functions so far.
     #[must_use]
     pub fn host_calls(&self) -> u64 {
@@ -175,8 +195,14 @@ impl Link {
 
     /// Begin the clock of a call.
     pub fn begin_call(&self) -> u64 {
-        let limits = &self.limits;
         let now = now_nanos();
+        self.begin_call_at(now);
+        now
+    }
+
+    /// Begin the clock of a call that begins at `now`, which is [`now_nanos`] of a moment ago.
+    pub fn begin_call_at(&self, now: u64) {
+        let limits = &self.limits;
         let timeout = u64::try_from(limits.call_timeout.as_nanos()).unwrap_or(u64::MAX);
         self.deadline
             .store(now.saturating_add(timeout), Ordering::Relaxed);
@@ -186,13 +212,22 @@ impl Link {
         );
         self.cpu_used.store(0, Ordering::Relaxed);
         self.slice.store(now | WALL, Ordering::Relaxed);
-        now
     }
 
-    /// A slice after the first begins. Its processor time is measured, the first one's is taken from the wall,
-    /// because a system call would cost a short call more than itself.
+    /// End the guest at its next tick; for good.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
+    }
+
+    /// A slice begins after the guest gave its thread away. Its processor time is measured.
     pub fn begin_slice(&self) {
         self.slice.store(thread_cpu_nanos(), Ordering::Relaxed);
+    }
+
+    /// A slice begins after a host function. As of a call's first slice its processor time is taken from the wall,
+    /// because a system call would cost a short slice more than itself; it lasts a tick at most.
+    pub fn begin_short_slice(&self) {
+        self.slice.store(now_nanos() | WALL, Ordering::Relaxed);
     }
 
     /// Processor time since the slice began.
@@ -240,6 +275,9 @@ impl Link {
         let limits = &self.limits;
         if is_shut_down() {
             return Err(wasmtime::Error::msg("the host is shut down"));
+        }
+        if self.interrupted.load(Ordering::Acquire) {
+            return Err(wasmtime::Error::msg("the guest was interrupted"));
         }
         if now_nanos() >= self.deadline.load(Ordering::Relaxed) {
             return Err(self.timed_out().into());

@@ -1,6 +1,7 @@
 //! One store with its memory, and calls into it.
 
 mod call;
+mod kill;
 mod link;
 mod shared;
 
@@ -13,12 +14,17 @@ use crate::component::Component;
 use crate::engine::address_space::Admission;
 use crate::error::Error;
 use crate::limits::Limiter;
+use crate::plane::ActorContext;
 use crate::route::Held;
+use crate::services::{Identity, Service, Services};
 use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
 pub use call::{Call, Ended, Progress};
-pub use link::{Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos};
+pub use kill::Kill;
+pub use link::{
+    Companion, Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
+};
 pub use shared::{Instance, Lease};
 
 /// The data of every store.
@@ -26,6 +32,10 @@ pub struct State {
     pub wasi: WasiState,
     pub limiter: Limiter,
     pub link: Arc<Link>,
+    /// What the instance has of host services beyond WASI.
+    pub services: Services,
+    /// What makes it an actor, if it is one.
+    pub actor: Option<Box<ActorContext>>,
 }
 
 impl Governed for State {
@@ -48,7 +58,7 @@ pub struct Usage {
 /// A store that is ready for calls. Owned by whoever calls into it; see [`Instance`] for sharing.
 pub struct Live {
     pub store: Store<State>,
-    instance: ComponentInstance,
+    pub(crate) instance: ComponentInstance,
     callables: Vec<Option<Callable>>,
     pub component: Arc<Component>,
     pub link: Arc<Link>,
@@ -70,7 +80,38 @@ impl Live {
         wasi: WasiState,
         link: Arc<Link>,
     ) -> Result<Box<Self>, Error> {
+        Self::make(component, wasi, link, &Identity::default(), &[], None).await
+    }
+
+    /// Instantiate `component` as an actor: `services` attach to it besides those of `wasi`, and `context` makes it
+    /// reachable. Guest code may run.
+    ///
+    /// # Errors
+    /// As [`Live::instantiate`].
+    pub async fn instantiate_actor(
+        component: Arc<Component>,
+        wasi: WasiState,
+        link: Arc<Link>,
+        identity: &Identity,
+        services: &[Arc<dyn Service>],
+        context: Box<ActorContext>,
+    ) -> Result<Box<Self>, Error> {
+        Self::make(component, wasi, link, identity, services, Some(context)).await
+    }
+
+    async fn make(
+        component: Arc<Component>,
+        mut wasi: WasiState,
+        link: Arc<Link>,
+        identity: &Identity,
+        services: &[Arc<dyn Service>],
+        actor: Option<Box<ActorContext>>,
+    ) -> Result<Box<Self>, Error> {
         let admission = Admission::new()?;
+        let mut attached = Services::default();
+        for service in std::mem::take(&mut wasi.services).iter().chain(services) {
+            service.attach(identity, &mut attached)?;
+        }
         let prepared = component.prepared()?;
         let limits = link.limits();
         let limiter = Limiter::new(limits.clone());
@@ -78,6 +119,8 @@ impl Live {
             wasi,
             limiter,
             link: link.clone(),
+            services: attached,
+            actor,
         };
         let mut store = Store::new(&component.native.engine, state);
         store.limiter(|state| &mut state.limiter);
@@ -85,7 +128,15 @@ impl Live {
         store.set_max_component_handles(limits.open_handles);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
-            context.data().link.check()?;
+            let state = context.data();
+            state.link.check()?;
+            if state
+                .actor
+                .as_ref()
+                .is_some_and(|actor| actor.runs_through())
+            {
+                return Ok(UpdateDeadline::Continue(1));
+            }
             Ok(UpdateDeadline::Yield(1))
         });
         let instance = match prepared.instantiate_async(&mut store).await {
@@ -145,12 +196,18 @@ impl Live {
 
     /// Run on the clock of a call that began before it had an instance, until [`Live::return_link`].
     pub fn lend_link(&mut self, link: Arc<Link>) {
+        if let Some(companion) = self.link.companion() {
+            link.accompany(companion.clone());
+        }
         self.store.data_mut().link = link;
     }
 
     /// Go back to the instance's own link.
     pub fn return_link(&mut self) {
-        self.store.data_mut().link = self.link.clone();
+        let lent = std::mem::replace(&mut self.store.data_mut().link, self.link.clone());
+        for (import, representation) in lent.take_dropped() {
+            self.link.note_dropped(import, representation);
+        }
     }
 
     /// Drop a guest's resource; its destructor runs.
@@ -178,7 +235,7 @@ impl Live {
     }
 }
 
-fn failure(error: &wasmtime::Error, store: &mut Store<State>) -> Error {
+pub(crate) fn failure(error: &wasmtime::Error, store: &mut Store<State>) -> Error {
     let mut failure = Error::from_call(error, store.data().link.limits());
     if let Error::Trap(trap) = &mut failure
         && store.data().link.limits().coredump

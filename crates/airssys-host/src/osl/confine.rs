@@ -1,19 +1,23 @@
 //! What the kernel is told to refuse a child, whatever the child runs (Landlock).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
-    PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
 };
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::Errno;
 
 use super::OslError;
 
 /// What a child may reach. Everything else is refused by the kernel.
 #[derive(Clone, Debug, Default)]
 pub struct Grants {
-    /// Files and directory trees.
+    /// Files and directory trees, by absolute paths. One that is missing, or that a symbolic link stands
+    /// in the way of, is left out: rules are about real paths, and a link may be anybody's.
     pub read: Vec<PathBuf>,
     pub write: Vec<PathBuf>,
     pub execute: Vec<PathBuf>,
@@ -36,6 +40,8 @@ pub struct Confinement {
     pub network: bool,
     /// Whether signals and abstract sockets stay within the child.
     pub scoped: bool,
+    /// Granted paths that were left out.
+    pub left_out: Vec<PathBuf>,
 }
 
 const SYSTEM_TREES: [&str; 5] = ["/usr/lib", "/lib", "/lib64", "/usr/lib64", "/usr/libexec"];
@@ -51,7 +57,7 @@ impl Confinement {
     /// Describe `grants` to the kernel; `program` may be executed and read besides.
     ///
     /// # Errors
-    /// A path does not exist, or the kernel cannot enforce all of it and that is required.
+    /// A path cannot be opened, or the kernel cannot enforce all of it and that is required.
     pub fn prepare(grants: &Grants, program: BorrowedFd<'_>) -> Result<Confinement, OslError> {
         let abi = kernel_abi();
         let restricts_network = grants.connect_ports.is_some() || grants.bind_ports.is_some();
@@ -72,10 +78,11 @@ impl Confinement {
             abi,
             network: restricts_network && abi >= 4,
             scoped: abi >= 6,
+            left_out: Vec::new(),
         };
         if abi >= 1 {
             let fault = |error: landlock::RulesetError| OslError::Unconfined(error.to_string());
-            confinement.ruleset = build(grants, program, fault)?;
+            confinement.ruleset = build(grants, program, &mut confinement.left_out, fault)?;
         }
         Ok(confinement)
     }
@@ -84,6 +91,7 @@ impl Confinement {
 fn build(
     grants: &Grants,
     program: BorrowedFd<'_>,
+    left_out: &mut Vec<PathBuf>,
     fault: impl Fn(landlock::RulesetError) -> OslError + Copy,
 ) -> Result<Option<OwnedFd>, OslError> {
     // What a kernel does not know yet is left out; `prepare` refused before where that is not wanted.
@@ -107,26 +115,38 @@ fn build(
     let run = read | AccessFs::Execute;
     let write = AccessFs::from_write(ABI::V5)
         & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
-    let mut wanted: Vec<(PathBuf, BitFlags<AccessFs>, bool)> = Vec::new();
-    wanted.extend(grants.read.iter().map(|path| (path.clone(), read, true)));
-    wanted.extend(grants.write.iter().map(|path| (path.clone(), write, true)));
-    wanted.extend(grants.execute.iter().map(|path| (path.clone(), run, true)));
-    if grants.system_libraries {
-        wanted.extend(SYSTEM_TREES.map(|path| (PathBuf::from(path), run, false)));
-        wanted.extend(SYSTEM_FILES.map(|path| (PathBuf::from(path), read, false)));
-    }
     let devices = AccessFs::ReadFile | AccessFs::WriteFile;
-    wanted.extend(DEVICES.map(|path| (PathBuf::from(path), devices, false)));
-    for (path, rights, must_exist) in &wanted {
-        let handle = match PathFd::new(path) {
+    let mut wanted: Vec<(&Path, BitFlags<AccessFs>, Origin)> = Vec::new();
+    for (paths, rights) in [
+        (&grants.read, read),
+        (&grants.write, write),
+        (&grants.execute, run),
+    ] {
+        wanted.extend(paths.iter().map(|path| (&**path, rights, Origin::Granted)));
+    }
+    let system = |path| (Path::new(path), Origin::System);
+    let systems = SYSTEM_TREES.map(|path| (system(path), run)).into_iter();
+    let systems = systems.chain(SYSTEM_FILES.map(|path| (system(path), read)));
+    let systems = systems.filter(|_| grants.system_libraries);
+    let systems = systems.chain(DEVICES.map(|path| (system(path), devices)));
+    wanted.extend(systems.map(|((path, origin), rights)| (path, rights, origin)));
+    for (path, rights, origin) in wanted {
+        let handle = match open(path, origin) {
             Ok(handle) => handle,
-            Err(_) if !must_exist => continue,
-            Err(error) => return Err(OslError::Unconfined(format!("{}: {error}", path.display()))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                if origin == Origin::Granted {
+                    left_out.push(path.to_path_buf());
+                }
+                continue;
+            }
+            Err(error) => return Err(OslError::os(path.as_os_str().as_bytes(), error)),
         };
-        let rights = if is_directory(path) {
-            *rights
+        let stat =
+            fstat(&handle).map_err(|error| OslError::os(path.as_os_str().as_bytes(), error))?;
+        let rights = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            rights
         } else {
-            *rights & AccessFs::from_file(ABI::V5)
+            rights & AccessFs::from_file(ABI::V5)
         };
         created = created
             .add_rule(PathBeneath::new(handle, rights))
@@ -151,8 +171,22 @@ fn build(
     Ok(created.into())
 }
 
-fn is_directory(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_dir())
+/// Who names a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A rule.
+    Granted,
+    /// This file; the links among these (`/lib`) are the system's own.
+    System,
+}
+
+fn open(path: &Path, origin: Origin) -> Result<OwnedFd, Errno> {
+    let resolve = match origin {
+        Origin::Granted => ResolveFlags::NO_SYMLINKS,
+        Origin::System => ResolveFlags::NO_MAGICLINKS,
+    };
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), resolve)
 }
 
 /// The version of the kernel's Landlock interface, 0 without one.
@@ -168,4 +202,30 @@ fn kernel_abi() -> u32 {
         )
     };
     u32::try_from(version).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_left_out_where_a_link_stands_in_its_way() {
+        let root = std::env::temp_dir().join(format!("airssys-confine-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(root.join("real/inner")).unwrap();
+        let root = root.canonicalize().unwrap();
+        let paths = ["real", "swapped", "swapped/inner", "missing", "real/inner"];
+        let paths = paths.map(|path| root.join(path));
+        std::os::unix::fs::symlink("/etc", &paths[1]).unwrap();
+        let grants = Grants {
+            read: paths[..2].to_vec(),
+            write: paths[2..4].to_vec(),
+            execute: paths[4..].to_vec(),
+            ..Grants::default()
+        };
+        let program = std::fs::File::open("/proc/self/exe").unwrap();
+        let confinement = Confinement::prepare(&grants, program.as_fd()).unwrap();
+        std::fs::remove_dir_all(root).unwrap();
+        assert_eq!(confinement.left_out, paths[1..4]);
+    }
 }

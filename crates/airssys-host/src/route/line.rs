@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-
 use super::memory::Memory;
 use super::pool::{Pool, Turn};
 use super::statistics::Statistics;
 use crate::component::Component;
 use crate::error::Error;
-use crate::instance::{Call, Live};
+use crate::instance::{Call, Kill, Live};
 use crate::limits::Limits;
 use crate::wasi::WasiState;
 
@@ -42,8 +40,7 @@ pub struct Line {
     pub(super) memory: Memory,
     in_flight: AtomicUsize,
     retired: AtomicBool,
-    killed: AtomicBool,
-    kill: Notify,
+    pub(super) kill: Arc<Kill>,
     draining: Mutex<()>,
     drained: Condvar,
 }
@@ -83,8 +80,7 @@ impl Line {
             memory: Memory::default(),
             in_flight: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
-            killed: AtomicBool::new(false),
-            kill: Notify::new(),
+            kill: Arc::default(),
             draining: Mutex::new(()),
             drained: Condvar::new(),
         })
@@ -137,22 +133,6 @@ impl Line {
         }
     }
 
-    /// Whether the calls that still run are to be ended.
-    #[must_use]
-    pub fn is_killed(&self) -> bool {
-        self.killed.load(Ordering::Acquire)
-    }
-
-    /// Resolves when the calls that still run are to be ended.
-    pub async fn killed(&self) {
-        let notified = self.kill.notified();
-        tokio::pin!(notified);
-        notified.as_mut().enable();
-        if !self.is_killed() {
-            notified.await;
-        }
-    }
-
     /// Make an instance of the revision; the call ends without a result.
     ///
     /// # Errors
@@ -184,8 +164,7 @@ impl Line {
 
     /// End the calls that still run; each fails with [`Error::Drained`].
     pub fn kill(&self) {
-        self.killed.store(true, Ordering::Release);
-        self.kill.notify_waiters();
+        self.kill.tell();
     }
 
     /// Block until a retired line has no call any more, or `most` has passed. Returns whether it has none.

@@ -19,7 +19,7 @@ use crate::error::Error;
 pub use line::{Lifetime, Line, MakeWasi};
 pub use memory::Held;
 pub use passage::Passage;
-pub use statistics::{Snapshot, Statistics};
+pub use statistics::{Outcome, Snapshot, Statistics, Used};
 
 /// The live revision of a deployment, exchanged atomically.
 #[derive(Debug, Default)]

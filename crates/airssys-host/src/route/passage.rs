@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 
 use super::line::Line;
 use super::pool::Turn;
@@ -137,7 +136,7 @@ impl Passage {
     }
 
     fn call(&self, link: Arc<Link>, ending: impl Future<Output = Ended> + Send + 'static) -> Call {
-        Call::driving(link, unless_killed(self.line.clone(), ending))
+        Call::driving_until(self.line.kill.clone(), link, ending)
     }
 
     /// Record how the call ended, and keep its instance for the next where the revision keeps any.
@@ -221,26 +220,6 @@ async fn answer(mut live: Box<Live>, export: usize, arguments: Vec<Value>) -> En
     } else {
         (None, result)
     }
-}
-
-/// Drop what is awaited, and the store in it, when the drain deadline of the revision passes.
-async fn unless_killed(line: Arc<Line>, ending: impl Future<Output = Ended>) -> Ended {
-    let mut ending = pin!(ending);
-    let mut killed = pin!(line.killed());
-    std::future::poll_fn(|context| {
-        if line.is_killed() {
-            return Poll::Ready((None, Err(Error::Drained)));
-        }
-        if let Poll::Ready(ended) = ending.as_mut().poll(context) {
-            return Poll::Ready(ended);
-        }
-        // Only a call that suspends listens for the end: most never do.
-        killed
-            .as_mut()
-            .poll(context)
-            .map(|()| (None, Err(Error::Drained)))
-    })
-    .await
 }
 
 /// Bytes of strings and lists of numbers in a value.

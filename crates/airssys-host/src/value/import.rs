@@ -1,7 +1,8 @@
 //! Host functions that guests import.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use wasmtime::component::{Accessor, LinkerInstance, ResourceAny, Val};
 use wasmtime::{AsContextMut, Result, StoreContextMut, bail};
@@ -83,7 +84,8 @@ where
 }
 
 /// Defines a host function for an import that is an `async func`; the guest may go on meanwhile.
-/// Only engines with concurrency support have such imports.
+/// Only engines with concurrency support have such imports. Handles that the guest lends are returned as
+/// [`define_import`] returns them.
 ///
 /// # Errors
 /// When `name` is defined already.
@@ -98,6 +100,7 @@ where
     T: Send + 'static,
     F: Fn(&Accessor<T>, Vec<Value>) -> HostFuture<'_> + Send + Sync + 'static,
 {
+    let lends = ty.any(&|ty| matches!(ty, Type::Borrow(_)));
     let f = Arc::new(f);
     if path == Path::Val || needs_val(ty) {
         let ty = ty.clone();
@@ -105,8 +108,12 @@ where
             let (f, ty) = (f.clone(), ty.clone());
             Box::pin(async move {
                 let args = accessor.with(|mut store| args_from_val(params, &ty, &mut store))?;
+                let lent = lent(&args, lends);
                 let value = f(accessor, args).await?;
-                accessor.with(|mut store| result_to_val(value, &ty, &mut store, results))
+                accessor.with(|mut store| {
+                    give_back_at_once(lent, &mut store.as_context_mut())?;
+                    result_to_val(value, &ty, &mut store, results)
+                })
             })
         });
     }
@@ -118,7 +125,12 @@ where
                     move |accessor: &Accessor<T>, params: Lifted<Vec<Value>, N>| {
                         let f = f.clone();
                         Box::pin(async move {
-                            Ok(Lowered::<_, $results>(Returned(f(accessor, params.0).await?)))
+                            let lent = lent(&params.0, lends);
+                            let value = f(accessor, params.0).await?;
+                            accessor.with(|mut store| {
+                                give_back_at_once(lent, &mut store.as_context_mut())
+                            })?;
+                            Ok(Lowered::<_, $results>(Returned(value)))
                         })
                     },
                 )
@@ -197,4 +209,22 @@ async fn give_back<T: Send + 'static>(
         handle.resource_drop_async(&mut *store).await?;
     }
     Ok(())
+}
+
+/// As [`give_back`], where nothing can be awaited: giving back runs no guest code, so it never waits.
+fn give_back_at_once<T: Send + 'static>(
+    lent: Vec<ResourceAny>,
+    store: &mut StoreContextMut<'_, T>,
+) -> Result<()> {
+    if lent.is_empty() {
+        return Ok(());
+    }
+    let mut giving = pin!(give_back(lent, store));
+    match giving
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(result) => result,
+        Poll::Pending => bail!("a handle that was lent could not be given back at once"),
+    }
 }

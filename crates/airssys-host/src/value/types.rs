@@ -150,7 +150,7 @@ impl FuncType {
     }
 
     /// Whether any type in the signature satisfies `test`, itself or inside.
-    pub(super) fn any(&self, test: &dyn Fn(&Type) -> bool) -> bool {
+    pub(crate) fn any(&self, test: &dyn Fn(&Type) -> bool) -> bool {
         self.params
             .iter()
             .map(|param| &param.ty)

@@ -21,6 +21,7 @@ use super::http::{Http, default_tls};
 use super::net::Net;
 use super::state::WasiState;
 use crate::gate::Gate;
+use crate::services::Service;
 
 /// How many handles (descriptors, streams, sockets, pollables) a guest may hold unless told otherwise.
 const DEFAULT_HANDLES: usize = 1024;
@@ -155,6 +156,7 @@ pub struct Builder {
     mounts: Vec<(std::path::PathBuf, String, bool)>,
     handles: usize,
     tls: Arc<rustls::ClientConfig>,
+    services: Vec<Arc<dyn Service>>,
 }
 
 impl Builder {
@@ -165,6 +167,7 @@ impl Builder {
             mounts: Vec::new(),
             handles: DEFAULT_HANDLES,
             tls: default_tls(),
+            services: Vec::new(),
         }
     }
 
@@ -223,6 +226,12 @@ impl Builder {
         self
     }
 
+    /// Give the instance its part of a host service.
+    pub fn service(&mut self, service: Arc<dyn Service>) -> &mut Self {
+        self.services.push(service);
+        self
+    }
+
     /// How many handles the guest may hold at once; one more is a
     /// [handle limit](super::is_handle_limit) error.
     pub fn handles(&mut self, handles: usize) -> &mut Self {
@@ -261,6 +270,7 @@ impl Builder {
             rights: HashMap::new(),
             listeners: Vec::new(),
             may_block,
+            services: std::mem::take(&mut self.services),
         })
     }
 }

@@ -12,6 +12,7 @@ use super::fs::object::Object;
 use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
+use crate::services::Service;
 
 /// The data of a store whose guest uses WASI.
 pub trait Governed: Send + 'static {
@@ -33,6 +34,8 @@ pub struct WasiState {
     pub(crate) listeners: Vec<Arc<SocketRight>>,
     pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
+    /// Attached to the instance when it is made.
+    pub(crate) services: Vec<Arc<dyn Service>>,
 }
 
 impl WasiState {

@@ -15,6 +15,9 @@ use airssys_host::wasi::{Builder, Governed, Output, WasiState};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 
+/// The crates of `components/` that the tests here run.
+const GUESTS: [&str; 4] = ["file-access", "net-client", "http-client", "p3-access"];
+
 /// Nothing here takes long; a guest that hangs fails its test instead of the whole run.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,33 +61,21 @@ pub fn guest(name: &str, profile: Profile) -> Component {
         .clone()
 }
 
+/// Where `tools/guests.py` puts the guests, built (or found in its cache) on first use, all at once.
 fn build(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = root.join("target/guests");
-    let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--target",
-            "wasm32-wasip2",
-            "--package",
-            name,
-            "--manifest-path",
-        ])
-        .arg(root.join("components/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target)
-        .status()
-        .unwrap();
-    assert!(status.success(), "the guest {name} does not build");
-    let built = target.join("wasm32-wasip2/release");
-    // A program keeps its name, a library gets one that Rust can say.
-    [name.to_owned(), name.replace('-', "_")]
-        .into_iter()
-        .map(|name| built.join(format!("{name}.wasm")))
-        .find(|path| path.exists())
-        .unwrap()
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let python = std::env::var_os("PYO3_PYTHON").unwrap_or_else(|| "python3".into());
+        let status = Command::new(python)
+            .arg(root.join("tools/guests.py"))
+            .args(GUESTS.iter().flat_map(|name| ["--only", name]))
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "the guests do not build");
+        root.join("build/components")
+    });
+    FOLDER.join(format!("{name}.wasm"))
 }
 
 pub fn linker(profile: Profile) -> Linker<State> {

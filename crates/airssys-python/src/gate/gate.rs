@@ -1,8 +1,8 @@
 //! The gate: rules, decisions, files. Long because one Python class is one block of methods, each with its keywords.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use airssys_host::gate::address::canonical;
 use airssys_host::gate::authority::{Authority, Circumstances};
 use airssys_host::gate::kind::{AccessBits, Kind};
 use airssys_host::gate::matcher::{Request, RuleSet};
@@ -47,13 +47,20 @@ fn transport_bit(name: &str) -> PyResult<u8> {
     }
 }
 
-fn address_of(text: Option<&str>) -> PyResult<Option<std::net::IpAddr>> {
+fn address_of(text: Option<&str>) -> PyResult<Option<IpAddr>> {
     text.map(|text| {
         text.parse()
-            .map(canonical)
             .map_err(|_| PyValueError::new_err(format!("{text:?} is not an IP address")))
     })
     .transpose()
+}
+
+/// The access, to the address that its target led to, where one was given.
+fn leading_to(request: Request<'_>, address: Option<IpAddr>) -> Result<Request<'_>, String> {
+    match address {
+        Some(address) => request.leading_to(address),
+        None => Ok(request),
+    }
 }
 
 /// The arguments of a command as bytes.
@@ -158,14 +165,16 @@ impl Gate {
             must_audit,
             ..Circumstances::default()
         };
-        let (decided, text) = match Target::parse(kind, access, &bytes) {
-            Ok(target) => {
-                let request = Request {
-                    address,
-                    transport,
-                    arguments: arguments.as_deref(),
-                    ..Request::new(kind, access, target, &attributes)
-                };
+        let request = Target::parse(kind, access, &bytes).and_then(|target| {
+            let request = Request {
+                transport,
+                arguments: arguments.as_deref(),
+                ..Request::new(kind, access, target, &attributes)
+            };
+            leading_to(request, address)
+        });
+        let (decided, text) = match request {
+            Ok(request) => {
                 let decided = self.inner.decide(subject, &request, &with);
                 (decided, request.target.text.into_owned())
             }
@@ -206,11 +215,11 @@ impl Gate {
         let bytes = bytes_of(target)?;
         let target = Target::parse(kind, access, &bytes).map_err(PyValueError::new_err)?;
         let request = Request {
-            address: address_of(address)?,
             transport: transport_bit(transport)?,
             arguments: arguments.as_deref(),
             ..Request::new(kind, access, target, &attributes)
         };
+        let request = leading_to(request, address_of(address)?).map_err(PyValueError::new_err)?;
         Ok(Explanation::new(
             self.inner.explain(&subject.get().inner, &request),
         ))

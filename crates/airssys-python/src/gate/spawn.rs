@@ -164,6 +164,9 @@ pub fn spawn_confined(
     confinement.set_item("session", true)?;
     confinement.set_item("closed", true)?;
     confinement.set_item("limits", limits)?;
+    let left_out = child.confinement.left_out.iter();
+    let left_out: Vec<_> = left_out.map(|path| path.to_string_lossy()).collect();
+    confinement.set_item("left_out", left_out)?;
     Ok(Child {
         pid: child.pid,
         handle: child.handle,

@@ -237,7 +237,6 @@ async def _bind(
 ) -> tuple[socket.socket, Callable[[], Decision]]:
     address = _own_address(host)
     target = endpoint(address, _port(port))
-    # The target says the address itself; as an address to reach, 0.0.0.0 would mean loopback.
     await authority.decide("network", "listen", target, transport=transport)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, _TYPES[transport] | socket.SOCK_NONBLOCK)

@@ -104,10 +104,6 @@ class _Grants(NamedTuple):
 def _grants(authority: Authority) -> _Grants:
     grants = _Grants([], [], [])
     for path, subtree, names in authority.gate.path_grants(authority.subject):
-        # The kernel would follow a link to somewhere that no rule speaks of; what is missing it
-        # cannot be told about.
-        if os.path.realpath(path) != path or not os.path.exists(path):
-            continue
         accesses = set(names)
         # Below a directory the kernel's right to read brings listing with it, and its right to
         # write brings making and removing; so there all of them must be granted.

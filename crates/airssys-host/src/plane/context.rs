@@ -1,0 +1,212 @@
+//! What one incarnation has of the plane: the part of a store that its host functions work on.
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::ask::{Answer, Ask};
+use super::cell::Cell;
+use super::failure::{Failure, Reason};
+use super::mailbox::{Envelope, Source};
+use super::shared::Shared;
+use super::target::Target;
+use crate::gate::{Access, Decision, Gate, MessageAccess};
+
+/// Routes that are remembered; beyond that all are looked up again.
+const ROUTES: usize = 256;
+/// Asks without waiting, and deferred replies, that one actor may have open.
+const OPEN: usize = 1000;
+
+/// A way to a receiver that the gate has allowed: held open like a file, and decided again when rights change.
+struct Route {
+    target: Target,
+    /// A bit for each [`MessageAccess`].
+    allowed: u8,
+    generation: u64,
+}
+
+/// What keeps a send from being made.
+pub(super) enum Refusal {
+    Failure(Failure),
+    /// Somebody is asked; afterwards the attempt is made again.
+    Ask(std::pin::Pin<Box<dyn Future<Output = bool> + Send>>),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// The plane's part of a store.
+pub struct ActorContext {
+    pub(super) cell: Arc<Cell>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) incarnation: u64,
+    gate: Arc<dyn Gate>,
+    rights_number: u64,
+    routes: HashMap<Box<str>, Route>,
+    /// The message that is being handled.
+    pub(super) current: Option<Arc<Envelope>>,
+    pub(super) deferred: HashMap<u64, Arc<Ask>>,
+    /// Whether the present message's answer was put off.
+    pub(super) put_off: bool,
+    pub(super) asks: HashMap<u64, Arc<Ask>>,
+    next_number: u64,
+    pub(super) host_calls: u64,
+}
+
+impl ActorContext {
+    pub(super) fn new(cell: Arc<Cell>, incarnation: u64) -> Self {
+        let (gate, rights_number) = cell.rights();
+        Self {
+            shared: cell.shared.clone(),
+            cell,
+            incarnation,
+            gate,
+            rights_number,
+            routes: HashMap::default(),
+            current: None,
+            deferred: HashMap::default(),
+            put_off: false,
+            asks: HashMap::default(),
+            next_number: 1,
+            host_calls: 0,
+        }
+    }
+
+    /// Whether guests run to the end of their call instead of giving way at a tick: what runs in virtual time must
+    /// not depend on real time.
+    pub(crate) fn runs_through(&self) -> bool {
+        self.shared.clock.is_virtual()
+    }
+
+    pub(super) fn gate(&mut self) -> &Arc<dyn Gate> {
+        if self.rights_number != self.cell.rights_number() {
+            (self.gate, self.rights_number) = self.cell.rights();
+            self.routes.clear();
+        }
+        &self.gate
+    }
+
+    /// Ask the gate.
+    pub(super) fn permit(&mut self, access: MessageAccess, target: &str) -> Result<(), Refusal> {
+        match self.gate().decide(&Access::Message { access, target }) {
+            Decision::Allow => Ok(()),
+            Decision::Deny(denial) => Err(Failure::NotPermitted(denial.rule).into()),
+            Decision::Ask(approval) => Err(Refusal::Ask(approval)),
+        }
+    }
+
+    /// The receiver at `address`, if this actor may reach it so.
+    pub(super) fn route(
+        &mut self,
+        access: MessageAccess,
+        address: &str,
+    ) -> Result<Target, Refusal> {
+        let generation = self.gate().generation().current();
+        let bit = 1_u8 << access as u8;
+        if let Some(route) = self.routes.get(address)
+            && route.allowed & bit != 0
+            && route.generation == generation
+            && !route.target.is_closed()
+        {
+            return Ok(route.target.clone());
+        }
+        let (deployment, _) = super::address::split(address);
+        self.permit(access, deployment)?;
+        // Only now: whether somebody is there is nothing for those who may not send.
+        let target = self.shared.find(address).ok_or(Failure::NoActor)?;
+        match self.routes.get_mut(address) {
+            Some(route) if route.generation == generation && route.target.is(&target) => {
+                route.allowed |= bit;
+            }
+            _ => {
+                if self.routes.len() == ROUTES {
+                    self.routes.clear();
+                }
+                let route = Route {
+                    target: target.clone(),
+                    allowed: bit,
+                    generation,
+                };
+                self.routes.insert(address.into(), route);
+            }
+        }
+        Ok(target)
+    }
+
+    pub(super) fn source(&self) -> Source {
+        Source::Actor(self.cell.address.text.clone())
+    }
+
+    /// The incarnation with which a message to `target` dies.
+    pub(super) fn dies_with(&self, target: &Target) -> u64 {
+        match target {
+            Target::Actor(cell) if Arc::ptr_eq(cell, &self.cell) => self.incarnation,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn trace(&self) -> Option<Arc<str>> {
+        self.current
+            .as_ref()
+            .and_then(|current| current.trace.clone())
+    }
+
+    /// Put off the answer to the present message.
+    pub(super) fn put_off(&mut self) -> Result<u64, Failure> {
+        let ask = self
+            .current
+            .as_ref()
+            .and_then(|current| current.reply().cloned())
+            .ok_or(Failure::UnknownToken)?;
+        if self.put_off {
+            return Err(Failure::UnknownToken);
+        }
+        self.deferred.retain(|_, ask| !ask.is_done());
+        if self.deferred.len() >= OPEN {
+            return Err(Failure::TooMany);
+        }
+        let token = self.number();
+        self.deferred.insert(token, ask);
+        self.put_off = true;
+        Ok(token)
+    }
+
+    pub(super) fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
+    }
+
+    pub(super) fn settle_deferred(
+        &mut self,
+        token: u64,
+        outcome: Result<Answer, Failure>,
+    ) -> Result<(), Failure> {
+        let ask = self.deferred.remove(&token).ok_or(Failure::UnknownToken)?;
+        if ask.complete(outcome) {
+            Ok(())
+        } else {
+            Err(Failure::Timeout)
+        }
+    }
+
+    pub(super) fn room_for_ask(&mut self) -> Result<(), Failure> {
+        if self.asks.len() >= OPEN {
+            return Err(Failure::TooMany);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ActorContext {
+    fn drop(&mut self) {
+        for ask in self.deferred.values() {
+            ask.complete(Err(Failure::Dropped(Reason::Stale)));
+        }
+        for ask in self.asks.values() {
+            ask.cancel();
+        }
+    }
+}
