@@ -14,6 +14,7 @@ mod imports;
 mod instance;
 mod limits;
 mod objects;
+mod plane;
 mod resource;
 mod route;
 mod runtime;
@@ -100,5 +101,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<resource::GuestResource>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
+    plane::register(module)?;
     gate::register(module)
 }

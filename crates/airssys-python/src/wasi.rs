@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use airssys_host::gate::{AllowList, Allowed, Transport};
+use airssys_host::plane::Outputs;
 use airssys_host::wasi::{Builder, Capture, Input, Output, WasiState};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -167,6 +168,26 @@ impl PyWasi {
     /// # Errors
     /// A directory cannot be opened.
     pub fn state(&self, handles: usize) -> Result<WasiState, std::io::Error> {
+        self.state_with(handles, None)
+    }
+
+    /// The state of one instance of an actor: what would be discarded goes to the plane's log.
+    ///
+    /// # Errors
+    /// A directory cannot be opened.
+    pub fn actor_state(
+        &self,
+        handles: usize,
+        outputs: Outputs,
+    ) -> Result<WasiState, std::io::Error> {
+        self.state_with(handles, Some(outputs))
+    }
+
+    fn state_with(
+        &self,
+        handles: usize,
+        outputs: Option<Outputs>,
+    ) -> Result<WasiState, std::io::Error> {
         let mut builder = Builder::new(self.gate.clone());
         builder
             .arguments(&self.arguments)
@@ -180,6 +201,11 @@ impl PyWasi {
             Some(bytes) if bytes.is_empty() => &mut builder,
             Some(bytes) => builder.stdin(Input::Bytes(bytes.to_vec().into())),
         };
+        if let Some(outputs) = outputs {
+            builder
+                .stdout(Output::Callback(outputs.stdout))
+                .stderr(Output::Callback(outputs.stderr));
+        }
         if let Some(output) = self.stdout.output() {
             builder.stdout(output);
         }

@@ -81,6 +81,8 @@ pub struct Link {
     host_calls: AtomicU64,
     /// The guest is to end at its next tick.
     interrupted: AtomicBool,
+    /// The present slice ended at a tick.
+    gave_way: AtomicBool,
 }
 
 const WALL: u64 = 1 << 63;
@@ -99,6 +101,7 @@ impl Link {
             slice: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
             interrupted: AtomicBool::new(false),
+            gave_way: AtomicBool::new(false),
         })
     }
 
@@ -212,6 +215,20 @@ impl Link {
         );
         self.cpu_used.store(0, Ordering::Relaxed);
         self.slice.store(now | WALL, Ordering::Relaxed);
+    }
+
+    /// The guest gives its thread away at a tick.
+    pub(super) fn note_tick(&self) {
+        self.gave_way.store(true, Ordering::Relaxed);
+    }
+
+    /// A further slice of the call begins; it is measured as its beginning allows.
+    pub fn resume_slice(&self) {
+        if self.gave_way.swap(false, Ordering::Relaxed) {
+            self.begin_slice();
+        } else {
+            self.begin_short_slice();
+        }
     }
 
     /// End the guest at its next tick; for good.

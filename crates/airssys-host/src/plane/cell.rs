@@ -33,6 +33,8 @@ const WOKEN: u8 = 3;
 
 /// Messages that an actor handles before others have their turn.
 const BATCH: u32 = 32;
+/// Messages that it handles on a thread that came with one of them.
+const HERE: u32 = 2;
 /// Timers that one actor may have.
 pub(super) const TIMERS: usize = 256;
 
@@ -273,7 +275,7 @@ impl Cell {
             .compare_exchange(QUEUED, RUNNING, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
         {
-            self.slice();
+            self.slice(BATCH);
         }
     }
 
@@ -290,12 +292,12 @@ impl Cell {
     pub fn run_claimed(self: &Arc<Self>) {
         // Whatever woke it since the claim is seen by the slice.
         self.run.store(RUNNING, Ordering::Release);
-        self.slice();
+        self.slice(HERE);
     }
 
-    fn slice(self: &Arc<Self>) {
+    fn slice(self: &Arc<Self>, budget: u32) {
         self.shared.slices.fetch_add(1, Ordering::Relaxed);
-        self.budget.store(BATCH, Ordering::Relaxed);
+        self.budget.store(budget, Ordering::Relaxed);
         let waker = Waker::from(self.clone());
         let mut context = Context::from_waker(&waker);
         let mut task = locked(&self.task);
