@@ -55,8 +55,8 @@ function ask(target, payload) {
   try {
     return messaging.ask(target, payload, PATIENCE);
   } catch (error) {
-    const why = error.tag === "refused" ? error.val : `${target} did not answer: ${error.tag}`;
-    throw refused(why);
+    const { tag, val } = error.payload; // the delivery-error
+    throw refused(tag === "refused" ? val : `${target} did not answer: ${tag}`);
   }
 }
 

@@ -50,6 +50,7 @@ class Wasi:
         stdout: str,
         stderr: str,
         capture_bytes: int,
+        rules: tuple[Gate, Subject] | None,
     ) -> Self: ...
     @property
     def stdout(self) -> bytes | None: ...

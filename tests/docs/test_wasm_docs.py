@@ -29,8 +29,10 @@ RUN = [
         *sorted((ROOT / "docs" / "adr").glob("*.md")),
         ROOT / "docs/concepts/architecture.md",
         ROOT / "docs/concepts/components.md",
-        ROOT / "docs/guides/component-actors.md",
+        ROOT / "docs/guides/run-component-actors.md",
         ROOT / "docs/guides/embed-components.md",
+        ROOT / "docs/guides/messages-and-codecs.md",
+        ROOT / "docs/guides/signed-components.md",
         ROOT / "docs/reference/limits.md",
         ROOT / "docs/reference/platforms.md",
     )
@@ -82,6 +84,16 @@ def test_code_runs(page, tmp_path):
         (tmp_path / component.name).symlink_to(component)
     code = "\n".join(BLOCK.findall(page.read_text("utf-8")))
     run_tool("-W", "error", "-c", code, directory=tmp_path)
+
+
+def test_the_guide_quotes_guests_that_are_built():
+    page = (ROOT / "docs/guides/run-component-actors.md").read_text("utf-8")
+    quoted = re.findall(r"^```(rust|py|js|wit)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert {language for language, _ in quoted} == {"rust", "py", "js", "wit"}
+    endings = {"rust": "*.rs", "py": "app.py", "js": "app.js", "wit": "*.wit"}
+    for language, text in quoted:
+        files = (ROOT / "components").rglob(endings[language])
+        assert any(text in file.read_text("utf-8") for file in files), text
 
 
 def test_the_readme_prints_what_it_says():

@@ -67,7 +67,8 @@ impl handler::Guest for Asker {
             .ok_or_else(|| Error::Unhandled("nobody waits for this answer".into()))?;
         let passed_on = match outcome.map_err(refused).and_then(signed) {
             Ok(answer) => messaging::reply(token, Some(&answer)),
-            Err(error) => messaging::refuse(token, &format!("{error:?}")),
+            Err(Error::Refused(reason)) => messaging::refuse(token, &reason),
+            Err(other) => messaging::refuse(token, &format!("{other:?}")),
         };
         passed_on.map_err(refused)
     }
@@ -82,7 +83,10 @@ fn signed(answer: Option<Payload>) -> Result<Payload, Error> {
 }
 
 fn refused(error: DeliveryError) -> Error {
-    Error::Refused(format!("the target did not answer: {error:?}"))
+    Error::Refused(match error {
+        DeliveryError::Refused(reason) => reason,
+        other => format!("the target did not answer: {other:?}"),
+    })
 }
 
 impl lifecycle::Guest for Asker {

@@ -15,5 +15,7 @@ mod http;
 mod linked;
 #[path = "wasi/network.rs"]
 mod network;
+#[path = "wasi/rules.rs"]
+mod rules;
 #[path = "wasi/version3.rs"]
 mod version3;

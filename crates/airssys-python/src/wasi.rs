@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use airssys_host::gate::{AllowList, Allowed, Transport};
+use airssys_host::gate::rule_gate::RuleGate;
+use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, Transport};
 use airssys_host::plane::Outputs;
 use airssys_host::wasi::{Builder, Capture, Input, Output, WasiState};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
+
+use crate::gate::{Gate, Subject};
 
 /// Refused accesses kept for a look; older ones make room.
 const DENIALS_KEPT: usize = 100;
@@ -59,14 +62,22 @@ pub struct PyWasi {
     stdin: Option<PyBackedBytes>,
     stdout: Sink,
     stderr: Sink,
-    gate: Arc<AllowList>,
+    rights: Rights,
     denials: Arc<Mutex<std::collections::VecDeque<String>>>,
+}
+
+/// What decides.
+enum Rights {
+    /// What was listed here.
+    Listed(Arc<AllowList>),
+    /// The rules of a gate, for a subject.
+    Ruled(Arc<RuleGate>),
 }
 
 #[pymethods]
 impl PyWasi {
     #[new]
-    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, stdin, stdout, stderr, capture_bytes))]
+    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, stdin, stdout, stderr, capture_bytes, rules))]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,
@@ -79,10 +90,11 @@ impl PyWasi {
         stdout: &str,
         stderr: &str,
         capture_bytes: usize,
+        rules: Option<(Bound<'_, Gate>, Bound<'_, Subject>)>,
     ) -> PyResult<Self> {
         let bad = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
         let mut allowed = Allowed::default();
-        for (host, _, writable) in &directories {
+        for (host, _, writable) in directories.iter().filter(|_| rules.is_none()) {
             allowed.directory(host, *writable).map_err(|error| {
                 PyErr::from(std::io::Error::new(
                     error.kind(),
@@ -112,6 +124,13 @@ impl PyWasi {
         for network in &addresses {
             allowed.addresses(network).map_err(|error| bad(&error))?;
         }
+        let listed = connect.len() + listen.len() + http.len() + addresses.len();
+        if rules.is_some() && listed != 0 {
+            return Err(PyValueError::new_err(
+                "connect, listen, http and addresses are rights of their own; where a gate decides, write \
+                 them as its rules",
+            ));
+        }
         let denials = Arc::new(Mutex::new(std::collections::VecDeque::new()));
         let seen = denials.clone();
         let gate = AllowList::new(allowed).on_denial(move |access, denial| {
@@ -119,8 +138,16 @@ impl PyWasi {
             if seen.len() == DENIALS_KEPT {
                 seen.pop_front();
             }
-            seen.push_back(format!("{access:?}: {}", denial.rule));
+            seen.push_back(format!("{access}: {}", denial.rule));
         });
+        let rights = match rules {
+            None => Rights::Listed(Arc::new(gate)),
+            Some((gate, subject)) => Rights::Ruled(Arc::new(RuleGate::new(
+                Arc::clone(&gate.get().inner),
+                Arc::clone(&subject.get().inner),
+                None,
+            ))),
+        };
         Ok(Self {
             arguments,
             environment,
@@ -128,7 +155,7 @@ impl PyWasi {
             stdin,
             stdout: Sink::parse(stdout, capture_bytes)?,
             stderr: Sink::parse(stderr, capture_bytes)?,
-            gate: Arc::new(gate),
+            rights,
             denials,
         })
     }
@@ -145,7 +172,7 @@ impl PyWasi {
         self.stderr.captured(py)
     }
 
-    /// The last refused accesses, oldest first.
+    /// The last refused accesses, oldest first; the log has them where a gate decides.
     #[getter]
     fn denials(&self) -> Vec<String> {
         self.denials
@@ -157,8 +184,16 @@ impl PyWasi {
     }
 
     /// Take every right away, also for what is open.
-    fn revoke(&self) {
-        self.gate.replace(Allowed::default());
+    fn revoke(&self) -> PyResult<()> {
+        match &self.rights {
+            Rights::Listed(list) => {
+                list.replace(Allowed::default());
+                Ok(())
+            }
+            Rights::Ruled(_) => Err(PyValueError::new_err(
+                "the rights come from the rules of a gate; load rules without them",
+            )),
+        }
     }
 }
 
@@ -188,7 +223,11 @@ impl PyWasi {
         handles: usize,
         outputs: Option<Outputs>,
     ) -> Result<WasiState, std::io::Error> {
-        let mut builder = Builder::new(self.gate.clone());
+        let gate: Arc<dyn HostGate> = match &self.rights {
+            Rights::Listed(list) => list.clone(),
+            Rights::Ruled(gate) => gate.clone(),
+        };
+        let mut builder = Builder::new(gate);
         builder
             .arguments(&self.arguments)
             .environment(&self.environment)

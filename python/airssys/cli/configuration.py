@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import platformdirs
 import typer
 
 from airssys.errors import AirsSysError
 
-__all__ = ["InvalidConfiguration", "State", "state_directory"]
+if TYPE_CHECKING:
+    from airssys.wasm.trust import Admission
+
+__all__ = ["InvalidConfiguration", "State", "admission", "state_directory"]
 
 State = Annotated[
     Path | None,
@@ -45,10 +48,44 @@ def state_directory(flag: Path | None) -> Path:
         return flag
     if environment := os.environ.get("AIRSSYS_STATE"):
         return Path(environment)
-    for file in (_project_file(), platformdirs.user_config_path("airssys") / "config.toml"):
-        if file is not None and (found := _state_in(file)) is not None:
-            return found
+    for file in _files():
+        state = _host_setting(file, "state")
+        if state is None:
+            continue
+        if not isinstance(state, str) or not state:
+            raise InvalidConfiguration(
+                f"{file}: host.state must be the path of a directory, got {state!r}",
+                file=str(file),
+            )
+        return file.parent / Path(state).expanduser()
     return platformdirs.user_state_path("airssys")
+
+
+def admission() -> Admission:
+    """Return which components the host lets in: `any` by default, or `trusted` ones only.
+
+    Raises:
+        InvalidConfiguration: A configuration file is not valid; the message names it.
+    """
+    found: list[tuple[str, object]] = []
+    if environment := os.environ.get("AIRSSYS_ADMISSION"):
+        found.append(("AIRSSYS_ADMISSION", environment))
+    found += [(f"{file}: host.admission", _host_setting(file, "admission")) for file in _files()]
+    for where, value in found:
+        match value:
+            case None:
+                continue
+            case "any" | "trusted":
+                return value
+            case _:
+                raise InvalidConfiguration(f"{where} must be 'any' or 'trusted', got {value!r}")
+    return "any"
+
+
+def _files() -> list[Path]:
+    project = _project_file()
+    user = platformdirs.user_config_path("airssys") / "config.toml"
+    return [user] if project is None else [project, user]
 
 
 def _project_file() -> Path | None:
@@ -60,7 +97,7 @@ def _project_file() -> Path | None:
     return None
 
 
-def _state_in(file: Path) -> Path | None:
+def _host_setting(file: Path, name: str) -> object:
     try:
         document = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
@@ -70,11 +107,4 @@ def _state_in(file: Path) -> Path | None:
     host = document.get("host", {})
     if not isinstance(host, dict):
         raise InvalidConfiguration(f"{file}: host must be a table", file=str(file))
-    state = host.get("state")
-    if state is None:
-        return None
-    if not isinstance(state, str) or not state:
-        raise InvalidConfiguration(
-            f"{file}: host.state must be the path of a directory, got {state!r}", file=str(file)
-        )
-    return file.parent / Path(state).expanduser()
+    return host.get(name)

@@ -89,6 +89,9 @@ def deploy(
         list[str] | None,
         typer.Option("--may-send", metavar="PATTERN", help="Whom an actor may tell and ask."),
     ] = None,
+    allow_downgrade: Annotated[
+        bool, typer.Option("--allow-downgrade", help="Let in a lower signed version.")
+    ] = False,
     why: Why = "",
     state: State = None,
     as_json: Json = False,
@@ -117,7 +120,7 @@ def deploy(
     )
     with opened(state, name) as core, working(f"deploying {file.name}"):
         before = core.live(name)
-        core.deploy(file, name=name, settings=settings, why=why)
+        core.deploy(file, name=name, settings=settings, why=why, allow_downgrade=allow_downgrade)
         _report(core, name, before, as_json=as_json)
 
 

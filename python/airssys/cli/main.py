@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from airssys.cli import actors, audit, components, deployments, doctor, logs, messages
+from airssys.cli import actors, audit, components, deployments, doctor, logs, messages, trust
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import print_error
 from airssys.errors import AirsSysError
@@ -83,6 +83,7 @@ deployments.add_to(app)
 messages.add_to(app)
 actors.add_to(app)
 logs.add_to(app)
+trust.add_to(app)
 doctor.add_to(app)
 app.add_typer(audit.app, name="audit")
 

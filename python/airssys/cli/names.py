@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airssys.cli.configuration import state_directory
+from airssys.cli.configuration import admission, state_directory
 from airssys.errors import AirsSysError
 from airssys.wasm.host_core import HostCore
 from airssys.wasm.state_directory import open_registry
@@ -48,7 +48,7 @@ Address = Annotated[
 @contextlib.contextmanager
 def opened(state: Path | None, name: str) -> Iterator[HostCore]:
     """Open the state directory with one of its deployments."""
-    core = HostCore(state_directory(state), only=(name,))
+    core = HostCore(state_directory(state), only=(name,), admission=admission())
     try:
         yield core
     finally:

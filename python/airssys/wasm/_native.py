@@ -10,9 +10,11 @@ from airssys import _core
 from airssys._core import (
     Awaitable,
     Function,
+    Gate,
     Instance,
     KillWatch,
     Resource,
+    Subject,
     build_info,
     capacity,
     parse_call,
@@ -22,9 +24,11 @@ from airssys._core import (
 __all__ = [
     "Awaitable",
     "Function",
+    "Gate",
     "Instance",
     "KillWatch",
     "Resource",
+    "Subject",
     "_core",
     "build_info",
     "capacity",

@@ -239,6 +239,7 @@ class Deployment(_Deployment):
         hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> Deployment:
         """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
         settings = self._changed(
@@ -249,7 +250,9 @@ class Deployment(_Deployment):
             keep=keep,
             actor=actor,
         )
-        return await self._host._deploy(source, self.name, settings, hooks, who, why)  # noqa: SLF001
+        return await self._host._deploy(  # noqa: SLF001
+            source, self.name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+        )
 
     async def rollback(
         self, to: int | None = None, *, who: str | None = None, why: str = ""
@@ -311,6 +314,7 @@ class BlockingDeployment(_Deployment):
         hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> BlockingDeployment:
         """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
         settings = self._changed(
@@ -321,7 +325,9 @@ class BlockingDeployment(_Deployment):
             keep=keep,
             actor=actor,
         )
-        return self._host._deploy(source, self.name, settings, hooks, who, why)  # noqa: SLF001
+        return self._host._deploy(  # noqa: SLF001
+            source, self.name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+        )
 
     def rollback(self, to: int | None = None, *, who: str | None = None, why: str = "") -> Revision:
         """Make an earlier revision live again, at once where it is kept warm.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.trust import Admission
 
 __all__ = ["Host"]
 
@@ -44,10 +45,12 @@ class Host:
         self,
         directory: str | os.PathLike[str],
         provides: Mapping[str, Any] | None,
+        admission: Admission,
         system: System | None,
     ) -> None:
         self._directory = directory
         self._provides = provides
+        self._admission: Admission = admission
         self._given = system
         self._opened: HostCore | None = None
         # Changes wait for the disk and the compiler; the loop's own threads are the program's.
@@ -59,6 +62,7 @@ class Host:
         directory: str | os.PathLike[str],
         *,
         provides: Mapping[str, Any] | None = None,
+        admission: Admission = "any",
         system: System | None = None,
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
@@ -71,6 +75,9 @@ class Host:
             directory: The state directory; made when it does not exist.
             provides: Host functions for components: by interface, a mapping or object that holds
                 them by name. They are called in the task or thread of whoever calls the component.
+            admission: Which components it lets in: `any` that is not blocked, or only those that
+                are `trusted`: signed, for their name, by a key of the trust store of the state
+                directory. Asked at every load.
             system: The actor system that deployments of lifetime `actor` live in, beside the
                 program's own actors; one of the host's own by default.
 
@@ -80,17 +87,20 @@ class Host:
             StateDirectoryDamaged: It holds what AirsSys did not write.
             StateWriteFailed: It cannot be written.
         """
-        return cls(directory, provides, system)
+        return cls(directory, provides, admission, system)
 
     @staticmethod
     def open_blocking(
-        directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+        directory: str | os.PathLike[str],
+        *,
+        provides: Mapping[str, Any] | None = None,
+        admission: Admission = "any",
     ) -> BlockingHost:
         """Open a state directory and return a host whose methods block; as `open` otherwise.
 
         The host is open when this returns; it is a context manager that closes it.
         """
-        return BlockingHost.open(directory, provides=provides)
+        return BlockingHost.open(directory, provides=provides, admission=admission)
 
     @property
     def directory(self) -> Path:
@@ -133,6 +143,7 @@ class Host:
         hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> Deployment:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
@@ -158,8 +169,12 @@ class Host:
                 again after the host was opened again; that alone deploys nothing.
             who: Who deploys, for the history; the user of this process by default.
             why: The reason, for the history.
+            allow_downgrade: Let in a signed version that is lower than one the name has had.
 
         Raises:
+            ComponentBlocked: The component, or a key that signed it, is blocked.
+            NotTrusted: It is not trusted, and the host lets only trusted ones in.
+            DowngradeRefused: It is signed as a lower version than the name has had.
             InvalidDeploymentName: The name breaks the rules.
             InvalidSetting: A setting is out of range.
             OSError: The file cannot be read.
@@ -179,7 +194,9 @@ class Host:
             keep=keep,
             actor=actor,
         )
-        return await self._deploy(source, name, settings, hooks, who, why)
+        return await self._deploy(
+            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+        )
 
     def deployment(self, name: str) -> Deployment:
         """Return a deployment.
@@ -215,7 +232,13 @@ class Host:
             raise HostClosed("a host is opened once", hint="make another with Host.open")
         actors = HostActors(self._given, asyncio.get_running_loop())
         opening = asyncio.ensure_future(
-            self._run(HostCore, self._directory, self._provides, actors=actors)
+            self._run(
+                HostCore,
+                self._directory,
+                self._provides,
+                admission=self._admission,
+                actors=actors,
+            )
         )
         try:
             self._opened = await asyncio.shield(opening)
@@ -244,6 +267,8 @@ class Host:
         hooks: Hooks | None,
         who: str | None,
         why: str,
+        *,
+        allow_downgrade: bool,
     ) -> Deployment:
         given_up = threading.Event()
         try:
@@ -255,6 +280,7 @@ class Host:
                 hooks=hooks,
                 who=who,
                 why=why,
+                allow_downgrade=allow_downgrade,
                 given_up=given_up,
             )
         except asyncio.CancelledError:

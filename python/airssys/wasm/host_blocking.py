@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.trust import Admission
 
 __all__ = ["BlockingHost"]
 
@@ -34,10 +35,14 @@ class BlockingHost:
 
     @classmethod
     def open(
-        cls, directory: str | os.PathLike[str], *, provides: Mapping[str, Any] | None = None
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        provides: Mapping[str, Any] | None = None,
+        admission: Admission = "any",
     ) -> Self:
         """Open a state directory; see `Host.open_blocking`."""
-        return cls(HostCore(directory, provides))
+        return cls(HostCore(directory, provides, admission=admission))
 
     @property
     def directory(self) -> Path:
@@ -58,6 +63,7 @@ class BlockingHost:
         hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
     ) -> BlockingDeployment:
         """Make a component the live revision of a deployment; see `Host.deploy`.
 
@@ -71,7 +77,9 @@ class BlockingHost:
             keep=keep,
             actor=actor,
         )
-        return self._deploy(source, name, settings, hooks, who, why)
+        return self._deploy(
+            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+        )
 
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
@@ -103,8 +111,16 @@ class BlockingHost:
         hooks: Hooks | None,
         who: str | None,
         why: str,
+        *,
+        allow_downgrade: bool,
     ) -> BlockingDeployment:
         serving = self._core.deploy(
-            source, name=name, settings=settings, hooks=hooks, who=who, why=why
+            source,
+            name=name,
+            settings=settings,
+            hooks=hooks,
+            who=who,
+            why=why,
+            allow_downgrade=allow_downgrade,
         )
         return BlockingDeployment(self, self._core, serving)

@@ -32,6 +32,7 @@ from airssys.wasm.limits import Limits, parse_bytes
 from airssys.wasm.revision import Settings
 from airssys.wasm.serving import Serving
 from airssys.wasm.state_directory import StateDirectory
+from airssys.wasm.trust.admissions import Admissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
-    from airssys.wasm.component import Component
     from airssys.wasm.revision import Lifetime, Revision, Rollout
     from airssys.wasm.serving import Prepared
+    from airssys.wasm.trust import Admission
 
 __all__ = ["HostCore", "Source", "settings_from"]
 
@@ -92,6 +93,7 @@ class HostCore:
             them.
         only: Bring back these deployments, or all where it is None.
         actors: Where deployments of lifetime `actor` run; on a thread of their own by default.
+        admission: Which components it lets in: `any` that is not blocked, or only `trusted` ones.
 
     Raises:
         StateDirectoryError: The directory cannot be used; a subclass says why.
@@ -102,12 +104,14 @@ class HostCore:
         directory: str | os.PathLike[str],
         provides: Mapping[str, Any] | None = None,
         only: Collection[str] | None = None,
+        admission: Admission = "any",
         actors: HostActors | None = None,
     ) -> None:
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._engine = Engine()
         self._state = StateDirectory(Path(directory))
+        self._admissions = Admissions(self._state.path, admission, self._state.registry)
         self._servings: dict[str, Serving] = {}
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
@@ -201,6 +205,7 @@ class HostCore:
         hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
+        allow_downgrade: bool = False,
         given_up: threading.Event | None = None,
     ) -> Serving:
         """Make a component the live revision of a deployment, which is made where it is missing.
@@ -215,6 +220,7 @@ class HostCore:
             hooks: What is called at the turns of its actors' life.
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
+            allow_downgrade: Let in a signed version that is lower than one the name has had.
             given_up: Set by a caller who no longer waits; nothing is recorded then.
         """
         self.check()
@@ -232,6 +238,7 @@ class HostCore:
                 if hooks is not None and fleet is not None:
                     fleet.set_hooks(hooks)
                 return serving
+            admitted = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
             component = self._engine.load(content)
             number = self._state.registry.next_number(name)
             prepared = serving.prepare(number, component, settings, hooks)
@@ -247,6 +254,8 @@ class HostCore:
                     settings=settings,
                     who=who or _user(),
                     why=why,
+                    version=admitted.version,
+                    signer=admitted.key,
                 )
                 moved.set()
             self._switch(serving, revision, prepared)
@@ -271,7 +280,10 @@ class HostCore:
             revision = registry.rollback_target(name, to)
             if revision == serving.revision and serving.held is None:
                 return
-            component = serving.warm(revision.number) or self._load(revision)
+            component = serving.warm(revision.number)
+            if component is None or self._admissions.needed:
+                content = self._readmitted(name, revision)
+                component = component or self._engine.load(content)
             hooks = None if serving.make is None else serving.make.hooks
             prepared = serving.prepare(revision.number, component, revision.settings, hooks)
             with self._actors_move(serving, prepared) as moved:
@@ -424,7 +436,8 @@ class HostCore:
         serving = self._servings[name] = Serving(name, self._provides)
         revision = self._state.registry.revision(name, number)
         try:
-            prepared = serving.prepare(number, self._load(revision), revision.settings)
+            component = self._engine.load(self._readmitted(name, revision))
+            prepared = serving.prepare(number, component, revision.settings)
             with self._actors_move(serving, prepared) as moved:
                 moved.set()
         except (AirsSysError, OSError, ValueError) as error:
@@ -434,8 +447,11 @@ class HostCore:
         else:
             serving.switch(revision, prepared)
 
-    def _load(self, revision: Revision) -> Component:
-        return self._engine.load(self._state.blobs.get(revision.digest))
+    def _readmitted(self, name: str, revision: Revision) -> bytes:
+        """Return the component of a revision, which was verified again."""
+        content = self._state.blobs.get(revision.digest)
+        self._admissions.readmit(content, name, revision)
+        return content
 
 
 def _read(source: Source) -> bytes:

@@ -24,7 +24,7 @@ __all__ = ["Registry"]
 
 _LIVE = "SELECT id, name, live, at FROM deployments WHERE removed_at IS NULL"
 _REVISIONS = (
-    "SELECT number, digest, size, settings, replaced, who, at, why FROM revisions"
+    "SELECT number, digest, size, settings, replaced, who, at, why, version, signer FROM revisions"
     " WHERE deployment = ?"
 )
 
@@ -145,8 +145,26 @@ class Registry:
             to = live.replaced
         return self.revision(name, to)
 
+    def versions(self, name: str) -> frozenset[str]:
+        """Return the signed versions that a name has had, deployments that are gone included."""
+        rows = self._read(
+            "SELECT DISTINCT version FROM revisions JOIN deployments ON id = deployment"
+            " WHERE name = ? AND version IS NOT NULL",
+            name,
+        )
+        return frozenset(row[0] for row in rows)
+
     def record_deploy(
-        self, name: str, *, digest: str, size: int, settings: Settings, who: str, why: str
+        self,
+        name: str,
+        *,
+        digest: str,
+        size: int,
+        settings: Settings,
+        who: str,
+        why: str,
+        version: str | None = None,
+        signer: str | None = None,
     ) -> tuple[DeploymentRecord, Revision]:
         """Record a new revision and make it the live one; the first makes the deployment.
 
@@ -177,6 +195,8 @@ class Registry:
                 who=who,
                 at=at,
                 why=why,
+                version=version,
+                signer=signer,
             )
             _insert_revision(connection, deployment.id, revision)
             rollout = Rollout(
@@ -263,8 +283,9 @@ def _insert_deployment(connection: sqlite3.Connection, name: str, at: dt.datetim
 
 def _insert_revision(connection: sqlite3.Connection, deployment: int, revision: Revision) -> None:
     connection.execute(
-        "INSERT INTO revisions (deployment, number, digest, size, settings, replaced, who, at, why)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO revisions"
+        " (deployment, number, digest, size, settings, replaced, who, at, why, version, signer)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             deployment,
             revision.number,
@@ -275,6 +296,8 @@ def _insert_revision(connection: sqlite3.Connection, deployment: int, revision: 
             revision.who,
             revision.at.timestamp(),
             revision.why,
+            revision.version,
+            revision.signer,
         ),
     )
 
@@ -312,7 +335,7 @@ def _deployment(row: tuple[Any, ...]) -> DeploymentRecord:
 
 
 def _revision(row: tuple[Any, ...]) -> Revision:
-    number, digest, size, settings, replaced, who, at, why = row
+    number, digest, size, settings, replaced, who, at, why, version, signer = row
     return Revision(
         number=number,
         digest=digest,
@@ -322,4 +345,6 @@ def _revision(row: tuple[Any, ...]) -> Revision:
         who=who,
         at=_moment(at),
         why=why,
+        version=version,
+        signer=signer,
     )

@@ -73,6 +73,8 @@ class Revision:
         who: Who deployed it.
         at: When, in UTC.
         why: The reason given, or an empty string.
+        version: The version that a trusted signature gave it, or None.
+        signer: The id of the key of that signature, or None.
     """
 
     number: int
@@ -83,6 +85,8 @@ class Revision:
     who: str
     at: dt.datetime
     why: str
+    version: str | None = None
+    signer: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX rollouts_by_deployment ON rollouts (deployment);
     """,
     """
+    ALTER TABLE revisions ADD COLUMN version TEXT;
+    ALTER TABLE revisions ADD COLUMN signer TEXT
+    """,
+    """
     CREATE TABLE actors (
         deployment INTEGER NOT NULL REFERENCES deployments (id),
         key TEXT NOT NULL,

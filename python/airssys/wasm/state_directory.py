@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["StateDirectory", "open_registry"]
 
 #: What AirsSys makes first: any of these may stand alone when the very first opening was killed.
-_FIRST_ENTRIES: Final = ("airssys.db", "host.lock", "blobs")
+_FIRST_ENTRIES: Final = ("airssys.db", "host.lock", "blobs", "trust.json")
 
 
 class StateDirectory:

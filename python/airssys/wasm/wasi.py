@@ -11,6 +11,8 @@ from airssys.wasm._native import _core
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from airssys.wasm._native import Gate, Subject
+
 __all__ = ["Directory", "Wasi"]
 
 Sink = Literal["discard", "inherit", "capture"]
@@ -49,10 +51,13 @@ class Wasi:
         stdout: `"discard"`, `"inherit"` (this process's), or `"capture"`.
         stderr: The same for standard error.
         capture_bytes: How much of each captured stream is kept, from its beginning.
+        rules: A gate of `airssys.osl` and the subject that the guest acts as. The gate's rules
+            decide each access then, its audit log records each decision, and `gate.load` grants
+            and revokes while the guest runs; `directories` only say what it sees.
 
     Raises:
         OSError: If a directory does not exist.
-        ValueError: If a pattern cannot be read.
+        ValueError: If a pattern cannot be read, or rights are listed beside `rules`.
     """
 
     __slots__ = ("_native",)
@@ -71,6 +76,7 @@ class Wasi:
         stdout: Sink = "discard",
         stderr: Sink = "discard",
         capture_bytes: int = 1 << 20,
+        rules: tuple[Gate, Subject] | None = None,
     ) -> None:
         mounts: list[tuple[str, str, bool]] = []
         for guest, directory in (directories or {}).items():
@@ -88,6 +94,7 @@ class Wasi:
             stdout=stdout,
             stderr=stderr,
             capture_bytes=capture_bytes,
+            rules=rules,
         )
 
     @property
@@ -107,9 +114,16 @@ class Wasi:
 
     @property
     def denials(self) -> list[str]:
-        """The last 100 refused accesses, oldest first, each with the reason."""
+        """The last 100 refused accesses, oldest first, each with the reason.
+
+        Empty where a gate decides: its audit log has them.
+        """
         return self._native.denials
 
     def revoke(self) -> None:
-        """Take every right away; what is open stops at its next operation."""
+        """Take every right away; what is open stops at its next operation.
+
+        Raises:
+            ValueError: If a gate decides, whose rules are the rights.
+        """
         self._native.revoke()

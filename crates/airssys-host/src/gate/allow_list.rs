@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::address::{canonical, is_global};
-use super::{Access, Decision, Denial, FileAccess, Gate, Generation, MessageAccess, Transport};
+use super::{
+    Access, At, Decision, Denial, FileAccess, Gate, Generation, HARD_LINK, MessageAccess, Transport,
+};
 
 /// What an [`AllowList`] allows; nothing until told otherwise.
 #[derive(Clone, Debug, Default)]
@@ -275,10 +277,7 @@ impl Allowed {
     }
 
     fn file(&self, path: &Path, access: FileAccess) -> bool {
-        let changes = matches!(
-            access,
-            FileAccess::Write | FileAccess::Create | FileAccess::Delete
-        );
+        let changes = access.changes();
         access != FileAccess::Execute
             && self
                 .directories
@@ -334,9 +333,17 @@ impl Allowed {
         })
     }
 
-    fn allows(&self, access: &Access<'_>) -> bool {
-        match *access {
-            Access::File { path, access } => self.file(path, access),
+    /// Why it does not allow an access; `None` where it does.
+    fn objection(&self, access: &Access<'_>) -> Option<&'static str> {
+        const NOTHING: &str = "nothing in the allow list covers it";
+        let allowed = match *access {
+            Access::File {
+                path, access, bar, ..
+            } => match bar {
+                Some(bar) if bar != HARD_LINK || !self.linked(path) => return Some(bar.reason),
+                _ => self.file(path, access),
+            },
+            Access::NoTarget { reason, .. } => return Some(reason),
             Access::Connect {
                 transport,
                 address,
@@ -354,7 +361,8 @@ impl Allowed {
                 .messages
                 .iter()
                 .any(|(own, pattern)| *own == access && pattern.matches(target)),
-        }
+        };
+        (!allowed).then_some(NOTHING)
     }
 }
 
@@ -409,11 +417,11 @@ impl AllowList {
         }
     }
 
-    fn answer(&self, allowed: bool, access: &Access<'_>, rule: &str) -> Decision {
-        if allowed {
+    fn answer(&self, objection: Option<&'static str>, access: &Access<'_>) -> Decision {
+        let Some(rule) = objection else {
             self.allowed_count.fetch_add(1, Ordering::Relaxed);
             return Decision::Allow;
-        }
+        };
         self.denied_count.fetch_add(1, Ordering::Relaxed);
         let denial = Denial {
             rule: rule.to_owned(),
@@ -427,31 +435,22 @@ impl AllowList {
 
 impl Gate for AllowList {
     fn decide(&self, access: &Access<'_>) -> Decision {
-        let allowed = self.allowed.load().allows(access);
-        self.answer(allowed, access, "nothing in the allow list covers it")
+        let objection = self.allowed.load().objection(access);
+        self.answer(objection, access)
     }
 
     fn generation(&self) -> &Generation {
         &self.generation
     }
 
-    fn decide_tree(&self, path: &Path, access: FileAccess) -> Decision {
+    fn decide_tree(&self, path: &Path, access: FileAccess, at: At<'_>) -> Decision {
         // A directory is allowed with everything beneath it.
-        let allowed = self.allowed.load().file(path, access);
-        self.answer(
-            allowed,
-            &Access::File { path, access },
-            "nothing in the allow list covers all of it",
-        )
-    }
-
-    fn decide_linked(&self, path: &Path, access: FileAccess) -> Decision {
-        let allowed = self.allowed.load().linked(path);
-        self.answer(
-            allowed,
-            &Access::File { path, access },
-            "the file has other names (hard links)",
-        )
+        self.decide(&Access::File {
+            path,
+            access,
+            at,
+            bar: None,
+        })
     }
 
     fn decide_http_address(&self, host: &str, address: SocketAddr) -> Decision {
@@ -462,11 +461,8 @@ impl Gate for AllowList {
             address,
             name: Some(host),
         };
-        self.answer(
-            allowed,
-            &access,
-            "the name resolves to an address that is not globally routable",
-        )
+        let objection = "the name resolves to an address that is not globally routable";
+        self.answer((!allowed).then_some(objection), &access)
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::Generation;
 use super::address::{canonical_socket, is_global};
 use super::audit::{Appended, AuditError, AuditLog, Entry};
 use super::condition::Attributes;
@@ -17,6 +16,7 @@ use super::reserved::Reserved;
 use super::rules::{Rule, RuleError};
 use super::subject::{Enforcement, Subject};
 use super::target::{Domain, Target};
+use super::{Bar, Generation};
 
 /// The rule that a decision rests on: one that was written, or one that always holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,26 +75,6 @@ pub struct Circumstances<'a> {
     /// What refuses the target whatever the rules say.
     pub barred: Option<Bar>,
 }
-
-/// A refusal that no rule can lift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bar {
-    pub rule: &'static str,
-    pub reason: &'static str,
-}
-
-/// The target belongs to the host.
-pub const RESERVED: Bar = Bar {
-    rule: "reserved-object",
-    reason: "the target belongs to the host itself; no grant reaches it",
-};
-
-/// The target has names that nobody can list.
-pub const HARD_LINK: Bar = Bar {
-    rule: "hard-link",
-    reason: "the file has other names (hard links), whose rules are not seen through this one; allow \
-             hard links to use it",
-};
 
 /// Everything that decides: one for a host.
 #[derive(Debug)]

@@ -20,17 +20,22 @@ pub mod rules;
 pub mod subject;
 pub mod target;
 
+use std::ffi::OsStr;
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
+use self::kind::{AccessBits, Kind};
+
 pub use allow_list::{AllowList, Allowed, Counts, Pattern, PatternError};
 
-/// What is done to a file or directory.
+/// What is done to a file or directory, in the order of [`Kind::accesses`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileAccess {
     Read,
@@ -68,6 +73,9 @@ pub enum Access<'a> {
     File {
         path: &'a Path,
         access: FileAccess,
+        at: At<'a>,
+        /// What speaks against it whatever is granted.
+        bar: Option<Bar>,
     },
     /// `name` is what the guest resolved to get `address`, where it did.
     Connect {
@@ -95,6 +103,125 @@ pub enum Access<'a> {
         access: MessageAccess,
         target: &'a str,
     },
+    /// What the guest wrote is no target; never allowed, asked so that it is on record.
+    NoTarget {
+        kind: Kind,
+        access: &'a str,
+        text: &'a str,
+        reason: &'static str,
+    },
+}
+
+/// Where the target of a file access stands, for telling whether it belongs to the host itself.
+#[derive(Clone, Copy, Debug)]
+pub enum At<'a> {
+    /// This very object, which is open.
+    Object(BorrowedFd<'a>),
+    /// An entry of this directory, which need not exist yet.
+    Entry(BorrowedFd<'a>, &'a OsStr),
+}
+
+/// A refusal that no rule can lift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    pub rule: &'static str,
+    pub reason: &'static str,
+}
+
+/// The target belongs to the host.
+pub const RESERVED: Bar = Bar {
+    rule: "reserved-object",
+    reason: "the target belongs to the host itself; no grant reaches it",
+};
+
+/// The target has names that nobody can list, and whose rules are not seen through this one.
+pub const HARD_LINK: Bar = Bar {
+    rule: "hard-link",
+    reason: "the file has other names (hard links), whose rules are not seen through this one; allow \
+             hard links to use it",
+};
+
+/// The guest was given the directory to read.
+pub const READ_ONLY: Bar = Bar {
+    rule: "read-only-mount",
+    reason: "the mounted directory was given to read only",
+};
+
+/// The path does not stay beneath the directory that the guest holds.
+pub const OUTSIDE: Bar = Bar {
+    rule: "outside-mount",
+    reason: "the path leads out of the directory that was given",
+};
+
+/// `filesystem.read /data/a`: the words of rules and of the audit log.
+impl fmt::Display for Access<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Access::File { path, access, .. } => {
+                write!(formatter, "filesystem.{} {}", access.name(), path.display())
+            }
+            Access::Connect {
+                transport,
+                address,
+                name,
+            } => {
+                write!(formatter, "network.connect {} ", transport.name())?;
+                match name {
+                    Some(name) => write!(formatter, "{name} at {address}"),
+                    None => write!(formatter, "{address}"),
+                }
+            }
+            Access::Listen { transport, address } => {
+                write!(formatter, "network.listen {} {address}", transport.name())
+            }
+            Access::Resolve { name } => write!(formatter, "network.resolve {name}"),
+            Access::Http {
+                method,
+                scheme,
+                host,
+                port,
+                path,
+            } => write!(formatter, "http.{method} {scheme}://{host}:{port}{path}"),
+            Access::Message { access, target } => {
+                write!(formatter, "messaging.{} {target}", access.name())
+            }
+            Access::NoTarget {
+                kind, access, text, ..
+            } => write!(formatter, "{}.{access} {text:?}", kind.name()),
+        }
+    }
+}
+
+impl FileAccess {
+    /// The name of the access in rules.
+    pub const fn name(self) -> &'static str {
+        Kind::Filesystem.accesses()[self as usize]
+    }
+
+    pub const fn bit(self) -> AccessBits {
+        1 << self as u8
+    }
+
+    /// Whether it changes something.
+    pub const fn changes(self) -> bool {
+        matches!(self, Self::Write | Self::Create | Self::Delete)
+    }
+}
+
+impl MessageAccess {
+    /// The name of the access in rules.
+    pub const fn name(self) -> &'static str {
+        Kind::Messaging.accesses()[self as usize]
+    }
+}
+
+impl Transport {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
 }
 
 /// Why an access was refused.
@@ -152,7 +279,8 @@ pub trait Gate: Send + Sync + 'static {
     /// Decide one access.
     ///
     /// For [`Access::Connect`] with a `name` the gate also judges what the name resolved to: unless a rule
-    /// says otherwise only a [globally routable](address::is_global) address is allowed.
+    /// says otherwise only a [globally routable](address::is_global) address is allowed. An access with a
+    /// [`Bar`] is refused, and so is what [`Access::NoTarget`] tells of.
     fn decide(&self, access: &Access<'_>) -> Decision;
 
     fn generation(&self) -> &Generation;
@@ -176,21 +304,10 @@ pub trait Gate: Send + Sync + 'static {
     ///
     /// Asked before a directory is renamed, since that moves what is in it out of the reach of rules
     /// written for its old path. Refused unless a gate says otherwise.
-    fn decide_tree(&self, path: &Path, access: FileAccess) -> Decision {
-        let _ = access;
+    fn decide_tree(&self, path: &Path, access: FileAccess, at: At<'_>) -> Decision {
+        let _ = (access, at);
         Decision::Deny(Denial {
             rule: format!("no rule covers everything beneath {}", path.display()),
-        })
-    }
-
-    /// Decide `access` to a file in a writable mount that has other names (hard links) than `path`.
-    ///
-    /// Nobody can list these names, and rules for them are not seen through this one. Asked in addition to
-    /// [`Gate::decide`], and not for files that the guest linked itself. Refused unless a gate says otherwise.
-    fn decide_linked(&self, path: &Path, access: FileAccess) -> Decision {
-        let _ = access;
-        Decision::Deny(Denial {
-            rule: format!("{} has other names (hard links)", path.display()),
         })
     }
 }

@@ -3,8 +3,13 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, fstatfs, open, statx};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, fstat, fstatfs, open, openat2,
+    statat, statx,
+};
+use rustix::io::Errno;
 
 /// Device and inode.
 pub type ObjectId = (u64, u64);
@@ -62,6 +67,46 @@ impl Reserved {
             way.push_str(if way.is_empty() { ".." } else { "/.." });
         }
         Ok(true)
+    }
+
+    /// [`Self::holds`] for an entry of a directory, or for the directory where it does not exist yet.
+    ///
+    /// # Errors
+    /// The entry cannot be examined.
+    pub fn holds_entry(&self, directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+        let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => fstat(directory)?,
+            Err(error) => return Err(error.into()),
+        };
+        self.holds((stat.st_dev, stat.st_ino), directory)
+    }
+
+    /// [`Self::holds`] for an object that is open and stands at `path`.
+    ///
+    /// # Errors
+    /// The object cannot be examined, or stands there no more.
+    pub fn holds_open(&self, object: BorrowedFd<'_>, path: &Path) -> io::Result<bool> {
+        let stat = fstat(object)?;
+        let id = (stat.st_dev, stat.st_ino);
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return self.holds(id, object);
+        }
+        // Without a name it stands nowhere any more.
+        if stat.st_nlink == 0 || self.objects.contains(&id) {
+            return Ok(self.objects.contains(&id));
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(true);
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = openat2(CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+        let found = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if (found.st_dev, found.st_ino) == id {
+            self.holds(id, parent.as_fd())
+        } else {
+            Err(Errno::STALE.into())
+        }
     }
 }
 

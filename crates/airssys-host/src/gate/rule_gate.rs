@@ -1,24 +1,26 @@
 //! The gate of one principal over the compiled rules and the log.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::address::canonical;
 use super::authority::{Answer, Authority, Circumstances};
 use super::condition::Attributes;
-use super::kind::{AccessBits, Kind};
+use super::kind::{AccessBits, Kind, OTHER_METHOD};
 use super::matcher::Request;
 use super::subject::Subject;
-use super::target::{TCP, Target, UDP};
-use super::{Access, Decision, Denial, FileAccess, Gate, Generation, Transport};
+use super::target::{LISTEN, TCP, Target, UDP};
+use super::{Access, At, Bar, Decision, Denial, FileAccess, Gate, Generation, RESERVED, Transport};
 
 /// Asks a person whether an access may take place.
 pub trait Approver: Send + Sync + 'static {
-    /// The answer for `subject` doing `access` to `target`, required by `rule`.
+    /// Who agrees to `subject` doing `access` to `target`, which `rule` leaves to them; `None` when nobody
+    /// does.
     fn ask(
         &self,
         subject: &Subject,
@@ -26,31 +28,41 @@ pub trait Approver: Send + Sync + 'static {
         access: AccessBits,
         target: &[u8],
         rule: &str,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send>>;
+    ) -> Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 }
 
-/// Decides for one subject by the rules of an authority.
+/// How many approvals are remembered; beyond that people are asked again.
+const MOST_APPROVED: usize = 1024;
+
+/// What was agreed to, by whom, in one generation: a change of rules ends it.
+#[derive(Default)]
+struct Approved {
+    generation: u64,
+    by: HashMap<(Kind, AccessBits, Vec<u8>), String>,
+}
+
+/// Decides for one subject by the rules of an authority, on the record of its log.
 pub struct RuleGate {
-    pub authority: Arc<Authority>,
-    pub subject: Arc<Subject>,
-    /// Without one, what requires approval is refused.
-    pub approver: Option<Arc<dyn Approver>>,
+    authority: Arc<Authority>,
+    subject: Arc<Subject>,
+    approver: Option<Arc<dyn Approver>>,
+    approved: Arc<Mutex<Approved>>,
 }
 
 impl Gate for RuleGate {
     fn decide(&self, access: &Access<'_>) -> Decision {
         let attributes = Attributes::new();
         let described = Described::of(access);
-        let with = Circumstances::default();
-        let decided = match Target::parse(described.kind, described.access, &described.text) {
-            Ok(target) => {
-                let request = Request {
-                    address: described.address,
-                    transport: described.transport,
-                    ..Request::new(described.kind, described.access, target, &attributes)
-                };
-                self.authority.decide(&self.subject, &request, &with)
-            }
+        let generation = self.generation().current();
+        let approved_by = self.approved_by(&described, generation);
+        let with = Circumstances {
+            barred: self.bar(access),
+            detail: described.detail.as_deref(),
+            approved_by: approved_by.as_deref(),
+            ..Circumstances::default()
+        };
+        let decided = match described.request(&attributes) {
+            Ok(request) => self.authority.decide(&self.subject, &request, &with),
             Err(reason) => self.authority.refuse_invalid(
                 &self.subject,
                 described.kind,
@@ -63,13 +75,23 @@ impl Gate for RuleGate {
         let decided = self.authority.wait(decided);
         match (decided.answer, &self.approver) {
             (Answer::Allow, _) => Decision::Allow,
-            (Answer::Ask, Some(approver)) => Decision::Ask(approver.ask(
-                &self.subject,
-                described.kind,
-                described.access,
-                &described.text,
-                decided.rule.as_str(),
-            )),
+            (Answer::Ask, Some(approver)) => {
+                let rule = decided.rule.as_str();
+                let Described {
+                    kind, access, text, ..
+                } = described;
+                let answer = approver.ask(&self.subject, kind, access, &text, rule);
+                let approved = Arc::clone(&self.approved);
+                Decision::Ask(Box::pin(async move {
+                    let who = answer.await;
+                    let agreed = who.is_some();
+                    if let Some(who) = who {
+                        let mut approved = approved.lock().unwrap_or_else(PoisonError::into_inner);
+                        approved.of(generation).insert((kind, access, text), who);
+                    }
+                    agreed
+                }))
+            }
             _ => Decision::Deny(Denial {
                 rule: decided.rule.as_str().to_owned(),
             }),
@@ -92,14 +114,15 @@ impl Gate for RuleGate {
         }
     }
 
-    fn decide_tree(&self, path: &Path, access: FileAccess) -> Decision {
+    fn decide_tree(&self, path: &Path, access: FileAccess, at: At<'_>) -> Decision {
+        let with = Circumstances {
+            barred: self.reserved(path, at),
+            ..Circumstances::default()
+        };
         let path = path.as_os_str().as_bytes();
-        let decided = self.authority.decide_tree(
-            &self.subject,
-            path,
-            file_access(access),
-            &Circumstances::default(),
-        );
+        let decided = self
+            .authority
+            .decide_tree(&self.subject, path, access.bit(), &with);
         let decided = self.authority.wait(decided);
         if decided.allowed() {
             Decision::Allow
@@ -111,15 +134,66 @@ impl Gate for RuleGate {
     }
 }
 
-const fn file_access(access: FileAccess) -> AccessBits {
-    match access {
-        FileAccess::Read => 1,
-        FileAccess::Write => 1 << 1,
-        FileAccess::Create => 1 << 2,
-        FileAccess::Delete => 1 << 3,
-        FileAccess::List => 1 << 4,
-        FileAccess::Metadata => 1 << 5,
-        FileAccess::Execute => 1 << 6,
+impl Approved {
+    /// Those of `generation`, with room for one more.
+    fn of(&mut self, generation: u64) -> &mut HashMap<(Kind, AccessBits, Vec<u8>), String> {
+        if self.generation != generation || self.by.len() >= MOST_APPROVED {
+            self.by.clear();
+            self.generation = generation;
+        }
+        &mut self.by
+    }
+}
+
+impl RuleGate {
+    /// A gate for `subject`; without an approver, what requires approval is refused.
+    #[must_use]
+    pub fn new(
+        authority: Arc<Authority>,
+        subject: Arc<Subject>,
+        approver: Option<Arc<dyn Approver>>,
+    ) -> Self {
+        Self {
+            authority,
+            subject,
+            approver,
+            approved: Arc::default(),
+        }
+    }
+
+    fn approved_by(&self, described: &Described, generation: u64) -> Option<String> {
+        self.approver.as_ref()?;
+        let approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        if approved.generation != generation || approved.by.is_empty() {
+            return None;
+        }
+        let key = (described.kind, described.access, described.text.clone());
+        approved.by.get(&key).cloned()
+    }
+
+    /// What refuses an access whatever the rules say.
+    fn bar(&self, access: &Access<'_>) -> Option<Bar> {
+        match access {
+            Access::File { path, at, bar, .. } => bar.or_else(|| self.reserved(path, *at)),
+            _ => None,
+        }
+    }
+
+    /// Refused as well is what cannot be examined: it may be the host's own.
+    fn reserved(&self, path: &Path, at: At<'_>) -> Option<Bar> {
+        const UNKNOWN: Bar = Bar {
+            rule: "unknown-object",
+            reason: "what stands there cannot be examined, or was moved meanwhile",
+        };
+        let reserved = self.authority.reserved();
+        let holds = match at {
+            At::Object(object) => reserved.holds_open(object, path),
+            At::Entry(directory, name) => reserved.holds_entry(directory, name.as_bytes()),
+        };
+        match holds {
+            Ok(holds) => holds.then_some(RESERVED),
+            Err(_) => Some(UNKNOWN),
+        }
     }
 }
 
@@ -128,8 +202,12 @@ struct Described {
     kind: Kind,
     access: AccessBits,
     text: Vec<u8>,
-    address: Option<std::net::IpAddr>,
+    /// What a name led to.
+    address: Option<IpAddr>,
     transport: u8,
+    detail: Option<String>,
+    /// Why the text is no target.
+    invalid: Option<&'static str>,
 }
 
 impl Described {
@@ -140,11 +218,13 @@ impl Described {
             text,
             address: None,
             transport: TCP,
+            detail: None,
+            invalid: None,
         };
         match access {
-            Access::File { path, access } => plain(
+            Access::File { path, access, .. } => plain(
                 Kind::Filesystem,
-                file_access(*access),
+                access.bit(),
                 path.as_os_str().as_bytes().to_vec(),
             ),
             Access::Connect {
@@ -157,14 +237,15 @@ impl Described {
                     None => address.to_string(),
                 };
                 Described {
-                    address: Some(canonical(address.ip())),
+                    address: Some(address.ip()),
                     transport: bit_of(*transport),
+                    detail: name.map(|_| address.to_string()),
                     ..plain(Kind::Network, 1, text.into_bytes())
                 }
             }
             Access::Listen { transport, address } => Described {
                 transport: bit_of(*transport),
-                ..plain(Kind::Network, 1 << 1, address.to_string().into_bytes())
+                ..plain(Kind::Network, LISTEN, address.to_string().into_bytes())
             },
             Access::Message { access, target } => plain(
                 Kind::Messaging,
@@ -184,17 +265,62 @@ impl Described {
                 } else {
                     (*host).to_owned()
                 };
-                let text = format!("{scheme}://{host}:{port}{path}").into_bytes();
+                let text = format!("{scheme}://{host}:{port}{}", encoded(path));
                 plain(
                     Kind::Http,
-                    Kind::Http
-                        .access_bit(method)
-                        .unwrap_or(super::kind::OTHER_METHOD),
-                    text,
+                    Kind::Http.access_bit(method).unwrap_or(OTHER_METHOD),
+                    text.into_bytes(),
                 )
             }
+            Access::NoTarget {
+                kind,
+                access,
+                text,
+                reason,
+            } => Described {
+                invalid: Some(reason),
+                ..plain(
+                    *kind,
+                    kind.access_bit(access).unwrap_or(OTHER_METHOD),
+                    text.as_bytes().to_vec(),
+                )
+            },
         }
     }
+
+    fn request<'a>(&'a self, attributes: &'a Attributes) -> Result<Request<'a>, String> {
+        if let Some(reason) = self.invalid {
+            return Err(reason.to_owned());
+        }
+        let target = Target::parse(self.kind, self.access, &self.text)?;
+        let request = Request {
+            transport: self.transport,
+            ..Request::new(self.kind, self.access, target, attributes)
+        };
+        match self.address {
+            Some(address) => request.leading_to(address),
+            None => Ok(request),
+        }
+    }
+}
+
+/// The path of a URL, decoded once, as text that decodes to it.
+fn encoded(path: &str) -> Cow<'_, str> {
+    if path
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#'))
+    {
+        return Cow::Borrowed(path);
+    }
+    let mut text = String::with_capacity(path.len() * 2);
+    for byte in path.bytes() {
+        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#') {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    Cow::Owned(text)
 }
 
 fn bit_of(transport: Transport) -> u8 {
@@ -206,6 +332,9 @@ fn bit_of(transport: Transport) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::fd::AsFd;
+
     use super::super::audit::{AuditLog, Filter, Options, Reader};
     use super::*;
 
@@ -214,11 +343,8 @@ mod tests {
             std::env::temp_dir().join(format!("airssys-gate-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&directory);
         let log = Arc::new(AuditLog::open(&directory, Options::default()).unwrap());
-        let gate = RuleGate {
-            authority: Arc::new(Authority::new(log).unwrap()),
-            subject: Arc::new(Subject::named("acme/calc")),
-            approver: None,
-        };
+        let authority = Arc::new(Authority::new(log).unwrap());
+        let gate = RuleGate::new(authority, Arc::new(Subject::named("acme/calc")), None);
         (directory, gate)
     }
 
@@ -228,9 +354,12 @@ mod tests {
     }
 
     fn read(gate: &RuleGate, path: &str) -> bool {
+        let root = std::fs::File::open("/").unwrap();
         let access = Access::File {
             path: Path::new(path),
             access: FileAccess::Read,
+            at: At::Entry(root.as_fd(), OsStr::new("nothing")),
+            bar: None,
         };
         matches!(gate.decide(&access), Decision::Allow)
     }

@@ -7,12 +7,13 @@ use rustix::io::Errno;
 
 use super::OslError;
 use super::resolve::{Object, Place, object, place, proc_path};
-use crate::gate::authority::{Answer, Authority, Bar, Circumstances, Decided, HARD_LINK, RESERVED};
+use crate::gate::authority::{Answer, Authority, Circumstances, Decided};
 use crate::gate::condition::Attributes;
 use crate::gate::kind::{AccessBits, Kind};
 use crate::gate::matcher::Request;
 use crate::gate::subject::Subject;
 use crate::gate::target::{Domain, Target};
+use crate::gate::{Bar, HARD_LINK, RESERVED};
 
 pub const READ: AccessBits = 1;
 pub const WRITE: AccessBits = 1 << 1;

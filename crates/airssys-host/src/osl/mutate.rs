@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use super::OslError;
 use super::file::{Acting, CREATE, DELETE, READ, WRITE, type_name};
 use super::resolve::{Place, object, split};
-use crate::gate::authority::{Decided, RESERVED};
+use crate::gate::RESERVED;
+use crate::gate::authority::Decided;
 use crate::gate::kind::{AccessBits, Kind};
 
 /// A new file that takes the place of an old one in one step, or not at all.

@@ -57,15 +57,7 @@ impl Place {
 
     /// Whether the directory belongs to the host itself, or what stands at the place does.
     pub fn is_reserved(&self, reserved: &Reserved) -> io::Result<bool> {
-        let object = match statat(&self.directory, &self.name[..], AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => (stat.st_dev, stat.st_ino),
-            Err(Errno::NOENT) => {
-                let stat = fstat(&self.directory)?;
-                (stat.st_dev, stat.st_ino)
-            }
-            Err(error) => return Err(error.into()),
-        };
-        reserved.holds(object, self.directory.as_fd())
+        reserved.holds_entry(self.directory.as_fd(), &self.name)
     }
 
     /// What stands at the place, links not followed.

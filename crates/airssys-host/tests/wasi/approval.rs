@@ -19,7 +19,7 @@ struct Asking {
 
 impl Gate for Asking {
     fn decide(&self, access: &Access<'_>) -> Decision {
-        self.decided.lock().unwrap().push(format!("{access:?}"));
+        self.decided.lock().unwrap().push(access.to_string());
         if self.asked.fetch_add(1, Ordering::Relaxed) > 0 {
             return Decision::Allow;
         }
@@ -74,7 +74,7 @@ fn what_was_approved_is_resolved_and_decided_again() {
     assert_eq!(lines, ["ok:second"]);
     assert_eq!(decided.len(), 2);
     assert!(
-        decided[0].contains("/file") && decided[1].contains("/other"),
+        decided[0].ends_with("/file") && decided[1].ends_with("/other"),
         "{decided:?}"
     );
 }

@@ -582,7 +582,7 @@ fn every_access_is_counted_once_and_each_denial_is_reported() {
             report
                 .lock()
                 .unwrap()
-                .push(format!("{access:?} {}", denial.rule))
+                .push(format!("{access}: {}", denial.rule))
         }),
     );
     Program::new("file-access", gate.clone())
@@ -603,11 +603,11 @@ fn every_access_is_counted_once_and_each_denial_is_reported() {
     let reported = reported.lock().unwrap();
     assert_eq!(reported.len(), 2);
     assert!(
-        reported[0].contains("secret/file") && reported[0].contains("Read"),
+        reported[0].starts_with("filesystem.read ") && reported[0].contains("secret/file: "),
         "{reported:?}"
     );
     assert!(
-        reported[1].contains("secret/none") && reported[1].contains("Metadata"),
+        reported[1].starts_with("filesystem.metadata ") && reported[1].contains("secret/none: "),
         "{reported:?}"
     );
 }

@@ -1,7 +1,8 @@
 //! What fails natively, as exceptions.
 
+use airssys_host::gate::HARD_LINK;
 use airssys_host::gate::audit::AuditError;
-use airssys_host::gate::authority::{Answer, HARD_LINK, LoadError, RuleName};
+use airssys_host::gate::authority::{Answer, LoadError, RuleName};
 use airssys_host::gate::rules::RuleError;
 use airssys_host::osl::OslError;
 use pyo3::IntoPyObjectExt;

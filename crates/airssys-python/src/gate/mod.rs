@@ -11,7 +11,9 @@ mod replacement;
 mod spawn;
 mod subject;
 
+pub use gate::Gate;
 use pyo3::prelude::*;
+pub use subject::Subject;
 
 pub use gate::Gate;
 pub use subject::Subject;

@@ -46,6 +46,8 @@ class Registry:
     def __init__(self) -> None:
         self._by_name: dict[str, Codec] = {}
         self._by_prefix: dict[int, Codec] = {}
+        self._written: dict[str, bytes] = {}
+        self._by_short_prefix: dict[bytes, Codec] = {}  # of one and two bytes, as they are written
         for codec in (CborCodec(), JsonCodec(), MessagePackCodec(), BorshCodec(), RawCodec()):
             self.register(codec)
 
@@ -62,7 +64,7 @@ class Registry:
                 components share.
             ValueError: The prefix is not in 0..2^63-1.
         """
-        write_prefix(codec.prefix)
+        written = write_prefix(codec.prefix)
         holder = self._by_prefix.get(codec.prefix)
         meant = _NAMES.get(codec.prefix, codec.name)
         if codec.name in self._by_name or holder or meant != codec.name:
@@ -80,6 +82,9 @@ class Registry:
             )
         self._by_name[codec.name] = codec
         self._by_prefix[codec.prefix] = codec
+        self._written[codec.name] = written
+        if len(written) <= 2:
+            self._by_short_prefix[written] = codec
 
     def codec(self, name: str) -> Codec:
         """Look a codec up by its name.
@@ -141,7 +146,7 @@ class Registry:
                 codec=codec,
                 reason=reason,
             ) from error
-        payload = write_prefix(chosen.prefix) + body
+        payload = self._written[codec] + body
         _bounded(payload, limit)
         return payload
 
@@ -196,6 +201,10 @@ class Registry:
             ) from error
 
     def _split(self, payload: bytes) -> tuple[Codec, int]:
+        for length in (2, 1):  # the common ones, without reading bit by bit
+            short = self._by_short_prefix.get(payload[:length])
+            if short is not None:
+                return short, length
         found = read_prefix(payload)
         if found is None:
             raise UnknownCodec(

@@ -5,7 +5,7 @@
 //!
 //! Hard links cannot be seen in paths. A file that has several names is therefore refused in a mount that
 //! may be written to, unless the guest gave it the names itself or the gate allows it
-//! ([`Gate::decide_linked`](crate::gate::Gate::decide_linked)); in a read-only mount only the operator can
+//! ([`HARD_LINK`](crate::gate::HARD_LINK)); in a read-only mount only the operator can
 //! have put it there. Making a link needs the right to read and to write the file.
 
 pub(crate) mod object;
@@ -17,6 +17,7 @@ mod resolve;
 mod stream;
 
 use std::collections::HashSet;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,8 +27,9 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use self::object::Object;
-use crate::gate::{Access, FileAccess, Gate};
-use crate::wasi::decide::{Fail, outcome, permit, settle};
+use crate::gate::kind::Kind;
+use crate::gate::{Access, At, Bar, FileAccess, Gate, HARD_LINK, OUTSIDE, READ_ONLY};
+use crate::wasi::decide::{Fail, permit, settle};
 
 /// How many files a guest can link itself and open again afterwards.
 const MAX_LINKED: usize = 65_536;
@@ -78,30 +80,58 @@ impl Fs {
 
     /// What to answer when a path could not be resolved: that it is refused where it is, else why.
     fn refuse_or(&self, dir: &Object, path: &str, access: FileAccess, errno: Errno) -> Fail {
-        if errno == Errno::PERM || resolve::check_form(path).is_err() {
-            return errno.into();
-        }
         let base = resolve::real_path(&dir.file).unwrap_or_else(|_| dir.path.clone());
-        match self.permit(&resolve::lexical(&base, path), access) {
+        // The kernel says so of a path that leaves the directory.
+        let bar = (errno == Errno::PERM).then_some(OUTSIDE);
+        let path = resolve::lexical(&base, path);
+        match self.permit(&path, access, At::Object(dir.file.as_fd()), bar) {
             Ok(()) => errno.into(),
             Err(fail) => fail,
         }
     }
 
-    /// The further decision about a file with several names in a mount that may be written to.
-    fn permit_linked(
-        &self,
-        dir: &Object,
-        path: &Path,
-        stat: &Stat,
-        access: FileAccess,
-    ) -> Result<(), Fail> {
+    /// Refuse on record what can never be a path.
+    fn check_form(&self, path: &str, access: FileAccess) -> Result<(), Fail> {
+        let Err(errno) = resolve::check_form(path) else {
+            return Ok(());
+        };
+        let reason = match errno {
+            // An empty path asks for nothing.
+            Errno::NOENT => return Err(errno.into()),
+            Errno::INVAL => "NUL is not allowed",
+            Errno::NAMETOOLONG => "a path has at most 4095 bytes",
+            _ => "a path is relative to the directory that the guest holds",
+        };
+        let refused = permit(
+            &*self.gate,
+            &Access::NoTarget {
+                kind: Kind::Filesystem,
+                access: access.name(),
+                text: path,
+                reason,
+            },
+        );
+        refused.and(Err(errno.into())).map_err(|fail| match fail {
+            Fail::Errno(_) => errno.into(),
+            ask @ Fail::Ask(_) => ask,
+        })
+    }
+
+    /// What speaks against a change in this directory whatever is granted.
+    fn bar_of(dir: &Object, access: FileAccess) -> Option<Bar> {
+        (access.changes() && !dir.writable).then_some(READ_ONLY)
+    }
+
+    /// What speaks against `access` to a file of this directory whatever is granted: that the directory is
+    /// not to be changed, or that the file has several names and is not the guest's own doing.
+    fn bar_of_file(&self, dir: &Object, stat: &Stat, access: FileAccess) -> Option<Bar> {
         let one_name =
             stat.st_nlink <= 1 || FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         if one_name || !dir.writable || self.linked().contains(&(stat.st_dev, stat.st_ino)) {
-            return Ok(());
+            Self::bar_of(dir, access)
+        } else {
+            Some(HARD_LINK)
         }
-        outcome(self.gate.decide_linked(path, access))
     }
 
     fn remember_linked(&self, stat: &Stat) {
@@ -115,8 +145,22 @@ impl Fs {
         self.linked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn permit(&self, path: &Path, access: FileAccess) -> Result<(), Fail> {
-        permit(&*self.gate, &Access::File { path, access })
+    fn permit(
+        &self,
+        path: &Path,
+        access: FileAccess,
+        at: At<'_>,
+        bar: Option<Bar>,
+    ) -> Result<(), Fail> {
+        permit(
+            &*self.gate,
+            &Access::File {
+                path,
+                access,
+                at,
+                bar,
+            },
+        )
     }
 }
 

@@ -14,8 +14,10 @@ pub(crate) struct Object {
     pub writable: bool,
     /// Opened for reading.
     pub read: bool,
-    /// Opened for writing.
+    /// A file opened for writing.
     pub write: bool,
+    /// A directory opened to be changed, which tells the guest and binds nobody: each change is decided.
+    pub mutable: bool,
     /// Where it was when it was opened, for deciding once it has no path any more.
     pub path: PathBuf,
     /// The generations in which reading and writing were last allowed.
@@ -30,7 +32,8 @@ impl Object {
             is_dir: kind.is_dir,
             writable: kind.writable,
             read: kind.read,
-            write: kind.write,
+            write: kind.write && !kind.is_dir,
+            mutable: kind.is_dir && kind.writable && kind.mutable,
             path,
             decided: [AtomicU64::new(generation), AtomicU64::new(generation)],
         }
@@ -51,9 +54,14 @@ impl Object {
 
 /// How an object was opened.
 #[derive(Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are the flags of the interface"
+)]
 pub(crate) struct Kind {
     pub is_dir: bool,
     pub writable: bool,
     pub read: bool,
     pub write: bool,
+    pub mutable: bool,
 }

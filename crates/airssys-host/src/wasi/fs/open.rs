@@ -9,9 +9,9 @@ use rustix::io::Errno;
 
 use super::Fs;
 use super::object::{Kind, Object};
-use super::resolve::{Place, check_form, open_plain, real_path, resolve};
-use crate::gate::FileAccess;
-use crate::wasi::decide::{Fail, REFUSED};
+use super::resolve::{Place, open_plain, real_path, resolve};
+use crate::gate::{At, FileAccess};
+use crate::wasi::decide::Fail;
 
 /// How often an entry that changes under the guest's feet is looked at again.
 const MAX_ATTEMPTS: usize = 40;
@@ -35,6 +35,7 @@ pub(crate) struct OpenRequest {
     pub directory: bool,
     pub read: bool,
     pub write: bool,
+    pub mutate: bool,
 }
 
 impl OpenRequest {
@@ -73,7 +74,7 @@ impl Fs {
         if request.directory && (request.create || request.exclusive || request.truncate) {
             return Err(Errno::INVAL.into());
         }
-        check_form(path)?;
+        self.check_form(path, request.main_access())?;
         let generation = self.gate.generation().current();
         let mut request = request;
         // Truncating is writing, and whatever is not opened for writing can be read.
@@ -128,7 +129,7 @@ impl Fs {
                 // A link was put there after the resolution: resolve it too.
                 Err(Errno::LOOP) if request.follow => {}
                 Err(errno) => {
-                    self.permit(&place.path, request.main_access())?;
+                    self.permit_place(dir, &place, request.main_access())?;
                     return Err(errno.into());
                 }
             }
@@ -143,15 +144,16 @@ impl Fs {
         request: OpenRequest,
         generation: u64,
     ) -> Result<Object, Fail> {
-        self.permit(&place.path, FileAccess::Create)?;
-        if request.write {
-            self.permit(&place.path, FileAccess::Write)?;
+        // What a guest makes it may write, whatever it asked for.
+        let request = OpenRequest {
+            write: true,
+            ..request
+        };
+        for access in [FileAccess::Create, FileAccess::Write] {
+            self.permit_place(dir, place, access)?;
         }
         if request.read {
-            self.permit(&place.path, FileAccess::Read)?;
-        }
-        if !dir.writable {
-            return Err(REFUSED.into());
+            self.permit_place(dir, place, FileAccess::Read)?;
         }
         if place.must_be_dir {
             return Err(Errno::ISDIR.into());
@@ -166,7 +168,8 @@ impl Fs {
             is_dir: false,
             writable: true,
             read: request.read,
-            write: request.write,
+            write: true,
+            mutable: false,
         };
         Ok(Object::new(
             File::from(created),
@@ -190,19 +193,21 @@ impl Fs {
         let is_dir = file_type == FileType::Directory;
         if is_dir {
             // A directory handle gives nothing by itself: each operation through it is decided.
-            self.permit(&path, FileAccess::Metadata)?;
+            self.permit(
+                &path,
+                FileAccess::Metadata,
+                At::Object(opened.as_fd()),
+                None,
+            )?;
         } else {
             for (wanted, access) in [
                 (request.read, FileAccess::Read),
                 (request.write, FileAccess::Write),
             ] {
                 if wanted {
-                    self.permit(&path, access)?;
-                    self.permit_linked(dir, &path, &stat, access)?;
+                    let bar = self.bar_of_file(dir, &stat, access);
+                    self.permit(&path, access, At::Object(opened.as_fd()), bar)?;
                 }
-            }
-            if request.write && !dir.writable {
-                return Err(REFUSED.into());
             }
             if file_type != FileType::RegularFile {
                 return Err(Errno::NOTSUP.into());
@@ -213,6 +218,7 @@ impl Fs {
             writable: dir.writable,
             read: request.read,
             write: request.write,
+            mutable: request.mutate || request.write,
         };
         Ok(Object::new(File::from(opened), path, kind, generation))
     }
@@ -233,6 +239,7 @@ impl Fs {
             writable,
             read: true,
             write: false,
+            mutable: true,
         };
         Ok(Object::new(
             File::from(opened),

@@ -1,5 +1,6 @@
 //! Everything but opening: each operation resolves, decides, and acts on the entry that it decided about.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +14,7 @@ use rustix::io::Errno;
 use super::Fs;
 use super::object::Object;
 use super::resolve::{Place, real_path, resolve};
-use crate::gate::FileAccess;
+use crate::gate::{At, FileAccess};
 use crate::wasi::decide::{Fail, REFUSED, outcome};
 
 /// A time stamp to set.
@@ -70,17 +71,33 @@ impl Fs {
         if !dir.is_dir {
             return Err(Errno::NOTDIR.into());
         }
+        self.check_form(path, access)?;
         let place = resolve(dir.file.as_fd(), path, follow)
             .map_err(|errno| self.refuse_or(dir, path, access, errno))?;
-        self.permit(&place.path, access)?;
-        let changes = matches!(
-            access,
-            FileAccess::Write | FileAccess::Create | FileAccess::Delete
-        );
-        if changes && !dir.writable {
-            return Err(REFUSED.into());
-        }
+        self.permit_place(dir, &place, access)?;
         Ok(place)
+    }
+
+    /// Decide `access` to an entry, whatever there is of it.
+    pub(super) fn permit_place(
+        &self,
+        dir: &Object,
+        place: &Place,
+        access: FileAccess,
+    ) -> Result<(), Fail> {
+        self.permit(&place.path, access, place.at(), Self::bar_of(dir, access))
+    }
+
+    /// Decide `access` to an existing entry that was looked at.
+    fn permit_file(
+        &self,
+        dir: &Object,
+        place: &Place,
+        stat: &Stat,
+        access: FileAccess,
+    ) -> Result<(), Fail> {
+        let bar = self.bar_of_file(dir, stat, access);
+        self.permit(&place.path, access, place.at(), bar)
     }
 
     pub fn create_directory_at(&self, dir: &Object, path: &str) -> Result<(), Fail> {
@@ -109,10 +126,22 @@ impl Fs {
         follow: bool,
         (access, modification): (NewTime, NewTime),
     ) -> Result<(), Fail> {
-        let place = self.place(dir, path, follow, FileAccess::Write)?;
-        let stat = rustix::fs::statat(&place.parent, place.entry(), AtFlags::SYMLINK_NOFOLLOW)?;
-        place.check_type(&stat)?;
-        self.permit_linked(dir, &place.path, &stat, FileAccess::Write)?;
+        if !dir.is_dir {
+            return Err(Errno::NOTDIR.into());
+        }
+        self.check_form(path, FileAccess::Write)?;
+        let place = resolve(dir.file.as_fd(), path, follow)
+            .map_err(|errno| self.refuse_or(dir, path, FileAccess::Write, errno))?;
+        match rustix::fs::statat(&place.parent, place.entry(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => {
+                self.permit_file(dir, &place, &stat, FileAccess::Write)?;
+                place.check_type(&stat)?;
+            }
+            Err(errno) => {
+                self.permit_place(dir, &place, FileAccess::Write)?;
+                return Err(errno.into());
+            }
+        }
         let times = timestamps(access, modification)?;
         Ok(rustix::fs::utimensat(
             &place.parent,
@@ -152,21 +181,43 @@ impl Fs {
         new_dir: &Object,
         new: &str,
     ) -> Result<(), Fail> {
-        let source = self.place(old_dir, old, false, FileAccess::Write)?;
-        self.permit(&source.path, FileAccess::Read)?;
-        let target = self.place(new_dir, new, false, FileAccess::Create)?;
+        if !old_dir.is_dir {
+            return Err(Errno::NOTDIR.into());
+        }
+        self.check_form(old, FileAccess::Write)?;
+        let source = resolve(old_dir.file.as_fd(), old, false)
+            .map_err(|errno| self.refuse_or(old_dir, old, FileAccess::Write, errno))?;
         // Held open, so that what is linked is what was looked at.
-        let object: OwnedFd = rustix::fs::openat(
+        let opened = rustix::fs::openat(
             &source.parent,
-            source.file_name()?,
+            source.entry(),
             OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
             Mode::empty(),
-        )?;
+        );
+        let object: OwnedFd = match opened {
+            Ok(object) => object,
+            Err(errno) => {
+                self.permit_place(old_dir, &source, FileAccess::Write)?;
+                return Err(errno.into());
+            }
+        };
         let stat = rustix::fs::fstat(&object)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(REFUSED.into());
+        for access in [FileAccess::Write, FileAccess::Read] {
+            self.permit_file(old_dir, &source, &stat, access)?;
         }
-        self.permit_linked(old_dir, &source.path, &stat, FileAccess::Write)?;
+        source.check_type(&stat)?;
+        let target = self.place(new_dir, new, false, FileAccess::Create)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {}
+            // Like making it: a link that leads nowhere for the guest must not lead others somewhere.
+            FileType::Symlink => {
+                let leads = rustix::fs::readlinkat(&object, "", Vec::new())?;
+                if leads.as_bytes().starts_with(b"/") {
+                    return Err(REFUSED.into());
+                }
+            }
+            _ => return Err(REFUSED.into()),
+        }
         let link = format!("/proc/self/fd/{}", object.as_raw_fd());
         rustix::fs::linkat(
             CWD,
@@ -218,13 +269,14 @@ impl Fs {
         let stat = rustix::fs::statat(&source.parent, old_name, AtFlags::SYMLINK_NOFOLLOW)?;
         source.check_type(&stat)?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            outcome(self.gate.decide_tree(&source.path, FileAccess::Delete))?;
-            outcome(self.gate.decide_tree(&target.path, FileAccess::Create))?;
+            for (place, access) in [(&source, FileAccess::Delete), (&target, FileAccess::Create)] {
+                outcome(self.gate.decide_tree(&place.path, access, place.at()))?;
+            }
         } else if target.must_be_dir {
             return Err(Errno::NOTDIR.into());
         }
         if rustix::fs::statat(&target.parent, new_name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-            self.permit(&target.path, FileAccess::Delete)?;
+            self.permit_place(new_dir, &target, FileAccess::Delete)?;
         }
         Ok(rustix::fs::renameat(
             &source.parent,
@@ -261,9 +313,6 @@ impl Fs {
         (access, modification): (NewTime, NewTime),
     ) -> Result<(), Fail> {
         self.permit_object(object, FileAccess::Write)?;
-        if !object.writable {
-            return Err(REFUSED.into());
-        }
         Ok(rustix::fs::futimens(
             &object.file,
             &timestamps(access, modification)?,
@@ -299,11 +348,13 @@ impl Fs {
 
     /// Decide an operation on an object that is open, where it is now.
     pub fn permit_object(&self, object: &Object, access: FileAccess) -> Result<(), Fail> {
-        match real_path(&object.file) {
-            Ok(path) => self.permit(&path, access),
-            Err(Errno::NOENT) => self.permit(&object.path, access),
-            Err(errno) => Err(errno.into()),
-        }
+        let path = match real_path(&object.file) {
+            Ok(path) => Cow::Owned(path),
+            Err(Errno::NOENT) => Cow::Borrowed(&*object.path),
+            Err(errno) => return Err(errno.into()),
+        };
+        let at = At::Object(object.file.as_fd());
+        self.permit(&path, access, at, Self::bar_of(object, access))
     }
 
     /// Whether an open file may still be read or written: one comparison while no right has changed.
@@ -327,6 +378,14 @@ impl Fs {
 }
 
 impl Place {
+    /// The entry, for the gate.
+    pub fn at(&self) -> At<'_> {
+        match &self.name {
+            Some(name) => At::Entry(self.parent.as_fd(), name),
+            None => At::Object(self.parent.as_fd()),
+        }
+    }
+
     /// The entry's name in its parent, `.` for the parent itself.
     pub fn entry(&self) -> &OsStr {
         self.name.as_deref().unwrap_or(OsStr::new("."))

@@ -149,7 +149,7 @@ impl HostDescriptor for WasiState {
         if object.write {
             flags |= DescriptorFlags::WRITE;
         }
-        if object.is_dir && object.writable {
+        if object.mutable {
             flags |= DescriptorFlags::MUTATE_DIRECTORY;
         }
         Ok(flags)
@@ -310,6 +310,7 @@ impl HostDescriptor for WasiState {
             directory: open_flags.contains(OpenFlags::DIRECTORY),
             read: flags.contains(DescriptorFlags::READ),
             write: flags.contains(DescriptorFlags::WRITE),
+            mutate: flags.contains(DescriptorFlags::MUTATE_DIRECTORY),
         };
         let object = self
             .on(&fd, |fs, dir| fs.open_at(dir, &path, request))
@@ -426,11 +427,8 @@ impl WasiState {
         at: WriteAt,
     ) -> FsResult<Resource<DynOutputStream>> {
         let object = self.object(fd)?;
-        if object.is_dir {
-            return Err(ErrorCode::BadDescriptor.into());
-        }
         if !object.write {
-            return Err(ErrorCode::NotPermitted.into());
+            return Err(ErrorCode::BadDescriptor.into());
         }
         let stream: DynOutputStream = Box::new(FileOutput::new(Arc::clone(&self.fs), object, at));
         Ok(self.table.push(stream)?)

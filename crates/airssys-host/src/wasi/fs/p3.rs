@@ -192,7 +192,7 @@ impl<T: Governed> HostDescriptorWithStore<T> for Governance {
         if object.write {
             flags |= DescriptorFlags::WRITE;
         }
-        if object.is_dir && object.writable {
+        if object.mutable {
             flags |= DescriptorFlags::MUTATE_DIRECTORY;
         }
         Ok(flags)
@@ -331,6 +331,7 @@ impl<T: Governed> HostDescriptorWithStore<T> for Governance {
             directory: open_flags.contains(OpenFlags::DIRECTORY),
             read: flags.contains(DescriptorFlags::READ),
             write: flags.contains(DescriptorFlags::WRITE),
+            mutate: flags.contains(DescriptorFlags::MUTATE_DIRECTORY),
         };
         let object = on(store, &fd, |fs, dir| fs.open_at(dir, &path, request)).await?;
         Ok(store.with(|mut store| store.get().push_object(Arc::new(object)))?)
@@ -424,13 +425,9 @@ fn write<T: Governed>(
     let object = wasi.object(fd)?;
     let (end, outcome) = oneshot::channel();
     let mut end = End(Some(end));
-    if object.is_dir || !object.write {
+    if !object.write {
         data.close(&mut store)?;
-        end.send(Err(if object.is_dir {
-            ErrorCode::BadDescriptor
-        } else {
-            ErrorCode::NotPermitted
-        }));
+        end.send(Err(ErrorCode::BadDescriptor));
     } else {
         let right = OpenFile {
             fs: Arc::clone(&wasi.fs),

@@ -27,6 +27,7 @@ use super::decide::{Fail, Right, Standing, outcome, permit, settle};
 use super::net::Net;
 use super::net::names::{Host, LookupError};
 use super::state::WasiState;
+use crate::gate::kind::Kind;
 use crate::gate::{Access, Gate};
 
 pub use connect::default_tls;
@@ -98,9 +99,13 @@ async fn send(
     options: RequestOptions,
 ) -> Result<(Response<WasiBody>, Io), Error> {
     let (mut parts, body) = request.into_parts();
-    let target = Target::read(&parts.uri)?;
+    let target = match Target::read(&parts.uri) {
+        Ok(target) => target,
+        Err(error) => return Err(no_target(&*net.gate, &parts.method, &parts.uri, error)),
+    };
     if parts.method == Method::CONNECT {
-        return Err(Error::HttpRequestMethodInvalid);
+        let error = Error::HttpRequestMethodInvalid;
+        return Err(no_target(&*net.gate, &parts.method, &parts.uri, error));
     }
     let mut right = HttpRight::new(net, parts.method.to_string(), target);
     let connecting = right.connect(tls);
@@ -144,6 +149,28 @@ async fn send(
     let response =
         response.map(|incoming| ResponseBody::new(incoming, standing, between).boxed_unsync());
     Ok((response, Box::new(io)))
+}
+
+/// Put a request on record that is refused for how it is written.
+fn no_target(gate: &dyn Gate, method: &Method, uri: &Uri, error: Error) -> Error {
+    let decision = gate.decide(&Access::NoTarget {
+        kind: Kind::Http,
+        access: method.as_str(),
+        text: &without_secrets(uri),
+        reason: "servers read such a request in different ways",
+    });
+    // There is nothing to approve.
+    drop(decision);
+    error
+}
+
+/// A URI without its user information and query, which carry secrets.
+fn without_secrets(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let user = if user.is_empty() { "" } else { "***@" };
+    let scheme = uri.scheme_str().unwrap_or_default();
+    format!("{scheme}://{user}{host}{}", uri.path())
 }
 
 fn refused(_: Errno) -> Error {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::gate::address::canonical;
+use crate::gate::kind::Kind;
 use crate::gate::{Access, Gate};
 use crate::wasi::decide::{REFUSED, permit, settle};
 
@@ -80,7 +81,18 @@ impl Names {
 
     /// Resolve a name that the guest may resolve, and remember for what its addresses stand.
     pub async fn resolve(&self, gate: &dyn Gate, text: &str) -> Result<Vec<IpAddr>, LookupError> {
-        match Host::parse(text).ok_or(LookupError::Invalid)? {
+        let Some(host) = Host::parse(text) else {
+            let decision = gate.decide(&Access::NoTarget {
+                kind: Kind::Network,
+                access: "resolve",
+                text,
+                reason: "it is neither a host name nor an address",
+            });
+            // There is nothing to approve.
+            drop(decision);
+            return Err(LookupError::Invalid);
+        };
+        match host {
             Host::Address(address) => Ok(vec![address]),
             Host::Name(name) => {
                 settle(|| permit(gate, &Access::Resolve { name: &name }))

@@ -1,0 +1,58 @@
+//! A file and a connection, used step by step.
+
+wit_bindgen::generate!({ path: "wit" });
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+thread_local! {
+    static FILE: RefCell<Option<File>> = const { RefCell::new(None) };
+    static STREAM: RefCell<Option<TcpStream>> = const { RefCell::new(None) };
+}
+
+fn kind(error: std::io::Error) -> String {
+    format!("{:?}", error.kind())
+}
+
+struct Reader;
+
+impl Guest for Reader {
+    fn open_file(path: String) -> Result<(), String> {
+        let file = File::open(path).map_err(kind)?;
+        FILE.set(Some(file));
+        Ok(())
+    }
+
+    fn read_file(length: u32) -> Result<Vec<u8>, String> {
+        FILE.with_borrow_mut(|file| {
+            let file = file.as_mut().ok_or("nothing is open")?;
+            let mut bytes = vec![0; length as usize];
+            let count = file.read(&mut bytes).map_err(kind)?;
+            bytes.truncate(count);
+            Ok(bytes)
+        })
+    }
+
+    fn open_connection(address: String) -> Result<(), String> {
+        let stream = TcpStream::connect(address).map_err(kind)?;
+        STREAM.set(Some(stream));
+        Ok(())
+    }
+
+    fn exchange(line: String) -> Result<String, String> {
+        STREAM.with_borrow_mut(|stream| {
+            let stream = stream.as_mut().ok_or("nothing is connected")?;
+            writeln!(stream, "{line}").map_err(kind)?;
+            let mut answer = Vec::new();
+            let mut byte = [0];
+            while stream.read(&mut byte).map_err(kind)? == 1 && byte[0] != b'\n' {
+                answer.push(byte[0]);
+            }
+            Ok(String::from_utf8_lossy(&answer).into_owned())
+        })
+    }
+}
+
+export!(Reader);

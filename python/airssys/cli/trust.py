@@ -1,0 +1,243 @@
+"""The commands on keys, signatures and trust."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from airssys.cli.configuration import State, state_directory
+from airssys.cli.output import Json, print_json, print_note, print_pairs, print_table
+from airssys.wasm.trust import (
+    KeyUnusable,
+    Level,
+    PublicKey,
+    SigningKey,
+    TrustStore,
+    read_signatures,
+    sign,
+)
+from airssys.wasm.trust.signature import embed, encode
+
+__all__ = ["add_to"]
+
+_PASSPHRASE = "AIRSSYS_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
+
+trust = typer.Typer(
+    name="trust", help="Whose signatures count, and what is blocked.", no_args_is_help=True
+)
+
+Names = Annotated[
+    list[str],
+    typer.Option("--name", metavar="PATTERN", help="A name it counts for: 'image/*'. Repeatable."),
+]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The id of a key.")]
+Component = Annotated[Path, typer.Argument(metavar="FILE", help="A component.")]
+Reason = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the record.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(keygen)
+    app.command("sign")(sign_component)
+    app.command()(verify)
+    app.add_typer(trust)
+
+
+def keygen(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the private key goes.")],
+    *,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help=f"With a passphrase [env: {_PASSPHRASE}].")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a key to sign with: FILE, for its owner alone, and FILE.pub."""
+    passphrase = None
+    if encrypt:
+        passphrase = os.environ.get(_PASSPHRASE) or str(
+            typer.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True)
+        )
+    key = SigningKey.generate()
+    key.save(file, passphrase)
+    if as_json:
+        print_json({"key": key.public.id, "private": file, "public": f"{file}.pub"})
+    else:
+        print_note(f"made key {key.public.id}: {file} (keep it), {file}.pub (hand it out)")
+
+
+def sign_component(
+    file: Component,
+    *,
+    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What it is: image/resizer.")],
+    version: Annotated[str, typer.Option("--version", metavar="SEMVER", help="Which version.")],
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, help="How long it counts; for ever by default.")
+    ] = None,
+    detached: Annotated[
+        bool, typer.Option("--detached", help="Into FILE.sig instead of the component.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Sign a component as a version of a name; the signature goes into the component."""
+    signing = _signing_key(key)
+    component = file.read_bytes()
+    until = None
+    if days is not None:
+        until = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=days)
+    signature = sign(component, signing, name=name, version=version, not_after=until)
+    target = file.with_name(f"{file.name}.sig") if detached else file
+    _replace(target, encode([signature]) if detached else embed(component, signature))
+    if as_json:
+        print_json({"file": target, "statement": signature.statement})
+    else:
+        print_note(f"signed {name} {version} with key {signing.public.id}: {target}")
+
+
+def verify(
+    file: Component,
+    *,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The name it is to run under.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="Trust this public key, not the store."),
+    ] = None,
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """Tell who signed a component, and whether that counts; exit code 0 where it does."""
+    component = file.read_bytes()
+    beside = file.with_name(f"{file.name}.sig")
+    detached = beside.read_bytes() if beside.is_file() else None
+    signatures = read_signatures(component, detached)
+    if name is None and signatures:
+        name = signatures[0].statement.name
+    if key is None:
+        found = TrustStore(state_directory(state)).assess(component, name or "", detached=detached)
+        trusted, reasons, version, signer = (
+            found.level is Level.TRUSTED, found.reasons, found.version, found.key,
+        )  # fmt: skip
+    else:
+        public = PublicKey.load(key)
+        own = [each for each in signatures if each.statement.key == public.id]
+        trusted, reasons, version, signer = False, (f"key {public.id} did not sign it",), None, None
+        for each in own:
+            each.check(component, public, now=dt.datetime.now(dt.UTC))
+            trusted, reasons = each.statement.name == name, (f"it is '{each.statement.name}'",)
+            version, signer = each.statement.version, public.id
+    if as_json:
+        print_json(
+            {"trusted": trusted, "name": name, "version": version, "key": signer,
+             "reasons": [] if trusted else reasons}
+        )  # fmt: skip
+    elif trusted:
+        print_note(f"{file} is {name} {version}, signed by key {signer}")
+    else:
+        print_note(f"{file} is not trusted as {name or 'anything'}: {'; '.join(reasons)}")
+    return 0 if trusted else 1
+
+
+@trust.command("add")
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A public key.")],
+    *,
+    name: Names,
+    comment: Annotated[str, typer.Option("--comment", metavar="TEXT", help="Whose it is.")] = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Let the signatures of a key count for some names."""
+    public = PublicKey.load(file)
+    TrustStore(state_directory(state)).trust(public, tuple(name), comment=comment)
+    if as_json:
+        print_json({"key": public.id, "names": name})
+    else:
+        print_note(f"key {public.id} counts for {', '.join(name)}")
+
+
+@trust.command("list")
+def list_keys(*, state: State = None, as_json: Json = False) -> None:
+    """Show the keys and what is blocked."""
+    store = TrustStore(state_directory(state))
+    keys, blocked = store.keys(), store.blocked()
+    if as_json:
+        print_json({"keys": keys, "blocked": blocked})
+        return
+    print_table(
+        ("key", "counts for", "whose", "state"),
+        (
+            (
+                name,
+                ", ".join(key.names),
+                key.comment,
+                f"revoked: {key.why}" if key.revoked else "trusted",
+            )
+            for name, key in keys.items()
+        ),
+    )
+    print_pairs((f"blocked {digest}", each.why) for digest, each in blocked.items())
+
+
+@trust.command()
+def floor(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name, as image/resizer.")],
+    version: Annotated[str, typer.Argument(metavar="SEMVER", help="The lowest it may have.")],
+    *,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Let a name have no version below this one, not even by a rollback."""
+    TrustStore(state_directory(state)).set_floor(name, version)
+    if as_json:
+        print_json({"name": name, "floor": version})
+    else:
+        print_note(f"{name} stays at {version} or above")
+
+
+@trust.command()
+def revoke(key: Key, *, why: Reason, state: State = None, as_json: Json = False) -> None:
+    """Let a key's signatures count no more; what only it signed is blocked."""
+    TrustStore(state_directory(state)).revoke(key, why)
+    if as_json:
+        print_json({"revoked": key})
+    else:
+        print_note(f"key {key} is revoked")
+
+
+@trust.command()
+def block(file: Component, *, why: Reason, state: State = None, as_json: Json = False) -> None:
+    """Let a component not run, whoever signed it."""
+    digest = TrustStore(state_directory(state)).block(file.read_bytes(), why)
+    if as_json:
+        print_json({"blocked": digest})
+    else:
+        print_note(f"blocked {digest}")
+
+
+def _signing_key(path: Path) -> SigningKey:
+    passphrase = os.environ.get(_PASSPHRASE)
+    try:
+        return SigningKey.load(path, passphrase)
+    except KeyUnusable as error:
+        if passphrase is not None or "needs a passphrase" not in error.message:
+            raise
+    if not sys.stdin.isatty():
+        raise KeyUnusable(f"the private key {path} needs a passphrase", hint=f"set {_PASSPHRASE}")
+    return SigningKey.load(path, str(typer.prompt("passphrase", hide_input=True, err=True)))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put `content` in the place of a file, which is there whole at every moment."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,44 @@
+"""Who made a component: keys, signatures, and the store that says whose signature counts."""
+
+from airssys.wasm.trust.errors import (
+    ComponentBlocked,
+    DowngradeRefused,
+    KeyUnusable,
+    NotTrusted,
+    SignatureUnusable,
+    TrustError,
+    TrustStoreUnusable,
+)
+from airssys.wasm.trust.keys import PublicKey, SigningKey
+from airssys.wasm.trust.signature import Signature, Statement, read_signatures, sign, subject_of
+from airssys.wasm.trust.store import (
+    Admission,
+    Assessment,
+    Level,
+    TrustedKey,
+    TrustStore,
+    rotation,
+)
+
+__all__ = [
+    "Admission",
+    "Assessment",
+    "ComponentBlocked",
+    "DowngradeRefused",
+    "KeyUnusable",
+    "Level",
+    "NotTrusted",
+    "PublicKey",
+    "Signature",
+    "SignatureUnusable",
+    "SigningKey",
+    "Statement",
+    "TrustError",
+    "TrustStore",
+    "TrustStoreUnusable",
+    "TrustedKey",
+    "read_signatures",
+    "rotation",
+    "sign",
+    "subject_of",
+]
