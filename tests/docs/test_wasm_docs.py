@@ -87,7 +87,7 @@ def test_code_runs(page, tmp_path):
 
 
 def test_the_guide_quotes_guests_that_are_built():
-    page = (ROOT / "docs/guides/run-component-actors.md").read_text("utf-8")
+    page = (ROOT / "docs/guides/component-actors.md").read_text("utf-8")
     quoted = re.findall(r"^```(rust|py|js|wit)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert {language for language, _ in quoted} == {"rust", "py", "js", "wit"}
     endings = {"rust": "*.rs", "py": "app.py", "js": "app.js", "wit": "*.wit"}

@@ -15,9 +15,6 @@ pub use gate::Gate;
 use pyo3::prelude::*;
 pub use subject::Subject;
 
-pub use gate::Gate;
-pub use subject::Subject;
-
 /// Add the classes and functions of the gate to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<audit::AuditLog>()?;
