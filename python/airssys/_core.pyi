@@ -1,5 +1,6 @@
 """The native module: engine, instances, gate. Private; use `airssys.wasm` and `airssys.osl`."""
 
+from asyncio import Future
 from collections.abc import Callable, Generator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -778,3 +779,256 @@ def inotify_add(inotify: int, descriptor: int, mask: int) -> int:
 def capacity() -> tuple[int, int]: ...
 def parse_call(component: Component, text: str) -> tuple[str, tuple[Any, ...]]: ...
 def print_result(component: Component, path: str, value: object, *, error: bool) -> str | None: ...
+
+@final
+class Service:
+    """A host service that instances can be given; made by the service's own class."""
+
+@final
+class MessageRights:
+    """Whom a component may send to. Nothing is allowed that is not listed, or granted by a rule.
+
+    Patterns: `*` stands for one segment, `**` for any number; deployments have segments separated
+    by `/`, topics words separated by dots.
+    """
+
+    def __new__(
+        cls,
+        *,
+        send: Sequence[str] = ...,
+        ask: Sequence[str] = ...,
+        broadcast: Sequence[str] = ...,
+        publish: Sequence[str] = ...,
+        subscribe: Sequence[str] = ...,
+    ) -> Self: ...
+    @staticmethod
+    def by_rules(gate: Gate, subject: Subject) -> MessageRights:
+        """Rights that `subject` has by the rules of `gate`; decisions are audited."""
+
+    def replace(
+        self,
+        *,
+        send: Sequence[str] = ...,
+        ask: Sequence[str] = ...,
+        broadcast: Sequence[str] = ...,
+        publish: Sequence[str] = ...,
+        subscribe: Sequence[str] = ...,
+    ) -> None:
+        """Put another list in place of the present one; what it no longer holds ends at once.
+
+        Raises:
+            ValueError: A pattern cannot be read, or the rights come from the rules of a gate.
+        """
+
+_PortMessage: TypeAlias = tuple[
+    Port, str, bytes, Literal[0, 1, 2], int, float, str | None, str | None, int
+]
+_PlaneEvent: TypeAlias = tuple[str, str, int, dict[str, Any]]
+
+@final
+class Bridge:
+    """What one event loop gets from a plane: outcomes, messages for ports, events."""
+
+    def drain(self) -> None: ...
+    def close(self) -> None:
+        """Deliver nothing any more; what futures of this loop wait for is cancelled with them."""
+
+@final
+class Port:
+    """A Python actor as components see it."""
+
+    @property
+    def address(self) -> str: ...
+    def credit(self, messages: int, size: int) -> None:
+        """Give the slots of handled messages back; `size` is the sum of their payloads' bytes."""
+
+    def reply(self, token: int, payload: bytes | None) -> bool:
+        """Answer an ask. False if its asker does not wait any more.
+
+        Raises:
+            ValueError: The payload has no codec prefix.
+        """
+
+    def refuse(self, token: int, message: str) -> bool:
+        """Fail only the ask. False if its asker does not wait any more."""
+
+    def fail(self, token: int, message: str, reason: str = "failed") -> bool:
+        """Tell an asker that there will be no answer, with the reason of the dead letter."""
+
+    def subscribe(self, pattern: str) -> None: ...
+    def unsubscribe(self, pattern: str) -> bool: ...
+    def counts(self) -> tuple[int, int, int]:
+        """Messages accepted and refused so far, and slots that are free."""
+
+    def close(self) -> None:
+        """Take nothing any more. Open asks fail, the address is free."""
+
+@final
+class ComponentActor:
+    """The handle of one actor made of a component. The mailbox belongs to the address."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def deployment(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def state(
+        self,
+    ) -> Literal["starting", "running", "suspended", "restarting", "stopping", "stopped"]: ...
+    @property
+    def incarnation(self) -> int: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def exports(self) -> frozenset[str]: ...
+    def tell(
+        self,
+        payload: bytes | bytearray | memoryview,
+        *,
+        priority: int = 1,
+        ttl: float | None = None,
+        sender: str | None = None,
+        trace: str | None = None,
+    ) -> None:
+        """Put a message in the mailbox. Never waits; raises what `errors` makes of a refusal."""
+
+    def send(
+        self,
+        payload: bytes | bytearray | memoryview,
+        timeout: float,
+        *,
+        priority: int = 1,
+        ttl: float | None = None,
+        sender: str | None = None,
+        trace: str | None = None,
+    ) -> Future[None]:
+        """Put a message in the mailbox as soon as there is room."""
+
+    def ask(
+        self,
+        payload: bytes | bytearray | memoryview,
+        timeout: float,
+        *,
+        priority: int = 1,
+        sender: str | None = None,
+        trace: str | None = None,
+        waiting: Port | None = None,
+    ) -> Future[bytes | None]:
+        """Ask; sent when called. Cancelling the future cancels the ask."""
+
+    def ask_blocking(
+        self,
+        payload: bytes | bytearray | memoryview,
+        timeout: float,
+        *,
+        priority: int = 1,
+        sender: str | None = None,
+        trace: str | None = None,
+    ) -> bytes | None:
+        """Ask and block this thread until the answer is there."""
+
+    def start(self, restore: bytes | None = None) -> Future[None]: ...
+    def restart(self, restore: bytes | None = None) -> Future[None]: ...
+    def stop(
+        self, *, drain: bool = False, timeout: float = 5.0, reason: str = "stopped"
+    ) -> Future[str]: ...
+    def retire(self, *, timeout: float = 5.0, reason: str = "replaced") -> Future[str]:
+        """End the incarnation in order; the mailbox stays for the next one."""
+
+    def keep_state(self, keep: bool) -> None:
+        """Say whether an incarnation that ends in order leaves its state, for `parting`."""
+
+    def parting(self) -> bytes | None:
+        """Return the state that the last incarnation left, once."""
+
+    def kill(self) -> Future[str]: ...
+    def fail(self, message: str = "its supervisor says so") -> Future[str]: ...
+    def discard(self) -> None: ...
+    def suspend(self) -> None: ...
+    def resume(self) -> None: ...
+    def upgrade(
+        self,
+        component: Component,
+        *,
+        limits: Limits | None = None,
+        wasi: Wasi | None = None,
+        services: Sequence[Service] = ...,
+        accepts: Sequence[int] = ...,
+        config: Sequence[tuple[str, Any]] | None = None,
+    ) -> None: ...
+    def regrant(self, gate: MessageRights | None) -> None: ...
+    def health(self, timeout: float) -> Future[tuple[str, str]]: ...
+    def metadata(self, timeout: float) -> Future[dict[str, Any]]: ...
+    def snapshot(self, timeout: float) -> Future[bytes]: ...
+    def migrate(
+        self, version: str, snapshot: bytes | bytearray | memoryview, timeout: float
+    ) -> Future[bytes]: ...
+    def inspect(self) -> dict[str, Any]: ...
+    def statistics(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Plane:
+    """Actors made of components, and the ways between them and Python."""
+
+    def __new__(
+        cls,
+        errors: Callable[[str, str, dict[str, Any]], BaseException],
+        *,
+        threads: int = 2,
+        virtual: bool = False,
+        log_ring: int = 1000,
+    ) -> Self: ...
+    @property
+    def now(self) -> float: ...
+    def connect(
+        self,
+        on_messages: Callable[[list[_PortMessage]], object],
+        on_events: Callable[[list[_PlaneEvent]], object],
+    ) -> Bridge: ...
+    def spawn(
+        self,
+        address: str,
+        component: Component,
+        *,
+        limits: Limits | None = None,
+        wasi: Wasi | None = None,
+        services: Sequence[Service] = ...,
+        gate: MessageRights | None = None,
+        accepts: Sequence[int] = ...,
+        config: Sequence[tuple[str, Any]] | None = None,
+        capacity: int = 1000,
+        capacity_bytes: int = ...,
+        overflow: str = "fail",
+        message_size: int = ...,
+    ) -> ComponentActor: ...
+    def port(
+        self,
+        address: str,
+        bridge: Bridge,
+        *,
+        capacity: int = 1000,
+        capacity_bytes: int = ...,
+        accepts: Sequence[int] = ...,
+        message_size: int = ...,
+    ) -> Port: ...
+    def find(self, address: str) -> ComponentActor | None: ...
+    def actors(self) -> list[ComponentActor]: ...
+    def publish(
+        self,
+        topic: str,
+        payload: bytes | bytearray | memoryview,
+        *,
+        sender: str | None = None,
+        trace: str | None = None,
+    ) -> tuple[int, int]: ...
+    def logs(self, deployment: str, since: int = 0) -> list[tuple[Any, ...]]: ...
+    def statistics(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+    def run(self) -> int: ...
+    def next_timer(self) -> float | None: ...
+    def advance(self, to: float) -> None: ...
+    def on_ready(self, wake: Callable[[], object] | None) -> None: ...

@@ -240,6 +240,8 @@ class Lifecycle:
         cell.block &= ~STARTING
         if self._events.active:
             self._events.publish(ActorStarted(cell.ref))
+        if self._failed_meanwhile(cell):
+            return
         if not cell.block and cell.head is None and cell.lanes is None:
             cell.idle = True
         else:
@@ -771,7 +773,17 @@ class Lifecycle:
             for monitor in tuple(more.watchers):
                 if monitor.restarts:
                     monitor.notify(Restarted(cell.ref, reason))
-        self._dispatcher.settle(cell)
+        if not self._failed_meanwhile(cell):
+            self._dispatcher.settle(cell)
+
+    def _failed_meanwhile(self, cell: Cell) -> bool:
+        """Deal with a failure that came between the start of an incarnation and the word of it."""
+        failure = None if cell.more is None else cell.more.failure
+        if failure is None:
+            return False
+        cell.details().failure = None
+        self._over(cell, failure)
+        return True
 
     def _restart_group(
         self, parent: Cell, state: SupervisionState, cell: Cell, ending: Ending, delay: float

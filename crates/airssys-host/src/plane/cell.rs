@@ -131,6 +131,8 @@ pub struct Cell {
     ordered: AtomicBool,
     /// Something besides messages wants the incarnation's attention.
     attention: AtomicBool,
+    /// The mailbox takes nothing any more; said here too, so that senders need not lock it.
+    closed: AtomicBool,
     budget: AtomicU32,
     ids: AtomicU64,
     /// Until when the one wake-up that is set sleeps; 0 for none.
@@ -210,6 +212,7 @@ impl Cell {
             run: AtomicU8::new(IDLE),
             ordered: AtomicBool::new(false),
             attention: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             budget: AtomicU32::new(0),
             ids: AtomicU64::new(1),
             armed: AtomicU64::new(0),
@@ -551,6 +554,7 @@ impl Cell {
         self.shared.topics.forget(&target);
         self.shared.remove(&target);
         let mut aftermath = Aftermath::default();
+        self.closed.store(true, Ordering::Release);
         let refused = locked(&self.mailbox).close(reason, &mut aftermath);
         self.settle(aftermath);
         for ask in refused {
@@ -700,7 +704,7 @@ impl Cell {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        locked(&self.mailbox).closed
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(super) fn offer(
@@ -1050,6 +1054,7 @@ impl Cell {
         if alive {
             if !keep {
                 locked(&self.mailbox).closed = true;
+                self.closed.store(true, Ordering::Release);
             }
             self.set_stage(Stage::Stopping);
             self.attention.store(true, Ordering::Release);

@@ -60,11 +60,11 @@ impl MessageRights {
     /// Rights that `subject` has by the rules of `gate`.
     #[staticmethod]
     fn by_rules(gate: &Bound<'_, Gate>, subject: &Bound<'_, Subject>) -> Self {
-        Self(Rights::Ruled(Arc::new(RuleGate {
-            authority: gate.get().inner.clone(),
-            subject: subject.get().inner.clone(),
-            approver: None,
-        })))
+        Self(Rights::Ruled(Arc::new(RuleGate::new(
+            gate.get().inner.clone(),
+            subject.get().inner.clone(),
+            None,
+        ))))
     }
 
     /// Put another list in place of the present one; what it no longer holds ends at once.

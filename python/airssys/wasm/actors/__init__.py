@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airssys.wasm.actors.child import ComponentChild
 from airssys.wasm.actors.failures import (
+    ComponentFailed,
     GuestRefused,
     InvalidActorState,
     NoSuchExport,
@@ -19,6 +20,7 @@ from airssys.wasm.actors.settings import ActorSettings
 __all__ = [
     "ActorSettings",
     "ComponentChild",
+    "ComponentFailed",
     "ComponentRef",
     "GuestRefused",
     "Hooks",

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airssys.errors import AirsSysError
 from airssys.rt import ActorFailed, LocalRef
+from airssys.rt._cell import ENDED
 from airssys.rt._foreign import ForeignCell
 from airssys.rt._request import Bucket
 from airssys.rt.registry import remember
 from airssys.wasm._native import _core
-from airssys.wasm.actors.failures import failure
+from airssys.wasm.actors.failures import ComponentFailed, failure
 from airssys.wasm.actors.log_line import LogLine
 from airssys.wasm.actors.ports import PUBLICATION, PythonPort
 from airssys.wasm.actors.pump import Pump
@@ -57,10 +58,10 @@ class Exchange:
         self._logs = logs
         self._ports: dict[str, PythonPort] = {}
         self._names: dict[Cell, str | None] = {}
-        virtual = bool(getattr(system.loop, "virtual_time", False))
-        self.plane = _core.Plane(failure, threads=threads, virtual=virtual)
+        followers = getattr(system.loop, "followers", None)  # where its time is virtual
+        self.plane = _core.Plane(failure, threads=threads, virtual=followers is not None)
         self.bridge = self.plane.connect(self._take_messages, self._take_events)
-        self._pump = Pump(self.plane, system.loop) if virtual else None
+        self._pump = None if followers is None else Pump(self.plane, system.loop, followers)
         dispatcher = system._dispatcher  # noqa: SLF001 - see above
         # Requests that came from components: their deadlines are kept over there.
         self.crossed = Bucket(dispatcher, -math.inf)
@@ -102,6 +103,8 @@ class Exchange:
             place: Any = sender.outside
             return str(place.address)
         if sender not in self._names:
+            if sender.block & ENDED:
+                return None
             self._names[sender] = None
             remember(sender.ref, self)
             try:
@@ -148,12 +151,18 @@ class Exchange:
 
     def _take_events(self, batch: list[tuple[str, str, int, dict[str, Any]]]) -> None:
         lines: list[LogLine] = []
+        failing: dict[str, bytes] = {}  # what was being handled; it dies before the failure is told
         for kind, address, incarnation, details in batch:
             if kind == "failed":
                 place = self.places.get(address)
                 if place is not None and place.native.incarnation == incarnation:
-                    place.failed(details["kind"], details["error"], details["message"])
+                    error = details["error"]
+                    if error is None:
+                        error = ComponentFailed(f"'{address}': {details['message']}")
+                    place.failed(details["kind"], error, failing.pop(address, None))
             elif kind == "dead":
+                if details["reason"] == "failed":
+                    failing[address] = details["payload"]
                 self._take_dead(address, details)
             elif kind == "log":
                 lines.append(self._line(address, details))
@@ -181,7 +190,7 @@ class Exchange:
         trace = details["trace"] or ""
         return LogLine(
             at=details["time"],
-            level=details["level"],
+            level="warning" if details["stream"] == "stderr" else details["level"],
             message=details["message"],
             fields=dict(details["fields"]),
             stream=details["stream"],

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "ComponentFailed",
     "GuestRefused",
     "InvalidActorState",
     "NoSuchExport",
@@ -53,6 +54,12 @@ class NotPermitted(RuntimeFailure):
     """The sender has no right to reach this target."""
 
     default_code = "not-permitted"
+
+
+class ComponentFailed(RuntimeFailure):
+    """The component said that it is broken: it returned `failed`."""
+
+    default_code = "component-failed"
 
 
 class InvalidActorState(RuntimeFailure):

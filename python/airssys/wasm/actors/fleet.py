@@ -125,13 +125,14 @@ class Fleet:
         if found is None:
             assert self._supervisor is not None, "a fleet is opened before it is used"  # noqa: S101
             spec = self.child(_child_name(key), key)
-            found, starting = self._exchange.system.begin_child(self._supervisor, spec)
+            begun, starting = self._exchange.system.begin_child(self._supervisor, spec)
+            found = cast("ComponentRef[Any]", begun)
             if starting is not None:
                 starting.add_done_callback(self._report_start)
             if self._records is not None:
                 recording = self._exchange.in_thread(self._records.add, self.name, key)
                 self._exchange.system.own_task(recording)
-        return cast("ComponentRef[Any]", found)
+        return found
 
     def _report_start(self, starting: asyncio.Future[None]) -> None:
         if not starting.cancelled() and starting.exception() is not None:

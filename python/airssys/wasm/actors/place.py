@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from airssys.errors import AirsSysError
 from airssys.rt import (
     AskTimeout,
     Down,
@@ -72,12 +73,15 @@ class Place:
         self._going: asyncio.Future[str] | None = None
         self._check: HealthCheck | None = None
         self._asks = 0
+        self._drained = False
+        self._stopping = False
+        self._early: tuple[BaseException, bytes | None] | None = None
+        self.native.keep_state(site.snapshots is not None)
 
     @property
-    def ref(self) -> ComponentRef:
+    def ref(self) -> ComponentRef[Any]:
         """The address in the actor system."""
-        ref: Any = self.cell.ref
-        return ref
+        return cast("ComponentRef[Any]", self.cell.ref)
 
     @property
     def make(self) -> Make:
@@ -141,7 +145,11 @@ class Place:
                 "actor": message.ref.path,
                 "reason": message.reason.kind,
             }
-            self.put(word, sender, None, Priority.NORMAL)
+            try:
+                self.put(word, sender, None, Priority.NORMAL)
+            except AirsSysError:  # whoever has ended cannot be told that the mailbox is full
+                self.cell.accepted += 1
+                self.cell.bury(message, sender, None, "overflow")
 
     def must_wait(self, priority: Priority) -> bool:  # noqa: ARG002 - the lane is not looked at
         """Whether the way that can wait is to be taken; it is for every policy that may."""
@@ -196,7 +204,12 @@ class Place:
     def drain(self, done: Callable[[], None]) -> None:
         """Take no more, and call `done` once all that is queued was handled."""
         stopping = self.native.stop(drain=True, timeout=_FOREVER)
-        stopping.add_done_callback(lambda _: done())
+
+        def stopped(_stopping: asyncio.Future[str]) -> None:
+            self._drained = True
+            done()
+
+        stopping.add_done_callback(stopped)
 
     def release(self) -> bool:
         """Drop the instance; False when there is none."""
@@ -216,10 +229,10 @@ class Place:
         if control is not None:
             control.poke()
 
-    def ended(self, reason: DeadReason) -> None:
+    def ended(self, reason: DeadReason) -> None:  # noqa: ARG002 - the plane says `stopped`
         """The address has ended: what is queued dies, the name is free."""
         if self.native.state not in {"stopped", "stopping"}:
-            self.native.discard(reason)
+            self.native.discard()
         if self.exchange.places.get(self.address) is self:
             del self.exchange.places[self.address]
 
@@ -243,6 +256,7 @@ class Place:
         """Make an instance, initialise it, and give it the state that was kept."""
         hooks = self.make.hooks
         again = self.starts > 0
+        self._stopping = False
         await hooks.before_start(self.ref)
         restore = None
         if self.site.snapshots is not None and "state" in self.native.exports:
@@ -250,9 +264,16 @@ class Place:
         self._settling = True
         try:
             await self.native.start(restore)
+        except BaseException:
+            self._early = None
+            raise
         finally:
             self._settling = False
         self.starts += 1
+        if self._early is not None:  # it ran, and failed before it was known to run
+            early, self._early = self._early, None
+            self.cell.dispatcher.lifecycle.fail(self.cell, *early)
+            return
         await hooks.after_start(self.ref)
         if again:
             await hooks.after_restart(self.ref)
@@ -264,6 +285,7 @@ class Place:
     async def stop(self, reason: Reason, *, final: bool) -> None:
         """End the instance: what is being handled ends, then `shutdown`; or drop a failed one."""
         hooks = self.make.hooks
+        self._stopping = True
         if reason.abnormal:
             if self.native.state in _HOLDING:
                 await self.native.fail()
@@ -271,15 +293,18 @@ class Place:
             if not final:
                 await self.quietly("before_restart", hooks.before_restart(self.ref, reason))
             return
-        if self.native.state not in _HOLDING:
+        if self.native.state not in _HOLDING and not self._drained:
             return
         await self.quietly("before_stop", hooks.before_stop(self.ref, reason))
-        if self.site.snapshots is not None and "state" in self.native.exports:
-            await self.quietly("snapshot", self.site.snapshots.take(self))
-        if final:
-            await self.native.stop(timeout=self.make.settings.shutdown)
+        if self._drained:
+            pass  # the plane has stopped it after its queue
+        elif final:
+            await self.native.stop(timeout=_FOREVER)  # the runtime keeps the time
         else:
-            await self.native.kill()
+            await self.native.retire(timeout=self.make.settings.shutdown)
+        left = self.native.parting()
+        if left is not None and self.site.snapshots is not None:
+            await self.quietly("snapshot", self.site.snapshots.keep(self, left))
         await self.quietly("after_stop", hooks.after_stop(self.ref, reason))
         if not final:
             await self.quietly("before_restart", hooks.before_restart(self.ref, reason))
@@ -293,8 +318,11 @@ class Place:
 
     def failed(self, kind: str, error: BaseException, message: bytes | None) -> None:
         """The instance has failed; supervision decides."""
-        if self._settling or kind in {"killed", "start"} or self._going is not None:
+        if kind in {"killed", "start"} or self._stopping or self._going is not None:
             return  # whoever started or killed it learns it from there
+        if self._settling:
+            self._early = error, message
+            return
         self.cell.dispatcher.lifecycle.fail(self.cell, error, message)
 
     # Health.

@@ -176,6 +176,6 @@ class PythonPort:
         self._messages = self._size = 0
         self.native.credit(messages, size)
 
-    def close(self, reason: str = "stopped") -> None:
+    def close(self) -> None:
         """Be no target any more."""
-        self.native.close(reason)
+        self.native.close()

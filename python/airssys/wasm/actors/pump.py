@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from airssys.wasm._native import _core
 
@@ -18,15 +19,26 @@ class Pump:
     Args:
         plane: A plane made with `virtual=True`.
         loop: The loop, whose time is the plane's.
+        followers: What the loop calls when its time moves.
     """
 
-    def __init__(self, plane: _core.Plane, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        plane: _core.Plane,
+        loop: asyncio.AbstractEventLoop,
+        followers: list[Callable[[float], object]],
+    ) -> None:
         self._plane = plane
         self._loop = loop
+        self._followers = followers
         self._offset = plane.now - loop.time()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         plane.on_ready(self._wake)
+        followers.append(self._follow)
+
+    def _follow(self, now: float) -> None:
+        self._plane.advance(now + self._offset)
 
     def _wake(self) -> None:
         if not self._scheduled:
@@ -36,7 +48,6 @@ class Pump:
     def _turn(self) -> None:
         self._scheduled = False
         plane, loop = self._plane, self._loop
-        plane.advance(loop.time() + self._offset)
         plane.run()
         if self._timer is not None:
             self._timer.cancel()
@@ -48,5 +59,6 @@ class Pump:
     def close(self) -> None:
         """Give no more turns."""
         self._plane.on_ready(None)
+        self._followers.remove(self._follow)
         if self._timer is not None:
             self._timer.cancel()

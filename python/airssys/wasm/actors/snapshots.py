@@ -45,7 +45,10 @@ class Snapshots:
 
     async def take(self, place: Place) -> None:
         """Take the state now, between messages, and keep it."""
-        snapshot = await place.native.snapshot(place.make.settings.shutdown)
+        await self.keep(place, await place.native.snapshot(place.make.settings.shutdown))
+
+    async def keep(self, place: Place, snapshot: bytes) -> None:
+        """Keep the state that an incarnation left."""
         self.last = snapshot
         self._loaded = True
         if self._store is not None:
