@@ -188,6 +188,49 @@ class Resource:
     def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
 @final
+class Incoming:
+    """The host's end of a guest's stream or future, behind those of `airssys.wasm.streams`."""
+
+    @property
+    def wit(self) -> str:
+        """The type, as in WIT."""
+
+    def take(self) -> Any:
+        """Take what the guest wrote and nobody took: an item, or `...` if there is none.
+
+        Raises:
+            StopAsyncIteration: At the end, and after `close`.
+        """
+
+    def read(self) -> Awaitable[None]:
+        """Run the instance until there is something to take, or the read is interrupted.
+
+        Raises:
+            InstanceBusy: While another call runs.
+            InstancePoisoned: After a failed call or `Instance.close`.
+            Trap: The guest trapped.
+            LimitExceeded: The guest reached a limit.
+        """
+
+    def read_blocking(self) -> None:
+        """As `read`, blocking."""
+
+    def arrival(self) -> Future[None]:
+        """Return a future: whoever runs the instance has brought something, or nobody runs it."""
+
+    def interrupt(self) -> None:
+        """Let the read that is under way end without an item, as soon as the guest waits."""
+
+    def close(self) -> bool:
+        """Read no more. True if there is a guest that could still write and does not know."""
+
+    def settle(self) -> Awaitable[None]:
+        """Run the instance until the guest has learnt what was closed. Raises what `read` does."""
+
+    def settle_blocking(self) -> None:
+        """As `settle`, blocking."""
+
+@final
 class KillWatch:
     """Tells a blocking call's own event loop that the call is to end."""
 
@@ -303,6 +346,21 @@ class AuditLog:
         """
     def set_masks(self, masks: Sequence[str]) -> None:
         """Replace the texts that must not appear in the log."""
+    def prune(
+        self, *, bytes: int | None = None, since: float | None = None
+    ) -> dict[str, int] | None:
+        """Remove whole segments, the oldest first, after recording so under a checkpoint.
+
+        Args:
+            bytes: Size of all segments together above which the oldest go.
+            since: Seconds since 1970; segments with only older records go.
+
+        Returns:
+            segments, bytes, first, through (numbers of records); `None` when nothing went.
+
+        Raises:
+            AirsSysError: `audit-corrupt`: what would go is damaged, and stays.
+        """
     def close(self) -> None:
         """Make all durable and end; later records are refused with `audit-closed`."""
     @property
@@ -755,12 +813,21 @@ def audit_verify(
     """Follow the chain of a whole log and check its checkpoints.
 
     Returns:
-        records, coalesced, first, last, head, segments, checkpoints, acknowledged.
+        records, coalesced, first, last, head, segments, checkpoints, pruned_through,
+        acknowledged.
 
     Raises:
-        AirsSysError: `audit-corrupt` (segment, offset, sequence), `audit-truncated` (checkpoint,
-            last),
-            `audit-checkpoint`.
+        AirsSysError: `audit-corrupt` (segment, offset, sequence), `audit-truncated` (checkpoint
+            and last, or first where the beginning is missing), `audit-checkpoint`.
+    """
+
+def audit_plan_pruning(
+    directory: str | PathLike[str], *, bytes: int | None = None, since: float | None = None
+) -> dict[str, int] | None:
+    """What `AuditLog.prune` would remove, also from a log that is in use.
+
+    Raises:
+        AirsSysError: `audit-corrupt`.
     """
 
 def audit_public_key(seed: bytes) -> bytes:
@@ -774,6 +841,20 @@ def inotify_add(inotify: int, descriptor: int, mask: int) -> int:
 
     Raises:
         OSError: The kernel refuses, for example because the user has too many watches.
+    """
+
+def toml_parse(text: str) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """A TOML document, and the lines on which the tables in its top-level lists begin, by name.
+
+    Raises:
+        AirsSysError: `toml-invalid` (line, column, counted from 1).
+    """
+
+def toml_position(text: str, path: Sequence[str | int]) -> tuple[int, int]:
+    """Line and column, counted from 1, of the deepest part of `path` that a document has.
+
+    Raises:
+        AirsSysError: `toml-invalid`.
     """
 
 def capacity() -> tuple[int, int]: ...

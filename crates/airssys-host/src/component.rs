@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::{Arc, OnceLock};
 
+use wasmtime::AsContextMut;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, ResourceType};
 
@@ -13,8 +14,9 @@ use crate::engine::static_limits::{self, Contents, StaticLimits};
 use crate::engine::{self, Allocation, Native, Profile, compile};
 use crate::error::Error;
 use crate::instance::State;
+use crate::instance::{Link, attach_all};
 use crate::services;
-use crate::value::{FuncType, Path, Type, TypeNames, define_async_import, define_import};
+use crate::value::{FuncType, Path, Type, TypeNames, Value, define_async_import, define_import};
 use crate::wasi::link;
 
 /// A function that a component exports or imports.
@@ -340,19 +342,23 @@ impl Component {
             })
     }
 
-    /// The name of a resource in the signature of an export that is not the embedder's own: a handle to it is worth
-    /// something as long as its instance is there.
+    /// What is in the signature of an export that is worth something as long as its instance is there: a resource
+    /// that is not the embedder's own, a stream or a future.
     #[must_use]
     pub fn bound_to_instance(&self, export: usize) -> Option<String> {
         let found = RefCell::new(None);
         self.exports[export].ty.any(&|ty| {
+            if matches!(ty, Type::Stream(_) | Type::Future(_)) {
+                found.replace(Some(format!("a {ty}")));
+                return true;
+            }
             let (Type::Own(resource) | Type::Borrow(resource)) = ty else {
                 return false;
             };
             let bound = self.resources.iter().all(|own| own.ty != resource.ty);
             if bound {
-                let name = resource.name.as_ref().map(|name| name.name.to_string());
-                found.replace(Some(name.unwrap_or_else(|| "resource".into())));
+                let name = resource.name.as_ref().map_or("resource", |name| &name.name);
+                found.replace(Some(format!("its guest's resource '{name}'")));
             }
             bound
         });
@@ -395,16 +401,22 @@ impl Component {
                 Some(interface) => root.instance(interface)?,
                 None => root,
             };
+            let (streams, ty) = (function.ty.takes_streams(), function.ty.clone());
             if function.ty.is_async() {
                 define_async_import(
                     Path::Direct,
                     &mut instance,
                     &function.name,
                     &function.ty,
-                    move |accessor, arguments| {
-                        let call = accessor
-                            .with(|mut access| access.get().link.clone().call(position, arguments));
-                        Box::pin(async move { Ok(call.await?) })
+                    move |accessor, mut arguments| {
+                        let call: wasmtime::Result<_> = accessor.with(|mut access| {
+                            let link = access.get().link.clone();
+                            if streams {
+                                attach_arguments(&mut arguments, &ty, &mut access, &link)?;
+                            }
+                            Ok(link.call(position, arguments))
+                        });
+                        Box::pin(async move { Ok(call?.await?) })
                     },
                 )?;
             } else {
@@ -413,15 +425,34 @@ impl Component {
                     &mut instance,
                     &function.name,
                     &function.ty,
-                    move |store, arguments| {
-                        let call = store.data().link.call(position, arguments);
-                        Box::pin(async move { Ok(call.await?) })
+                    move |mut store, mut arguments| {
+                        let link = store.data().link.clone();
+                        let attached = if streams {
+                            attach_arguments(&mut arguments, &ty, &mut store, &link)
+                        } else {
+                            Ok(())
+                        };
+                        let call = attached.map(|()| link.call(position, arguments));
+                        Box::pin(async move { Ok(call?.await?) })
                     },
                 )?;
             }
         }
         linker.instantiate_pre(&self.compiled)
     }
+}
+
+/// Streams and futures that a guest gives to a host function can be read while the guest goes on.
+fn attach_arguments(
+    arguments: &mut [Value],
+    ty: &FuncType,
+    store: &mut impl AsContextMut,
+    link: &Arc<Link>,
+) -> wasmtime::Result<()> {
+    arguments
+        .iter_mut()
+        .zip(&ty.params)
+        .try_for_each(|(value, param)| attach_all(value, &param.ty, store, link))
 }
 
 /// The type of the resources at `position` of [`Component::resources`].

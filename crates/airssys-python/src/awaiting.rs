@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 use crate::bridge::LoopBridge;
 use crate::deadline::Deadline;
-use crate::imports::{Answer, Imports};
+use crate::imports::{Answer, Caller, Imports, Origin};
 use crate::instance::PyInstance;
 use crate::runtime;
 
@@ -69,7 +69,7 @@ impl Drop for Away {
 struct Hosted {
     iterator: Py<PyAny>,
     request: u64,
-    import: usize,
+    origin: Origin,
     deadline: Py<Deadline>,
 }
 
@@ -162,16 +162,20 @@ impl Awaitable {
                         continue;
                     };
                     let id = request.id;
-                    match self.imports.invoke(py, call.link(), request)? {
+                    match self
+                        .imports
+                        .invoke(py, Caller::Loop, call.link(), request)?
+                    {
                         Answer::Reply(reply) => call.link().reply(id, reply),
-                        Answer::Awaitable(awaitable, import) => {
+                        Answer::Apart => {}
+                        Answer::Awaitable(awaitable, origin) => {
                             let iterator = awaitable.call_method0(py, "__await__")?;
                             match drive(py, &iterator, None) {
                                 Drive::Yielded(object) => {
                                     let hosted = Hosted {
                                         iterator,
                                         request: id,
-                                        import,
+                                        origin,
                                         deadline: Deadline::start(py, &call)?,
                                     };
                                     self.put(State::HostFunction(call, hosted, conclude));
@@ -179,7 +183,7 @@ impl Awaitable {
                                 }
                                 Drive::Finished(outcome) => {
                                     call.link()
-                                        .reply(id, self.imports.finish(py, import, outcome)?);
+                                        .reply(id, self.imports.finish(py, origin, outcome)?);
                                 }
                             }
                         }
@@ -214,7 +218,7 @@ impl Awaitable {
                     drop(call);
                     return conclude(py, None, Err(error)).map(Step::Return);
                 }
-                let reply = self.imports.finish(py, hosted.import, outcome)?;
+                let reply = self.imports.finish(py, hosted.origin, outcome)?;
                 call.link().reply(hosted.request, reply);
                 self.advance(py, call, conclude)
             }

@@ -12,7 +12,7 @@ use airssys_host::instance::{Call, Live, Progress, is_shut_down};
 use airssys_host::value::Value;
 use pyo3::prelude::*;
 
-use crate::imports::{Answer, Imports};
+use crate::imports::{Answer, Caller, Imports};
 
 /// How long a wait goes on before signals are looked at.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -64,7 +64,7 @@ enum Detached {
 /// What a signal handler raises (the call is dropped then), or a host function's exception that is not an
 /// `Exception`. A host function's `Exception` makes the call end with [`Error::HostFunction`] and is left in
 /// `imports`.
-pub fn run(py: Python<'_>, mut call: Call, imports: &Imports) -> PyResult<Ended> {
+pub fn run(py: Python<'_>, mut call: Call, imports: &Arc<Imports>) -> PyResult<Ended> {
     with_waker(|unpark, waker| {
         let mut context = Context::from_waker(waker);
         let mut progress = call.slice(&mut context, false);
@@ -74,14 +74,16 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Imports) -> PyResult<Ended>
                 Progress::HostFunctions => {
                     while let Some(request) = call.link().take_request() {
                         let id = request.id;
-                        let reply = match imports.invoke(py, call.link(), request)? {
-                            Answer::Reply(reply) => reply,
-                            Answer::Awaitable(awaitable, import) => imports.finish(
-                                py,
-                                import,
-                                crate::imports::run_to_end(py, awaitable.bind(py), &call),
-                            )?,
-                        };
+                        let reply =
+                            match imports.invoke(py, Caller::Thread, call.link(), request)? {
+                                Answer::Reply(reply) => reply,
+                                Answer::Apart => continue,
+                                Answer::Awaitable(awaitable, origin) => imports.finish(
+                                    py,
+                                    origin,
+                                    crate::imports::run_to_end(py, awaitable.bind(py), &call),
+                                )?,
+                            };
                         call.link().reply(id, reply);
                     }
                     progress = call.slice(&mut context, false);

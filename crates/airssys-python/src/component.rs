@@ -314,6 +314,8 @@ impl PyComponent {
         let component = self.described.component.clone();
         let state = wasi.state(limits.limits.open_handles)?;
         let call = Call::fresh(component, state, limits.limits.clone(), None);
-        Ok((call, Imports::new(self.described.clone(), functions)))
+        let imports = Imports::new(self.described.clone(), functions);
+        imports.handles.ask_by(call.link().clone());
+        Ok((call, imports))
     }
 }

@@ -205,14 +205,14 @@ pub fn unknown_export(py: Python<'_>, name: &str, known: &[String]) -> PyErr {
     )
 }
 
-/// The trap for a host function that failed: its exception is the cause.
-pub fn host_function_failed(py: Python<'_>, cause: PyErr, about: About<'_>) -> PyErr {
+/// The trap for `whose` failure of Python's: the exception is the cause.
+pub fn host_function_failed(py: Python<'_>, whose: &str, cause: PyErr, about: About<'_>) -> PyErr {
     let what = cause
         .value(py)
         .repr()
         .map_or_else(|_| cause.to_string(), |text| text.to_string());
     let error = Error::Trap(airssys_host::error::Trap {
-        reason: format!("a host function raised {what}"),
+        reason: format!("{whose} raised {what}"),
         backtrace: String::new(),
         coredump: None,
     });

@@ -3,16 +3,21 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use airssys_host::instance::{Instance, Link, Live};
+use airssys_host::instance::{End, Incoming, Instance, Link, Live, Outgoing};
 use airssys_host::value::{Resource, Type, Value};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefMethods;
 
 use crate::component::Described;
-use crate::convert::Handles;
+use crate::convert::{Carried, Classes, Handles, Place};
+use crate::incoming::PyIncoming;
+use crate::instance::{PyInstance, Shared};
 use crate::objects::{Numbers, Objects};
 use crate::resource::GuestResource;
+use crate::source::{Source, Sources};
 
 /// What converting values did to handles.
 pub enum Effect {
@@ -22,6 +27,8 @@ pub enum Effect {
     Lent(u32),
     /// A guest's resource was given away.
     Given(Py<GuestResource>, wasmtime::component::ResourceAny),
+    /// A guest's stream or future was given back.
+    GivenBack(Arc<Incoming>, End),
 }
 
 thread_local!(static EFFECTS: RefCell<Vec<Effect>> = const { RefCell::new(Vec::new()) });
@@ -52,7 +59,8 @@ impl Drop for Lent {
                 Effect::Lent(number) => drop(handles.take(number)),
                 Effect::Put(number) if !self.begun => drop(handles.take(number)),
                 Effect::Given(resource, any) if !self.begun => resource.get().restore(any),
-                Effect::Put(_) | Effect::Given(..) => {}
+                Effect::GivenBack(incoming, end) if !self.begun => incoming.restore(end),
+                Effect::Put(_) | Effect::Given(..) | Effect::GivenBack(..) => {}
             }
         }
     }
@@ -67,6 +75,12 @@ pub struct InstanceHandles {
     instance: OnceLock<Weak<Instance>>,
     /// The Python object of the instance, which guests' resources refer to.
     owner: OnceLock<Py<pyo3::types::PyWeakrefReference>>,
+    /// What streams and futures of guests are read by.
+    shared: OnceLock<Weak<Shared>>,
+    /// Where guests ask for items of streams that they were given.
+    link: OnceLock<Arc<Link>>,
+    /// Streams and futures that guests were given.
+    sources: Sources,
 }
 
 impl InstanceHandles {
@@ -77,7 +91,41 @@ impl InstanceHandles {
             objects: Mutex::default(),
             instance: OnceLock::new(),
             owner: OnceLock::new(),
+            shared: OnceLock::new(),
+            link: OnceLock::new(),
+            sources: Sources::default(),
         }
+    }
+
+    /// Say what the store of this instance asks by.
+    pub fn ask_by(&self, link: Arc<Link>) {
+        let _ = self.link.set(link);
+    }
+
+    /// Say what reads of this instance's streams run by, once it exists.
+    pub fn read_by(&self, shared: &Arc<Shared>) {
+        let _ = self.shared.set(Arc::downgrade(shared));
+    }
+
+    /// The stream or future with this number that the guest was given.
+    pub fn source(&self, number: u32) -> Option<Arc<Source>> {
+        self.sources.get(number)
+    }
+
+    /// Forget the sources that no guest reads any more.
+    pub fn release_sources(&self, py: Python<'_>) {
+        if let Some(link) = self.link.get() {
+            self.sources.release(py, &link.take_released());
+        }
+    }
+
+    pub fn has_sources(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// Forget all sources: the store is gone.
+    pub fn release_all(&self, py: Python<'_>) {
+        self.sources.release_all(py);
     }
 
     /// Say which instance this is, once it exists.
@@ -120,6 +168,7 @@ impl InstanceHandles {
     }
 
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.sources.traverse(visit)?;
         match self.objects.try_lock().as_deref() {
             Ok(Some(objects)) => objects.traverse(visit),
             _ => Ok(()),
@@ -245,8 +294,67 @@ impl Handles for InstanceHandles {
                 Ok(Bound::new(py, resource)?.into_any())
             }
             _ => Err(PyTypeError::new_err(format!(
-                "a value of type {ty} cannot be handed to Python; streams and futures need an async function"
+                "a value of type {ty} cannot be handed to Python"
             ))),
         }
+    }
+
+    fn give(
+        &self,
+        carried: &Arc<Carried>,
+        object: &Bound<'_, PyAny>,
+        place: &Place<'_>,
+    ) -> PyResult<Value> {
+        if let (Ok(own), Some(shared)) = (
+            object.getattr(intern!(object.py(), "_incoming")),
+            self.shared.get().and_then(Weak::upgrade),
+        ) && let Ok(own) = own.cast::<PyIncoming>()
+            && let Some((incoming, end)) = own.get().give_back(&shared, carried)
+        {
+            let value = match end.clone() {
+                End::Stream(any) => Value::Stream(Box::new(any)),
+                End::Future(any) => Value::Future(Box::new(any)),
+            };
+            EFFECTS.with_borrow_mut(|effects| effects.push(Effect::GivenBack(incoming, end)));
+            return Ok(value);
+        }
+        let Some(link) = self.link.get() else {
+            return Err(PyTypeError::new_err(format!(
+                "{place}: a {} can be given to an instance of your own only (`component.instantiate`): a call of a \
+                 deployment cannot be asked for more once it returned",
+                carried.ty
+            )));
+        };
+        self.release_sources(object.py());
+        let number = self.sources.put(Source::new(carried, object, place)?);
+        Ok(Value::Outgoing(Outgoing::new(link.clone(), number)))
+    }
+
+    fn receive<'py>(
+        &self,
+        py: Python<'py>,
+        carried: &Arc<Carried>,
+        value: Value,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let owner = self.owner.get().and_then(|owner| owner.bind(py).upgrade());
+        let (Some(shared), Some(link), Some(owner)) = (
+            self.shared.get().and_then(Weak::upgrade),
+            self.link.get().cloned(),
+            owner,
+        ) else {
+            return Err(PyTypeError::new_err(format!(
+                "a {} can be read from an instance of your own only (`component.instantiate`), once it is made: \
+                 the instance that writes it is not kept here",
+                carried.ty
+            )));
+        };
+        let owner = owner.cast_into::<PyInstance>()?.unbind();
+        let incoming = PyIncoming::new(value, carried, (shared, owner), link)?;
+        let classes = Classes::get(py)?;
+        let class = match &carried.ty {
+            Type::Future(_) => &classes.guest_future,
+            _ => &classes.guest_stream,
+        };
+        class.bind(py).call1((Bound::new(py, incoming)?,))
     }
 }

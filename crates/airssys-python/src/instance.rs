@@ -22,27 +22,41 @@ pub struct PyInstance {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    instance: Arc<Instance>,
-    imports: Arc<Imports>,
+/// What everything that runs an instance shares.
+pub struct Shared {
+    pub instance: Arc<Instance>,
+    pub imports: Arc<Imports>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.imports.abandon();
+    }
 }
 
 /// A call's hold on the instance. Dropped without an end the call was abandoned: its store is gone, and what its
 /// guest held with it.
-struct Hold<I: Deref<Target = Instance>, M: Deref<Target = Imports>> {
+pub struct Hold<I: Deref<Target = Instance>, M: Deref<Target = Imports>> {
     lease: Option<Lease<I>>,
     imports: M,
 }
 
 impl<I: Deref<Target = Instance>, M: Deref<Target = Imports>> Hold<I, M> {
-    fn take(instance: I, imports: M) -> Result<(Box<Live>, Self), Error> {
+    /// Take the store for a call.
+    ///
+    /// # Errors
+    /// As [`Instance::take`].
+    pub fn take(instance: I, imports: M) -> Result<(Box<Live>, Self), Error> {
         let (live, lease) = Instance::take(instance)?;
         let lease = Some(lease);
         Ok((live, Self { lease, imports }))
     }
 
     /// Give the store back or say why it is gone, and make an exception of an error.
-    fn settle(
+    ///
+    /// # Errors
+    /// The exception.
+    pub fn settle(
         mut self,
         py: Python<'_>,
         call: &str,
@@ -51,6 +65,7 @@ impl<I: Deref<Target = Instance>, M: Deref<Target = Imports>> Hold<I, M> {
     ) -> PyResult<Option<Value>> {
         match result {
             Ok(value) => {
+                self.imports.handles.release_sources(py);
                 if let Some(live) = live {
                     self.imports.collect_dropped(py, &live.link);
                     if let Some(lease) = self.lease.take() {
@@ -64,7 +79,7 @@ impl<I: Deref<Target = Instance>, M: Deref<Target = Imports>> Hold<I, M> {
                 if let Some(lease) = self.lease.take() {
                     lease.poison(format!("an earlier call ended with {}", error.value(py)));
                 }
-                self.imports.handles.clear();
+                self.imports.abandon();
                 Err(error)
             }
         }
@@ -75,7 +90,7 @@ impl<I: Deref<Target = Instance>, M: Deref<Target = Imports>> Drop for Hold<I, M
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
             drop(lease);
-            self.imports.handles.clear();
+            self.imports.abandon();
         }
     }
 }
@@ -87,7 +102,9 @@ pub fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> P
         call,
     };
     match (&error, imports.take_failure()) {
-        (Error::HostFunction, Some(cause)) => host_function_failed(py, cause, about),
+        (Error::HostFunction, Some((whose, cause))) => {
+            host_function_failed(py, whose, cause, about)
+        }
         _ => raise(py, error, about),
     }
 }
@@ -112,15 +129,12 @@ impl PyInstance {
             ));
         };
         let instance = Instance::new(live);
-        let made = Bound::new(
-            py,
-            Self {
-                shared: Arc::new(Shared {
-                    instance: instance.clone(),
-                    imports: imports.clone(),
-                }),
-            },
-        )?;
+        let shared = Arc::new(Shared {
+            instance: instance.clone(),
+            imports: imports.clone(),
+        });
+        imports.handles.read_by(&shared);
+        let made = Bound::new(py, Self { shared })?;
         imports
             .handles
             .belong_to(&instance, PyWeakrefReference::new(made.as_any())?.unbind());
@@ -197,7 +211,7 @@ impl PyInstance {
             .instance
             .close()
             .map_err(|error| explain(py, &self.shared.imports, "close", error))?;
-        self.shared.imports.handles.clear();
+        self.shared.imports.abandon();
         Ok(())
     }
 

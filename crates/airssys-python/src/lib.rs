@@ -1,5 +1,6 @@
 //! The Python module `airssys._core`: conversions and awaitables over `airssys-host`. No decision lives here.
 
+mod apart;
 mod awaiting;
 mod blocking;
 mod bridge;
@@ -11,6 +12,7 @@ mod errors;
 mod gate;
 mod handles;
 mod imports;
+mod incoming;
 mod instance;
 mod limits;
 mod objects;
@@ -18,6 +20,8 @@ mod plane;
 mod resource;
 mod route;
 mod runtime;
+mod source;
+mod toml;
 mod wasi;
 mod wave;
 
@@ -99,8 +103,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<awaiting::Awaitable>()?;
     module.add_class::<deadline::KillWatch>()?;
     module.add_class::<resource::GuestResource>()?;
+    module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
     plane::register(module)?;
+    toml::register(module)?;
     gate::register(module)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use airssys_host::instance::{Call, Instance};
+use airssys_host::instance::{Abandoned, Call, Instance};
 use airssys_host::value::Type;
 use pyo3::exceptions::{PyAttributeError, PyReferenceError, PyValueError};
 use pyo3::prelude::*;
@@ -157,7 +157,7 @@ impl Drop for GuestResource {
         if let (true, Ok(any)) = (self.owned, self.any.get_mut())
             && let (Some(any), Some(instance)) = (any.take(), self.instance.upgrade())
         {
-            instance.drop_later(any);
+            instance.drop_later(Abandoned::Resource(any));
         }
     }
 }

@@ -30,7 +30,7 @@ struct Companion {
     shared: Option<Arc<Imports>>,
     /// Of what the line's guests hold.
     numbers: Arc<Numbers>,
-    /// By export, a resource in its signature that means something to one instance alone.
+    /// By export, what is in its signature that means something to one instance alone.
     bound: Vec<Option<String>>,
 }
 
@@ -324,9 +324,9 @@ impl PyRoute {
                 .collect();
             return Err(unknown_export(py, path, &known));
         };
-        if let Some(resource) = &companion.bound[export] {
+        if let Some(bound) = &companion.bound[export] {
             return Err(PyTypeError::new_err(format!(
-                "the function '{path}' of deployment '{}' handles its guest's resource '{resource}', which no call \
+                "the function '{path}' of deployment '{}' handles {bound}, which no call \
                  of a deployment can hold on to: each may meet another instance; make an instance of your own: \
                  Engine().load(…).instantiate()",
                 self.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from airssys.cli.configuration import InvalidConfiguration
+from airssys.osl.errors import OslError
 from airssys.rt import ActorFailed
 from airssys.wasm.actors import GuestRefused, StartFailed
 from airssys.wasm.codecs import CodecError
@@ -65,7 +66,9 @@ def exit_code_of(error: Exception) -> ExitCode:
             | StartFailed()
         ):
             return ExitCode.GUEST
-        case StateDirectoryError():
+        case StateDirectoryError() | OslError(code="audit-locked" | "audit-full"):
             return ExitCode.STATE
+        case OslError(code="no-audit-log" | "audit-key"):
+            return ExitCode.NOT_FOUND
         case _:
             return ExitCode.FAILURE

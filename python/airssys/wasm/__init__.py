@@ -46,6 +46,7 @@ from airssys.wasm.host_errors import (
 )
 from airssys.wasm.limits import Limits
 from airssys.wasm.revision import Revision, Rollout, Settings
+from airssys.wasm.streams import GuestFuture, GuestStream
 from airssys.wasm.values import Err, GuestError, Ok, Some, WitError
 from airssys.wasm.wasi import Directory, Wasi
 
@@ -69,6 +70,8 @@ __all__ = [
     "Function",
     "GuestError",
     "GuestExit",
+    "GuestFuture",
+    "GuestStream",
     "Host",
     "HostClosed",
     "HostError",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wasmtime::component::ResourceAny;
 
-use super::{Kill, Link, Live, now_nanos};
+use super::{Incoming, Kill, Link, Live, now_nanos};
 use crate::component::Component;
 use crate::engine::slice_begins;
 use crate::error::Error;
@@ -92,6 +92,28 @@ impl Call {
     pub fn drop_resource(mut live: Box<Live>, resource: ResourceAny) -> Self {
         Self::driving(live.link.clone(), async move {
             match live.drop_resource(resource).await {
+                Ok(()) => (Some(live), Ok(None)),
+                Err(error) => (None, Err(error)),
+            }
+        })
+    }
+
+    /// Run until `incoming` has something to be taken. The result is nothing.
+    #[must_use]
+    pub fn read(mut live: Box<Live>, incoming: Arc<Incoming>) -> Self {
+        Self::driving(live.link.clone(), async move {
+            match live.read(&incoming).await {
+                Ok(()) => (Some(live), Ok(None)),
+                Err(error) => (None, Err(error)),
+            }
+        })
+    }
+
+    /// Let the guest learn what was closed. The result is nothing.
+    #[must_use]
+    pub fn settle(mut live: Box<Live>) -> Self {
+        Self::driving(live.link.clone(), async move {
+            match live.settle().await {
                 Ok(()) => (Some(live), Ok(None)),
                 Err(error) => (None, Err(error)),
             }

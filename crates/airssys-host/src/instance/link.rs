@@ -41,16 +41,27 @@ pub fn thread_cpu_nanos() -> u64 {
         + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// A call to a host function that the guest waits for.
+/// Something of the host's that the guest waits for.
 #[derive(Debug)]
 pub struct Request {
     pub id: u64,
-    /// Which import, by its position in [`crate::component::Component::imports`].
-    pub import: usize,
-    pub arguments: Vec<Value>,
+    pub wanted: Wanted,
 }
 
-/// The answer to a [`Request`]: the result, or that the function failed (the host keeps the reason).
+/// What a guest waits for.
+#[derive(Debug)]
+pub enum Wanted {
+    /// The result of a host function.
+    Call {
+        /// Which import, by its position in [`crate::component::Component::imports`].
+        import: usize,
+        arguments: Vec<Value>,
+    },
+    /// The next item of an [`super::Outgoing`], or nothing at its end.
+    Item { source: u32 },
+}
+
+/// The answer to a [`Request`]: the result, or that the host failed (it keeps the reason).
 pub type Reply = Result<Option<Value>, HostFunctionFailed>;
 
 #[derive(Default)]
@@ -61,6 +72,8 @@ struct Exchange {
     wakers: Vec<(u64, Waker)>,
     /// Host resources that the guest dropped: import position and representation.
     dropped: Vec<(usize, u32)>,
+    /// Sources that no guest reads any more.
+    released: Vec<u32>,
 }
 
 /// What whoever drives calls keeps with an instance from one call to the next; nothing here looks at it.
@@ -79,6 +92,7 @@ pub struct Link {
     /// Start of the present slice: thread time, or wall time with the top bit set for a short slice.
     slice: AtomicU64,
     host_calls: AtomicU64,
+    store_gone: AtomicBool,
     /// The guest is to end at its next tick.
     interrupted: AtomicBool,
     /// The present slice ended at a tick.
@@ -100,6 +114,7 @@ impl Link {
             cpu_used: AtomicU64::new(0),
             slice: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
+            store_gone: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
             gave_way: AtomicBool::new(false),
         })
@@ -137,37 +152,53 @@ impl Link {
         !self.exchange().requests.is_empty()
     }
 
-    /// Answer a request. One whose guest stopped waiting is discarded when the call ends.
+    /// Answer a request. The answer is dropped if the guest stopped waiting.
     pub fn reply(&self, id: u64, reply: Reply) {
-        let waker = {
-            let mut exchange = self.exchange();
-            exchange.replies.push((id, reply));
-            let found = exchange
-                .wakers
-                .iter()
-                .position(|(waiting, _)| *waiting == id);
-            found.map(|index| exchange.wakers.swap_remove(index).1)
+        let mut exchange = self.exchange();
+        let Some(index) = exchange
+            .wakers
+            .iter()
+            .position(|(waiting, _)| *waiting == id)
+        else {
+            // Unlocked first: a value may say that it is gone.
+            drop(exchange);
+            return;
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        let waker = exchange.wakers.swap_remove(index).1;
+        exchange.replies.push((id, reply));
+        drop(exchange);
+        waker.wake();
     }
 
     /// Call the host function of import `import`; resolves when the driver has answered.
     pub fn call(self: &Arc<Self>, import: usize, arguments: Vec<Value>) -> HostCall {
         self.host_calls.fetch_add(1, Ordering::Relaxed);
+        self.ask(Wanted::Call { import, arguments })
+    }
+
+    /// Fetch the next item of a source; resolves when the driver has answered.
+    pub(super) fn fetch(self: &Arc<Self>, source: u32) -> HostCall {
+        self.ask(Wanted::Item { source })
+    }
+
+    fn ask(self: &Arc<Self>, wanted: Wanted) -> HostCall {
         let mut exchange = self.exchange();
         let id = exchange.next;
         exchange.next += 1;
-        exchange.requests.push_back(Request {
-            id,
-            import,
-            arguments,
-        });
+        exchange.requests.push_back(Request { id, wanted });
         HostCall {
             link: self.clone(),
             id,
         }
+    }
+
+    /// Note that no guest reads a source any more.
+    pub(super) fn note_released(&self, source: u32) {
+        self.exchange().released.push(source);
+    }
+
+    pub fn take_released(&self) -> Vec<u32> {
+        std::mem::take(&mut self.exchange().released)
     }
 
     /// Note that the guest dropped a host resource.
@@ -177,6 +208,17 @@ impl Link {
 
     pub fn take_dropped(&self) -> Vec<(usize, u32)> {
         std::mem::take(&mut self.exchange().dropped)
+    }
+
+    /// The store is being dropped, or will be.
+    pub(super) fn store_is_gone(&self) {
+        self.store_gone.store(true, Ordering::Release);
+    }
+
+    /// Whether the store was dropped.
+    #[must_use]
+    pub fn is_store_gone(&self) -> bool {
+        self.store_gone.load(Ordering::Acquire)
     }
 
     /// What was kept with the instance, if anything was.
@@ -347,8 +389,19 @@ impl Drop for HostCall {
     fn drop(&mut self) {
         let id = self.id;
         let mut exchange = self.link.exchange();
-        exchange.requests.retain(|request| request.id != id);
-        exchange.replies.retain(|(replied, _)| *replied != id);
         exchange.wakers.retain(|(waiting, _)| *waiting != id);
+        let request = exchange
+            .requests
+            .iter()
+            .position(|request| request.id == id);
+        let request = request.and_then(|index| exchange.requests.remove(index));
+        let reply = exchange
+            .replies
+            .iter()
+            .position(|(replied, _)| *replied == id);
+        let reply = reply.map(|index| exchange.replies.swap_remove(index));
+        // Unlocked first: a value may say that it is gone.
+        drop(exchange);
+        drop((request, reply));
     }
 }

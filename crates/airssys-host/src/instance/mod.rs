@@ -1,11 +1,17 @@
 //! One store with its memory, and calls into it.
 
 mod call;
+mod incoming;
 mod kill;
 mod link;
+mod outgoing;
 mod shared;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use wasmtime::component::{Instance as ComponentInstance, ResourceAny};
 use wasmtime::{Store, UpdateDeadline};
@@ -21,10 +27,13 @@ use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
 pub use call::{Call, Ended, Progress};
+pub(crate) use incoming::attach_all;
+pub use incoming::{End, Front, Incoming, MOST_BYTES};
 pub use kill::Kill;
 pub use link::{
-    Companion, Link, Reply, Request, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
+    Companion, Link, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
 };
+pub use outgoing::Outgoing;
 pub use shared::{Instance, Lease};
 
 /// The data of every store.
@@ -55,8 +64,25 @@ pub struct Usage {
     pub memory_peak: u64,
 }
 
+/// A handle that the host forgot.
+#[derive(Debug)]
+pub enum Abandoned {
+    Resource(ResourceAny),
+    End(End),
+}
+
+struct Gone(Arc<Link>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store_is_gone();
+    }
+}
+
 /// A store that is ready for calls. Owned by whoever calls into it; see [`Instance`] for sharing.
 pub struct Live {
+    /// Dropped before the store, so that ends of streams can tell that from an end that the guest made.
+    _gone: Gone,
     pub store: Store<State>,
     pub(crate) instance: ComponentInstance,
     callables: Vec<Option<Callable>>,
@@ -66,7 +92,7 @@ pub struct Live {
     /// Where the instance is one of many, its share of what they hold.
     pub held: Option<Held>,
     /// Handles that the host forgot; their destructors run with the next call.
-    abandoned: Vec<ResourceAny>,
+    abandoned: Vec<Abandoned>,
     _admission: Admission,
 }
 
@@ -147,6 +173,7 @@ impl Live {
         let callables = (0..component.exports.len()).map(|_| None).collect();
         let usage = Usage::default();
         Ok(Box::new(Self {
+            _gone: Gone(link.clone()),
             store,
             instance,
             callables,
@@ -184,10 +211,8 @@ impl Live {
         let callable = self.callables[export].as_ref().expect("made above");
         self.usage.calls += 1;
         self.store.set_epoch_deadline(1);
-        while let Some(resource) = self.abandoned.pop() {
-            if let Err(error) = resource.resource_drop_async(&mut self.store).await {
-                return Err(failure(&error, &mut self.store));
-            }
+        if !self.abandoned.is_empty() {
+            drop_abandoned(&mut self.abandoned, &mut self.store).await?;
         }
         match callable.call(&mut self.store, arguments).await {
             Ok(value) => Ok(value),
@@ -223,6 +248,54 @@ impl Live {
         }
     }
 
+    /// Run until `incoming` has something to be taken.
+    ///
+    /// # Errors
+    /// As [`Live::call`].
+    pub async fn read(&mut self, incoming: &Incoming) -> Result<(), Error> {
+        self.store.set_epoch_deadline(1);
+        drop_abandoned(&mut self.abandoned, &mut self.store).await?;
+        let read = match incoming.read(&mut self.store) {
+            Ok(ready) => self.store.run_concurrent(async move |_| ready.await).await,
+            Err(error) => Err(error),
+        };
+        read.map_err(|error| failure(&error, &mut self.store))
+    }
+
+    /// Run until the guest has learnt that nobody reads what was closed, and waits for something else.
+    ///
+    /// # Errors
+    /// As [`Live::call`].
+    pub async fn settle(&mut self) -> Result<(), Error> {
+        self.store.set_epoch_deadline(1);
+        drop_abandoned(&mut self.abandoned, &mut self.store).await?;
+        let waits = AtomicBool::new(false);
+        let settled = {
+            let mut running = pin!(self.store.run_concurrent(async |_| {
+                poll_fn(|_| match waits.load(Ordering::Relaxed) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                })
+                .await;
+            }));
+            poll_fn(|context| match running.as_mut().poll(context) {
+                Poll::Pending => {
+                    // Everything that could run has run, or its tick is over.
+                    waits.store(true, Ordering::Relaxed);
+                    running.as_mut().poll(context)
+                }
+                done => done,
+            })
+            .await
+        };
+        settled.map_err(|error| failure(&error, &mut self.store))
+    }
+
+    /// Close an end with the next call.
+    pub fn abandon(&mut self, end: End) {
+        self.abandoned.push(Abandoned::End(end));
+    }
+
     /// What the instance has used, up to the last finished call.
     #[must_use]
     pub fn usage(&self) -> Usage {
@@ -234,6 +307,22 @@ impl Live {
             ..self.usage
         }
     }
+}
+
+async fn drop_abandoned(
+    abandoned: &mut Vec<Abandoned>,
+    store: &mut Store<State>,
+) -> Result<(), Error> {
+    while let Some(handle) = abandoned.pop() {
+        let dropped = match handle {
+            Abandoned::Resource(resource) => resource.resource_drop_async(&mut *store).await,
+            Abandoned::End(end) => end.close(&mut *store),
+        };
+        if let Err(error) = dropped {
+            return Err(failure(&error, store));
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn failure(error: &wasmtime::Error, store: &mut Store<State>) -> Error {

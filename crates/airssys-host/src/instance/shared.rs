@@ -4,10 +4,9 @@ use std::cell::UnsafeCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
 
-use wasmtime::component::ResourceAny;
-
-use super::Live;
+use super::{Abandoned, Live};
 use crate::error::Error;
 
 const IDLE: u8 = 0;
@@ -22,8 +21,11 @@ pub struct Instance {
     /// Why the instance is POISONED.
     reason: Mutex<String>,
     /// Handles dropped while a call may have had the store.
-    abandoned: Mutex<Vec<ResourceAny>>,
+    abandoned: Mutex<Vec<Abandoned>>,
     has_abandoned: AtomicBool,
+    /// Those who wait until the instance is not RUNNING.
+    watchers: Mutex<Vec<Waker>>,
+    has_watchers: AtomicBool,
 }
 
 // SAFETY: `live` is touched only by whoever moved `state` from IDLE to RUNNING, and given up by the move back.
@@ -42,6 +44,8 @@ impl Instance {
             reason: Mutex::default(),
             abandoned: Mutex::default(),
             has_abandoned: AtomicBool::new(false),
+            watchers: Mutex::default(),
+            has_watchers: AtomicBool::new(false),
         })
     }
 
@@ -64,12 +68,32 @@ impl Instance {
     fn release(&self, live: Box<Live>) {
         // SAFETY: the caller holds the store, so the state is RUNNING and nobody else looks.
         unsafe { *self.live.get() = Some(live) };
-        self.state.store(IDLE, Ordering::Release);
+        self.state.store(IDLE, Ordering::SeqCst);
+        self.tell_watchers();
     }
 
     fn poison(&self, reason: String) {
         *locked(&self.reason) = reason;
-        self.state.store(POISONED, Ordering::Release);
+        self.state.store(POISONED, Ordering::SeqCst);
+        self.tell_watchers();
+    }
+
+    fn tell_watchers(&self) {
+        // Sequentially consistent with `watch`: either this sees the watcher, or the watcher sees the new state.
+        if self.has_watchers.load(Ordering::SeqCst) {
+            self.has_watchers.store(false, Ordering::SeqCst);
+            let watchers = std::mem::take(&mut *locked(&self.watchers));
+            watchers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Wake `waker` when no call has the store, which may be at once.
+    pub fn watch(&self, waker: Waker) {
+        locked(&self.watchers).push(waker);
+        self.has_watchers.store(true, Ordering::SeqCst);
+        if self.state.load(Ordering::SeqCst) != RUNNING {
+            self.tell_watchers();
+        }
     }
 
     /// Take the store for one call. `instance` is a reference, or an `Arc` where the call outlives it.
@@ -90,9 +114,9 @@ impl Instance {
         ))
     }
 
-    /// Drop a guest's resource with the next call.
-    pub fn drop_later(&self, resource: ResourceAny) {
-        locked(&self.abandoned).push(resource);
+    /// Drop a guest's handle with the next call.
+    pub fn drop_later(&self, handle: Abandoned) {
+        locked(&self.abandoned).push(handle);
         self.has_abandoned.store(true, Ordering::Relaxed);
     }
 

@@ -91,6 +91,9 @@ pub(super) fn to_val(value: Value, ty: &Type, store: &mut impl AsContextMut) -> 
         (Type::Future(_), Value::Future(future)) => Val::Future(*future),
         (Type::Stream(_), Value::Stream(stream)) => Val::Stream(*stream),
         (Type::ErrorContext, Value::ErrorContext(val)) => *val,
+        (Type::Future(_) | Type::Stream(_), Value::Outgoing(_) | Value::Incoming(_)) => {
+            bail!("streams and futures of the host cannot be used together with error-context")
+        }
         (ty, value) => bail!("expected {ty}, got {value:?}"),
     })
 }

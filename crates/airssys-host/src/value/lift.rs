@@ -236,7 +236,11 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut Cells<'_>) -
 }
 
 /// Lifts from `bytes`, which are exactly the value's own bytes in the guest's memory.
-fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Value> {
+pub(super) fn from_memory(
+    cx: &mut LiftContext<'_>,
+    ty: InterfaceType,
+    bytes: &[u8],
+) -> Result<Value> {
     let types = cx.types;
     Ok(match ty {
         InterfaceType::Bool => Value::Bool(<_>::linear_lift_from_memory(cx, ty, bytes)?),
@@ -395,7 +399,7 @@ fn area<'a>(
     range(cx, pointer, size)
 }
 
-fn aligned(pointer: usize, align: u32) -> Result<()> {
+pub(super) fn aligned(pointer: usize, align: u32) -> Result<()> {
     if pointer.is_multiple_of(align as usize) {
         Ok(())
     } else {
@@ -403,7 +407,7 @@ fn aligned(pointer: usize, align: u32) -> Result<()> {
     }
 }
 
-fn range<'a>(cx: &LiftContext<'a>, pointer: usize, size: usize) -> Result<&'a [u8]> {
+pub(super) fn range<'a>(cx: &LiftContext<'a>, pointer: usize, size: usize) -> Result<&'a [u8]> {
     cx.memory()
         .get(pointer..)
         .and_then(|memory| memory.get(..size))

@@ -322,6 +322,16 @@ fn to_flat<T>(
                 }
                 Value::Future(future) => future.linear_lower_to_flat(cx, ty, &mut cell)?,
                 Value::Stream(stream) => stream.linear_lower_to_flat(cx, ty, &mut cell)?,
+                Value::Outgoing(source) if matches!(ty, InterfaceType::Stream(_)) => {
+                    source
+                        .stream(cx, ty)?
+                        .linear_lower_to_flat(cx, ty, &mut cell)?;
+                }
+                Value::Outgoing(source) => {
+                    source
+                        .future(cx, ty)?
+                        .linear_lower_to_flat(cx, ty, &mut cell)?;
+                }
                 _ => return Err(mismatch(ty)),
             }
             // SAFETY: each of these lowers to one cell, written when it succeeds.
@@ -331,7 +341,7 @@ fn to_flat<T>(
     }
 }
 
-fn to_memory<T>(
+pub(super) fn to_memory<T>(
     cx: &mut LowerContext<'_, T>,
     ty: InterfaceType,
     value: &Value,
@@ -435,6 +445,12 @@ fn to_memory<T>(
             }
             Value::Future(future) => future.linear_lower_to_memory(cx, ty, offset),
             Value::Stream(stream) => stream.linear_lower_to_memory(cx, ty, offset),
+            Value::Outgoing(source) if matches!(ty, InterfaceType::Stream(_)) => source
+                .stream(cx, ty)?
+                .linear_lower_to_memory(cx, ty, offset),
+            Value::Outgoing(source) => source
+                .future(cx, ty)?
+                .linear_lower_to_memory(cx, ty, offset),
             _ => Err(mismatch(ty)),
         },
         _ => Err(mismatch(ty)),

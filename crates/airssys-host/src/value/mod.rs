@@ -7,6 +7,7 @@
 //! path is tested against.
 
 mod callable;
+mod element;
 mod fallback;
 mod import;
 mod lift;
@@ -18,12 +19,18 @@ mod tests;
 mod types;
 pub mod wave;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wasmtime::component::{FutureAny, ResourceAny, StreamAny, Val};
 
+use crate::instance::{Incoming, Outgoing};
+
 pub use callable::{Callable, Path};
+pub use element::{Item, Reading};
 pub use import::{define_async_import, define_import};
 pub use names::{TypeName, TypeNames};
+pub(crate) use pool::copy as copy_bytes;
 pub use types::{Case, Enum, Field, Flags, FuncType, Record, Resource, ResultType, Type, Variant};
 
 /// A value of any component-model type. Names of fields and cases live in the type, not in the value.
@@ -68,8 +75,36 @@ pub enum Value {
     },
     Future(Box<FutureAny>),
     Stream(Box<StreamAny>),
+    /// A stream or a future that the embedder gives; it becomes one when it is lowered.
+    Outgoing(Outgoing),
+    /// A stream or a future of a guest that the embedder can read.
+    Incoming(Arc<Incoming>),
     /// Always the `ErrorContext` case, whose payload has no public type.
     ErrorContext(Box<Val>),
+}
+
+impl Value {
+    /// What a stream or a future without payload carries.
+    pub const UNIT: Self = Self::Record(Vec::new());
+
+    /// About how many bytes the value takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let inside = match self {
+            Self::String(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(values) | Self::Record(values) => values.iter().map(Self::weight).sum(),
+            Self::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| key.weight() + value.weight())
+                .sum(),
+            Self::Variant(_, Some(value))
+            | Self::Option(Some(value))
+            | Self::Result(Ok(Some(value)) | Err(Some(value))) => value.weight(),
+            _ => 0,
+        };
+        size_of::<Self>() + inside
+    }
 }
 
 impl From<Vec<u8>> for Value {

@@ -40,7 +40,7 @@ impl Drop for Pooled {
 }
 
 /// Copies `content`.
-pub(super) fn copy(content: &[u8]) -> Bytes {
+pub fn copy(content: &[u8]) -> Bytes {
     if !(SMALLEST..=LARGEST).contains(&content.len()) {
         return Bytes::from(content.to_vec());
     }

@@ -136,6 +136,16 @@ impl FuncType {
         self.is_async
     }
 
+    /// Whether streams or futures are among the parameters, or inside them.
+    #[must_use]
+    pub fn takes_streams(&self) -> bool {
+        self.params.iter().any(|param| {
+            param
+                .ty
+                .any(&|ty| matches!(ty, Type::Stream(_) | Type::Future(_)))
+        })
+    }
+
     /// How many core values the parameters flatten to.
     pub(super) fn flat_params(&self) -> usize {
         self.params

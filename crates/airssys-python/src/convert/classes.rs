@@ -8,23 +8,29 @@ use pyo3::types::PyType;
 const MODULE: &str = "airssys.wasm.values";
 
 /// The classes that every component shares.
-pub(super) struct Classes {
+pub struct Classes {
     pub ok: Py<PyType>,
     pub err: Py<PyType>,
     pub some: Py<PyType>,
     pub guest_error: Py<PyType>,
     pub wit_error: Py<PyType>,
     pub mapping: Py<PyType>,
+    pub guest_stream: Py<PyType>,
+    pub guest_future: Py<PyType>,
 }
 
 static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
 
 impl Classes {
-    pub(super) fn get(py: Python<'_>) -> PyResult<&'static Self> {
+    pub fn get(py: Python<'_>) -> PyResult<&'static Self> {
         CLASSES.get_or_try_init(py, || {
             let module = py.import(MODULE)?;
             let class =
                 |name: &str| Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind());
+            let streams = |name: &str| {
+                let class = py.import("airssys.wasm.streams")?.getattr(name)?;
+                Ok::<_, PyErr>(class.cast_into::<PyType>()?.unbind())
+            };
             Ok(Self {
                 ok: class("Ok")?,
                 err: class("Err")?,
@@ -36,6 +42,8 @@ impl Classes {
                     .getattr("Mapping")?
                     .cast_into::<PyType>()?
                     .unbind(),
+                guest_stream: streams("GuestStream")?,
+                guest_future: streams("GuestFuture")?,
             })
         })
     }

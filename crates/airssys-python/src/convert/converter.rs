@@ -1,10 +1,13 @@
 //! A type with everything that converting its values needs.
 
+use std::sync::Arc;
+
 use airssys_host::value::{Type, TypeName};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
+use super::carried::Carried;
 use super::classes::make;
 
 /// Converts values of one type.
@@ -34,6 +37,7 @@ pub enum Converter {
         err: Option<Box<Converter>>,
     },
     Handle(Type),
+    Stream(Arc<Carried>),
 }
 
 /// The width of an integer.
@@ -192,11 +196,14 @@ impl Converter {
                     err: payload(&result.err)?,
                 }
             }
-            Type::Own(_)
-            | Type::Borrow(_)
-            | Type::Future(_)
-            | Type::Stream(_)
-            | Type::ErrorContext => Self::Handle(ty.clone()),
+            Type::Own(_) | Type::Borrow(_) | Type::ErrorContext => Self::Handle(ty.clone()),
+            Type::Stream(element) | Type::Future(element) => {
+                let element = element.as_deref().map(|element| Self::new(py, element));
+                Self::Stream(Arc::new(Carried {
+                    ty: ty.clone(),
+                    element: element.transpose()?,
+                }))
+            }
             Type::Record(record) => {
                 let (module, name) = identity(record.name.as_ref(), "record");
                 let fields: Vec<&str> = record.fields.iter().map(|field| &*field.name).collect();
@@ -304,6 +311,10 @@ impl Converter {
         })
     }
 
+    pub(super) fn is_future(&self) -> bool {
+        matches!(self, Self::Stream(carried) if matches!(carried.ty, Type::Future(_)))
+    }
+
     /// Adds the generated classes of this type and those inside it to `found`, by their paths: the
     /// dataclasses of records, the bases of variants' cases, `enum.Enum`s and `enum.Flag`s.
     ///
@@ -342,6 +353,7 @@ impl Converter {
             Self::Map(entry) => entry.0.classes(found).and_then(|()| entry.1.classes(found)),
             Self::Tuple(types) => types.iter().try_for_each(|ty| ty.classes(found)),
             Self::Result { ok, err } => ok.iter().chain(err).try_for_each(|ty| ty.classes(found)),
+            Self::Stream(carried) => carried.element.iter().try_for_each(|ty| ty.classes(found)),
             _ => Ok(()),
         }
     }

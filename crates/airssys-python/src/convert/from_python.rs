@@ -116,6 +116,7 @@ impl Converter {
                     Err(place.wrong_type("a result, Ok(…) or Err(…)", object))
                 }
             }
+            Self::Stream(carried) => handles.give(carried, object, place),
             Self::Handle(ty) => match handles.from_python(ty, object) {
                 Ok(Some(value)) => Ok(value),
                 Ok(None) => Err(place.wrong_type(ty, object)),

@@ -5,6 +5,7 @@
 //! (`__index__`, `__iter__`, properties), so they run before a guest is entered and after it is left,
 //! never while values are lowered or lifted.
 
+mod carried;
 mod classes;
 mod converter;
 mod from_python;
@@ -13,11 +14,15 @@ mod place;
 mod signature;
 mod to_python;
 
+use std::sync::Arc;
+
 use airssys_host::value::{Type, Value};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+pub use carried::Carried;
+pub use classes::Classes;
 pub use converter::Converter;
+pub use numbers::chunk as buffer;
 pub use place::Place;
 pub use signature::Signature;
 
@@ -40,24 +45,26 @@ pub trait Handles: Send + Sync {
         ty: &Type,
         handle: Value,
     ) -> PyResult<Bound<'py, PyAny>>;
-}
 
-/// For functions whose types hold no handles.
-pub struct NoHandles;
-
-impl Handles for NoHandles {
-    fn from_python(&self, _ty: &Type, _object: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
-        Ok(None)
-    }
-
-    fn to_python<'py>(
+    /// The stream or future that the guest reads from a Python object at `place`.
+    ///
+    /// # Errors
+    /// When it is no iterable or awaitable, or cannot be given here.
+    fn give(
         &self,
-        _py: Python<'py>,
-        ty: &Type,
-        _handle: Value,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        Err(PyTypeError::new_err(format!(
-            "a value of type {ty} cannot be used here"
-        )))
-    }
+        carried: &Arc<Carried>,
+        object: &Bound<'_, PyAny>,
+        place: &Place<'_>,
+    ) -> PyResult<Value>;
+
+    /// The Python object of a stream or future that the guest gave.
+    ///
+    /// # Errors
+    /// When the object cannot be made here.
+    fn receive<'py>(
+        &self,
+        py: Python<'py>,
+        carried: &Arc<Carried>,
+        value: Value,
+    ) -> PyResult<Bound<'py, PyAny>>;
 }

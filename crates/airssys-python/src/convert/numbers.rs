@@ -160,6 +160,14 @@ pub(super) fn bytes(object: &Bound<'_, PyBytes>) -> Bytes {
     })
 }
 
+/// The content of an object with a buffer; `None` when it has none.
+///
+/// # Errors
+/// What the object's own code raises.
+pub fn chunk(object: &Bound<'_, PyAny>) -> PyResult<Option<Bytes>> {
+    Number::Integer(Integer::U8).buffer(object)
+}
+
 impl Number {
     fn size(self) -> usize {
         match self {

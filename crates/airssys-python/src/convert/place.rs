@@ -16,6 +16,10 @@ pub enum Place<'a> {
     /// The key of the entry of a map at a position.
     Key(&'a Place<'a>, usize),
     Case(&'a Place<'a>, &'a str),
+    /// A place that outlives the call it is in.
+    Within(&'a str),
+    /// What a future came to.
+    Awaited(&'a Place<'a>),
 }
 
 impl fmt::Display for Place<'_> {
@@ -27,6 +31,8 @@ impl fmt::Display for Place<'_> {
             Self::Item(of, index) => write!(formatter, "{of}[{index}]"),
             Self::Key(of, index) => write!(formatter, "{of}: key {index}"),
             Self::Case(of, name) => write!(formatter, "{of}: case '{name}'"),
+            Self::Within(place) => formatter.write_str(place),
+            Self::Awaited(of) => write!(formatter, "{of}: its value"),
         }
     }
 }
@@ -56,7 +62,7 @@ fn shown(object: &Bound<'_, PyAny>) -> String {
 impl Place<'_> {
     /// The error for an object of a wrong type.
     #[cold]
-    pub(super) fn wrong_type(&self, expected: impl fmt::Display, got: &Bound<'_, PyAny>) -> PyErr {
+    pub(crate) fn wrong_type(&self, expected: impl fmt::Display, got: &Bound<'_, PyAny>) -> PyErr {
         PyTypeError::new_err(format!("{self}: expected {expected}, got {}", shown(got)))
     }
 

@@ -19,6 +19,7 @@ pub struct Signature {
     result: Outcome,
     /// As a person writes it: `add(a: u32, b: u32) -> u32`.
     text: String,
+    takes_streams: bool,
 }
 
 struct Param {
@@ -68,7 +69,21 @@ impl Signature {
             params,
             result,
             text: format!("{name}{ty}"),
+            takes_streams: ty.takes_streams(),
         })
+    }
+
+    /// Whether the function takes streams or futures.
+    #[must_use]
+    pub fn takes_streams(&self) -> bool {
+        self.takes_streams
+    }
+
+    /// Whether the function's result is a future, which an awaitable stands for itself.
+    #[must_use]
+    pub fn gives_a_future(&self) -> bool {
+        matches!(&self.result, Outcome::Value(converter) | Outcome::Result { ok: Some(converter), .. }
+            if converter.is_future())
     }
 
     /// The signature as a person writes it.

@@ -109,6 +109,7 @@ impl Converter {
                     )?,
                 }
             }
+            (Self::Stream(carried), value) => handles.receive(py, carried, value)?,
             (Self::Handle(ty), value) => handles.to_python(py, ty, value)?,
             _ => return Err(mismatch()),
         })
