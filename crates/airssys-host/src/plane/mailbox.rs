@@ -246,7 +246,9 @@ impl Mailbox {
                 Ok(true)
             }
             Overflow::Fail | Overflow::Wait
-                if may_wait && size <= bounds.bytes && lane.waiting.len() < bounds.capacity.max(WAITING) =>
+                if may_wait
+                    && size <= bounds.bytes
+                    && lane.waiting.len() < bounds.capacity.max(WAITING) =>
             {
                 lane.waiting.push_back(envelope);
                 Ok(false)
