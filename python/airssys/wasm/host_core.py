@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.errors import AirsSysError
-<<<<<<< HEAD
+from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.actors.settings import ActorSettings
-=======
-from airssys.wasm._native import ShortTurns
->>>>>>> main
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.engine import Engine
@@ -43,15 +40,11 @@ if TYPE_CHECKING:
 
     from airssys.rt import Reason
     from airssys.wasm.accounting import DeploymentStatistics
-<<<<<<< HEAD
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.component import Component
     from airssys.wasm.revision import Lifetime, Revision, Rollout
     from airssys.wasm.serving import Prepared
-=======
-    from airssys.wasm.component import Component
-    from airssys.wasm.revision import Revision, Rollout
->>>>>>> main
     from airssys.wasm.trust import Admission
 
 __all__ = ["HostCore", "Source", "settings_from"]
@@ -293,20 +286,13 @@ class HostCore:
             component = serving.warm(revision.number)
             if component is None or self._admissions.needed:
                 content = self._readmitted(name, revision)
-<<<<<<< HEAD
-                component = component or self._engine.load(content)
+                component = component or self._compile(content, None)
             hooks = None if serving.make is None else serving.make.hooks
             prepared = serving.prepare(revision.number, component, revision.settings, hooks)
             with self._actors_move(serving, prepared) as moved:
                 registry.record_rollback(name, revision.number, who=who or _user(), why=why)
                 moved.set()
             self._switch(serving, revision, prepared)
-=======
-                component = component or self._compile(content, None)
-            prepared = serving.prepare(revision.number, component, revision.settings)
-            registry.record_rollback(name, revision.number, who=who or _user(), why=why)
-            serving.switch(revision, prepared)
->>>>>>> main
 
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
         """End a deployment: it takes no calls, those that run have until its drain deadline.
