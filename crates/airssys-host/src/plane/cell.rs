@@ -859,6 +859,11 @@ impl Cell {
         self.blueprint.load_full()
     }
 
+    /// Look at the blueprint without holding on to it: for what is done with every message.
+    pub(super) fn with_blueprint<R>(&self, look: impl FnOnce(&Blueprint) -> R) -> R {
+        look(&self.blueprint.load())
+    }
+
     /// What the next incarnation is made of.
     pub fn upgrade(&self, blueprint: Arc<Blueprint>) {
         self.blueprint.store(blueprint);
