@@ -16,6 +16,7 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
     UnknownRevision,
 )
+from airssys.wasm.manifest.errors import ManifestError
 
 __all__ = ["ExitCode", "exit_code_of"]
 
@@ -42,6 +43,8 @@ def exit_code_of(error: Exception) -> ExitCode:  # noqa: PLR0911 - one answer pe
     """Return the exit code for an error that ended a command."""
     match error:
         case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting():
+            return ExitCode.USAGE
+        case ManifestError(context={"line": _}):
             return ExitCode.USAGE
         case UnknownDeployment() | UnknownRevision() | NothingToRollBackTo() | UnknownExport():
             return ExitCode.NOT_FOUND

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from airssys.cli import audit, components, deployments, doctor, trust
+from airssys.cli import audit, components, deployments, doctor, manifest, trust
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import print_error
 from airssys.errors import AirsSysError
@@ -83,6 +83,7 @@ deployments.add_to(app)
 trust.add_to(app)
 doctor.add_to(app)
 app.add_typer(audit.app, name="audit")
+app.add_typer(manifest.app, name="manifest")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airssys.errors import AirsSysError
+from airssys.wasm._native import ShortTurns
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.engine import Engine
-from airssys.wasm.errors import ForkedHostError
+from airssys.wasm.errors import CompileError, ForkedHostError
 from airssys.wasm.host_errors import (
     DeploymentHeld,
     HostClosed,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from airssys.wasm.accounting import DeploymentStatistics
+    from airssys.wasm.component import Component
     from airssys.wasm.revision import Revision, Rollout
     from airssys.wasm.trust import Admission
 
@@ -180,7 +182,8 @@ class HostCore:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
-            given_up: Set by a caller who no longer waits; nothing is recorded then.
+            given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
+                process that compiles is killed.
         """
         self.check()
         check_deployment_name(name)
@@ -195,7 +198,7 @@ class HostCore:
             ):
                 return serving
             admitted = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
-            component = self._engine.load(content)
+            component = self._compile(content, given_up)
             number = self._state.registry.next_number(name)
             prepared = serving.prepare(number, component, settings)
             with self._storing:
@@ -238,7 +241,7 @@ class HostCore:
             component = serving.warm(revision.number)
             if component is None or self._admissions.needed:
                 content = self._readmitted(name, revision)
-                component = component or self._engine.load(content)
+                component = component or self._compile(content, None)
             prepared = serving.prepare(revision.number, component, revision.settings)
             registry.record_rollback(name, revision.number, who=who or _user(), why=why)
             serving.switch(revision, prepared)
@@ -329,7 +332,8 @@ class HostCore:
                     continue
                 try:
                     self.check()
-                    yield serving
+                    with ShortTurns():
+                        yield serving
                 finally:
                     if serving.revision is None:
                         serving.gone = True
@@ -349,6 +353,18 @@ class HostCore:
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)
+
+    def _compile(self, content: bytes, given_up: threading.Event | None) -> Component:
+        """Load a component for as long as somebody waits for it."""
+
+        def unwanted() -> bool:
+            return self._closed or (given_up is not None and given_up.is_set())
+
+        try:
+            return self._engine.load(content, given_up=unwanted)
+        except CompileError:
+            self.check()
+            raise
 
     def _readmitted(self, name: str, revision: Revision) -> bytes:
         """Return the component of a revision, which was verified again."""
