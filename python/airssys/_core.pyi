@@ -1026,6 +1026,15 @@ class ComponentActor:
     def stop(
         self, *, drain: bool = False, timeout: float = 5.0, reason: str = "stopped"
     ) -> Future[str]: ...
+    def retire(self, *, timeout: float = 5.0, reason: str = "replaced") -> Future[str]:
+        """End the incarnation in order; the mailbox stays for the next one."""
+
+    def keep_state(self, keep: bool) -> None:
+        """Say whether an incarnation that ends in order leaves its state, for `parting`."""
+
+    def parting(self) -> bytes | None:
+        """Return the state that the last incarnation left, once."""
+
     def kill(self) -> Future[str]: ...
     def fail(self, message: str = "its supervisor says so") -> Future[str]: ...
     def discard(self) -> None: ...
