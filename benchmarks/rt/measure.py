@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 import time
 import tracemalloc
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import quantiles
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airssys.rt import (
     ONE_FOR_ALL,
@@ -25,33 +26,14 @@ from airssys.rt import (
     bulk_spawn,
     handles,
 )
+from benchmarks.row import Row
 from benchmarks.rt import peers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROUNDS = 5
 BOUND = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    what: str
-    value: float
-    unit: str
-    budget: str = ""
-    met: bool | None = None
-    peer: str = ""
-    peer_value: float | None = None
-    higher_is_better: bool = False
-
-    @property
-    def ratio(self) -> float | None:
-        if not self.peer_value:
-            return None
-        return (
-            self.value / self.peer_value if self.higher_is_better else self.peer_value / self.value
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "ratio": self.ratio}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +229,14 @@ async def tree_restart_time(depth: int, count: int) -> float:
         return p50_p99(times)[0]
 
 
+def _micro(key: str, what: str, value: float, most: float | None = None, **more: Any) -> Row:
+    """Return a row for `value` microseconds."""
+    budget = None if most is None else most * 1e-6
+    return Row(f"rt/{key}", what, value * 1e-6, "s", budget=budget, **more)
+
+
 async def with_a_million() -> list[Row]:
+    """Measure what a million actors cost; takes minutes and gigabytes."""
     rows: list[Row] = []
     async with System("million") as system:
         gc.collect()
@@ -258,75 +247,70 @@ async def with_a_million() -> list[Row]:
                 await system.spawn(Plain)
             seconds = time.process_time() - began
         gc.unfreeze()
-        rows.append(Row("spawn one of a million, CPU", seconds, "us", "<= 2", seconds <= 2))
+        rows.append(_micro("million-spawn", "spawn one of a million, CPU", seconds, 2))
         began = time.perf_counter()
         gc.collect()
-        rows.append(
-            Row("full collection, million alive", (time.perf_counter() - began) * 1e3, "ms")
-        )
+        took = time.perf_counter() - began
+        rows.append(Row("rt/million-collect", "full collection, million alive", took, "s"))
         began = time.perf_counter()
         gc.freeze()
         gc.collect()
-        rows.append(Row("the same after gc.freeze()", (time.perf_counter() - began) * 1e3, "ms"))
+        took = time.perf_counter() - began
+        rows.append(Row("rt/million-frozen", "the same after gc.freeze()", took, "s"))
         producer = await system.spawn(Producer)
         target = await system.spawn(Plain)
         p50, p99 = p50_p99(await producer.ask(Interview(target, 50_000), 600))
-        rows.append(Row("ask p50, million alive", p50, "us", "<= 2", p50 <= 2))
-        rows.append(Row("ask p99, million alive", p99, "us", "<= 15", p99 <= 15))
+        rows.append(_micro("million-ask-p50", "ask p50, million alive", p50, 2))
+        rows.append(_micro("million-ask-p99", "ask p99, million alive", p99, 15))
         gc.disable()
         began = time.perf_counter()
         await system.shutdown(600)
-        rows.append(Row("stop a million", time.perf_counter() - began, "s"))
+        rows.append(Row("rt/million-stop", "stop a million", time.perf_counter() - began, "s"))
         gc.enable()
     gc.unfreeze()
     return rows
 
 
-def measure_all(*, scale: float = 1.0, million: bool = False) -> list[Row]:
+def measure(*, scale: float = 1.0) -> Iterator[Row]:
+    """Measure everything but the million, `scale` times the usual work."""
+    # What an actor fails on is a dead letter, here thousands of them.
+    logging.getLogger("airssys.rt.dead_letters").disabled = True
     run = asyncio.run
     n = int(300_000 * scale)
-    rows: list[Row] = []
     queue_rate = peers.asyncio_queue_rate(n, BOUND)
     for kind, least in ((Plain, 0.75), (Coroutine, 0.45)):
-        rate = run(tell_rate(kind, n))
-        rows.append(
-            Row(
-                f"tell, {kind.__name__.lower()} handler",
-                rate,
-                "M/s",
-                f">= {least}x",
-                rate / queue_rate >= least,
-                "asyncio.Queue",
-                queue_rate,
-                higher_is_better=True,
-            )
+        name = kind.__name__.lower()
+        yield Row(
+            f"rt/tell-{name}",
+            f"tell, {name} handler",
+            run(tell_rate(kind, n)) * 1e6,
+            "/s",
+            "higher",
+            "asyncio.Queue",
+            queue_rate * 1e6,
+            ratio_budget=least,
         )
     m = int(50_000 * scale)
-    queue_ask = peers.asyncio_queue_ask(m)
+    queue_ask = peers.asyncio_queue_ask(m) * 1e-6
     for kind, most in ((Plain, 2.0), (Coroutine, 2.5)):
         p50, p99 = run(ask_times(kind, m))
         name = kind.__name__.lower()
-        rows.append(
-            Row(
-                f"ask p50, {name} handler", p50, "us", f"<= {most}", p50 <= most,
-                "asyncio.Queue", queue_ask,
-            )
-        )  # fmt: skip
-        rows.append(Row(f"ask p99, {name} handler", p99, "us", "<= 6", p99 <= 6))
+        peer = {"peer": "asyncio.Queue", "peer_measured": queue_ask}
+        yield _micro(f"ask-{name}", f"ask p50, {name} handler", p50, most, **peer)
+        yield _micro(f"ask-{name}-p99", f"ask p99, {name} handler", p99, 6)
     p50, p99 = run(ask_from_task(m))
-    for peer, value in peers.asks(int(3000 * scale)):
-        rows.append(Row("ask p50 from a task", p50, "us", "<= 6", p50 <= 6, peer, value))
-    rows.append(Row("ask p99 from a task", p99, "us"))
+    for name, value in peers.asks(int(3000 * scale)):
+        peer = {"peer": name, "peer_measured": value * 1e-6}
+        yield _micro(f"ask-task-{name.lower()}", "ask p50 from a task", p50, 6, **peer)
+    yield _micro("ask-task-p99", "ask p99 from a task", p99)
     for kind in (Plain, AsyncStarted):
         value = run(spawn_time(kind, int(50_000 * scale)))
-        rows.append(Row(f"spawn, {kind.__name__}", value, "us", "<= 2", value <= 2))
+        yield _micro(f"spawn-{kind.__name__.lower()}", f"spawn, {kind.__name__}", value, 2)
     for used in (False, True):
         value = run(idle_bytes(int(20_000 * scale), used=used))
-        rows.append(Row(f"{'used ' if used else ''}idle actor", value, "B", "<= 800", value <= 800))
+        what = "used idle actor" if used else "idle actor"
+        yield Row(f"rt/{what.replace(' ', '-')}", what, value, "B", budget=800)
     value = run(restart_time(int(3000 * scale)))
-    rows.append(Row("failure to ready again", value, "us", "<= 20", value <= 20))
+    yield _micro("restart", "failure to ready again", value, 20)
     value = run(tree_restart_time(10, int(500 * scale)))
-    rows.append(Row("tree of depth 10 restarts", value, "us", "<= 1000", value <= 1000))
-    if million:
-        rows += run(with_a_million())
-    return rows
+    yield _micro("restart-tree", "tree of depth 10 restarts", value, 1000)

@@ -51,6 +51,7 @@ class Wasi:
         stdout: str,
         stderr: str,
         capture_bytes: int,
+        trust: bytes | None,
         rules: tuple[Gate, Subject] | None,
     ) -> Self: ...
     @property
@@ -348,6 +349,21 @@ class AuditLog:
         """
     def set_masks(self, masks: Sequence[str]) -> None:
         """Replace the texts that must not appear in the log."""
+    def prune(
+        self, *, bytes: int | None = None, since: float | None = None
+    ) -> dict[str, int] | None:
+        """Remove whole segments, the oldest first, after recording so under a checkpoint.
+
+        Args:
+            bytes: Size of all segments together above which the oldest go.
+            since: Seconds since 1970; segments with only older records go.
+
+        Returns:
+            segments, bytes, first, through (numbers of records); `None` when nothing went.
+
+        Raises:
+            AirsSysError: `audit-corrupt`: what would go is damaged, and stays.
+        """
     def close(self) -> None:
         """Make all durable and end; later records are refused with `audit-closed`."""
     @property
@@ -800,12 +816,21 @@ def audit_verify(
     """Follow the chain of a whole log and check its checkpoints.
 
     Returns:
-        records, coalesced, first, last, head, segments, checkpoints, acknowledged.
+        records, coalesced, first, last, head, segments, checkpoints, pruned_through,
+        acknowledged.
 
     Raises:
-        AirsSysError: `audit-corrupt` (segment, offset, sequence), `audit-truncated` (checkpoint,
-            last),
-            `audit-checkpoint`.
+        AirsSysError: `audit-corrupt` (segment, offset, sequence), `audit-truncated` (checkpoint
+            and last, or first where the beginning is missing), `audit-checkpoint`.
+    """
+
+def audit_plan_pruning(
+    directory: str | PathLike[str], *, bytes: int | None = None, since: float | None = None
+) -> dict[str, int] | None:
+    """What `AuditLog.prune` would remove, also from a log that is in use.
+
+    Raises:
+        AirsSysError: `audit-corrupt`.
     """
 
 def audit_public_key(seed: bytes) -> bytes:
@@ -821,6 +846,264 @@ def inotify_add(inotify: int, descriptor: int, mask: int) -> int:
         OSError: The kernel refuses, for example because the user has too many watches.
     """
 
+def toml_parse(text: str) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """A TOML document, and the lines on which the tables in its top-level lists begin, by name.
+
+    Raises:
+        AirsSysError: `toml-invalid` (line, column, counted from 1).
+    """
+
+def toml_position(text: str, path: Sequence[str | int]) -> tuple[int, int]:
+    """Line and column, counted from 1, of the deepest part of `path` that a document has.
+
+    Raises:
+        AirsSysError: `toml-invalid`.
+    """
+
 def capacity() -> tuple[int, int]: ...
 def parse_call(component: Component, text: str) -> tuple[str, tuple[Any, ...]]: ...
 def print_result(component: Component, path: str, value: object, *, error: bool) -> str | None: ...
+
+@final
+class Service:
+    """A host service that instances can be given; made by the service's own class."""
+
+@final
+class MessageRights:
+    """Whom a component may send to. Nothing is allowed that is not listed, or granted by a rule.
+
+    Patterns: `*` stands for one segment, `**` for any number; deployments have segments separated
+    by `/`, topics words separated by dots.
+    """
+
+    def __new__(
+        cls,
+        *,
+        send: Sequence[str] = ...,
+        ask: Sequence[str] = ...,
+        broadcast: Sequence[str] = ...,
+        publish: Sequence[str] = ...,
+        subscribe: Sequence[str] = ...,
+    ) -> Self: ...
+    @staticmethod
+    def by_rules(gate: Gate, subject: Subject) -> MessageRights:
+        """Rights that `subject` has by the rules of `gate`; decisions are audited."""
+
+    def replace(
+        self,
+        *,
+        send: Sequence[str] = ...,
+        ask: Sequence[str] = ...,
+        broadcast: Sequence[str] = ...,
+        publish: Sequence[str] = ...,
+        subscribe: Sequence[str] = ...,
+    ) -> None:
+        """Put another list in place of the present one; what it no longer holds ends at once.
+
+        Raises:
+            ValueError: A pattern cannot be read, or the rights come from the rules of a gate.
+        """
+
+_PortMessage: TypeAlias = tuple[
+    Port, str, bytes, Literal[0, 1, 2], int, float, str | None, str | None, int
+]
+_PlaneEvent: TypeAlias = tuple[str, str, int, dict[str, Any]]
+
+@final
+class Bridge:
+    """What one event loop gets from a plane: outcomes, messages for ports, events."""
+
+    def drain(self) -> None: ...
+    def close(self) -> None:
+        """Deliver nothing any more; what futures of this loop wait for is cancelled with them."""
+
+@final
+class Port:
+    """A Python actor as components see it."""
+
+    @property
+    def address(self) -> str: ...
+    def credit(self, messages: int, size: int) -> None:
+        """Give the slots of handled messages back; `size` is the sum of their payloads' bytes."""
+
+    def reply(self, token: int, payload: bytes | None) -> bool:
+        """Answer an ask. False if its asker does not wait any more.
+
+        Raises:
+            ValueError: The payload has no codec prefix.
+        """
+
+    def refuse(self, token: int, message: str) -> bool:
+        """Fail only the ask. False if its asker does not wait any more."""
+
+    def fail(self, token: int, message: str, reason: str = "failed") -> bool:
+        """Tell an asker that there will be no answer, with the reason of the dead letter."""
+
+    def subscribe(self, pattern: str) -> None: ...
+    def unsubscribe(self, pattern: str) -> bool: ...
+    def counts(self) -> tuple[int, int, int]:
+        """Messages accepted and refused so far, and slots that are free."""
+
+    def close(self) -> None:
+        """Take nothing any more. Open asks fail, the address is free."""
+
+@final
+class ComponentActor:
+    """The handle of one actor made of a component. The mailbox belongs to the address."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def deployment(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def state(
+        self,
+    ) -> Literal["starting", "running", "suspended", "restarting", "stopping", "stopped"]: ...
+    @property
+    def incarnation(self) -> int: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def exports(self) -> frozenset[str]: ...
+    def tell(
+        self,
+        payload: bytes | bytearray | memoryview,
+        *,
+        priority: int = 1,
+        ttl: float | None = None,
+        sender: str | None = None,
+        trace: str | None = None,
+    ) -> None:
+        """Put a message in the mailbox. Never waits; raises what `errors` makes of a refusal."""
+
+    def send(
+        self,
+        payload: bytes | bytearray | memoryview,
+        timeout: float,
+        *,
+        priority: int = 1,
+        ttl: float | None = None,
+        sender: str | None = None,
+        trace: str | None = None,
+    ) -> Future[None]:
+        """Put a message in the mailbox as soon as there is room."""
+
+    def ask(
+        self,
+        payload: bytes | bytearray | memoryview,
+        timeout: float,
+        *,
+        priority: int = 1,
+        sender: str | None = None,
+        trace: str | None = None,
+        waiting: Port | None = None,
+    ) -> Future[bytes | None]:
+        """Ask; sent when called. Cancelling the future cancels the ask."""
+
+    def ask_blocking(
+        self,
+        payload: bytes | bytearray | memoryview,
+        timeout: float,
+        *,
+        priority: int = 1,
+        sender: str | None = None,
+        trace: str | None = None,
+    ) -> bytes | None:
+        """Ask and block this thread until the answer is there."""
+
+    def start(self, restore: bytes | None = None) -> Future[None]: ...
+    def restart(self, restore: bytes | None = None) -> Future[None]: ...
+    def stop(
+        self, *, drain: bool = False, timeout: float = 5.0, reason: str = "stopped"
+    ) -> Future[str]: ...
+    def kill(self) -> Future[str]: ...
+    def fail(self, message: str = "its supervisor says so") -> Future[str]: ...
+    def discard(self) -> None: ...
+    def suspend(self) -> None: ...
+    def resume(self) -> None: ...
+    def upgrade(
+        self,
+        component: Component,
+        *,
+        limits: Limits | None = None,
+        wasi: Wasi | None = None,
+        services: Sequence[Service] = ...,
+        accepts: Sequence[int] = ...,
+        config: Sequence[tuple[str, Any]] | None = None,
+    ) -> None: ...
+    def regrant(self, gate: MessageRights | None) -> None: ...
+    def health(self, timeout: float) -> Future[tuple[str, str]]: ...
+    def metadata(self, timeout: float) -> Future[dict[str, Any]]: ...
+    def snapshot(self, timeout: float) -> Future[bytes]: ...
+    def migrate(
+        self, version: str, snapshot: bytes | bytearray | memoryview, timeout: float
+    ) -> Future[bytes]: ...
+    def inspect(self) -> dict[str, Any]: ...
+    def statistics(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Plane:
+    """Actors made of components, and the ways between them and Python."""
+
+    def __new__(
+        cls,
+        errors: Callable[[str, str, dict[str, Any]], BaseException],
+        *,
+        threads: int = 2,
+        virtual: bool = False,
+        log_ring: int = 1000,
+    ) -> Self: ...
+    @property
+    def now(self) -> float: ...
+    def connect(
+        self,
+        on_messages: Callable[[list[_PortMessage]], object],
+        on_events: Callable[[list[_PlaneEvent]], object],
+    ) -> Bridge: ...
+    def spawn(
+        self,
+        address: str,
+        component: Component,
+        *,
+        limits: Limits | None = None,
+        wasi: Wasi | None = None,
+        services: Sequence[Service] = ...,
+        gate: MessageRights | None = None,
+        accepts: Sequence[int] = ...,
+        config: Sequence[tuple[str, Any]] | None = None,
+        capacity: int = 1000,
+        capacity_bytes: int = ...,
+        overflow: str = "fail",
+        message_size: int = ...,
+    ) -> ComponentActor: ...
+    def port(
+        self,
+        address: str,
+        bridge: Bridge,
+        *,
+        capacity: int = 1000,
+        capacity_bytes: int = ...,
+        accepts: Sequence[int] = ...,
+        message_size: int = ...,
+    ) -> Port: ...
+    def find(self, address: str) -> ComponentActor | None: ...
+    def actors(self) -> list[ComponentActor]: ...
+    def publish(
+        self,
+        topic: str,
+        payload: bytes | bytearray | memoryview,
+        *,
+        sender: str | None = None,
+        trace: str | None = None,
+    ) -> tuple[int, int]: ...
+    def logs(self, deployment: str, since: int = 0) -> list[tuple[Any, ...]]: ...
+    def statistics(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+    def run(self) -> int: ...
+    def next_timer(self) -> float | None: ...
+    def advance(self, to: float) -> None: ...
+    def on_ready(self, wake: Callable[[], object] | None) -> None: ...

@@ -1,4 +1,4 @@
-//! Speed of decisions, audit records and loading: `cargo run --release --example gate_speed`.
+//! Speed of decisions, audit records and loading: `cargo run --release --example gate_speed [-- --json]`.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -49,30 +49,34 @@ fn decision(json: &[u8], path: &str) -> f64 {
 
 fn main() {
     let plain = rules((0..100).map(|number| format!("/srv/data/{number}")));
-    println!(
-        "decision, 100 rules, no wildcard   {:6.0} ns",
-        decision(&plain, "/srv/data/57")
+    let mut report = Report::default();
+    report.add(
+        "decide_exact",
+        "decision, 100 rules, no wildcard",
+        decision(&plain, "/srv/data/57"),
     );
     let globs = rules((0..100).map(|number| match number % 3 {
         0 => format!("/srv/{number}/**"),
         1 => format!("/srv/*/{number}/*.txt"),
         _ => format!("/srv/**/{number}*"),
     }));
-    println!(
-        "decision, 100 rules with globs     {:6.0} ns",
-        decision(&globs, "/srv/x/58/a.txt")
+    report.add(
+        "decide_globs",
+        "decision, 100 rules with globs",
+        decision(&globs, "/srv/x/58/a.txt"),
     );
     let many = rules((0..10_000).map(|number| match number % 3 {
         0 => format!("/srv/{}/{number}/**", number % 100),
         1 => format!("/srv/{}/{number}/*.txt", number % 100),
         _ => format!("/srv/{}/{number}/exact", number % 100),
     }));
-    println!(
-        "decision, 10,000 rules             {:6.0} ns",
-        decision(&many, "/srv/57/5557/a.txt")
+    report.add(
+        "decide_many",
+        "decision, 10,000 rules",
+        decision(&many, "/srv/57/5557/a.txt"),
     );
     let load = measure(3, || drop(black_box(RuleSet::compile(&many))));
-    println!("loading 10,000 rules               {:6.1} ms", load / 1e6);
+    report.add("load_many", "loading 10,000 rules", load);
 
     let directory = std::env::temp_dir().join(format!("airssys-gate-speed-{}", std::process::id()));
     let log = AuditLog::open(&directory, Options::default()).expect("a log");
@@ -96,7 +100,26 @@ fn main() {
             log.wait_durable(sequence).expect("durable");
         }
     });
-    println!("audit record, with group commit    {record:6.0} ns");
+    report.add("record", "audit record, with group commit", record);
     log.close().expect("closed");
     std::fs::remove_dir_all(directory).expect("removed");
+    if std::env::args().any(|argument| argument == "--json") {
+        println!("{}", serde_json::Value::Object(report.figures));
+    } else {
+        print!("{}", report.text);
+    }
+}
+
+/// The figures, in nanoseconds, for people and for programs.
+#[derive(Default)]
+struct Report {
+    text: String,
+    figures: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Report {
+    fn add(&mut self, name: &str, what: &str, nanoseconds: f64) {
+        self.text += &format!("{what:<34} {nanoseconds:12.0} ns\n");
+        self.figures.insert(name.to_owned(), nanoseconds.into());
+    }
 }

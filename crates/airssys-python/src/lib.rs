@@ -16,10 +16,12 @@ mod incoming;
 mod instance;
 mod limits;
 mod objects;
+mod plane;
 mod resource;
 mod route;
 mod runtime;
 mod source;
+mod toml;
 mod wasi;
 mod wave;
 
@@ -104,5 +106,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
+    plane::register(module)?;
+    toml::register(module)?;
     gate::register(module)
 }

@@ -67,6 +67,7 @@ fn _shut_down(py: Python<'_>) {
     }
     airssys_host::instance::shut_down();
     py.detach(|| {
+        crate::plane::close_all();
         let runtime = RUNTIME
             .lock()
             .expect("no code under this lock panics")

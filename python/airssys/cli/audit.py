@@ -1,20 +1,23 @@
-"""`airssys audit`: follow, search, verify and export the audit log."""
+"""`airssys audit`: follow, search, verify, export and prune the audit log."""
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
 import json
+import os
 import re
 import sys
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from airssys.errors import AirsSysError
-from airssys.osl.audit_log import Record, read_records, verify_log
+from airssys.cli.output import print_note, size_text
+from airssys.osl.audit_log import Record, public_key_of, read_records, verify_log
+from airssys.osl.retention import Retention, plan_pruning, prune_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +26,14 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="audit",
-    help="Follow, search, verify and export the audit log.",
+    help="Follow, search, verify, export and prune the audit log.",
     no_args_is_help=True,
     add_completion=False,
 )
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)?")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -59,19 +64,8 @@ SinceOption = Annotated[
     str | None, typer.Option("--since", help="2026-01-31T12:00:00Z, or 15m, 2h, 7d ago.")
 ]
 UntilOption = Annotated[str | None, typer.Option("--until", help="As --since.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")]
 _DEFAULT = Path("state/audit")
-
-
-def _fail(error: AirsSysError | OSError, *, as_json: bool) -> typer.Exit:
-    if isinstance(error, AirsSysError):
-        said = {"error": error.code, "message": error.message, **error.context}
-    else:
-        said = {"error": "os-error", "message": str(error)}
-    if as_json:
-        typer.echo(json.dumps(said, default=str), err=True)
-    else:
-        typer.echo(f"error: {_escape(str(said['message']))}", err=True)
-    return typer.Exit(1)
 
 
 def _moment(text: str | None, option: str) -> float | None:
@@ -101,28 +95,32 @@ def _escape(text: str) -> str:
     )
 
 
-def _line(record: Record) -> str:
+_COLOURS = {"allow": "green", "deny": "red", "ask": "yellow", "observed": "yellow"}
+
+
+def _line(record: Record, *, colour: bool) -> str:
     moment = dt.datetime.fromtimestamp(record.time, dt.UTC)
-    parts = [
-        f"{record.sequence:>8}",
-        moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        f"{record.decision.upper():<8}",
-        record.principal or "-",
-        record.operation,
-        record.target,
-    ]
+    decision = f"{_escape(record.decision).upper():<8}"
+    if colour:
+        decision = typer.style(decision, fg=_COLOURS.get(record.decision))
+    who = " -> ".join((*record.callers, record.principal)) or "-"
+    parts = [who, record.operation, record.target]
     if record.rule:
         parts.append(f"[{record.rule}]")
     if record.count:
         parts.append(f"x{record.count}")
     if record.detail:
-        parts.append(record.detail)
-    return _escape(" ".join(parts))
+        parts.append(f"({record.detail})")
+    when = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{record.sequence:>8} {when} {decision} {_escape(' '.join(filter(None, parts)))}"
 
 
-def _print(records: Iterator[Record], *, as_json: bool) -> None:
-    for record in records:
-        typer.echo(record.raw if as_json else _line(record))
+def _print(records: Iterator[Record], *, as_json: bool) -> int:
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    count = 0
+    for count, record in enumerate(records, 1):  # noqa: B007 - the number of them is wanted
+        typer.echo(record.raw if as_json else _line(record, colour=colour))
+    return count
 
 
 @app.command()
@@ -137,22 +135,17 @@ def follow(
     as_json: AsJson = False,
 ) -> None:
     """Print records as they are written, until interrupted."""
-    try:
-        records = read_records(
-            directory,
-            principal=principal,
-            operation=operation,
-            target=target,
-            decision=decision,
-            rule=rule,
-            last=last,
-            follow=True,
-        )
-        _print(records, as_json=as_json)
-    except (AirsSysError, OSError) as error:
-        raise _fail(error, as_json=as_json) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    records = read_records(
+        directory,
+        principal=principal,
+        operation=operation,
+        target=target,
+        decision=decision,
+        rule=rule,
+        last=last,
+        follow=True,
+    )
+    _print(records, as_json=as_json)
 
 
 @app.command()
@@ -169,21 +162,24 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Print the records that match, oldest first."""
-    try:
-        records = read_records(
-            directory,
-            principal=principal,
-            operation=operation,
-            target=target,
-            decision=decision,
-            rule=rule,
-            since=_moment(since, "--since"),
-            until=_moment(until, "--until"),
-            limit=limit,
+    begin, end = _moment(since, "--since"), _moment(until, "--until")
+    if begin is not None and end is not None and begin > end:
+        raise typer.BadParameter(
+            f"{until!r} is before --since {since!r}; nothing lies between", param_hint="--until"
         )
-        _print(records, as_json=as_json)
-    except (AirsSysError, OSError) as error:
-        raise _fail(error, as_json=as_json) from None
+    records = read_records(
+        directory,
+        principal=principal,
+        operation=operation,
+        target=target,
+        decision=decision,
+        rule=rule,
+        since=begin,
+        until=end,
+        limit=limit,
+    )
+    if not _print(records, as_json=as_json) and not as_json:
+        print_note("no record matches")
 
 
 @app.command()
@@ -200,16 +196,28 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check the chain of hashes, the signatures of the checkpoints, and that nothing is missing."""
-    try:
-        found = verify_log(directory, key=key, checkpoint=checkpoint)
-    except (AirsSysError, OSError) as error:
-        raise _fail(error, as_json=as_json) from None
+    found: dict[str, Any] = verify_log(directory, key=key, checkpoint=checkpoint)
     if as_json:
         typer.echo(json.dumps({"ok": True, **found}, default=str))
         return
-    typer.echo(f"ok: {found['records']} records, the chain is unbroken")
-    for name, value in found.items():
-        typer.echo(f"  {name}: {_escape(str(value))}")
+    typer.echo(
+        f"ok: records {found['first']} to {found['last']} in "
+        f"{_some(found['segments'], 'segment')}, the chain is unbroken"
+    )
+    typer.echo(f"    signed checkpoints that fit: {found['checkpoints']}")
+    if found["pruned_through"]:
+        typer.echo(f"    records 1 to {found['pruned_through']} were pruned, which is on record")
+    for sequence in found["acknowledged"]:
+        typer.echo(f"    a truncation was acknowledged by record {sequence}")
+    if found["coalesced"]:
+        typer.echo(f"    {found['coalesced']} refusals were counted instead of written")
+    typer.echo(f"    head {found['head']}")
+    if not found["checkpoints"]:
+        print_note("without a checkpoint nobody could tell if the last records were cut off")
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 @app.command()
@@ -219,24 +227,103 @@ def export(
     kind: Annotated[Format, typer.Option("--format", help="jsonl or csv.")] = Format.JSONL,
     since: SinceOption = None,
     until: UntilOption = None,
+    force: ForceOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Write records to a file; as jsonl they are byte for byte what the log holds."""
-    span: dict[str, Any] = {
-        "since": _moment(since, "--since"),
-        "until": _moment(until, "--until"),
-    }
-    try:
-        records = read_records(directory, **span)
-        if str(output) == "-":
-            _write(records, sys.stdout, kind)
-            return
-        with output.open("w", encoding="utf-8", newline="") as file:
-            count = _write(records, file, kind)
-    except (AirsSysError, OSError) as error:
-        raise _fail(error, as_json=as_json) from None
+    records = read_records(
+        directory, since=_moment(since, "--since"), until=_moment(until, "--until")
+    )
+    if str(output) == "-":
+        _write(records, sys.stdout, kind)
+        return
+    _need_free(output, force=force)
+    with output.open("w" if force else "x", encoding="utf-8", newline="") as file:
+        count = _write(records, file, kind)
     said = {"records": count, "file": str(output), "format": kind.value}
-    typer.echo(json.dumps(said) if as_json else f"{count} records written to {output}")
+    typer.echo(json.dumps(said) if as_json else f"{_some(count, 'record')} written to {output}")
+
+
+def _need_free(output: Path, *, force: bool) -> None:
+    if output.exists() and not force:
+        raise typer.BadParameter(f"{output} exists; --force replaces it", param_hint="OUTPUT")
+
+
+@app.command()
+def prune(
+    directory: Directory = _DEFAULT,
+    age: Annotated[
+        str | None, typer.Option("--keep-age", help="Keep records of this span: 12h, 30d, 52w.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--keep-size", help="Keep so much: 500MiB, 10GiB, or bytes.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="File with the signing key; default: LOG.key.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove the oldest segments, after recording and signing that they go.
+
+    The rest still verifies. A program that has its log open prunes it itself (OSL.prune_log).
+    """
+    if age is None and size is None:
+        raise typer.BadParameter("say what to keep", param_hint="--keep-age or --keep-size")
+    retention = Retention(_span(age), _size(size))
+    if dry_run:
+        gone = plan_pruning(directory, retention)
+    else:
+        gone = prune_log(directory, retention, key=key)
+    if as_json:
+        typer.echo(json.dumps(None if gone is None else asdict(gone)))
+    elif gone is None:
+        typer.echo("nothing to remove: all of it is to be kept, or in the segment in use")
+    else:
+        verb = "would remove" if dry_run else "removed"
+        typer.echo(
+            f"{verb} records {gone.first} to {gone.through}: "
+            f"{_some(gone.segments, 'segment')}, {size_text(gone.bytes)}"
+        )
+
+
+def _span(text: str | None) -> float | None:
+    if text is None:
+        return None
+    span = _SPAN.fullmatch(text)
+    if not span:
+        raise typer.BadParameter(
+            f"{text!r} is no span: expected a number and s, m, h, d or w, such as 30d",
+            param_hint="--keep-age",
+        )
+    return float(span[1]) * _SECONDS[span[2]]
+
+
+def _size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    size = _SIZE.fullmatch(text)
+    if not size:
+        raise typer.BadParameter(
+            f"{text!r} is no size: expected bytes, or a number and KiB, MiB or GiB, such as 10GiB",
+            param_hint="--keep-size",
+        )
+    return int(float(size[1]) * _BYTES[size[2] or "B"])
+
+
+@app.command()
+def public_key(
+    output: Annotated[Path, typer.Argument(help="File to write; by convention it ends in .pub.")],
+    directory: Directory = _DEFAULT,
+    force: ForceOption = False,
+) -> None:
+    """Write the public half of a log's key, for those who verify and shall not sign."""
+    _need_free(output, force=force)
+    with output.open("wb" if force else "xb") as file:
+        file.write(public_key_of(directory))
+    typer.echo(f"public key written to {output}; verify with --key {output}")
 
 
 def _write(records: Iterator[Record], file: TextIO, kind: Format) -> int:
@@ -273,7 +360,3 @@ _COLUMNS = (
     "detail",
     "count",
 )
-
-
-if __name__ == "__main__":
-    app()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from airssys.cli.configuration import InvalidConfiguration
+from airssys.osl.errors import OslError
 from airssys.wasm.errors import GuestExit, LimitExceeded, Trap, UnknownExport
 from airssys.wasm.host_errors import (
     CallDrained,
@@ -37,7 +38,7 @@ class ExitCode(enum.IntEnum):
     """Ctrl-C."""
 
 
-def exit_code_of(error: Exception) -> ExitCode:
+def exit_code_of(error: Exception) -> ExitCode:  # noqa: PLR0911 - one answer per kind
     """Return the exit code for an error that ended a command."""
     match error:
         case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting():
@@ -48,7 +49,9 @@ def exit_code_of(error: Exception) -> ExitCode:
             return ExitCode.NOT_FOUND
         case Trap() | LimitExceeded() | GuestExit() | CallDrained():
             return ExitCode.GUEST
-        case StateDirectoryError():
+        case StateDirectoryError() | OslError(code="audit-locked" | "audit-full"):
             return ExitCode.STATE
+        case OslError(code="no-audit-log" | "audit-key"):
+            return ExitCode.NOT_FOUND
         case _:
             return ExitCode.FAILURE

@@ -154,6 +154,12 @@ from airssys.osl.processes import (
 from airssys.osl.result import (
     Result,
 )
+from airssys.osl.retention import (
+    Pruned,
+    Retention,
+    plan_pruning,
+    prune_log,
+)
 from airssys.osl.system import (
     OSL,
 )
@@ -231,12 +237,14 @@ __all__ = [
     "Process",
     "ProcessLimits",
     "ProcessOutput",
+    "Pruned",
     "RateLimited",
     "ReadFile",
     "Record",
     "RemoveDirectory",
     "Replace",
     "Result",
+    "Retention",
     "Retry",
     "Role",
     "Rule",
@@ -282,6 +290,8 @@ __all__ = [
     "operation",
     "operations",
     "perform",
+    "plan_pruning",
+    "prune_log",
     "rate_limit",
     "read_file",
     "read_records",

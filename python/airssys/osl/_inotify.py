@@ -71,10 +71,15 @@ class Inotify:
             self._waiter.get_loop().call_soon_threadsafe(_wake, self._waiter)
 
     def close(self) -> None:
-        """Close the descriptor; further waiting ends the iteration."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Close the descriptor and end the iteration, also of a consumer that waits."""
+        if self._descriptor < 0:
+            return
+        descriptor, self._descriptor = self._descriptor, -1
+        if self._waiter is not None:
+            # While the loop still looks at it, the number must not become another file's.
+            self._waiter.get_loop().remove_reader(descriptor)
+            _wake(self._waiter)
+        os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -107,8 +112,9 @@ class Inotify:
             try:
                 await self._waiter
             finally:
-                loop.remove_reader(self._descriptor)
                 self._waiter = None
+                if self._descriptor >= 0:
+                    loop.remove_reader(self._descriptor)
 
     def _parse(self, data: bytes) -> list[RawEvent]:
         events = []

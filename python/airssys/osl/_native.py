@@ -14,11 +14,14 @@ from airssys._core import (
     OpenedFile,
     Replacement,
     Subject,
+    audit_plan_pruning,
     audit_public_key,
     audit_verify,
     inotify_add,
     inotify_create,
     spawn_confined,
+    toml_parse,
+    toml_position,
 )
 from airssys.osl.errors import AccessDenied, ConfinementUnavailable, OslError, PolicyError
 
@@ -35,11 +38,14 @@ __all__ = [
     "OpenedFile",
     "Replacement",
     "Subject",
+    "audit_plan_pruning",
     "audit_public_key",
     "audit_verify",
     "inotify_add",
     "inotify_create",
     "spawn_confined",
+    "toml_parse",
+    "toml_position",
     "typed",
 ]
 

@@ -44,7 +44,9 @@ class Perform(Ask["Service", T], Generic[T]):
 class Service(Actor):
     """Runs the operations of some families on behalf of one principal.
 
-    Operations run side by side. One that fails fails its asker and not the service.
+    Operations run side by side. One that fails fails its asker and not the service. What an
+    operation opened (a connection, a process) belongs to who asked, and ends with the rule that
+    allowed it or with the pipeline, not with the service.
 
     Args:
         system: The pipeline.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-__all__ = ["Record", "read_records", "verify_log"]
+__all__ = ["Record", "need_log", "public_key_of", "read_records", "verify_log"]
 
 _BATCH = 1000
 # Waiting for new records is cut into pieces of this many seconds, so that Ctrl-C is noticed.
@@ -81,6 +81,19 @@ class Record:
         )
 
 
+def need_log(directory: str | os.PathLike[str]) -> Path:
+    """Return the directory of a log, or raise when there is none in it."""
+    path = Path(directory)
+    # A log that was opened once has this file from then on.
+    if not (path / "owner").is_file():
+        raise OslError(
+            f"there is no audit log in {str(directory)!r}; name its directory with --log",
+            code="no-audit-log",
+            directory=str(directory),
+        )
+    return path
+
+
 def read_records(
     directory: str | os.PathLike[str],
     *,
@@ -115,12 +128,7 @@ def read_records(
     Raises:
         OslError: There is no log.
     """
-    if not Path(directory).is_dir():
-        raise OslError(
-            f"there is no audit log at {str(directory)!r}; name its directory with --log",
-            code="no-audit-log",
-            directory=str(directory),
-        )
+    need_log(directory)
     try:
         reader = AuditReader(
             directory,
@@ -152,6 +160,30 @@ def _there(reader: AuditReader) -> Iterator[bytes]:
         yield from lines
 
 
+def _public(seed: bytes, path: Path) -> bytes:
+    try:
+        return audit_public_key(seed)
+    except AirsSysError as error:
+        raise OslError(
+            f"{str(path)!r} is no signing key of an audit log: expected 32 bytes, found "
+            f"{len(seed)}; a public key needs a name that ends in .pub",
+            code="audit-key",
+            path=str(path),
+        ) from error
+
+
+def public_key_of(directory: str | os.PathLike[str]) -> bytes:
+    """Return the public half of the key that lies beside a log.
+
+    Raises:
+        OslError: There is no log, or what lies there is no key.
+        OSError: The key cannot be read.
+    """
+    beside = need_log(directory)
+    beside = beside.with_name(beside.name + ".key")
+    return _public(beside.read_bytes(), beside)
+
+
 def verify_log(
     directory: str | os.PathLike[str],
     *,
@@ -169,22 +201,16 @@ def verify_log(
     Raises:
         OslError: `audit-corrupt` or `audit-truncated`, naming the place.
     """
-    directory = Path(directory)
-    if not directory.is_dir():
-        raise OslError(
-            f"there is no audit log at {str(directory)!r}; name its directory with --log",
-            code="no-audit-log",
-            directory=str(directory),
-        )
+    directory = need_log(directory)
     public = None
     if key is not None:
         # A public key is told from a signing key by its name, as `ssh-keygen` does.
         data = Path(key).read_bytes()
-        public = data if Path(key).suffix == ".pub" else audit_public_key(data)
+        public = data if Path(key).suffix == ".pub" else _public(data, Path(key))
     else:
         beside = directory.with_name(directory.name + ".key")
         if beside.exists():
-            public = audit_public_key(beside.read_bytes())
+            public = _public(beside.read_bytes(), beside)
     kept = Path(checkpoint).read_bytes() if checkpoint is not None else None
     try:
         return dict(audit_verify(directory, public_key=public, checkpoint=kept))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -127,6 +128,12 @@ class Authority:
                     acquired = await asyncio.to_thread(attempt, approved_by)
                 else:
                     acquired = attempt(approved_by)
+            except OSError as error:
+                # Links in a circle or through /proc and endless names lead to nothing to decide on.
+                if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:
+                    path = error.filename if error.filename is not None else ""
+                    self.record_refusal(kind, access, path, "unresolvable")
+                raise
             except AirsSysError as error:
                 if error.code != "approval-required" or approved_by is not None:
                     raise await self._refusal(kind, access, error) from None
@@ -136,6 +143,11 @@ class Authority:
                     await self._slow_down(acquired)
                 return acquired
             approved_by = await self._approval(kind, access, decision)
+
+    def record_refusal(self, kind: str, access: str, target: str | bytes, rule: str) -> int:
+        """Record a refusal that the gate was not asked about, and return its number."""
+        self.decided = True
+        return self.system.audit.record(self.subject, f"{kind}.{access}", target, "deny", rule=rule)
 
     async def _slow_down(self, acquired: object) -> None:
         """Wait as long as the log says that this principal should, where it says so."""
@@ -150,12 +162,8 @@ class Authority:
             refusal = typed(error)
             if isinstance(refusal, AccessDenied):
                 # The rules allowed the path, but what is there may not be used: its own record.
-                refusal.context["sequence"] = self.system.audit.record(
-                    self.subject,
-                    f"{kind}.{access}",
-                    str(error.context.get("path", "")),
-                    "deny",
-                    rule=error.code,
+                refusal.context["sequence"] = self.record_refusal(
+                    kind, access, str(error.context.get("path", "")), error.code
                 )
             return refusal
         if decision.delay:
@@ -178,9 +186,7 @@ class Authority:
                 clock.resume()
         if verdict.approved_by is not None:
             return verdict.approved_by
-        sequence = self.system.audit.record(
-            self.subject, f"{kind}.{access}", decision.target, "deny", rule=verdict.reason
-        )
+        sequence = self.record_refusal(kind, access, decision.target, verdict.reason)
         raise ApprovalDenied(
             f"{self.subject.name!r} may {access} {decision.target!r} only with approval, and got "
             f"none ({verdict.reason})",

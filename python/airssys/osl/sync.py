@@ -12,15 +12,18 @@ import atexit
 import contextvars
 import functools
 import threading
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from airssys.osl import functions
 from airssys.osl.errors import OslError
 
 if TYPE_CHECKING:
     import signal as signals
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+    from types import TracebackType
 
+    from airssys.osl.files.watch import Change, Watch  # noqa: F401 - named in the type of a base
+    from airssys.osl.middleware.chain import Middleware
     from airssys.osl.network.connection import (  # noqa: F401 - named in the types of bases
         Connection,
         Datagrams,
@@ -34,11 +37,13 @@ __all__ = [
     "BlockingDatagrams",
     "BlockingListener",
     "BlockingProcess",
+    "BlockingWatch",
     "connect",
     "connect_unix",
     "copy_file",
     "delete_file",
     "kill",
+    "list_children",
     "list_directory",
     "listen",
     "listen_unix",
@@ -52,7 +57,9 @@ __all__ = [
     "send_signal",
     "spawn",
     "stat_file",
+    "wait",
     "walk_directory",
+    "watch",
     "write_file",
 ]
 
@@ -147,6 +154,25 @@ class _Held(Generic[L]):
         self.live = live
 
 
+class _Closing:
+    """Closes at the end of a `with` block."""
+
+    def close(self) -> None:
+        """Close it; closing twice is harmless."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
 class BlockingProcess(_Held["Process"]):
     """A running child; `live` is the object of the async API."""
 
@@ -175,6 +201,15 @@ class BlockingProcess(_Held["Process"]):
         """Return up to `size` bytes of its standard error; none at the end."""
         return _portal.call(self.live.read_error(size))
 
+    @property
+    def status(self) -> ExitStatus | None:
+        """How it ended; `None` while it runs."""
+        return self.live.status
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines of its standard output with their ends."""
+        return _iterate(self.live.lines())
+
     def wait(self) -> ExitStatus:
         """Wait until it ends."""
         return _portal.call(self.live.wait())
@@ -188,7 +223,7 @@ class BlockingProcess(_Held["Process"]):
         _portal.call(self.live.kill())
 
 
-class BlockingConnection(_Held["Connection"]):
+class BlockingConnection(_Held["Connection"], _Closing):
     """A connection; `live` is the object of the async API."""
 
     def send(self, data: bytes) -> None:
@@ -204,7 +239,7 @@ class BlockingConnection(_Held["Connection"]):
         _portal.call(self.live.close())
 
 
-class BlockingListener(_Held["Listener"]):
+class BlockingListener(_Held["Listener"], _Closing):
     """A listener; `live` is the object of the async API."""
 
     @property
@@ -221,7 +256,7 @@ class BlockingListener(_Held["Listener"]):
         _portal.call(self.live.close())
 
 
-class BlockingDatagrams(_Held["Datagrams"]):
+class BlockingDatagrams(_Held["Datagrams"], _Closing):
     """A UDP socket; `live` is the object of the async API."""
 
     @property
@@ -240,6 +275,32 @@ class BlockingDatagrams(_Held["Datagrams"]):
     def close(self) -> None:
         """Close the socket."""
         _portal.call(self.live.close())
+
+
+class BlockingWatch(_Held["Watch"], _Closing):
+    """An iterator over changes; `live` is the object of the async API.
+
+    Raises:
+        AccessDenied: The right to watch is gone, also while this waits.
+    """
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Change:
+        """Wait for the next change; ends when it is closed, also from another thread."""
+        change = _portal.call(anext(self.live, None))
+        if change is None:
+            raise StopIteration
+        return change
+
+    def close(self) -> None:
+        """Stop watching."""
+
+        async def close() -> None:
+            self.live.close()
+
+        _portal.call(close())
 
 
 def _holding(
@@ -269,17 +330,33 @@ listen = _holding(functions.listen, BlockingListener)
 listen_unix = _holding(functions.listen_unix, BlockingListener)
 open_socket = _holding(functions.open_socket, BlockingDatagrams)
 walk_directory = _holding(functions.walk_directory, _iterate)
+watch = _holding(functions.watch, BlockingWatch)
+list_children = _holding(functions.list_children, lambda found: tuple(map(BlockingProcess, found)))
+
+
+def wait(
+    process: BlockingProcess,
+    *,
+    timeout: float | None = None,
+    middleware: Iterable[Middleware] = (),
+) -> ExitStatus:
+    """Wait until a child ends and return how it did; see `WaitProcess`."""
+    return _portal.call(functions.wait(process.live, timeout=timeout, middleware=middleware))
 
 
 def send_signal(
-    process: BlockingProcess | int, signal: signals.Signals, *, tree: bool = False
+    process: BlockingProcess | int,
+    signal: signals.Signals,
+    *,
+    tree: bool = False,
+    middleware: Iterable[Middleware] = (),
 ) -> None:
-    """Send a signal to a child, or to any process by its id."""
+    """Send a signal to a child, or to any process by its id; see `SignalProcess`."""
     target = process if isinstance(process, int) else process.live
-    _portal.call(functions.send_signal(target, signal, tree=tree))
+    _portal.call(functions.send_signal(target, signal, tree=tree, middleware=middleware))
 
 
-def kill(process: BlockingProcess | int) -> None:
-    """End a process without asking it."""
+def kill(process: BlockingProcess | int, *, middleware: Iterable[Middleware] = ()) -> None:
+    """End a process without asking it; see `KillProcess`."""
     target = process if isinstance(process, int) else process.live
-    _portal.call(functions.kill(target))
+    _portal.call(functions.kill(target, middleware=middleware))

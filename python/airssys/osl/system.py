@@ -28,6 +28,7 @@ from airssys.osl.middleware.chain import Call, Middleware, compose
 from airssys.osl.policy.model import Enforcement, Policy
 from airssys.osl.policy.source import PolicySource
 from airssys.osl.result import Result
+from airssys.osl.retention import prune
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from airssys.osl.context import Attribute
     from airssys.osl.operation import Operation
     from airssys.osl.processes.process import Process
+    from airssys.osl.retention import Pruned, Retention
 
 __all__ = ["OSL"]
 
@@ -66,6 +68,7 @@ class OSL:
         reserved: Paths that nobody may touch, beside the log, its key, the policy files, the
             installed packages, `/proc` and `/sys`.
         masks: Texts that are masked wherever they appear in records.
+        retention: What the log keeps; applied when it is opened, and by `prune_log`.
         audit_rate: Records per second that one context may cause, 1000 at once; who is over it is
             slowed down.
         development: Permits the enforcement `learn`.
@@ -88,6 +91,7 @@ class OSL:
         approval_timeout: float = 60.0,
         reserved: Iterable[str | os.PathLike[str]] = (),
         masks: Iterable[str] = (),
+        retention: Retention | None = None,
         audit_rate: float | None = None,
         development: bool = False,
         search_path: Iterable[str] = ("/usr/local/bin", "/usr/bin", "/bin"),
@@ -95,6 +99,7 @@ class OSL:
         self.search_path = tuple(search_path)
         self.audit_rate = audit_rate
         self._development = development
+        self._retention = retention
         self._source = PolicySource(policy)
         self.approvals = Approvals(approver, approval_timeout)
         #: Running child processes by id.
@@ -113,6 +118,8 @@ class OSL:
             hidden += [os.path.realpath(key), *self._source.paths, *_packages()]
             self.gate = Gate(self.audit, reserved=hidden)
             self.reload()
+            if retention is not None:
+                self.prune_log()
         except BaseException:
             self.audit.close()
             raise
@@ -322,6 +329,27 @@ class OSL:
         """Have everything that is open look whether its right is still there."""
         for live in list(self._live):
             live.recheck()
+
+    # -- the log
+
+    def prune_log(self, retention: Retention | None = None) -> Pruned | None:
+        """Remove what the log need not keep, after recording so; blocks while files are read.
+
+        Args:
+            retention: What to keep, by default what the pipeline was made with.
+
+        Returns:
+            What was removed; `None` when everything is kept.
+
+        Raises:
+            OslError: There is no retention, or what would go is damaged.
+        """
+        kept = retention or self._retention
+        if kept is None:
+            raise OslError(
+                "this pipeline was made without a retention; pass one", code="invalid-retention"
+            )
+        return prune(self.audit, kept)
 
     # -- end
 

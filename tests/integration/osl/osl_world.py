@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airssys.osl import OSL, read_records
+import pytest
+
+from airssys.osl import OSL, AccessDenied, OslError, read_records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +45,18 @@ class World:
             for record in self.records(**filters)
             if record.decision in {"allow", "deny", "ask", "observed"}
         ]
+
+    def refused(self, act, system, function):
+        """Assert that it is refused and that this put a record there; return the record."""
+        before = self._denials()
+        with pytest.raises((AccessDenied, OSError, OslError)):
+            act(system, function)
+        after = self._denials()
+        assert len(after) > len(before), "no record of the refusal"
+        return after[-1]
+
+    def _denials(self):
+        return [record for record in self.records() if record.decision == "deny"]
 
     def close(self) -> None:
         for system in self._open:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import mmap
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from osl_world import ALL, rule
 
 from airssys import osl
-from airssys.osl import AccessDenied, LimitExceeded, ReadFile
+from airssys.osl import AccessDenied, LimitExceeded, Principal, ReadFile
 
 
 def test_parts_of_a_file_can_be_read(world, act):
@@ -36,6 +39,58 @@ def test_files_of_every_size_are_read_whole(world, act, size):
     (world.root / "a").write_bytes(data)
     system = world.allowing("read")
     assert act(system, lambda: osl.read_file(world.root / "a")) == data
+
+
+class Counting(ThreadPoolExecutor):
+    """The threads of an event loop, which say how often they were asked for."""
+
+    submitted = 0
+
+    def submit(self, *args, **kwargs):
+        self.submitted += 1
+        return super().submit(*args, **kwargs)
+
+
+def in_page_cache(path):
+    """Ask the kernel which pages of a file it has in memory."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE) as mapped:
+        view = ctypes.c_char.from_buffer(mapped)
+        pages = (len(mapped) + mmap.PAGESIZE - 1) // mmap.PAGESIZE
+        found = ctypes.create_string_buffer(pages)
+        libc = ctypes.CDLL(None, use_errno=True)
+        address = ctypes.c_void_p(ctypes.addressof(view))
+        assert libc.mincore(address, ctypes.c_size_t(len(mapped)), found) == 0
+        del view
+        return [page & 1 for page in found.raw]
+
+
+def evict(path):
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def test_what_is_not_in_the_page_cache_is_read_whole_in_a_thread(world):
+    path = world.root / "a"
+    data = os.urandom(1 << 20)
+    path.write_bytes(data)
+    system = world.allowing("read")
+
+    async def read():
+        threads = Counting(2)
+        asyncio.get_running_loop().set_default_executor(threads)
+        with system.acting_as(Principal("alice")):
+            assert await osl.read_file(path) == data
+            assert threads.submitted == 0
+            evict(path)
+            if all(in_page_cache(path)):
+                pytest.skip("this file system keeps its files in memory")
+            assert await osl.read_file(path) == data
+            assert threads.submitted == 1
+            assert await osl.read_file(path) == data
+            assert threads.submitted == 1
+
+    asyncio.run(read())
 
 
 def test_a_result_says_when_and_how_long(world, act):

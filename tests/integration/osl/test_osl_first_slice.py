@@ -123,8 +123,8 @@ def test_export_writes_what_the_log_holds(world, act, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["search", "--log", "/nowhere"], "there is no audit log at '/nowhere'"),
-        (["verify", "--log", "/nowhere"], "there is no audit log at '/nowhere'"),
+        (["search", "--log", "/nowhere"], "there is no audit log in '/nowhere'"),
+        (["verify", "--log", "/nowhere"], "there is no audit log in '/nowhere'"),
         (["search", "--log", "/tmp", "--since", "noon"], "'noon' is no moment"),
     ],
 )

@@ -171,14 +171,6 @@ def test_a_right_that_ends_ends_what_rests_on_it_also_while_it_waits(world, act)
 # -- ways in
 
 
-def refused(world, act, system, function):
-    with pytest.raises((AccessDenied, OSError, OslError)):
-        act(system, function)
-    denied = [record for record in world.records() if record.decision == "deny"]
-    assert denied, "no record of the refusal"
-    return denied[-1]
-
-
 @pytest.fixture
 def server():
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -217,7 +209,7 @@ def test_no_spelling_leads_inside_where_a_rule_allows_every_host(world, act, ser
         rule(["connect"], kind="network", target="**:*")
         + rule(["resolve"], kind="network", target="**")
     )
-    refused(world, act, system, lambda: osl.connect(host, port))
+    world.refused(act, system, lambda: osl.connect(host, port))
 
 
 def test_a_name_that_leads_inside_is_refused_though_the_name_is_allowed(world, act, server):
@@ -226,7 +218,7 @@ def test_a_name_that_leads_inside_is_refused_though_the_name_is_allowed(world, a
         rule(["resolve"], kind="network", target="localhost")
         + rule(["connect"], kind="network", target="localhost:*")
     )
-    refused(world, act, system, lambda: osl.connect("localhost", port))
+    world.refused(act, system, lambda: osl.connect("localhost", port))
 
 
 def test_a_name_that_leads_elsewhere_on_second_thought(world, act, server, monkeypatch):
@@ -264,14 +256,14 @@ def test_what_is_no_host_is_refused(world, act, host):
         rule(["connect"], kind="network", target="**:*")
         + rule(["resolve"], kind="network", target="**")
     )
-    refused(world, act, system, lambda: osl.connect(host, 80))
+    world.refused(act, system, lambda: osl.connect(host, 80))
 
 
 def test_a_wildcard_host_matches_no_address(world, act, server):
     system = world.system(
         network(["connect"], "**.example.com:*") + network(["connect"], "**:*", more="")
     )
-    refused(world, act, system, lambda: osl.connect("127.0.0.1", server.getsockname()[1]))
+    world.refused(act, system, lambda: osl.connect("127.0.0.1", server.getsockname()[1]))
     world.close()
     with pytest.raises(PolicyError):
         world.system(network(["connect"], "*.0.0.1:*"))
@@ -279,7 +271,7 @@ def test_a_wildcard_host_matches_no_address(world, act, server):
 
 def test_udp_after_tcp_was_denied(world, act):
     system = world.system(network(["connect"], "127.0.0.1:*", more=LOCAL + '\ntransport = ["tcp"]'))
-    refused(world, act, system, lambda: osl.connect("127.0.0.1", 9, transport="udp"))
+    world.refused(act, system, lambda: osl.connect("127.0.0.1", 9, transport="udp"))
 
 
 def test_listening_where_it_is_not_granted(world, act):
@@ -291,8 +283,8 @@ def test_listening_where_it_is_not_granted(world, act):
         ("127.0.0.2", 8000),
         ("::ffff:0.0.0.0", 8000),
     ]:
-        refused(world, act, system, lambda h=host, p=port: osl.listen(h, p))
-        refused(world, act, system, lambda h=host, p=port: osl.open_socket(h, p))
+        world.refused(act, system, lambda h=host, p=port: osl.listen(h, p))
+        world.refused(act, system, lambda h=host, p=port: osl.open_socket(h, p))
 
 
 def test_unix_sockets_elsewhere_and_abstract_ones(world, act):
@@ -305,12 +297,12 @@ def test_unix_sockets_elsewhere_and_abstract_ones(world, act):
         (world.root / "in/link").symlink_to(path)
         allowed = f"unix:{world.root}/in/**"
         system = world.system(network(["connect", "listen"], allowed, more="") + rule(ALL))
-        refused(world, act, system, lambda: osl.connect_unix(path))
-        refused(world, act, system, lambda: osl.connect_unix(f"{world.root}/in/link"))
-        refused(world, act, system, lambda: osl.connect_unix(f"{world.root}/in/../secret.sock"))
-        refused(world, act, system, lambda: osl.connect_unix("\0abstract"))
-        refused(world, act, system, lambda: osl.connect_unix("relative"))
-        refused(world, act, system, lambda: osl.listen_unix(f"{world.root}/other"))
-        refused(world, act, system, lambda: osl.listen_unix("\0abstract"))
+        world.refused(act, system, lambda: osl.connect_unix(path))
+        world.refused(act, system, lambda: osl.connect_unix(f"{world.root}/in/link"))
+        world.refused(act, system, lambda: osl.connect_unix(f"{world.root}/in/../secret.sock"))
+        world.refused(act, system, lambda: osl.connect_unix("\0abstract"))
+        world.refused(act, system, lambda: osl.connect_unix("relative"))
+        world.refused(act, system, lambda: osl.listen_unix(f"{world.root}/other"))
+        world.refused(act, system, lambda: osl.listen_unix("\0abstract"))
         with pytest.raises(BlockingIOError):
             listening.accept()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import signal
 import subprocess
+import threading
 
 import pytest
 from osl_world import ALL, rule
@@ -136,6 +138,60 @@ def test_scripts_block_and_are_decided_alike(world):
             each.close()
     with system.acting_as(Principal("bob")), pytest.raises(AccessDenied):
         sync.read_file(world.root / "a")
+
+
+def test_every_awaited_function_has_a_blocking_twin_with_the_same_parameters():
+    awaited = {
+        name: getattr(osl, name)
+        for name in osl.__all__
+        if inspect.iscoroutinefunction(getattr(osl, name))
+    }
+    assert set(awaited) <= set(sync.__all__)
+    for name, function in awaited.items():
+        twin = inspect.signature(getattr(sync, name))
+        assert list(twin.parameters) == list(inspect.signature(function).parameters), name
+
+
+def test_scripts_wait_for_children_and_list_them(world):
+    shell = os.path.realpath("/bin/sh")
+    accesses = ["spawn", "wait", "signal"]
+    system = world.system(rule(accesses, kind="process", target=shell))
+    with system.acting_as(Principal("alice")):
+        process = sync.spawn(shell, "-c", "read line; exit 3", stdin="pipe")
+        assert [child.pid for child in sync.list_children()] == [process.pid]
+        with pytest.raises(TimeoutError):
+            sync.wait(process, timeout=0)
+        assert process.status is None
+        process.close_input()
+        assert sync.wait(process).code == process.status.code == 3
+        assert sync.list_children() == ()
+        process = sync.spawn(shell, "-c", "echo a; echo b; kill $$")
+        assert list(process.lines()) == [b"a\n", b"b\n"]
+        assert sync.wait(process).signal is signal.SIGTERM
+        process = sync.spawn(shell, "-c", "read line", stdin="pipe")
+        sync.kill(process)
+        assert sync.wait(process).signal is signal.SIGKILL
+    with system.acting_as(Principal("bob")):
+        assert sync.list_children() == ()
+
+
+def test_scripts_watch_until_they_close(world):
+    system = world.allowing("read", "list", "write", "create")
+    with system.acting_as(Principal("alice")):
+        with sync.watch(world.root) as changes:
+            sync.write_file(world.root / "new", b"x")
+            change = next(changes)
+            assert (change.kind, change.path) == ("created", str(world.root / "new"))
+        # What had come before it was closed is still read; then it ends.
+        assert {change.kind for change in changes} <= {"modified", "attributes"}
+        watching = sync.watch(world.root)
+        seen = []
+        reader = threading.Thread(target=lambda: seen.extend(watching))
+        reader.start()
+        sync.write_file(world.root / "other", b"")
+        watching.close()
+        reader.join(20)
+        assert not reader.is_alive()
 
 
 def test_a_blocking_call_on_an_event_loop_is_an_error_and_no_deadlock(world):

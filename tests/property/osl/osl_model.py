@@ -14,6 +14,11 @@ class Who:
     roles: frozenset[str] = frozenset()
     attributes: dict = field(default_factory=dict, hash=False)
 
+    def is_meant_by(self, principal: str) -> bool:
+        if principal.startswith("name:") and "*" in principal:
+            return segments_match(principal[5:].split("/"), self.name.split("/"))
+        return principal in self.selectors
+
     @property
     def selectors(self) -> set[str]:
         namespace = self.name.split("/")[0] if "/" in self.name else None
@@ -87,6 +92,20 @@ def test_condition(condition: dict, attributes: dict) -> bool | str:
 test_condition.__test__ = False
 
 
+def in_networks(have: object, ranges: list[str]) -> bool | str:
+    """A name is in no network; what is nearly an address is an error."""
+    if not isinstance(have, str):
+        return ERROR
+    try:
+        address = ipaddress.ip_address(have)
+    except ValueError:
+        last = have.rstrip(".").split(".")[-1]
+        nearly = set(have) & set(":/%[") or last.isdigit() or last[:2] in {"0x", "0X"}
+        return ERROR if nearly or not last else False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in ipaddress.ip_network(each) for each in ranges)
+
+
 def number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -95,7 +114,7 @@ def same_type(left: object, right: object) -> bool:
     return (number(left) and number(right)) or type(left) is type(right)
 
 
-def test_leaf(condition: dict, attributes: dict) -> bool | str:
+def test_leaf(condition: dict, attributes: dict) -> bool | str:  # noqa: PLR0912 - one per op
     name, op, value = condition["attribute"], condition["op"], condition["value"]
     if op == "exists":
         return (name in attributes) == value
@@ -112,6 +131,8 @@ def test_leaf(condition: dict, attributes: dict) -> bool | str:
         return {"lt": have < value, "le": have <= value, "gt": have > value, "ge": have >= value}[
             op
         ]
+    if op == "network":
+        return in_networks(have, value)
     if op == "in":
         comparable = [item for item in value if same_type(item, have)]
         if not comparable:
@@ -144,7 +165,7 @@ def decide(
     for rule in rules:
         if rule["kind"] != kind or not (access in rule["access"] or "*" in rule["access"]):
             continue
-        if not who.selectors & set(rule["principals"]):
+        if not any(who.is_meant_by(principal) for principal in rule["principals"]):
             continue
         if not any(path_matches(pattern, target) for pattern in rule["targets"]):
             continue

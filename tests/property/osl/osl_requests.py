@@ -7,16 +7,27 @@ import random
 from osl_model import Who
 
 NAMES = ["alice", "bob", "acme/web", "acme/job", "umbra/web"]
+NAME_PATTERNS = ["acme/*", "*/web", "**", "acme/**", "*", "*b", "a*/w*b", "**/job"]
 ROLES = ["reader", "editor", "admin"]
 SEGMENTS = ["data", "out", "a.txt"]
 PATTERNS = ["data", "out", "a.txt", "*", "**", "*", "**", "*.txt", "a*", "o*t"]
 ACCESSES = ["read", "write", "list"]
 ATTRIBUTES = {
-    "source": ["cron", "web", 3],
+    "source": [
+        "cron",
+        "web",
+        3,
+        "10.1.2.3",
+        "::ffff:10.1.2.3",
+        "010.1.2.3",
+        "fd00::1",
+        "10.1.2.3:80",
+    ],
     "level": [1, 2, 2.5, "high"],
     "trusted": [True, False],
     "tags": [["a"], ["a", "b"], []],
 }
+OPERATORS = "eq ne lt le gt ge in contains prefix exists network".split()
 PROGRAMS = ["/usr/bin/git", "/usr/bin/make", "/opt/x"]
 ARGUMENTS = ["status", "--all", "log", "x"]
 
@@ -31,9 +42,11 @@ def pattern(rng: random.Random) -> str:
 
 def leaf(rng: random.Random) -> dict:
     name = rng.choice([*ATTRIBUTES, "missing"])
-    op = rng.choice(["eq", "ne", "lt", "le", "gt", "ge", "in", "contains", "prefix", "exists"])
+    op = rng.choice(OPERATORS)
     if op == "exists":
         value: object = rng.random() < 0.5
+    elif op == "network":
+        value = rng.sample(["10.0.0.0/8", "10.1.2.3", "192.168.0.0/16", "fd00::/8"], 2)
     elif op == "in":
         value = rng.sample(["cron", "web", "x"], 2)
     elif op in {"contains", "prefix"}:
@@ -60,6 +73,7 @@ def selector(rng: random.Random) -> str:
             "*",
             "*",
             f"name:{rng.choice(NAMES)}",
+            f"name:{rng.choice(NAME_PATTERNS)}",
             f"role:{rng.choice(ROLES)}",
             f"namespace:{rng.choice(['acme', 'umbra'])}",
         ]

@@ -2,9 +2,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
+
+use super::address::canonical;
+use super::network::Network;
 
 /// What an attribute can hold.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -47,6 +51,8 @@ pub enum Operator {
     Prefix,
     Suffix,
     Exists,
+    /// An address that lies in one of these networks.
+    Network,
 }
 
 /// An operand of a comparison, as a rule writes it.
@@ -171,6 +177,13 @@ impl Comparison {
             // A JSON list of texts parses as one attribute; any other list as many.
             (Operator::In, Operand::One(value)) => matches!(value, Attribute::List(_)),
             (Operator::In, Operand::Many(_)) => true,
+            (Operator::Network, Operand::One(Attribute::List(ranges))) if !ranges.is_empty() => {
+                for range in ranges {
+                    Network::parse(range).map_err(|problem| format!("`{name}`: {problem}"))?;
+                }
+                true
+            }
+            (Operator::Network, _) => false,
             (_, Operand::Many(_)) => false,
             (Operator::Exists, Operand::One(value)) => matches!(value, Attribute::Bool(_)),
             (Operator::Prefix | Operator::Suffix | Operator::Contains, Operand::One(value)) => {
@@ -185,7 +198,7 @@ impl Comparison {
             Ok(())
         } else {
             Err(format!(
-                "`{name}`: `in` takes a list, `exists` true or false, `prefix`, `suffix` and `contains` a text, \
+                "`{name}`: `in` takes a list, `network` a list of address ranges, `exists` true or false, `prefix`, `suffix` and `contains` a text, \
                  an order a number or a text"
             ))
         }
@@ -202,6 +215,10 @@ impl Comparison {
         };
         match (&self.value, self.op) {
             (Operand::Many(values), _) => contained(&found, values.iter()),
+            (Operand::One(Attribute::List(ranges)), Operator::Network) => match &found {
+                Attribute::Text(text) => in_networks(text, ranges),
+                _ => Truth::Error,
+            },
             (Operand::One(Attribute::List(texts)), Operator::In) => match &found {
                 Attribute::Text(text) => Truth::from(texts.contains(text)),
                 _ => Truth::Error,
@@ -237,6 +254,31 @@ fn on_text(value: &Attribute, test: impl Fn(&str) -> bool) -> Truth {
         Attribute::Text(text) => Truth::from(test(text)),
         _ => Truth::Error,
     }
+}
+
+/// Whether a text is an address in one of `ranges`. A name is in none; what is nearly an address, such as
+/// one with a port or in octal, is an error, because it could be meant for any.
+fn in_networks(text: &str, ranges: &[String]) -> Truth {
+    let Ok(address) = text.parse::<IpAddr>() else {
+        let digits = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+        let hexadecimal = |label: &str| label.starts_with("0x") || label.starts_with("0X");
+        let last = text
+            .trim_end_matches('.')
+            .rsplit('.')
+            .next()
+            .unwrap_or_default();
+        let nearly = text.is_empty()
+            || text.contains([':', '/', '%', '['])
+            || digits(last)
+            || hexadecimal(last);
+        return if nearly { Truth::Error } else { Truth::False };
+    };
+    let address = canonical(address);
+    Truth::from(
+        ranges
+            .iter()
+            .any(|range| Network::parse(range).is_ok_and(|range| range.contains(address))),
+    )
 }
 
 fn contained<'a>(found: &Attribute, mut values: impl Iterator<Item = &'a Attribute>) -> Truth {

@@ -152,6 +152,8 @@ pub struct RuleSet {
     rules: Vec<Rule>,
     segments: Segments,
     selectors: HashMap<Selector, Arc<SelectorIndex>>,
+    /// Those of them that are patterns of names.
+    patterned: Vec<Selector>,
 }
 
 impl Default for RuleSet {
@@ -184,15 +186,21 @@ impl RuleSet {
                 }
             }
         }
-        let selectors = selectors
+        let selectors: HashMap<_, _> = selectors
             .into_iter()
             .map(|(selector, index)| (selector, Arc::new(index)))
+            .collect();
+        let patterned = selectors
+            .keys()
+            .filter(|selector| matches!(selector, Selector::Names(_)))
+            .cloned()
             .collect();
         RuleSet {
             number: SETS.fetch_add(1, Ordering::Relaxed),
             rules,
             segments,
             selectors,
+            patterned,
         }
     }
 
@@ -233,10 +241,19 @@ impl RuleSet {
             .roles
             .iter()
             .map(|name| Selector::Role(name.clone()));
+        let name: SmallVec<[&[u8]; 4]> = subject
+            .name
+            .as_bytes()
+            .split(|byte| *byte == b'/')
+            .collect();
+        let patterns = self.patterned.iter().filter(|selector| {
+            matches!(selector, Selector::Names(pattern) if matches_sequence(pattern, &name))
+        });
         let indices = names
             .into_iter()
             .chain(namespace)
             .chain(roles)
+            .chain(patterns.cloned())
             .filter_map(|selector| self.selectors.get(&selector).cloned())
             .collect();
         Arc::new(Bound {

@@ -14,10 +14,9 @@ use super::target::{Domain, HTTP, HTTPS, TCP, TOPIC_ACCESSES, UDP, check_name};
 /// The file form: what a policy, a grant or a manifest is lowered to.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct Document<R> {
     schema: u32,
-    // Each rule is read by itself afterwards, so that an error can name it.
-    rules: Vec<serde_json::Value>,
+    rules: Vec<R>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +56,8 @@ pub enum Selector {
     Name(String),
     Role(String),
     Namespace(String),
+    /// Names of this form: `image/*`, `acme/**`.
+    Names(Vec<Segment>),
 }
 
 /// A rule that is known to be well formed.
@@ -166,8 +167,8 @@ pub fn parse_rules(json: &[u8]) -> Result<Vec<Rule>, RuleError> {
         field: None,
         message,
     };
-    let document: Document = serde_json::from_slice(json)
-        .map_err(|error| whole(format!("the rules are not understood: {error}")))?;
+    let document: Document<RuleText> =
+        serde_json::from_slice(json).map_err(|_| not_understood(json))?;
     if document.schema != 1 {
         return Err(whole(format!(
             "schema {} is not known; this version reads schema 1",
@@ -175,23 +176,16 @@ pub fn parse_rules(json: &[u8]) -> Result<Vec<Rule>, RuleError> {
         )));
     }
     let mut rules = Vec::with_capacity(document.rules.len());
-    for (index, value) in document.rules.into_iter().enumerate() {
-        let text = |name: &str| {
-            value
-                .get(name)
-                .and_then(|text| text.as_str())
-                .map(str::to_owned)
-        };
-        let (id, position) = (text("id"), text("position"));
-        let error = |field, message| RuleError {
-            rule: id.clone(),
+    for (index, text) in document.rules.into_iter().enumerate() {
+        let (id, position) = (text.id.clone(), text.position.clone());
+        let rule = check(text).map_err(|(field, message)| RuleError {
+            rule: Some(id),
             index: Some(index),
-            position: position.clone(),
-            field,
+            position,
+            field: Some(field),
             message,
-        };
-        let text = RuleText::deserialize(value).map_err(|cause| error(None, cause.to_string()))?;
-        rules.push(check(text).map_err(|(field, message)| error(Some(field), message))?);
+        })?;
+        rules.push(rule);
     }
     // Ordered by id, so that what a decision reports does not depend on the order of writing.
     rules.sort_by(|left: &Rule, right| left.id.cmp(&right.id));
@@ -205,6 +199,37 @@ pub fn parse_rules(json: &[u8]) -> Result<Vec<Rule>, RuleError> {
         });
     }
     Ok(rules)
+}
+
+/// Say which rule of a document is not understood, by reading each by itself.
+fn not_understood(json: &[u8]) -> RuleError {
+    let whole = |error: serde_json::Error| RuleError {
+        rule: None,
+        index: None,
+        position: None,
+        field: None,
+        message: format!("the rules are not understood: {error}"),
+    };
+    let document: Document<serde_json::Value> = match serde_json::from_slice(json) {
+        Ok(document) => document,
+        Err(error) => return whole(error),
+    };
+    for (index, value) in document.rules.iter().enumerate() {
+        if let Err(cause) = RuleText::deserialize(value) {
+            let text = |name: &str| {
+                let text = value.get(name).and_then(|text| text.as_str());
+                text.map(str::to_owned)
+            };
+            return RuleError {
+                rule: text("id"),
+                index: Some(index),
+                position: text("position"),
+                field: None,
+                message: cause.to_string(),
+            };
+        }
+    }
+    whole(serde::de::Error::custom("the document is not one of rules"))
 }
 
 type Fault = (&'static str, String);
@@ -305,12 +330,13 @@ fn parse_selector(text: &str) -> Result<Selector, String> {
     }
     let expected = || format!("`{text}` is not `*`, `name:…`, `role:…` or `namespace:…`");
     let (form, name) = text.split_once(':').ok_or_else(expected)?;
-    if name.is_empty() || name.contains('*') {
+    if name.is_empty() || name.contains('*') && form != "name" {
         return Err(format!(
-            "`{text}`: names are exact; use a role or a namespace for several"
+            "`{text}`: roles and namespaces are exact; patterns are for names, as in `name:image/*`"
         ));
     }
     match form {
+        "name" if name.contains('*') => parse_segments(name.as_bytes(), b'/').map(Selector::Names),
         "name" => Ok(Selector::Name(name.to_owned())),
         "role" => Ok(Selector::Role(name.to_owned())),
         "namespace" => Ok(Selector::Namespace(name.to_owned())),

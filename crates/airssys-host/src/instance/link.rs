@@ -95,6 +95,8 @@ pub struct Link {
     store_gone: AtomicBool,
     /// The guest is to end at its next tick.
     interrupted: AtomicBool,
+    /// The present slice ended at a tick.
+    gave_way: AtomicBool,
 }
 
 const WALL: u64 = 1 << 63;
@@ -114,6 +116,7 @@ impl Link {
             host_calls: AtomicU64::new(0),
             store_gone: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
+            gave_way: AtomicBool::new(false),
         })
     }
 
@@ -254,6 +257,20 @@ impl Link {
         );
         self.cpu_used.store(0, Ordering::Relaxed);
         self.slice.store(now | WALL, Ordering::Relaxed);
+    }
+
+    /// The guest gives its thread away at a tick.
+    pub(super) fn note_tick(&self) {
+        self.gave_way.store(true, Ordering::Relaxed);
+    }
+
+    /// A further slice of the call begins; it is measured as its beginning allows.
+    pub fn resume_slice(&self) {
+        if self.gave_way.swap(false, Ordering::Relaxed) {
+            self.begin_slice();
+        } else {
+            self.begin_short_slice();
+        }
     }
 
     /// End the guest at its next tick; for good.

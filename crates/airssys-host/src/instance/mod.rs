@@ -163,6 +163,7 @@ impl Live {
             {
                 return Ok(UpdateDeadline::Continue(1));
             }
+            state.link.note_tick();
             Ok(UpdateDeadline::Yield(1))
         });
         let instance = match prepared.instantiate_async(&mut store).await {

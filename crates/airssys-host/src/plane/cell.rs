@@ -33,6 +33,8 @@ const WOKEN: u8 = 3;
 
 /// Messages that an actor handles before others have their turn.
 const BATCH: u32 = 32;
+/// Messages that it handles on a thread that came with one of them.
+const HERE: u32 = 2;
 /// Timers that one actor may have.
 pub(super) const TIMERS: usize = 256;
 
@@ -127,6 +129,8 @@ pub struct Cell {
     ordered: AtomicBool,
     /// Something besides messages wants the incarnation's attention.
     attention: AtomicBool,
+    /// The mailbox takes nothing any more; said here too, so that senders need not lock it.
+    closed: AtomicBool,
     budget: AtomicU32,
     ids: AtomicU64,
     /// Until when the one wake-up that is set sleeps; 0 for none.
@@ -203,6 +207,7 @@ impl Cell {
             run: AtomicU8::new(IDLE),
             ordered: AtomicBool::new(false),
             attention: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             budget: AtomicU32::new(0),
             ids: AtomicU64::new(1),
             armed: AtomicU64::new(0),
@@ -266,7 +271,7 @@ impl Cell {
             .compare_exchange(QUEUED, RUNNING, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
         {
-            self.slice();
+            self.slice(BATCH);
         }
     }
 
@@ -283,12 +288,12 @@ impl Cell {
     pub fn run_claimed(self: &Arc<Self>) {
         // Whatever woke it since the claim is seen by the slice.
         self.run.store(RUNNING, Ordering::Release);
-        self.slice();
+        self.slice(HERE);
     }
 
-    fn slice(self: &Arc<Self>) {
+    fn slice(self: &Arc<Self>, budget: u32) {
         self.shared.slices.fetch_add(1, Ordering::Relaxed);
-        self.budget.store(BATCH, Ordering::Relaxed);
+        self.budget.store(budget, Ordering::Relaxed);
         let waker = Waker::from(self.clone());
         let mut context = Context::from_waker(&waker);
         let mut task = locked(&self.task);
@@ -514,6 +519,7 @@ impl Cell {
         self.shared.topics.forget(&target);
         self.shared.remove(&target);
         let mut aftermath = Aftermath::default();
+        self.closed.store(true, Ordering::Release);
         let refused = locked(&self.mailbox).close(reason, &mut aftermath);
         self.settle(aftermath);
         for ask in refused {
@@ -663,7 +669,7 @@ impl Cell {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        locked(&self.mailbox).closed
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(super) fn offer(
@@ -971,6 +977,7 @@ impl Cell {
         };
         if alive {
             locked(&self.mailbox).closed = true;
+            self.closed.store(true, Ordering::Release);
             self.set_stage(Stage::Stopping);
             self.attention.store(true, Ordering::Release);
             self.wake();

@@ -213,7 +213,7 @@ async fn bounded<R>(
     let result = poll_fn(|context| {
         slice_begins();
         if until.is_some() {
-            link.begin_slice();
+            link.resume_slice();
         }
         if let Poll::Ready(result) = future.as_mut().poll(context) {
             if until.is_some() {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use airssys_host::gate::audit::{
-    AuditLog as HostLog, Checkpoint, Entry, Filter, Options, Reader, hex, public_key, verify,
+    AuditLog as HostLog, Checkpoint, Entry, Filter, Options, Pruned, Reader, Retention, hex,
+    plan_pruning, public_key, verify,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -130,6 +131,19 @@ impl AuditLog {
         self.inner.set_masks(&masks);
     }
 
+    #[pyo3(signature = (*, bytes=None, since=None))]
+    fn prune<'py>(
+        &self,
+        py: Python<'py>,
+        bytes: Option<u64>,
+        since: Option<f64>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let pruned = py
+            .detach(|| self.inner.prune(Retention { bytes, since }))
+            .map_err(|error| audit_error(py, &error))?;
+        pruned.map(|pruned| described(py, &pruned)).transpose()
+    }
+
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.inner.close())
             .map_err(|error| audit_error(py, &error))
@@ -174,6 +188,32 @@ impl AuditLog {
         found.set_item("truncation_acknowledged", opened.truncation_acknowledged)?;
         Ok(found)
     }
+}
+
+fn described<'py>(py: Python<'py>, pruned: &Pruned) -> PyResult<Bound<'py, PyDict>> {
+    let result = PyDict::new(py);
+    result.set_item("segments", pruned.segments)?;
+    result.set_item("bytes", pruned.bytes)?;
+    result.set_item("first", pruned.first)?;
+    result.set_item("through", pruned.through)?;
+    Ok(result)
+}
+
+/// What a pruning would remove; `None` when that is nothing.
+#[pyfunction]
+#[pyo3(signature = (directory, *, bytes=None, since=None))]
+pub fn audit_plan_pruning<'py>(
+    py: Python<'py>,
+    directory: PathBuf,
+    bytes: Option<u64>,
+    since: Option<f64>,
+) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let pruned = py
+        .detach(|| plan_pruning(&directory, Retention { bytes, since }))
+        .map_err(|error| audit_error(py, &error))?;
+    (pruned.segments > 0)
+        .then(|| described(py, &pruned))
+        .transpose()
 }
 
 /// Searching and following a log, also from another process.
@@ -264,6 +304,7 @@ pub fn audit_verify<'py>(
     result.set_item("head", report.head)?;
     result.set_item("segments", report.segments)?;
     result.set_item("checkpoints", report.checkpoints)?;
+    result.set_item("pruned_through", report.pruned_through)?;
     result.set_item("acknowledged", report.acknowledged)?;
     Ok(result)
 }

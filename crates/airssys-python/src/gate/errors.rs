@@ -69,6 +69,10 @@ pub fn audit_error(py: Python<'_>, error: &AuditError) -> PyErr {
             ];
             raised(py, "audit-truncated", message, &items)
         }
+        AuditError::Beheaded { first } => {
+            let items = [("first", object(py, *first))];
+            raised(py, "audit-truncated", message, &items)
+        }
         AuditError::Corrupt {
             segment,
             offset,

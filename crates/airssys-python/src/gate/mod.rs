@@ -15,6 +15,8 @@ pub use gate::Gate;
 use pyo3::prelude::*;
 pub use subject::Subject;
 
+pub use self::errors::raise;
+
 /// Add the classes and functions of the gate to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<audit::AuditLog>()?;
@@ -29,6 +31,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(spawn::spawn_confined, module)?)?;
     module.add_function(wrap_pyfunction!(inotify::inotify_create, module)?)?;
     module.add_function(wrap_pyfunction!(inotify::inotify_add, module)?)?;
+    module.add_function(wrap_pyfunction!(audit::audit_plan_pruning, module)?)?;
     module.add_function(wrap_pyfunction!(audit::audit_verify, module)?)?;
     module.add_function(wrap_pyfunction!(audit::audit_public_key, module)?)
 }

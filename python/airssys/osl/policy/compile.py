@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
@@ -27,8 +28,6 @@ _DAYS = {"mon": 0, "tue": 1, "wed": 2, "thu": 3, "fri": 4, "sat": 5, "sun": 6}
 class _Place(NamedTuple):
     """Where a rule was written: as the default of its name, and for errors."""
 
-    table: str
-    number: int
     position: str
 
     def fail(self, problem: str) -> PolicyError:
@@ -47,8 +46,8 @@ def compile_policy(policy: Policy, positions: Positions | None = None) -> bytes:
     seen: dict[str, str] = {}
 
     def place(table: str, number: int) -> _Place:
-        default = f"{table}[{number}]"
-        return _Place(table, number, known.get((table, number), default))
+        position = known.get((table, number))
+        return _Place(position if position is not None else f"{table}[{number}]")
 
     def add(rule: Rule, name: str, where: _Place) -> None:
         if name in seen:
@@ -167,15 +166,11 @@ def _principal(text: str, where: _Place) -> str:
         return text
     head, colon, rest = text.partition(":")
     if not colon:
-        if "*" in text:
-            raise where.fail(
-                f"{text!r} is no principal: names have no wildcards; expected a name, "
-                "'role:NAME', 'namespace:NAME' or '*'"
-            )
         return f"name:{text}"
     if head not in {"role", "namespace", "name"} or not rest:
         raise where.fail(
-            f"{text!r} is no principal: expected a name, 'role:NAME', 'namespace:NAME' or '*'"
+            f"{text!r} is no principal: expected a name, a pattern such as 'image/*', 'role:NAME', "
+            "'namespace:NAME' or '*'"
         )
     return text
 
@@ -213,7 +208,7 @@ def _condition(condition: Condition, where: _Place) -> Description:
     if condition.time is not None:
         parts.append(_span(condition.time))
     if condition.source is not None:
-        parts.append(_test("source", "in", condition.source))
+        parts.append(_source(condition.source))
     if condition.tags is not None:
         parts.extend(_test("tags", "contains", tag) for tag in condition.tags.all)
         if condition.tags.any:
@@ -227,6 +222,28 @@ def _condition(condition: Condition, where: _Place) -> Description:
     if not parts:
         raise where.fail("a condition tests nothing; remove `when` or say what must hold")
     return parts[0] if len(parts) == 1 else {"all": parts}
+
+
+def _source(sources: Iterable[str]) -> Description:
+    """Test for names and networks; a name is in no network, and an address is no name."""
+    networks = [source for source in sources if _is_network(source)]
+    names = [source for source in sources if not _is_network(source)]
+    if not networks:
+        return _test("source", "in", names)
+    inside = _test("source", "network", networks)
+    return {"any": [_test("source", "in", names), inside]} if names else inside
+
+
+def _is_network(source: str) -> bool:
+    # Only looks: the native matcher says what is wrong with a network that is not one.
+    head, slash, length = source.partition("/")
+    if slash and length.isdigit() and "/" not in length:
+        return ":" in head or head.replace(".", "").isdigit()
+    try:
+        ipaddress.ip_address(source)
+    except ValueError:
+        return False
+    return True
 
 
 def _span(span: TimeOfDay) -> Description:

@@ -85,7 +85,8 @@ class Condition(_Record, kw_only=True, rename={"not_": "not"}, frozen=True):
         above: Its number is greater than this.
         exists: Whether it is there at all.
         time: The UTC time is in this span.
-        source: The `source` attribute of the context is one of these.
+        source: The `source` attribute of the context is one of these names, or an address in one
+            of these networks (`10.0.0.0/8`, `::1`).
         tags: The `tags` attribute of the context has these.
         all: All of these hold.
         any: One of these holds.
@@ -135,7 +136,8 @@ class Rule(Grant, kw_only=True, frozen=True):
     Attributes:
         name: What records and `explain` call the rule; unique in a policy, by default its place.
         effect: `allow`, `deny`, or `ask` an approver.
-        to: Principals: a name, `role:NAME`, `namespace:NAME`, or `*` for everybody.
+        to: Principals: a name, a pattern of names (`image/*` one segment, `image/**` any number),
+            `role:NAME`, `namespace:NAME`, or `*` for everybody.
         when: Condition under which the rule counts.
         must_audit: The record is on disk before the effect takes place.
         act_as: `self` where the caller of the principal need not hold the right too.

@@ -64,25 +64,31 @@ def _close(descriptors: tuple[int | None, ...]) -> None:
             os.close(descriptor)
 
 
-def _find(program: str, search_path: tuple[str, ...]) -> str:
+def _find(program: str, authority: Authority) -> str:
     if "\0" in program or not program:
-        raise OslError(
-            f"{program!r} cannot name a program: expected an absolute path or a bare name",
-            code="invalid-program",
+        raise _no_program(
+            program, authority, "cannot name a program: expected an absolute path or a bare name"
         )
     if program.startswith("/"):
         return program
     if "/" in program:
-        raise OslError(
-            f"{program!r} is relative to whatever directory is current; "
-            "name the program by its absolute path",
-            code="invalid-program",
+        raise _no_program(
+            program,
+            authority,
+            "is relative to whatever directory is current; name the program by its absolute path",
         )
+    search_path = authority.system.search_path
     for directory in search_path:
         path = os.path.join(directory, program)
         if os.access(path, os.X_OK) and os.path.isfile(path):
             return path
     raise FileNotFoundError(2, f"no such program in {':'.join(search_path)}", program)
+
+
+def _no_program(program: str, authority: Authority, problem: str) -> OslError:
+    """Record that a program was refused for its name, and return the error that says so."""
+    sequence = authority.record_refusal("process", "spawn", program, "invalid-program")
+    return OslError(f"{program!r} {problem}", code="invalid-program", sequence=sequence)
 
 
 async def _open(path: str, arguments: tuple[str | bytes, ...], authority: Authority) -> OpenedFile:
@@ -135,7 +141,7 @@ async def _whole(spawn: Callable[..., Child], *args: object, **options: object) 
 async def _start(
     operation: RunProcess | SpawnProcess, authority: Authority, pipes: _Pipes
 ) -> Process:
-    program = _find(operation.program, authority.system.search_path)
+    program = _find(operation.program, authority)
     arguments = tuple(
         argument if isinstance(argument, (str, bytes)) else os.fspath(argument)
         for argument in operation.arguments

@@ -64,7 +64,7 @@ class _Start(Operation[T]):
 @operation("process.run")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProcess(_Start[ProcessOutput]):
-    """Run a program to its end and capture its output; nothing it started outlives it.
+    """Run a program to its end and capture its output; what it left in its process group ends.
 
     Attributes:
         stdin: Bytes it can read.

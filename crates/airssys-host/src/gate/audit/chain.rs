@@ -31,6 +31,10 @@ pub struct Row<'a> {
     pub rule: Cow<'a, str>,
     pub repeats: Option<u64>,
     pub count: Option<u64>,
+    /// In a record of pruning: the number and the hash of the last record that went.
+    pub through: Option<u64>,
+    #[serde(borrow, default)]
+    pub head: Cow<'a, str>,
     #[serde(borrow)]
     pub prev: Cow<'a, str>,
 }

@@ -8,6 +8,7 @@ mod chain;
 mod checkpoint;
 mod coalesce;
 mod line;
+mod prune;
 mod reader;
 mod recovery;
 mod segment;
@@ -29,6 +30,7 @@ use rustix::fs::{FlockOperation, flock};
 
 pub use self::chain::hex;
 pub use self::checkpoint::{Checkpoint, public_key};
+pub use self::prune::{Pruned, Retention, plan as plan_pruning};
 pub use self::reader::{Filter, Reader};
 pub use self::recovery::Ending;
 pub use self::verify::{Report, verify};
@@ -56,6 +58,11 @@ pub enum AuditError {
          removed or changed; acknowledge the truncation to go on"
     )]
     Truncated { checkpoint: u64, last: u64 },
+    #[error(
+        "the audit log begins at record {first}, and no record says that those before were pruned: they were \
+         removed"
+    )]
+    Beheaded { first: u64 },
     #[error("{path}, byte {offset}: record {sequence} is damaged: {reason}", path = segment.display())]
     Corrupt {
         segment: PathBuf,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::AuditError;
 use super::chain::{Chain, GENESIS, follow, read, unhex};
 use super::checkpoint::{Checkpoint, kept};
+use super::prune::PRUNED;
 use super::segment;
 
 /// How the previous owner of the log ended.
@@ -94,6 +95,7 @@ pub fn recover(
         };
     }
     let mut heads = HashMap::new();
+    let mut pruned_through = 0;
     for (position, (_, path)) in segments.iter().enumerate().skip(from) {
         let bytes = read(path)?;
         let (whole, broken) = follow(&bytes, &mut recovered.chain, |row, line| {
@@ -105,6 +107,9 @@ pub fn recover(
             }
             if pending.iter().any(|(first, _)| *first == row.seq) {
                 recovered.referred.insert(row.seq, line.to_vec());
+            }
+            if let (PRUNED, Some(through)) = (&*row.op, row.through) {
+                pruned_through = pruned_through.max(through);
             }
             recovered.last_repeats = row.repeats;
         });
@@ -142,7 +147,8 @@ pub fn recover(
     }
     for checkpoint in &checkpoints {
         let found = heads.get(&checkpoint.sequence);
-        if found.is_some() && found.copied() == unhex(&checkpoint.head) {
+        let pruned = checkpoint.sequence <= pruned_through;
+        if pruned || found.is_some() && found.copied() == unhex(&checkpoint.head) {
             continue;
         }
         if !acknowledge {

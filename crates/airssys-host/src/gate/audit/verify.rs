@@ -5,6 +5,7 @@ use std::path::Path;
 use super::AuditError;
 use super::chain::{Chain, GENESIS, follow, hash_line, hex, read};
 use super::checkpoint::{Checkpoint, kept};
+use super::prune::PRUNED;
 use super::segment;
 
 /// What a whole log contains.
@@ -19,6 +20,8 @@ pub struct Report {
     pub segments: usize,
     /// Checkpoints whose signature and hash fit.
     pub checkpoints: usize,
+    /// Number of the last record that was pruned, 0 where none was.
+    pub pruned_through: u64,
     /// Sequence numbers of acknowledged truncations.
     pub acknowledged: Vec<u64>,
 }
@@ -58,10 +61,19 @@ pub fn verify(
         ..Report::default()
     };
     let mut fits = vec![false; checkpoints.len()];
-    for (position, (_, path)) in segments.iter().enumerate() {
+    // What stood before each segment, and what the records of prunings say stood there.
+    let mut boundaries = Vec::with_capacity(segments.len());
+    let mut prunings = Vec::new();
+    for (position, (number, path)) in segments.iter().enumerate() {
         let bytes = read(path)?;
         let (whole, broken) = follow(&bytes, &mut chain, |row, line| {
             report.records += 1;
+            if row.seq == *number {
+                boundaries.push((row.seq - 1, row.prev.to_string()));
+            }
+            if let (PRUNED, Some(through)) = (&*row.op, row.through) {
+                prunings.push((through, row.head.to_string()));
+            }
             report.coalesced += row.repeats.and(row.count).unwrap_or(0);
             if row.op == super::chain::TRUNCATION_ACKNOWLEDGED {
                 report.acknowledged.push(row.seq);
@@ -93,6 +105,17 @@ pub fn verify(
                 reason: "bytes behind the last record".to_owned(),
             });
         }
+    }
+    // A pruning that was interrupted left some of the segments that it names.
+    report.pruned_through = prunings
+        .iter()
+        .filter(|pruning| boundaries.contains(pruning))
+        .map(|(through, _)| *through)
+        .max()
+        .unwrap_or_default()
+        .min(first - 1);
+    if first > 1 && report.pruned_through < first - 1 {
+        return Err(AuditError::Beheaded { first });
     }
     for (checkpoint, fits) in checkpoints.iter().zip(fits) {
         let acknowledged = report

@@ -4,16 +4,18 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::chain::{GENESIS, Row, TRUNCATION_ACKNOWLEDGED, hash_line};
 use super::coalesce::{Coalescer, Series, key_of};
 use super::line::{Clock, masked, push_hex, push_number, push_text, subject_part};
+use super::prune::{PRUNED, Pruned};
 use super::recovery::{Ending, Recovered, recover};
 use super::segment::{Segment, name_of};
 use super::{AuditError, Entry, Opened, Options};
 
-/// A step of the wall clock beyond this is itself recorded, in microseconds.
+/// A step of the wall clock against the time that has passed is itself recorded beyond this, in
+/// microseconds. A machine that slept looks the same.
 const CLOCK_STEP: u64 = 1_000_000;
 
 #[derive(Debug)]
@@ -25,7 +27,8 @@ pub struct Writer {
     sequence: u64,
     head: [u8; 32],
     clock: Clock,
-    last_time: u64,
+    /// Wall clock (microseconds since 1970) and passed time at the last record.
+    last: Option<(u64, Instant)>,
     line: Vec<u8>,
     masks: Vec<Vec<u8>>,
     coalescer: Coalescer,
@@ -60,7 +63,7 @@ impl Writer {
             sequence: recovered.chain.sequence,
             head: recovered.chain.head.unwrap_or(GENESIS),
             clock: Clock::default(),
-            last_time: 0,
+            last: None,
             line: Vec::with_capacity(1024),
             masks: Vec::new(),
             coalescer,
@@ -230,6 +233,24 @@ impl Writer {
         self.finish(line)
     }
 
+    /// Record what is about to be pruned.
+    pub fn note_pruning(&mut self, pruned: &Pruned) -> Result<u64, AuditError> {
+        let mut line = self.start()?;
+        line.extend_from_slice(b",\"principal\":\"airssys\",\"op\":\"");
+        line.extend_from_slice(PRUNED.as_bytes());
+        line.extend_from_slice(b"\",\"detail\":");
+        let detail = format!(
+            "records {} to {} are removed, {} bytes in {} segments",
+            pruned.first, pruned.through, pruned.bytes, pruned.segments
+        );
+        push_text(&mut line, detail.as_bytes());
+        line.extend_from_slice(b",\"through\":");
+        push_number(&mut line, pruned.through);
+        line.extend_from_slice(b",\"head\":");
+        push_text(&mut line, pruned.head.as_bytes());
+        self.finish(line)
+    }
+
     fn write_repeats(
         &mut self,
         subject: &[u8],
@@ -290,12 +311,18 @@ impl Writer {
             .map_or(0, |since| {
                 u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
             });
-        let before = std::mem::replace(&mut self.last_time, now);
-        if before > now.saturating_add(CLOCK_STEP) {
-            self.note(
-                "audit.clock-step",
-                &format!("the wall clock went back {} s", (before - now) / 1_000_000),
-            )?;
+        let instant = Instant::now();
+        if let Some((before, then)) = self.last.replace((now, instant)) {
+            let passed = u64::try_from((instant - then).as_micros()).unwrap_or(u64::MAX);
+            let expected = before.saturating_add(passed);
+            if now.abs_diff(expected) > CLOCK_STEP {
+                let direction = if now < expected { "back" } else { "forward" };
+                let seconds = (now.abs_diff(expected) + 500_000) / 1_000_000;
+                self.note(
+                    "audit.clock-step",
+                    &format!("the wall clock went {direction} {seconds} s"),
+                )?;
+            }
         }
         let mut line = std::mem::take(&mut self.line);
         line.clear();

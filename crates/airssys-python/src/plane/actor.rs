@@ -1,0 +1,569 @@
+//! `ComponentActor`: the handle of one actor made of a component.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use airssys_host::plane::{
+    Ask, Cell, Failure, Foreign, Outcome, Reason, Request, ShutdownReason, Target, Waiter,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFrozenSet};
+
+use super::convert::{self, Awaited, ready};
+use super::plane::{Inner, blueprint, strings};
+use super::port::PyPort;
+use super::rights::MessageRights;
+use super::service::PyService;
+use crate::component::PyComponent;
+use crate::limits::PyLimits;
+use crate::wasi::PyWasi;
+
+/// How long a wait goes on before signals are looked at.
+const SIGNAL_CHECK: Duration = Duration::from_millis(50);
+
+#[pyclass(frozen, module = "airssys._core")]
+pub struct ComponentActor {
+    inner: Arc<Inner>,
+    cell: Arc<Cell>,
+    target: Target,
+}
+
+/// A thread that waits for an outcome.
+#[derive(Default)]
+struct Waiting {
+    outcome: Mutex<Option<Outcome>>,
+    there: Condvar,
+}
+
+impl Foreign for Waiting {
+    fn done(&self, _token: u64, outcome: Outcome) {
+        *self.outcome.lock().expect("no code under this lock panics") = Some(outcome);
+        self.there.notify_all();
+    }
+}
+
+impl ComponentActor {
+    pub fn new(inner: Arc<Inner>, cell: Arc<Cell>) -> Self {
+        let target = Target::Actor(cell.clone());
+        Self {
+            inner,
+            cell,
+            target,
+        }
+    }
+
+    fn address_text(&self) -> &Arc<str> {
+        &self.cell.address.text
+    }
+
+    /// Begin to wait for the answer (or for room), on this thread as far as it goes without waiting.
+    fn begin(
+        &self,
+        awaited: Awaited,
+        payload: &Bound<'_, PyAny>,
+        timeout: f64,
+        priority: u8,
+        ttl: Option<f64>,
+        sender: Option<&str>,
+        trace: Option<&str>,
+    ) -> PyResult<Result<Arc<Ask>, Failure>> {
+        let payload = convert::payload(payload)?;
+        let options = convert::options(priority, ttl, trace)?;
+        let timeout = convert::nanos(timeout)?;
+        let source = convert::source(sender);
+        let shared = self.inner.plane.shared();
+        let claimed = !self.inner.virtual_time && awaited == Awaited::Reply && self.cell.claim();
+        let begun = if awaited == Awaited::Reply {
+            shared.ask(
+                &self.target,
+                source,
+                payload,
+                options,
+                timeout,
+                Waiter::Nobody,
+            )
+        } else {
+            shared.send(
+                &self.target,
+                source,
+                payload,
+                options,
+                timeout,
+                Waiter::Nobody,
+            )
+        };
+        if claimed {
+            self.cell.run_claimed();
+        }
+        Ok(begun)
+    }
+
+    fn future(
+        &self,
+        py: Python<'_>,
+        awaited: Awaited,
+        begun: Result<Arc<Ask>, Failure>,
+    ) -> PyResult<Py<PyAny>> {
+        let bridge = self.inner.bridge(py)?;
+        match begun {
+            Ok(ask) => bridge.get().future(py, self.address_text(), awaited, &ask),
+            Err(failure) => {
+                let error = self.inner.exception(py, self.address_text(), &failure);
+                bridge.get().failed(py, &error)
+            }
+        }
+    }
+
+    fn command(
+        &self,
+        py: Python<'_>,
+        begin: impl FnOnce(&Arc<Cell>) -> Arc<Ask>,
+    ) -> PyResult<Py<PyAny>> {
+        ready(py)?;
+        // The loop first: a command without anybody to tell would be lost.
+        self.inner.bridge(py)?;
+        let ask = begin(&self.cell);
+        self.future(py, Awaited::Command, Ok(ask))
+    }
+}
+
+#[pymethods]
+impl ComponentActor {
+    #[getter]
+    fn address(&self) -> &str {
+        self.address_text()
+    }
+
+    #[getter]
+    fn deployment(&self) -> &str {
+        &self.cell.address.deployment
+    }
+
+    #[getter]
+    fn key(&self) -> &str {
+        &self.cell.address.key
+    }
+
+    #[getter]
+    fn state(&self) -> &'static str {
+        self.cell.stage().name()
+    }
+
+    #[getter]
+    fn incarnation(&self) -> u64 {
+        self.cell.incarnation()
+    }
+
+    #[getter]
+    fn queued(&self) -> usize {
+        self.cell.queued()
+    }
+
+    /// Which of `handler`, `lifecycle` and `state` the component exports.
+    #[getter]
+    fn exports<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
+        PyFrozenSet::new(py, self.cell.blueprint().exports.names())
+    }
+
+    /// Put a message in the mailbox. Never waits.
+    #[pyo3(signature = (payload, *, priority=1, ttl=None, sender=None, trace=None))]
+    fn tell(
+        &self,
+        py: Python<'_>,
+        payload: &Bound<'_, PyAny>,
+        priority: u8,
+        ttl: Option<f64>,
+        sender: Option<&str>,
+        trace: Option<&str>,
+    ) -> PyResult<()> {
+        ready(py)?;
+        let payload = convert::payload(payload)?;
+        let options = convert::options(priority, ttl, trace)?;
+        self.inner
+            .plane
+            .shared()
+            .send_now(&self.target, convert::source(sender), payload, options, 0)
+            .map_err(|failure| self.inner.exception(py, self.address_text(), &failure))
+    }
+
+    /// Put a message in the mailbox as soon as there is room.
+    #[pyo3(signature = (payload, timeout, *, priority=1, ttl=None, sender=None, trace=None))]
+    fn send(
+        &self,
+        py: Python<'_>,
+        payload: &Bound<'_, PyAny>,
+        timeout: f64,
+        priority: u8,
+        ttl: Option<f64>,
+        sender: Option<&str>,
+        trace: Option<&str>,
+    ) -> PyResult<Py<PyAny>> {
+        ready(py)?;
+        self.inner.bridge(py)?;
+        let begun = self.begin(
+            Awaited::Room,
+            payload,
+            timeout,
+            priority,
+            ttl,
+            sender,
+            trace,
+        )?;
+        self.future(py, Awaited::Room, begun)
+    }
+
+    /// Ask; the future has the answer.
+    #[pyo3(signature = (payload, timeout, *, priority=1, sender=None, trace=None, waiting=None))]
+    fn ask(
+        &self,
+        py: Python<'_>,
+        payload: &Bound<'_, PyAny>,
+        timeout: f64,
+        priority: u8,
+        sender: Option<&str>,
+        trace: Option<&str>,
+        waiting: Option<&Bound<'_, PyPort>>,
+    ) -> PyResult<Py<PyAny>> {
+        ready(py)?;
+        self.inner.bridge(py)?;
+        if let Some(waiting) = waiting {
+            let owner = Target::Port(waiting.get().port.clone());
+            waiting.get().port.set_waits_for(Some(self.target.clone()));
+            if let Some(cycle) = self.inner.plane.shared().cycle(&owner, &self.target) {
+                waiting.get().port.set_waits_for(None);
+                return self.future(py, Awaited::Reply, Err(Failure::WaitCycle(cycle)));
+            }
+        }
+        let begun = self.begin(
+            Awaited::Reply,
+            payload,
+            timeout,
+            priority,
+            None,
+            sender,
+            trace,
+        )?;
+        let future = self.future(py, Awaited::Reply, begun)?;
+        if let Some(waiting) = waiting {
+            let ended = Py::new(
+                py,
+                EdgeEnds {
+                    port: waiting.clone().unbind(),
+                },
+            )?;
+            future.call_method1(py, "add_done_callback", (ended,))?;
+        }
+        Ok(future)
+    }
+
+    /// Ask and block this thread until the answer is there.
+    #[pyo3(signature = (payload, timeout, *, priority=1, sender=None, trace=None))]
+    fn ask_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        payload: &Bound<'py, PyAny>,
+        timeout: f64,
+        priority: u8,
+        sender: Option<&str>,
+        trace: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        ready(py)?;
+        let begun = self.begin(
+            Awaited::Reply,
+            payload,
+            timeout,
+            priority,
+            None,
+            sender,
+            trace,
+        )?;
+        let ask =
+            begun.map_err(|failure| self.inner.exception(py, self.address_text(), &failure))?;
+        let waiting = Arc::new(Waiting::default());
+        let mut outcome = ask.take_or_tell(waiting.clone(), 0);
+        if outcome.is_none() && self.inner.virtual_time {
+            self.inner.plane.run();
+            outcome = waiting
+                .outcome
+                .lock()
+                .expect("no code under this lock panics")
+                .take();
+            if outcome.is_none() {
+                ask.cancel();
+                return Err(PyValueError::new_err(
+                    "in virtual time a blocking ask has no answer unless it comes without time passing; \
+                     await ask() and let the loop's clock move",
+                ));
+            }
+        }
+        while outcome.is_none() {
+            outcome = py.detach(|| {
+                let look = Instant::now() + SIGNAL_CHECK;
+                let mut found = waiting
+                    .outcome
+                    .lock()
+                    .expect("no code under this lock panics");
+                loop {
+                    if found.is_some() {
+                        return found.take();
+                    }
+                    let left = look.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return None;
+                    }
+                    found = waiting
+                        .there
+                        .wait_timeout(found, left)
+                        .expect("no code under this lock panics")
+                        .0;
+                }
+            });
+            if outcome.is_none()
+                && let Err(error) = py.check_signals()
+            {
+                ask.cancel();
+                return Err(error);
+            }
+        }
+        let outcome = outcome.expect("the loop ends with an outcome");
+        convert::result(
+            py,
+            &self.inner.errors,
+            self.address_text(),
+            Awaited::Reply,
+            &outcome,
+        )
+    }
+
+    /// Begin an incarnation.
+    #[pyo3(signature = (restore=None))]
+    fn start(&self, py: Python<'_>, restore: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let restore = restore.map(convert::payload).transpose()?;
+        self.command(py, |cell| cell.start(restore, Waiter::Nobody))
+    }
+
+    /// Drop the instance and begin another incarnation.
+    #[pyo3(signature = (restore=None))]
+    fn restart(&self, py: Python<'_>, restore: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let restore = restore.map(convert::payload).transpose()?;
+        self.command(py, |cell| cell.restart(restore, Waiter::Nobody))
+    }
+
+    /// End the actor in order.
+    #[pyo3(signature = (*, drain=false, timeout=5.0, reason="stopped"))]
+    fn stop(&self, py: Python<'_>, drain: bool, timeout: f64, reason: &str) -> PyResult<Py<PyAny>> {
+        let timeout = convert::nanos(timeout)?;
+        let reason = match reason {
+            "stopped" => ShutdownReason::Stopped,
+            "host-shutdown" => ShutdownReason::HostShutdown,
+            "replaced" => ShutdownReason::Replaced,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "reason is 'stopped', 'host-shutdown' or 'replaced', not {other:?}"
+                )));
+            }
+        };
+        self.command(py, |cell| cell.stop(drain, timeout, reason, Waiter::Nobody))
+    }
+
+    /// Drop the instance at once; the mailbox stays.
+    fn kill(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.command(py, |cell| cell.kill(Waiter::Nobody))
+    }
+
+    /// Drop the instance because its supervisor holds it for failed; the mailbox stays.
+    #[pyo3(signature = (message="its supervisor says so"))]
+    fn fail(&self, py: Python<'_>, message: &str) -> PyResult<Py<PyAny>> {
+        self.command(py, |cell| cell.fail(message.to_owned(), Waiter::Nobody))
+    }
+
+    /// Give an actor up that has no instance.
+    fn discard(&self, py: Python<'_>) -> PyResult<()> {
+        ready(py)?;
+        self.cell
+            .discard()
+            .map_err(|failure| self.inner.exception(py, self.address_text(), &failure))
+    }
+
+    fn suspend(&self) {
+        self.cell.suspend();
+    }
+
+    fn resume(&self) {
+        self.cell.resume();
+    }
+
+    /// Say what the next incarnation is made of.
+    #[pyo3(signature = (component, *, limits=None, wasi=None, services=Vec::new(), accepts=Vec::new(), config=None))]
+    fn upgrade(
+        &self,
+        py: Python<'_>,
+        component: &Bound<'_, PyComponent>,
+        limits: Option<&Bound<'_, PyLimits>>,
+        wasi: Option<Py<PyWasi>>,
+        services: Vec<Bound<'_, PyService>>,
+        accepts: Vec<u64>,
+        config: Option<Vec<(String, Bound<'_, PyAny>)>>,
+    ) -> PyResult<()> {
+        let described = component.get().described.clone();
+        let blueprint = blueprint(py, &described, limits, wasi, services, accepts, config)?;
+        self.cell.upgrade(blueprint);
+        Ok(())
+    }
+
+    /// Give other rights, at once.
+    #[pyo3(signature = (gate))]
+    fn regrant(&self, gate: Option<&Bound<'_, MessageRights>>) {
+        self.cell.regrant(MessageRights::gate_of(gate));
+    }
+
+    fn health(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
+        let timeout = convert::nanos(timeout)?;
+        self.command(py, |cell| {
+            cell.request(Request::Health, timeout, Waiter::Nobody)
+        })
+    }
+
+    fn metadata(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
+        let timeout = convert::nanos(timeout)?;
+        self.command(py, |cell| {
+            cell.request(Request::Metadata, timeout, Waiter::Nobody)
+        })
+    }
+
+    fn snapshot(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
+        let timeout = convert::nanos(timeout)?;
+        self.command(py, |cell| {
+            cell.request(Request::Snapshot, timeout, Waiter::Nobody)
+        })
+    }
+
+    fn migrate(
+        &self,
+        py: Python<'_>,
+        version: String,
+        snapshot: &Bound<'_, PyAny>,
+        timeout: f64,
+    ) -> PyResult<Py<PyAny>> {
+        let timeout = convert::nanos(timeout)?;
+        let snapshot = convert::payload(snapshot)?;
+        self.command(py, |cell| {
+            cell.request(Request::Migrate(version, snapshot), timeout, Waiter::Nobody)
+        })
+    }
+
+    /// Look at the actor without its help.
+    fn inspect<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let seen = self.cell.inspect();
+        let found = PyDict::new(py);
+        found.set_item("address", &**self.address_text())?;
+        found.set_item("state", seen.stage.name())?;
+        found.set_item("incarnation", seen.incarnation)?;
+        let queued = PyDict::new(py);
+        for (lane, count) in ["low", "normal", "high", "critical"]
+            .iter()
+            .zip(seen.queued)
+        {
+            queued.set_item(lane, count)?;
+        }
+        found.set_item("queued", queued)?;
+        found.set_item("queued_bytes", seen.queued_bytes)?;
+        found.set_item("waiting_senders", seen.waiting_senders)?;
+        found.set_item("in_flight", u64::from(seen.current.is_some()))?;
+        let current = match &seen.current {
+            None => None,
+            Some((id, sender, since)) => {
+                let current = PyDict::new(py);
+                current.set_item("id", id)?;
+                current.set_item("sender", sender)?;
+                current.set_item("since", convert::seconds(*since))?;
+                Some(current)
+            }
+        };
+        found.set_item("current", current)?;
+        found.set_item("waiting_for", seen.waits_for.as_deref())?;
+        let counts = seen.counts;
+        found.set_item("accepted", counts.accepted)?;
+        found.set_item("handled", counts.handled)?;
+        found.set_item("dead", counts.dead.iter().sum::<u64>())?;
+        let reasons = PyDict::new(py);
+        for (reason, count) in Reason::ALL.iter().zip(counts.dead) {
+            if count > 0 {
+                reasons.set_item(reason.name(), count)?;
+            }
+        }
+        found.set_item("dead_by_reason", reasons)?;
+        found.set_item("refused_sends", counts.refused)?;
+        found.set_item("asked", seen.asked)?;
+        found.set_item("answered", seen.answered)?;
+        found.set_item("failed", seen.failed)?;
+        found.set_item("expired", seen.expired)?;
+        found.set_item("cancelled", seen.cancelled)?;
+        found.set_item("pending", seen.pending)?;
+        found.set_item("late", seen.late)?;
+        found.set_item("timers", seen.timers)?;
+        found.set_item("timers_missed", seen.timers_missed)?;
+        found.set_item("subscriptions", strings(py, &seen.subscriptions)?)?;
+        found.set_item("memory", seen.usage.memory)?;
+        found.set_item("memory_peak", seen.usage.memory_peak)?;
+        found.set_item("cpu_seconds", convert::seconds(seen.usage.cpu_nanos))?;
+        found.set_item("calls", seen.usage.calls)?;
+        let failure = seen.last_failure.map(|ending| ending.to_string());
+        found.set_item("last_failure", failure)?;
+        found.set_item("started_at", convert::seconds(seen.started_at))?;
+        found.set_item("suspended", seen.suspended)?;
+        found.set_item("health", (seen.health.status, seen.health.detail))?;
+        Ok(found)
+    }
+
+    /// What the calls of the actor's revision came to: the sum over the actors that share it.
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let snapshot = self.cell.blueprint().statistics.snapshot();
+        let found = PyDict::new(py);
+        found.set_item("calls", snapshot.calls)?;
+        found.set_item("traps", snapshot.traps)?;
+        found.set_item("limits", snapshot.limits)?;
+        found.set_item("cancelled", snapshot.cancelled)?;
+        found.set_item("other_failures", snapshot.other_failures)?;
+        found.set_item("cpu_seconds", convert::seconds(snapshot.cpu_nanos))?;
+        found.set_item("host_calls", snapshot.host_calls)?;
+        found.set_item("bytes_in", snapshot.bytes_in)?;
+        found.set_item("bytes_out", snapshot.bytes_out)?;
+        found.set_item("memory_peak", snapshot.memory_peak)?;
+        found.set_item("p50", convert::seconds(snapshot.p50_nanos))?;
+        found.set_item("p99", convert::seconds(snapshot.p99_nanos))?;
+        Ok(found)
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other
+            .cast::<Self>()
+            .is_ok_and(|other| Arc::ptr_eq(&self.cell, &other.get().cell))
+    }
+
+    fn __hash__(&self) -> usize {
+        Arc::as_ptr(&self.cell) as usize
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<ComponentActor {:?}: {}>",
+            self.address_text(),
+            self.cell.stage().name()
+        )
+    }
+}
+
+/// Takes back that a port's owner waits.
+#[pyclass(frozen, module = "airssys._core")]
+struct EdgeEnds {
+    port: Py<PyPort>,
+}
+
+#[pymethods]
+impl EdgeEnds {
+    fn __call__(&self, _future: &Bound<'_, PyAny>) {
+        self.port.get().port.set_waits_for(None);
+    }
+}
