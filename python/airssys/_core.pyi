@@ -73,6 +73,7 @@ class Engine:
         static_limits: dict[str, int] | None,
         progress: Callable[[str], object],
         report: Callable[[str], object],
+        given_up: Callable[[], bool] | None,
     ) -> Component: ...
 
 @final
@@ -240,9 +241,18 @@ class KillWatch:
     def start(self, callback: Callable[[object], object]) -> None: ...
 
 @final
+class ShortTurns:
+    """While one is entered, threads that call guests let others have the interpreter more often."""
+
+    def __new__(cls) -> Self: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_error: object) -> None: ...
+
+@final
 class LineStatistics:
     def __new__(cls) -> Self: ...
     def snapshot(self) -> dict[str, Any]: ...
+    def go_cold(self) -> None: ...
 
 @final
 class Line:
@@ -1018,6 +1028,15 @@ class ComponentActor:
     def stop(
         self, *, drain: bool = False, timeout: float = 5.0, reason: str = "stopped"
     ) -> Future[str]: ...
+    def retire(self, *, timeout: float = 5.0, reason: str = "replaced") -> Future[str]:
+        """End the incarnation in order; the mailbox stays for the next one."""
+
+    def keep_state(self, keep: bool) -> None:
+        """Say whether an incarnation that ends in order leaves its state, for `parting`."""
+
+    def parting(self) -> bytes | None:
+        """Return the state that the last incarnation left, once."""
+
     def kill(self) -> Future[str]: ...
     def fail(self, message: str = "its supervisor says so") -> Future[str]: ...
     def discard(self) -> None: ...

@@ -29,11 +29,13 @@ RUN = [
         *sorted((ROOT / "docs" / "adr").glob("*.md")),
         ROOT / "docs/concepts/architecture.md",
         ROOT / "docs/concepts/components.md",
+        ROOT / "docs/guides/run-component-actors.md",
         ROOT / "docs/guides/embed-components.md",
         ROOT / "docs/guides/messages-and-codecs.md",
         ROOT / "docs/guides/signed-components.md",
         ROOT / "docs/guides/streams.md",
         ROOT / "docs/reference/limits.md",
+        ROOT / "docs/reference/manifest.md",
         ROOT / "docs/reference/platforms.md",
     )
     if BLOCK.search(page.read_text("utf-8"))
