@@ -208,8 +208,10 @@ class Incoming:
             StopAsyncIteration: At the end, and after `close`.
         """
 
-    def read(self) -> Awaitable[None]:
+    def read(self) -> Awaitable[None] | None:
         """Run the instance until there is something to take, or the read is interrupted.
+
+        One slice runs at once, the rest when the result is awaited. None if there is no rest.
 
         Raises:
             InstanceBusy: While another call runs.
@@ -230,8 +232,8 @@ class Incoming:
     def close(self) -> bool:
         """Read no more. True if there is a guest that could still write and does not know."""
 
-    def settle(self) -> Awaitable[None]:
-        """Run the instance until the guest has learnt what was closed. Raises what `read` does."""
+    def settle(self) -> Awaitable[None] | None:
+        """Run the instance until the guest has learnt what was closed; as `read`."""
 
     def settle_blocking(self) -> None:
         """As `settle`, blocking."""

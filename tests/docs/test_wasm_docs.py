@@ -34,6 +34,7 @@ RUN = [
         ROOT / "docs/guides/storage.md",
         ROOT / "docs/guides/messages-and-codecs.md",
         ROOT / "docs/guides/signed-components.md",
+        ROOT / "docs/guides/streams.md",
         ROOT / "docs/reference/limits.md",
         ROOT / "docs/reference/manifest.md",
         ROOT / "docs/reference/platforms.md",
