@@ -318,6 +318,47 @@ fn a_file_has_one_owner() {
     open(&directory, Durability::Durable, wall_clock());
 }
 
+#[test]
+fn a_file_of_a_later_schema_or_of_something_else_is_refused() {
+    let directory = Directory::new("schema");
+    drop(open(&directory, Durability::Durable, wall_clock()));
+    let meta = redb::TableDefinition::<&str, u64>::new("meta");
+    let write = |schema: Option<u64>| {
+        let database = redb::Database::create(directory.file()).unwrap();
+        let writing = database.begin_write().unwrap();
+        match schema {
+            Some(schema) => {
+                let mut table = writing.open_table(meta).unwrap();
+                table.insert("schema", schema).unwrap();
+            }
+            None => assert!(writing.delete_table(meta).unwrap()),
+        }
+        writing.commit().unwrap();
+    };
+    let refused = || {
+        let options = FileOptions::default();
+        Storage::open(
+            &directory.file(),
+            Durability::Durable,
+            options,
+            wall_clock(),
+        )
+        .err()
+        .unwrap()
+    };
+    write(Some(2));
+    assert_eq!(
+        refused(),
+        StorageError::TooNew {
+            path: directory.file(),
+            found: 2,
+            known: 1,
+        }
+    );
+    write(None);
+    assert!(matches!(refused(), StorageError::Damaged { .. }));
+}
+
 /// Whatever is cut off or overwritten: all that was acknowledged is there, or an error names the file.
 #[test]
 fn a_torn_file_is_repaired_or_refused() {
