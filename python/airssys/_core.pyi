@@ -6,6 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, final
 
+from typing_extensions import disjoint_base
+
 Attribute: TypeAlias = str | int | float | bool | Sequence[str]
 
 _T = TypeVar("_T")
@@ -47,6 +49,8 @@ class Wasi:
         listen: list[str],
         http: list[str],
         addresses: list[str],
+        storage: StorageNamespace | None,
+        keys: list[str],
         stdin: bytes | None,
         stdout: str,
         stderr: str,
@@ -73,6 +77,7 @@ class Engine:
         static_limits: dict[str, int] | None,
         progress: Callable[[str], object],
         report: Callable[[str], object],
+        given_up: Callable[[], bool] | None,
     ) -> Component: ...
 
 @final
@@ -203,8 +208,10 @@ class Incoming:
             StopAsyncIteration: At the end, and after `close`.
         """
 
-    def read(self) -> Awaitable[None]:
+    def read(self) -> Awaitable[None] | None:
         """Run the instance until there is something to take, or the read is interrupted.
+
+        One slice runs at once, the rest when the result is awaited. None if there is no rest.
 
         Raises:
             InstanceBusy: While another call runs.
@@ -225,8 +232,8 @@ class Incoming:
     def close(self) -> bool:
         """Read no more. True if there is a guest that could still write and does not know."""
 
-    def settle(self) -> Awaitable[None]:
-        """Run the instance until the guest has learnt what was closed. Raises what `read` does."""
+    def settle(self) -> Awaitable[None] | None:
+        """Run the instance until the guest has learnt what was closed; as `read`."""
 
     def settle_blocking(self) -> None:
         """As `settle`, blocking."""
@@ -238,9 +245,18 @@ class KillWatch:
     def start(self, callback: Callable[[object], object]) -> None: ...
 
 @final
+class ShortTurns:
+    """While one is entered, threads that call guests let others have the interpreter more often."""
+
+    def __new__(cls) -> Self: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_error: object) -> None: ...
+
+@final
 class LineStatistics:
     def __new__(cls) -> Self: ...
     def snapshot(self) -> dict[str, Any]: ...
+    def go_cold(self) -> None: ...
 
 @final
 class Line:
@@ -255,6 +271,7 @@ class Line:
         instances: int,
         waiting: int,
         statistics: LineStatistics,
+        storage: StorageNamespace | None = None,
     ) -> Self: ...
     def warm(self) -> None: ...
     @property
@@ -844,6 +861,52 @@ def inotify_add(inotify: int, descriptor: int, mask: int) -> int:
         OSError: The kernel refuses, for example because the user has too many watches.
     """
 
+@final
+class Storage:
+    def __new__(
+        cls, path: str | PathLike[str] | None, *, relaxed: float | None, cache: int
+    ) -> Self: ...
+    @property
+    def place(self) -> Path: ...
+    @property
+    def transactions(self) -> int: ...
+    def namespace(
+        self, name: str, *, bytes: int, keys: int, key: int, value: int
+    ) -> StorageNamespace: ...
+    def namespaces(self) -> StorageOperation: ...
+    def backup(self, path: str | PathLike[str]) -> StorageOperation: ...
+    def copy_to(self, target: Storage) -> StorageOperation: ...
+    def flush(self) -> StorageOperation: ...
+    def close(self) -> None: ...
+
+@final
+class StorageNamespace(Service):
+    @property
+    def name(self) -> str: ...
+    @property
+    def quota(self) -> tuple[int, int, int, int]: ...
+    def get(self, key: str) -> StorageOperation: ...
+    def page(
+        self, prefix: str, after: str | None, limit: int, values: bool
+    ) -> StorageOperation: ...
+    def usage(self) -> StorageOperation: ...
+    def apply(self, parts: list[tuple[Any, ...]]) -> StorageOperation: ...
+    def clear(self) -> StorageOperation: ...
+    def watch(self, prefix: str, capacity: int) -> StorageWatcher: ...
+
+@final
+class StorageWatcher:
+    def next(self, most: int) -> StorageOperation: ...
+
+@final
+class StorageOperation:
+    """One operation on storage; waited for once, by a thread or by an event loop."""
+
+    def wait(self) -> Any: ...
+    def start(self) -> Any: ...
+    def result(self) -> Any: ...
+    def stop(self) -> None: ...
+
 def toml_parse(text: str) -> tuple[dict[str, Any], dict[str, list[int]]]:
     """A TOML document, and the lines on which the tables in its top-level lists begin, by name.
 
@@ -862,7 +925,7 @@ def capacity() -> tuple[int, int]: ...
 def parse_call(component: Component, text: str) -> tuple[str, tuple[Any, ...]]: ...
 def print_result(component: Component, path: str, value: object, *, error: bool) -> str | None: ...
 
-@final
+@disjoint_base
 class Service:
     """A host service that instances can be given; made by the service's own class."""
 
@@ -1016,6 +1079,15 @@ class ComponentActor:
     def stop(
         self, *, drain: bool = False, timeout: float = 5.0, reason: str = "stopped"
     ) -> Future[str]: ...
+    def retire(self, *, timeout: float = 5.0, reason: str = "replaced") -> Future[str]:
+        """End the incarnation in order; the mailbox stays for the next one."""
+
+    def keep_state(self, keep: bool) -> None:
+        """Say whether an incarnation that ends in order leaves its state, for `parting`."""
+
+    def parting(self) -> bytes | None:
+        """Return the state that the last incarnation left, once."""
+
     def kill(self) -> Future[str]: ...
     def fail(self, message: str = "its supervisor says so") -> Future[str]: ...
     def discard(self) -> None: ...

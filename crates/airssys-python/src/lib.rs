@@ -21,7 +21,9 @@ mod resource;
 mod route;
 mod runtime;
 mod source;
+mod storage;
 mod toml;
+mod turns;
 mod wasi;
 mod wave;
 
@@ -102,10 +104,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<instance::PyFunction>()?;
     module.add_class::<awaiting::Awaitable>()?;
     module.add_class::<deadline::KillWatch>()?;
+    module.add_class::<turns::ShortTurns>()?;
     module.add_class::<resource::GuestResource>()?;
     module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
+    storage::register(module)?;
     plane::register(module)?;
     toml::register(module)?;
     gate::register(module)

@@ -20,6 +20,7 @@ use crate::instance::explain;
 use crate::limits::PyLimits;
 use crate::objects::Numbers;
 use crate::runtime;
+use crate::storage::PyStorageNamespace;
 use crate::wasi::PyWasi;
 
 /// What a call of a line needs of Python.
@@ -71,6 +72,11 @@ impl PyLineStatistics {
         }
     }
 
+    /// Let go of what quantiles are computed from. They stay as they are until there are calls again.
+    fn go_cold(&self) {
+        self.statistics.go_cold();
+    }
+
     /// The counters now, by name; times in seconds.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let now = self.statistics.snapshot();
@@ -106,7 +112,7 @@ pub struct PyLine {
 impl PyLine {
     /// `instances` is 0 for an instance per call. `functions` are in the order of `Component.required`.
     #[new]
-    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics))]
+    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, storage = None))]
     fn new(
         component: &PyComponent,
         number: u64,
@@ -116,6 +122,7 @@ impl PyLine {
         instances: usize,
         waiting: usize,
         statistics: &PyLineStatistics,
+        storage: Option<&PyStorageNamespace>,
     ) -> Self {
         let described = component.described.clone();
         let lifetime = if instances == 0 {
@@ -131,13 +138,14 @@ impl PyLine {
             .map(|export| native.bound_to_instance(export))
             .collect();
         let handles = limits.limits.open_handles;
+        let storage = storage.map(|storage| storage.namespace.clone());
         let line = Line::new(
             number,
             native,
             limits.limits.clone(),
             lifetime,
             statistics.statistics.clone(),
-            Box::new(move || Ok(wasi.get().state(handles)?)),
+            Box::new(move || Ok(wasi.get().state(handles, storage.as_ref())?)),
             Box::new(Companion {
                 described,
                 functions,
@@ -152,6 +160,7 @@ impl PyLine {
     /// Instantiate once: proof that the component links and starts. Kept for the first call where instances are.
     fn warm(&self, py: Python<'_>) -> PyResult<()> {
         let line = &self.line;
+        crate::component::link(py, &line.component)?;
         let imports = companion(line).imports(py);
         let failed = |error| explain(py, &imports, "instantiate", error);
         runtime::ready().map_err(failed)?;
@@ -412,8 +421,9 @@ impl Begun {
                 .result(py, value, &*imports.handles)?
                 .unbind()),
             Err(error) => {
-                imports.handles.clear();
-                Err(explained(py, &imports, export, error))
+                let error = explained(py, &imports, export, error);
+                imports.abandon();
+                Err(error)
             }
         }
     }

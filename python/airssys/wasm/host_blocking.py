@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.storage_blocking import BlockingStorage
+    from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
 
 __all__ = ["BlockingHost"]
@@ -38,14 +42,20 @@ class BlockingHost:
         *,
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
+        storage: StorageSettings | None = None,
     ) -> Self:
         """Open a state directory; see `Host.open_blocking`."""
-        return cls(HostCore(directory, provides, admission=admission))
+        return cls(HostCore(directory, provides, admission=admission, storage=storage))
 
     @property
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._core.directory
+
+    @property
+    def storage(self) -> BlockingStorage:
+        """What the deployments store; see `Host.storage`."""
+        return self._core.storage
 
     def deploy(
         self,
@@ -57,6 +67,8 @@ class BlockingHost:
         instances: int = 8,
         drain: float = 30.0,
         keep: int = 5,
+        actor: ActorSettings | None = None,
+        hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -66,9 +78,16 @@ class BlockingHost:
         `KeyboardInterrupt` leaves everything as it was.
         """
         settings = settings_from(
-            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+            lifetime=lifetime,
+            limits=limits,
+            instances=instances,
+            drain=drain,
+            keep=keep,
+            actor=actor,
         )
-        return self._deploy(source, name, settings, who, why, allow_downgrade=allow_downgrade)
+        return self._deploy(
+            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+        )
 
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
@@ -97,6 +116,7 @@ class BlockingHost:
         source: Source,
         name: str,
         settings: Settings,
+        hooks: Hooks | None,
         who: str | None,
         why: str,
         *,
@@ -106,6 +126,7 @@ class BlockingHost:
             source,
             name=name,
             settings=settings,
+            hooks=hooks,
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,

@@ -11,30 +11,43 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.errors import AirsSysError
+from airssys.wasm._native import ShortTurns
+from airssys.wasm.actors.host_actors import HostActors
+from airssys.wasm.actors.records import ActorRecords
+from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.engine import Engine
-from airssys.wasm.errors import ForkedHostError
+from airssys.wasm.errors import CompileError, ForkedHostError
 from airssys.wasm.host_errors import (
     DeploymentHeld,
+    DeploymentIsActor,
+    DeploymentIsNoActor,
     HostClosed,
-    InvalidSetting,
     UnknownDeployment,
 )
 from airssys.wasm.limits import Limits, parse_bytes
 from airssys.wasm.revision import Settings
-from airssys.wasm.serving import Serving
+from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
+from airssys.wasm.storage_blocking import BlockingStorage
+from airssys.wasm.storage_holder import StorageHolder, StorageSettings
 from airssys.wasm.trust.admissions import Admissions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from airssys.rt import Reason
     from airssys.wasm.accounting import DeploymentStatistics
-    from airssys.wasm.revision import Revision, Rollout
+    from airssys.wasm.actors.fleet import Fleet
+    from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.component import Component
+    from airssys.wasm.revision import Lifetime, Revision, Rollout
+    from airssys.wasm.serving import Prepared
+    from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
 
 __all__ = ["HostCore", "Source", "settings_from"]
@@ -51,6 +64,7 @@ def settings_from(
     instances: int = 8,
     drain: float = 30.0,
     keep: int = 5,
+    actor: ActorSettings | None = None,
 ) -> Settings:
     """Return effective settings.
 
@@ -63,16 +77,15 @@ def settings_from(
         for field in dataclasses.fields(limits)
         if field.init
     }
-    for name in ("memory", "host_call_bytes"):
+    for name in ("memory", "host_call_bytes", "storage", "storage_value"):
         effective[name] = parse_bytes(effective[name], name=name)
-    if lifetime not in ("call", "pooled"):
-        raise InvalidSetting(f"lifetime {lifetime!r} is not known", hint="it is 'call' or 'pooled'")
     return Settings(
-        lifetime="pooled" if lifetime == "pooled" else "call",
+        lifetime=cast("Lifetime", lifetime),
         limits=effective,
         instances=instances,
         drain=drain,
         keep=keep,
+        actor=actor or ActorSettings() if lifetime == "actor" else actor,
     )
 
 
@@ -84,7 +97,9 @@ class HostCore:
         provides: Host functions for components, by interface, as `Component.instantiate` takes
             them.
         only: Bring back these deployments, or all where it is None.
+        actors: Where deployments of lifetime `actor` run; on a thread of their own by default.
         admission: Which components it lets in: `any` that is not blocked, or only `trusted` ones.
+        storage: How the host stores what components keep; durably by default.
 
     Raises:
         StateDirectoryError: The directory cannot be used; a subclass says why.
@@ -96,25 +111,38 @@ class HostCore:
         provides: Mapping[str, Any] | None = None,
         only: Collection[str] | None = None,
         admission: Admission = "any",
+        actors: HostActors | None = None,
+        storage: StorageSettings | None = None,
     ) -> None:
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._engine = Engine()
         self._state = StateDirectory(Path(directory))
         self._admissions = Admissions(self._state.path, admission, self._state.registry)
+        self._storage = StorageHolder(
+            self._state.path / "kv" / "storage.redb",
+            storage or StorageSettings(),
+            self._state.registry.removed,
+        )
         self._servings: dict[str, Serving] = {}
+        self.actors = actors or HostActors()
+        self.actors.keep_logs(self._state.path / "logs")
+        self._records = ActorRecords(self._state.registry)
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
         self._storing = threading.Lock()
         self._closed = False
         # A host that was never closed still ends before the interpreter does.
-        self._end = weakref.finalize(self, _abandon, self._process, self._state, self._servings)
+        self._end = weakref.finalize(
+            self, _abandon, self._process, self._state, self._servings, self._storage
+        )
         try:
             self._state.collect()
             for record in self._state.registry.deployments():
                 if only is None or record.name in only:
                     self._bring_back(record.name, record.live)
         except BaseException:
+            self.actors.close()
             self._end()
             raise
 
@@ -122,6 +150,20 @@ class HostCore:
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._state.path
+
+    @property
+    def storage(self) -> BlockingStorage:
+        """What the deployments store."""
+        return BlockingStorage(self._storage, self._quota)
+
+    def _quota(self, name: str) -> StorageQuota:
+        """Return what a deployment may store, which need not be running."""
+        self.check()
+        serving = self._servings.get(name)
+        if serving is not None and serving.quota is not None and serving.revision is not None:
+            return serving.quota
+        registry = self._state.registry
+        return quota_of(registry.revision(name, registry.deployment(name).live).settings)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the deployments, sorted."""
@@ -157,12 +199,38 @@ class HostCore:
                 name=serving.name,
             )
 
+        if serving.make is not None:
+            raise DeploymentIsActor(
+                f"deployment '{serving.name}' is an actor and takes messages, not calls",
+                hint="deployment.actor().ask(...), or `airssys ask`",
+                name=serving.name,
+            )
+
+    def fleet(self, serving: Serving) -> Fleet:
+        """Return the actors of a deployment.
+
+        Raises:
+            DeploymentHeld: They were restarted too often, or could not be brought back.
+            DeploymentIsNoActor: The deployment takes calls.
+        """
+        fleet = self.actors.fleet(serving.name)
+        if fleet is None:
+            if serving.make is None:
+                self.refuse_held(serving)
+            raise DeploymentIsNoActor(
+                f"deployment '{serving.name}' takes calls, not messages",
+                hint="deploy it with lifetime='actor', or call it",
+                name=serving.name,
+            )
+        return fleet
+
     def deploy(
         self,
         source: Source,
         *,
         name: str,
         settings: Settings,
+        hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -177,10 +245,12 @@ class HostCore:
             source: A path, or the component itself.
             name: The deployment.
             settings: How it is run.
+            hooks: What is called at the turns of its actors' life.
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
-            given_up: Set by a caller who no longer waits; nothing is recorded then.
+            given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
+                process that compiles is killed.
         """
         self.check()
         check_deployment_name(name)
@@ -193,12 +263,15 @@ class HostCore:
                 and serving.held is None
                 and (live.digest, live.settings) == (digest, settings)
             ):
+                fleet = self.actors.fleet(name)
+                if hooks is not None and fleet is not None:
+                    fleet.set_hooks(hooks)
                 return serving
             admitted = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
-            component = self._engine.load(content)
+            component = self._compile(content, given_up)
             number = self._state.registry.next_number(name)
-            prepared = serving.prepare(number, component, settings)
-            with self._storing:
+            prepared = serving.prepare(number, component, settings, hooks)
+            with self._actors_move(serving, prepared) as moved, self._storing:
                 if given_up is not None and given_up.is_set():
                     return serving
                 self.check()
@@ -213,7 +286,8 @@ class HostCore:
                     version=admitted.version,
                     signer=admitted.key,
                 )
-            serving.switch(revision, prepared)
+                moved.set()
+            self._switch(serving, revision, prepared)
             return serving
 
     def rollback(self, name: str, to: int | None, *, who: str | None = None, why: str = "") -> None:
@@ -238,15 +312,19 @@ class HostCore:
             component = serving.warm(revision.number)
             if component is None or self._admissions.needed:
                 content = self._readmitted(name, revision)
-                component = component or self._engine.load(content)
-            prepared = serving.prepare(revision.number, component, revision.settings)
-            registry.record_rollback(name, revision.number, who=who or _user(), why=why)
-            serving.switch(revision, prepared)
+                component = component or self._compile(content, None)
+            hooks = None if serving.make is None else serving.make.hooks
+            prepared = serving.prepare(revision.number, component, revision.settings, hooks)
+            with self._actors_move(serving, prepared) as moved:
+                registry.record_rollback(name, revision.number, who=who or _user(), why=why)
+                moved.set()
+            self._switch(serving, revision, prepared)
 
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
         """End a deployment: it takes no calls, those that run have until its drain deadline.
 
-        Returns when the last has ended. Its components are deleted, its history is kept.
+        Returns when the last has ended. Its components and what it stored are deleted, its history
+        is kept.
         """
         self.serving(name)
         with self._change(name) as serving:
@@ -256,7 +334,10 @@ class HostCore:
                 serving.revision = None
                 serving.close()
                 self._state.collect()
+            self.actors.close_fleet(name)
             serving.drain(revision.settings.drain if revision else 0)
+            # Killed before this, the next opening of the storage does it.
+            self._storage.clear(name)
 
     def history(self, name: str) -> tuple[Revision, ...]:
         """Return every revision of a deployment, the first one first."""
@@ -294,6 +375,7 @@ class HostCore:
                 if timeout is not None:
                     seconds = timeout
                 serving.drain(max(0.0, began + seconds - time.monotonic()))
+        self.actors.close()
         with self._storing:
             self._end()
 
@@ -322,14 +404,17 @@ class HostCore:
         """Be the one who changes the deployment of this name, which may have no revision yet."""
         while True:
             with self._one_addition:
-                serving = self._servings.setdefault(name, Serving(name, self._provides))
+                serving = self._servings.setdefault(
+                    name, Serving(name, self._provides, self._storage)
+                )
             with serving.one_change:
                 # Removed while this waited: the name is another deployment's now.
                 if serving.gone:
                     continue
                 try:
                     self.check()
-                    yield serving
+                    with ShortTurns():
+                        yield serving
                 finally:
                     if serving.revision is None:
                         serving.gone = True
@@ -337,18 +422,77 @@ class HostCore:
                             del self._servings[name]
                 return
 
+    @contextlib.contextmanager
+    def _actors_move(self, serving: Serving, prepared: Prepared) -> Iterator[threading.Event]:
+        """Have the actors of a deployment run what is prepared; back again unless it is kept.
+
+        The event says that it is kept.
+        """
+        kept = threading.Event()
+        before, make = serving.make, prepared.make
+        name = serving.name
+        if make is None:
+            yield kept
+            return
+        if before is None:
+            self.actors.open(
+                name, make, self._records.keys(name) or ("",), self._records, self._held_by(serving)
+            )
+        else:
+            self.actors.upgrade(name, make)
+        try:
+            yield kept
+        finally:
+            if not kept.is_set():
+                if before is None:
+                    self.actors.close_fleet(name)
+                else:
+                    self.actors.upgrade(name, before)
+
+    def _switch(self, serving: Serving, revision: Revision, prepared: Prepared) -> None:
+        if prepared.make is None:
+            self.actors.close_fleet(serving.name)
+        elif serving.make is None:
+            self._records.add(serving.name, "")
+        serving.switch(revision, prepared)
+
+    def _held_by(self, serving: Serving) -> Callable[[Reason], None]:
+        """Return what is called when a deployment's actors have been given up."""
+
+        def hold(reason: Reason) -> None:
+            if serving.revision is not None and not self._closed:
+                why = str(reason.error or reason)
+                serving.hold(serving.revision, why)
+                _log.error("deployment '%s' is held: %s", serving.name, why)
+
+        return hold
+
     def _bring_back(self, name: str, number: int) -> None:
-        serving = self._servings[name] = Serving(name, self._provides)
+        serving = self._servings[name] = Serving(name, self._provides, self._storage)
         revision = self._state.registry.revision(name, number)
         try:
             component = self._engine.load(self._readmitted(name, revision))
             prepared = serving.prepare(number, component, revision.settings)
+            with self._actors_move(serving, prepared) as moved:
+                moved.set()
         except (AirsSysError, OSError, ValueError) as error:
             # One that cannot run must not keep the others away.
             serving.hold(revision, f"revision {number} cannot be brought back: {error}")
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)
+
+    def _compile(self, content: bytes, given_up: threading.Event | None) -> Component:
+        """Load a component for as long as somebody waits for it."""
+
+        def unwanted() -> bool:
+            return self._closed or (given_up is not None and given_up.is_set())
+
+        try:
+            return self._engine.load(content, given_up=unwanted)
+        except CompileError:
+            self.check()
+            raise
 
     def _readmitted(self, name: str, revision: Revision) -> bytes:
         """Return the component of a revision, which was verified again."""
@@ -372,9 +516,14 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _abandon(process: int, state: StateDirectory, servings: dict[str, Serving]) -> None:
+def _abandon(
+    process: int, state: StateDirectory, servings: dict[str, Serving], storage: StorageHolder
+) -> None:
     if os.getpid() != process:
         return  # a forked child: the database and the lock are the parent's
     for serving in servings.values():
         serving.close()
-    state.close()
+    try:
+        storage.close()
+    finally:
+        state.close()

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.wasm._native import _core
 from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
+from airssys.wasm.actors.hooks import Hooks
+from airssys.wasm.actors.make import Make
 from airssys.wasm.limits import Limits
+from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Wasi
 
 if TYPE_CHECKING:
@@ -17,11 +20,14 @@ if TYPE_CHECKING:
 
     from airssys.wasm.component import Component
     from airssys.wasm.revision import Revision, Settings
+    from airssys.wasm.storage_holder import StorageHolder
 
-__all__ = ["Prepared", "Serving"]
+__all__ = ["Prepared", "Serving", "quota_of"]
 
 #: Calls that may wait for an instance of a pooled revision.
 _MOST_WAITING: Final = 10_000
+#: The interfaces behind which storage is.
+_STORAGE: Final = ("airssys:storage/", "wasi:keyvalue/")
 #: Seconds that calls get to end after they were told to.
 _KILL_GRACE: Final = 2.0
 
@@ -33,14 +39,21 @@ class Prepared:
     Attributes:
         component: The loaded component.
         settings: How it is run.
-        line: What takes the calls.
         statistics: Where the calls are counted.
+        line: What takes the calls; None where its actors take messages.
+        make: What its actors are made of; None where it takes calls.
     """
 
     component: Component
     settings: Settings
-    line: _core.Line
     statistics: _core.LineStatistics
+    line: _core.Line | None = None
+    make: Make | None = None
+
+
+def quota_of(settings: Settings) -> StorageQuota:
+    """Return what a deployment with these settings may store."""
+    return StorageQuota.of(Limits(**cast("dict[str, Any]", settings.limits)))
 
 
 class Serving:
@@ -52,6 +65,7 @@ class Serving:
         name: The deployment.
         imports: The host functions that its components are given, as `Component.instantiate` takes
             them.
+        storage: The storage of the host.
 
     Attributes:
         name: The deployment.
@@ -60,30 +74,40 @@ class Serving:
         revision: The live revision; None before the first, and once the deployment was removed.
         component: Its component; None while the deployment is held.
         held: Why the deployment takes no calls, or None.
+        make: What its actors are made of, while it has any.
         gone: Whether the name is another deployment's now.
+        quota: What the live revision may store; None before the first.
     """
 
-    def __init__(self, name: str, imports: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, imports: Mapping[str, Any], storage: StorageHolder) -> None:
         self.name = name
         self.route = _core.Route(name)
         self.one_change = threading.Lock()
         self.revision: Revision | None = None
         self.component: Component | None = None
         self.held: str | None = None
+        self.make: Make | None = None
         self.gone = False
+        self.quota: StorageQuota | None = None
         self._imports = imports
+        self._storage = storage
         self._warm: dict[int, Component] = {}
         self._statistics: dict[int, _core.LineStatistics] = {}
         self._line: _core.Line | None = None
         self._draining: list[_core.Line] = []
 
-    def prepare(self, number: int, component: Component, settings: Settings) -> Prepared:
+    def prepare(
+        self, number: int, component: Component, settings: Settings, hooks: Hooks | None = None
+    ) -> Prepared:
         """Make what takes the calls of a revision, and prove that it links and starts.
+
+        An actor proves that when it is started.
 
         Args:
             number: The revision.
             component: The revision's component.
             settings: How it is run.
+            hooks: What is called at the turns of its actors' life.
 
         Raises:
             UnknownImport: Nothing provides an import of the component.
@@ -92,6 +116,18 @@ class Serving:
         """
         statistics = self._statistics.get(number) or _core.LineStatistics()
         limits = Limits(**cast("dict[str, Any]", settings.limits))
+        storage = self._namespace(component, limits)
+        if settings.actor is not None:
+            make = Make(
+                component=component._native,  # noqa: SLF001
+                limits=limits.native,
+                wasi=None if storage is None else Wasi().native,
+                services=() if storage is None else (storage,),
+                settings=settings.actor,
+                hooks=hooks or Hooks(),
+                revision=number,
+            )
+            return Prepared(component, settings, statistics, make=make)
         line = _core.Line(
             component._native,  # noqa: SLF001
             number=number,
@@ -101,9 +137,16 @@ class Serving:
             instances=settings.instances if settings.lifetime == "pooled" else 0,
             waiting=_MOST_WAITING,
             statistics=statistics,
+            storage=storage,
         )
         line.warm()
-        return Prepared(component, settings, line, statistics)
+        return Prepared(component, settings, statistics, line)
+
+    def _namespace(self, component: Component, limits: Limits) -> _core.StorageNamespace | None:
+        """Return the deployment's storage, if its component uses any."""
+        if not any(name.startswith(_STORAGE) for name in component.imports):
+            return None
+        return self._storage.namespace(self.name, StorageQuota.of(limits))
 
     def switch(self, revision: Revision, prepared: Prepared) -> None:
         """Let a revision take every call from now on. Calls that run end on the one they began on.
@@ -112,9 +155,13 @@ class Serving:
         """
         previous, drain = self._line, self.revision.settings.drain if self.revision else 0
         self._statistics[revision.number] = prepared.statistics
-        self.route.switch(prepared.line)
+        if prepared.line is None:
+            self.route.hold()
+        else:
+            self.route.switch(prepared.line)
         self.revision, self.component, self.held = revision, prepared.component, None
-        self._line = prepared.line
+        self._line, self.make = prepared.line, prepared.make
+        self.quota = quota_of(revision.settings)
         if previous is not None:
             self._draining = [line for line in (*self._draining, previous) if line.in_flight]
             if previous.in_flight:
@@ -124,6 +171,7 @@ class Serving:
         self._warm[revision.number] = prepared.component
         for cold in list(self._warm)[: -(revision.settings.keep + 1)]:
             del self._warm[cold]
+            self._statistics[cold].go_cold()
 
     def warm(self, number: int) -> Component | None:
         """Return the component of a revision if it is kept warm."""
@@ -131,7 +179,8 @@ class Serving:
 
     def hold(self, revision: Revision, reason: str) -> None:
         """Take no calls until another revision is live; `reason` says why."""
-        self.revision, self.component, self.held = revision, None, reason
+        self.revision, self.component, self.held, self.make = revision, None, reason, None
+        self.quota = quota_of(revision.settings)
         self.route.hold()
 
     def close(self) -> None:
