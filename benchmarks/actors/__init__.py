@@ -1,4 +1,4 @@
-"""Component actors: messages, asks, live ones and restarts beside NATS and `airssys.rt`."""
+"""Component actors: messages, asks, live ones and restarts beside NATS, tokio and `airssys.rt`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 def rows(seconds: float) -> Iterator[Row]:
     """Measure everything; `seconds` is about the time for each row."""
     try:
-        from benchmarks.actors import live, messages  # noqa: PLC0415 - may be missing
+        from benchmarks.actors import live, messages, plane  # noqa: PLC0415 - may be missing
     except ImportError as missing:
         raise UnavailableError(f"{missing}; `make setup` builds and installs it") from missing
     yield from messages.rows(seconds)
+    yield from plane.rows()
     yield from live.rows()
