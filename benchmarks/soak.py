@@ -2,6 +2,7 @@
 
 Calls, replacements, rollbacks, traps, runaway loops and cancelled calls go on together. It fails
 when a call fails that should not, or when memory, open files or memory mappings keep growing.
+Before that, `ROUNDS` rounds of everything at random; see `benchmarks.wasm.turmoil`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 from airssys.errors import AirsSysError
 from airssys.wasm import Host, LimitExceeded, Limits, Trap
 from benchmarks.wasm.guests import guest
+from benchmarks.wasm.turmoil import Turmoil
 
 if TYPE_CHECKING:
     from airssys.wasm import Deployment
@@ -27,6 +29,8 @@ SINK = {"push": lambda _bytes: None, "pull": bytes}
 VERSIONS = ("calculator", "calculator-1-1")
 GROWTH = 1.2  # most that anything may hold at the end, against a fifth of the way
 LINES = 20  # reports in all
+ROUNDS = 30  # of random steps
+STEPS = 200  # of each thread in a round
 
 
 @dataclass(slots=True)
@@ -157,11 +161,22 @@ async def soak(seconds: float) -> list[str]:
             return watching.result()
 
 
+def turmoil() -> list[str]:
+    """Take random steps by many threads, round after round; what went wrong, and the seed."""
+    for seed in range(ROUNDS):
+        run = Turmoil(seed, steps=STEPS)
+        wrong = run.run()
+        print(f"turmoil {seed}: {run.happened.total():,} steps, {len(wrong)} wrong", flush=True)
+        if wrong:
+            return [f"seed {seed}: {each}" for each in wrong]
+    return []
+
+
 def main() -> int:
     """Run the command line."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 600.0
     try:
-        wrong = asyncio.run(soak(seconds))
+        wrong = turmoil() or asyncio.run(soak(seconds))
     except AirsSysError as error:
         wrong = [str(error)]
     except KeyboardInterrupt:

@@ -258,8 +258,6 @@ def usage(host: Host) -> Table:
 
 def main() -> int:
     """Run the demo; 1 when any call failed, 130 when interrupted."""
-    # The callers never wait, so the thread that deploys beside them needs short turns.
-    sys.setswitchinterval(0.0002)
     console.print("[bold]a host in a temporary directory[/]")
     try:
         with tempfile.TemporaryDirectory(prefix="airssys-demo-") as directory:

@@ -51,6 +51,7 @@ class Wasi:
         stdout: str,
         stderr: str,
         capture_bytes: int,
+        trust: bytes | None,
         rules: tuple[Gate, Subject] | None,
     ) -> Self: ...
     @property
@@ -72,6 +73,7 @@ class Engine:
         static_limits: dict[str, int] | None,
         progress: Callable[[str], object],
         report: Callable[[str], object],
+        given_up: Callable[[], bool] | None,
     ) -> Component: ...
 
 @final
@@ -237,9 +239,18 @@ class KillWatch:
     def start(self, callback: Callable[[object], object]) -> None: ...
 
 @final
+class ShortTurns:
+    """While one is entered, threads that call guests let others have the interpreter more often."""
+
+    def __new__(cls) -> Self: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_error: object) -> None: ...
+
+@final
 class LineStatistics:
     def __new__(cls) -> Self: ...
     def snapshot(self) -> dict[str, Any]: ...
+    def go_cold(self) -> None: ...
 
 @final
 class Line:

@@ -34,6 +34,7 @@ RUN = [
         ROOT / "docs/guides/messages-and-codecs.md",
         ROOT / "docs/guides/signed-components.md",
         ROOT / "docs/reference/limits.md",
+        ROOT / "docs/reference/manifest.md",
         ROOT / "docs/reference/platforms.md",
     )
     if BLOCK.search(page.read_text("utf-8"))

@@ -184,6 +184,19 @@ fn run(mounts: &Mounts, command: &[&str]) -> Outcome {
             }
             Ok(held.len().to_string())
         }
+        // Each under a name of its own; how often which outcome.
+        ["create-many", path, count] => {
+            let count: usize = count.parse().map_err(|_| "not a count".to_owned())?;
+            let mut outcomes = BTreeMap::new();
+            for number in 0..count {
+                let outcome = match mounts.open(&format!("{path}{number}"), "wcxf") {
+                    Ok(_) => "ok".to_owned(),
+                    Err(error) => code(error),
+                };
+                *outcomes.entry(outcome).or_insert(0) += 1;
+            }
+            Ok(format!("{outcomes:?}"))
+        }
         ["stat", path, flags] => {
             let (dir, path) = mounts.find(path);
             dir.stat_at(follow(flags), path)

@@ -365,6 +365,20 @@ impl Component {
         found.into_inner()
     }
 
+    /// Whether [`Component::link`] has been done.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        self.prepared.get().is_some()
+    }
+
+    /// Do what every instance needs once, which takes a millisecond: a call that finds it undone does it.
+    ///
+    /// # Errors
+    /// [`Error::Link`] when the imports and what is provided do not fit together.
+    pub fn link(&self) -> Result<(), Error> {
+        self.prepared().map(drop)
+    }
+
     /// Linked once, instantiated often. What guests import beyond WASI goes out through the store's link.
     pub(crate) fn prepared(&self) -> Result<&InstancePre<State>, Error> {
         self.prepared

@@ -19,3 +19,5 @@ mod network;
 mod rules;
 #[path = "wasi/version3.rs"]
 mod version3;
+#[path = "wasi/ways_in.rs"]
+mod ways_in;

@@ -154,6 +154,7 @@ impl Awaitable {
         loop {
             match call.slice(&mut context, false) {
                 Progress::Done(live, result) => {
+                    crate::turns::offer(py);
                     return conclude(py, live, result).map(Step::Return);
                 }
                 Progress::Suspended => return self.to_background(py, call, conclude),

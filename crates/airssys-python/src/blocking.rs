@@ -70,7 +70,10 @@ pub fn run(py: Python<'_>, mut call: Call, imports: &Arc<Imports>) -> PyResult<E
         let mut progress = call.slice(&mut context, false);
         loop {
             match progress {
-                Progress::Done(live, result) => return Ok((live, result)),
+                Progress::Done(live, result) => {
+                    crate::turns::offer(py);
+                    return Ok((live, result));
+                }
                 Progress::HostFunctions => {
                     while let Some(request) = call.link().take_request() {
                         let id = request.id;

@@ -77,7 +77,7 @@ impl PyEngine {
     }
 
     /// Compile a component, or find its compiled code in the cache. The interpreter is free meanwhile.
-    #[pyo3(signature = (source, *, in_process, static_limits, progress, report))]
+    #[pyo3(signature = (source, *, in_process, static_limits, progress, report, given_up))]
     fn load(
         &self,
         py: Python<'_>,
@@ -86,6 +86,7 @@ impl PyEngine {
         static_limits: Option<&Bound<'_, PyDict>>,
         progress: Py<PyAny>,
         report: Py<PyAny>,
+        given_up: Option<Py<PyAny>>,
     ) -> PyResult<PyComponent> {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         let limits = static_limits_of(static_limits)?;
@@ -121,9 +122,17 @@ impl PyEngine {
                             return false;
                         }
                         looked = Instant::now();
-                        Python::attach(|py| py.check_signals())
-                            .map_err(keep)
-                            .is_err()
+                        Python::attach(|py| {
+                            py.check_signals()?;
+                            match &given_up {
+                                Some(given_up) => given_up.call0(py)?.is_truthy(py),
+                                None => Ok(false),
+                            }
+                        })
+                        .unwrap_or_else(|error| {
+                            keep(error);
+                            true
+                        })
                     },
                     report: &mut |text| {
                         Python::attach(|py| {
@@ -301,6 +310,15 @@ impl PyComponent {
     }
 }
 
+/// Link a component, unless it is, without the interpreter.
+pub fn link(py: Python<'_>, component: &Component) -> PyResult<()> {
+    if component.is_linked() {
+        return Ok(());
+    }
+    py.detach(|| component.link())
+        .map_err(|error| raise(py, error, About::default()))
+}
+
 impl PyComponent {
     fn prepare(
         &self,
@@ -312,6 +330,7 @@ impl PyComponent {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         rearm_signal_handlers();
         let component = self.described.component.clone();
+        link(py, &component)?;
         let state = wasi.state(limits.limits.open_handles)?;
         let call = Call::fresh(component, state, limits.limits.clone(), None);
         let imports = Imports::new(self.described.clone(), functions);

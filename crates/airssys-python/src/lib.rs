@@ -22,6 +22,7 @@ mod route;
 mod runtime;
 mod source;
 mod toml;
+mod turns;
 mod wasi;
 mod wave;
 
@@ -102,6 +103,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<instance::PyFunction>()?;
     module.add_class::<awaiting::Awaitable>()?;
     module.add_class::<deadline::KillWatch>()?;
+    module.add_class::<turns::ShortTurns>()?;
     module.add_class::<resource::GuestResource>()?;
     module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;

@@ -71,6 +71,11 @@ impl PyLineStatistics {
         }
     }
 
+    /// Let go of what quantiles are computed from. They stay as they are until there are calls again.
+    fn go_cold(&self) {
+        self.statistics.go_cold();
+    }
+
     /// The counters now, by name; times in seconds.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let now = self.statistics.snapshot();
@@ -152,6 +157,7 @@ impl PyLine {
     /// Instantiate once: proof that the component links and starts. Kept for the first call where instances are.
     fn warm(&self, py: Python<'_>) -> PyResult<()> {
         let line = &self.line;
+        crate::component::link(py, &line.component)?;
         let imports = companion(line).imports(py);
         let failed = |error| explain(py, &imports, "instantiate", error);
         runtime::ready().map_err(failed)?;
@@ -412,8 +418,9 @@ impl Begun {
                 .result(py, value, &*imports.handles)?
                 .unbind()),
             Err(error) => {
-                imports.handles.clear();
-                Err(explained(py, &imports, export, error))
+                let error = explained(py, &imports, export, error);
+                imports.abandon();
+                Err(error)
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use airssys_host::gate::rule_gate::RuleGate;
 use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, Transport};
 use airssys_host::plane::Outputs;
-use airssys_host::wasi::{Builder, Capture, Input, Output, WasiState};
+use airssys_host::wasi::{Builder, Capture, Input, Output, Tls, WasiState, tls_trusting};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -63,6 +63,8 @@ pub struct PyWasi {
     stdout: Sink,
     stderr: Sink,
     rights: Rights,
+    /// How HTTPS servers are authenticated, where it was said.
+    tls: Option<Arc<Tls>>,
     denials: Arc<Mutex<std::collections::VecDeque<String>>>,
 }
 
@@ -77,7 +79,7 @@ enum Rights {
 #[pymethods]
 impl PyWasi {
     #[new]
-    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, stdin, stdout, stderr, capture_bytes, rules))]
+    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, stdin, stdout, stderr, capture_bytes, trust, rules))]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,
@@ -90,6 +92,7 @@ impl PyWasi {
         stdout: &str,
         stderr: &str,
         capture_bytes: usize,
+        trust: Option<PyBackedBytes>,
         rules: Option<(Bound<'_, Gate>, Bound<'_, Subject>)>,
     ) -> PyResult<Self> {
         let bad = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
@@ -131,6 +134,10 @@ impl PyWasi {
                  them as its rules",
             ));
         }
+        let tls = trust
+            .map(|pem| tls_trusting(&pem))
+            .transpose()
+            .map_err(|reason| PyValueError::new_err(format!("trust: {reason}")))?;
         let denials = Arc::new(Mutex::new(std::collections::VecDeque::new()));
         let seen = denials.clone();
         let gate = AllowList::new(allowed).on_denial(move |access, denial| {
@@ -156,6 +163,7 @@ impl PyWasi {
             stdout: Sink::parse(stdout, capture_bytes)?,
             stderr: Sink::parse(stderr, capture_bytes)?,
             rights,
+            tls,
             denials,
         })
     }
@@ -234,6 +242,9 @@ impl PyWasi {
             .handles(handles);
         for (host, guest, writable) in &self.directories {
             builder.mount(host, guest, *writable);
+        }
+        if let Some(tls) = &self.tls {
+            builder.tls(Arc::clone(tls));
         }
         match &self.stdin {
             None => builder.stdin(Input::Inherit),

@@ -20,6 +20,7 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
     UnknownRevision,
 )
+from airssys.wasm.manifest.errors import ManifestError
 
 __all__ = ["ExitCode", "exit_code_of"]
 
@@ -42,10 +43,12 @@ class ExitCode(enum.IntEnum):
     """Ctrl-C."""
 
 
-def exit_code_of(error: Exception) -> ExitCode:
+def exit_code_of(error: Exception) -> ExitCode:  # noqa: PLR0911 - one answer per kind
     """Return the exit code for an error that ended a command."""
     match error:
         case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting() | CodecError():
+            return ExitCode.USAGE
+        case ManifestError(context={"line": _}):
             return ExitCode.USAGE
         case (
             UnknownDeployment()

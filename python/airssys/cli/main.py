@@ -10,7 +10,17 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from airssys.cli import actors, audit, components, deployments, doctor, logs, messages, trust
+from airssys.cli import (
+    actors,
+    audit,
+    components,
+    deployments,
+    doctor,
+    logs,
+    manifest,
+    messages,
+    trust,
+)
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import print_error
 from airssys.errors import AirsSysError
@@ -86,6 +96,7 @@ logs.add_to(app)
 trust.add_to(app)
 doctor.add_to(app)
 app.add_typer(audit.app, name="audit")
+app.add_typer(manifest.app, name="manifest")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

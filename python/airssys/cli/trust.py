@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from airssys.cli.configuration import State, state_directory
+from airssys.cli.files import replace_file
 from airssys.cli.output import Json, print_json, print_note, print_pairs, print_table
 from airssys.wasm.trust import (
     KeyUnusable,
@@ -92,7 +93,7 @@ def sign_component(
         until = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=days)
     signature = sign(component, signing, name=name, version=version, not_after=until)
     target = file.with_name(f"{file.name}.sig") if detached else file
-    _replace(target, encode([signature]) if detached else embed(component, signature))
+    replace_file(target, encode([signature]) if detached else embed(component, signature))
     if as_json:
         print_json({"file": target, "statement": signature.statement})
     else:
@@ -231,13 +232,3 @@ def _signing_key(path: Path) -> SigningKey:
     if not sys.stdin.isatty():
         raise KeyUnusable(f"the private key {path} needs a passphrase", hint=f"set {_PASSPHRASE}")
     return SigningKey.load(path, str(typer.prompt("passphrase", hide_input=True, err=True)))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` in the place of a file, which is there whole at every moment."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

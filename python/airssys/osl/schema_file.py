@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -14,7 +15,7 @@ from airssys.osl._native import toml_parse, toml_position
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Checked", "Location", "Problem", "check_toml", "read_text"]
+__all__ = ["Checked", "Location", "Problem", "check_toml", "position_in", "read_text"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=AirsSysError)
@@ -22,7 +23,8 @@ E = TypeVar("E", bound=AirsSysError)
 #: Keys and list indices from the top of a document.
 Location: TypeAlias = tuple[str | int, ...]
 
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_NO_WORDS: Mapping[str, str] = MappingProxyType({})
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
 class Problem(Exception):
@@ -57,13 +59,16 @@ def read_text(data: bytes, name: str) -> str:
         raise Problem(name, "the file is not UTF-8; save it as UTF-8", line, column) from error
 
 
-def check_toml(text: str, name: str, shape: type[T]) -> Checked[T]:
+def check_toml(
+    text: str, name: str, shape: type[T], words: Mapping[str, str] = _NO_WORDS
+) -> Checked[T]:
     """Parse a text and check it against the structs of `shape`.
 
     Args:
         text: The document.
         name: What errors call it.
         shape: A msgspec struct; fields it forbids are refused with the nearest it has.
+        words: What is expected where a text has to match a pattern, by the pattern.
 
     Raises:
         Problem: The text is not TOML, or not of this shape.
@@ -76,15 +81,32 @@ def check_toml(text: str, name: str, shape: type[T]) -> Checked[T]:
     try:
         return Checked(msgspec.convert(document, shape), lines)
     except msgspec.ValidationError as error:
-        raise _invalid(text, name, shape, str(error)) from error
+        raise _invalid(text, name, shape, document, words, str(error)) from error
 
 
-def _invalid(text: str, name: str, shape: type[object], message: str) -> Problem:
+def position_in(text: str, name: str, where: Location, problem: str) -> Problem:
+    """Return a problem with what stands at a place of a well-formed text."""
+    return Problem(name, problem, *toml_position(text, where))
+
+
+def _invalid(
+    text: str,
+    name: str,
+    shape: type[object],
+    document: dict[str, Any],
+    words: Mapping[str, str],
+    message: str,
+) -> Problem:
     problem, _, path = message.partition(" - at `$")
-    where: Location = tuple(
-        match[1] if match[1] is not None else int(match[2])
-        for match in _STEP.finditer(path.rstrip("`"))
-    )
+    where: Location = ()
+    for match in _STEP.finditer(path.rstrip("`")):
+        if match[2] == "...":
+            where = (*where, _culprit(document, where, shape, message))
+        else:
+            where = (*where, match[1] if match[1] is not None else int(match[2]))
+    for pattern, expected in words.items():
+        if repr(pattern) in problem:
+            problem = f"expected {expected}"
     unknown = re.fullmatch(r"Object contains unknown field `([^`]+)`", problem)
     if unknown:
         known = _fields_at(shape, where)
@@ -98,7 +120,31 @@ def _invalid(text: str, name: str, shape: type[object], message: str) -> Problem
     else:
         shown = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where)
         problem += f" at {shown.lstrip('.') or 'the top'}"
-    return Problem(name, problem, *toml_position(text, where))
+    return position_in(text, name, where, problem)
+
+
+def _culprit(document: dict[str, Any], where: Location, shape: type[object], message: str) -> str:
+    """Return the key of the first entry of a table that alone leads to an error.
+
+    The checker names the fields on the way to an error, but not the keys of tables with any keys.
+    """
+    table: Any = document
+    for step in where:
+        table = table[step]
+    entries = dict(table)
+    try:
+        for key, value in entries.items():
+            table.clear()
+            table[key] = value
+            try:
+                msgspec.convert(document, shape)
+            except msgspec.ValidationError as error:
+                if str(error) == message:
+                    return str(key)
+    finally:
+        table.clear()
+        table.update(entries)
+    return ""
 
 
 def _fields_at(shape: type[object], where: Location) -> list[str]:

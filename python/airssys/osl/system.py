@@ -31,7 +31,7 @@ from airssys.osl.result import Result
 from airssys.osl.retention import prune
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from airssys.osl.approval import Approver
@@ -68,6 +68,10 @@ class OSL:
         reserved: Paths that nobody may touch, beside the log, its key, the policy files, the
             installed packages, `/proc` and `/sys`.
         masks: Texts that are masked wherever they appear in records.
+        checkpoint: The newest checkpoint kept elsewhere; a log behind it is refused.
+        on_checkpoint: Gets each checkpoint that is signed, one line of JSON, to keep it where
+            nobody who reaches the log reaches it.
+        acknowledge_truncation: Go on with a log that is behind a checkpoint; that is recorded.
         retention: What the log keeps; applied when it is opened, and by `prune_log`.
         audit_rate: Records per second that one context may cause, 1000 at once; who is over it is
             slowed down.
@@ -91,6 +95,9 @@ class OSL:
         approval_timeout: float = 60.0,
         reserved: Iterable[str | os.PathLike[str]] = (),
         masks: Iterable[str] = (),
+        checkpoint: bytes | None = None,
+        on_checkpoint: Callable[[bytes], None] | None = None,
+        acknowledge_truncation: bool = False,
         retention: Retention | None = None,
         audit_rate: float | None = None,
         development: bool = False,
@@ -100,6 +107,7 @@ class OSL:
         self.audit_rate = audit_rate
         self._development = development
         self._retention = retention
+        self._on_checkpoint = on_checkpoint
         self._source = PolicySource(policy)
         self.approvals = Approvals(approver, approval_timeout)
         #: Running child processes by id.
@@ -110,7 +118,13 @@ class OSL:
         directory.mkdir(parents=True, exist_ok=True)
         key = directory.with_name(directory.name + ".key")
         try:
-            self.audit = AuditLog(directory, key=_seed(key), masks=tuple(masks))
+            self.audit = AuditLog(
+                directory,
+                key=_seed(key),
+                masks=tuple(masks),
+                checkpoint=checkpoint,
+                acknowledge_truncation=acknowledge_truncation,
+            )
         except AirsSysError as error:
             raise typed(error) from None
         try:
@@ -332,6 +346,23 @@ class OSL:
 
     # -- the log
 
+    def checkpoint(self) -> bytes:
+        """Make all records durable and sign how far the log has come; closing does so too.
+
+        Returns:
+            One line of JSON, also kept in the log's directory and given to `on_checkpoint`.
+
+        Raises:
+            OslError: The disk failed.
+        """
+        try:
+            signed = self.audit.checkpoint()
+        except AirsSysError as error:
+            raise typed(error) from None
+        if self._on_checkpoint is not None:
+            self._on_checkpoint(signed)
+        return signed
+
     def prune_log(self, retention: Retention | None = None) -> Pruned | None:
         """Remove what the log need not keep, after recording so; blocks while files are read.
 
@@ -358,8 +389,10 @@ class OSL:
         if not self._closed:
             self._closed = True
             self.end_children()
-            self.audit.checkpoint()
-            self.audit.close()
+            try:
+                self.checkpoint()
+            finally:
+                self.audit.close()
 
     def __enter__(self) -> Self:
         return self

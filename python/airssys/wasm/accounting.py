@@ -28,8 +28,9 @@ class RevisionStatistics:
         instances: Instances that are kept for further calls.
         memory: Bytes of linear memory of those instances.
         memory_peak: The most bytes of linear memory that one instance held.
-        p50: Seconds that half of the calls did not exceed, to one part in 16; 0 without calls.
-        p99: Seconds that 99 of 100 calls did not exceed.
+        p50: Seconds that half of the calls did not exceed, to one part in 16; 0 without calls. A
+            revision that went cold and is live again begins anew.
+        p99: Seconds that 99 of 100 calls did not exceed; as `p50`.
     """
 
     revision: int

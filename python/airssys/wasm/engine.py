@@ -52,6 +52,7 @@ class Engine:
         in_process: bool = False,
         static_limits: Mapping[str, int] | None = None,
         progress: Callable[[str], object] | None = None,
+        given_up: Callable[[], bool] | None = None,
     ) -> Component:
         """Check a component and compile it, or take its compiled code from the cache.
 
@@ -64,6 +65,8 @@ class Engine:
             static_limits: Other bounds on what is compiled: `bytes functions imports exports types
                 memories tables data_bytes modules nesting`.
             progress: Called with the name of each phase as it begins.
+            given_up: Asked every 50 ms while a child process compiles, in this thread; true kills
+                it, which raises `CompileError`.
 
         Raises:
             OSError: If the file cannot be read.
@@ -84,6 +87,7 @@ class Engine:
                 static_limits=dict(static_limits) if static_limits else None,
                 progress=progress or _ignore,
                 report=lambda text: _log.warning("compiled code was not used: %s", text),
+                given_up=given_up,
             )
         except Exception as error:
             error.add_note(f"while loading {name}")

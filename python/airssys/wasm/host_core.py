@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.errors import AirsSysError
+from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.engine import Engine
-from airssys.wasm.errors import ForkedHostError
+from airssys.wasm.errors import CompileError, ForkedHostError
 from airssys.wasm.host_errors import (
     DeploymentHeld,
     DeploymentIsActor,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.component import Component
     from airssys.wasm.revision import Lifetime, Revision, Rollout
     from airssys.wasm.serving import Prepared
     from airssys.wasm.trust import Admission
@@ -221,7 +223,8 @@ class HostCore:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
-            given_up: Set by a caller who no longer waits; nothing is recorded then.
+            given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
+                process that compiles is killed.
         """
         self.check()
         check_deployment_name(name)
@@ -239,7 +242,7 @@ class HostCore:
                     fleet.set_hooks(hooks)
                 return serving
             admitted = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
-            component = self._engine.load(content)
+            component = self._compile(content, given_up)
             number = self._state.registry.next_number(name)
             prepared = serving.prepare(number, component, settings, hooks)
             with self._actors_move(serving, prepared) as moved, self._storing:
@@ -283,7 +286,7 @@ class HostCore:
             component = serving.warm(revision.number)
             if component is None or self._admissions.needed:
                 content = self._readmitted(name, revision)
-                component = component or self._engine.load(content)
+                component = component or self._compile(content, None)
             hooks = None if serving.make is None else serving.make.hooks
             prepared = serving.prepare(revision.number, component, revision.settings, hooks)
             with self._actors_move(serving, prepared) as moved:
@@ -379,7 +382,8 @@ class HostCore:
                     continue
                 try:
                     self.check()
-                    yield serving
+                    with ShortTurns():
+                        yield serving
                 finally:
                     if serving.revision is None:
                         serving.gone = True
@@ -446,6 +450,18 @@ class HostCore:
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)
+
+    def _compile(self, content: bytes, given_up: threading.Event | None) -> Component:
+        """Load a component for as long as somebody waits for it."""
+
+        def unwanted() -> bool:
+            return self._closed or (given_up is not None and given_up.is_set())
+
+        try:
+            return self._engine.load(content, given_up=unwanted)
+        except CompileError:
+            self.check()
+            raise
 
     def _readmitted(self, name: str, revision: Revision) -> bytes:
         """Return the component of a revision, which was verified again."""

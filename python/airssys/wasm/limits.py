@@ -61,7 +61,8 @@ class Limits:
         tables: Tables.
         call_timeout: Seconds one call may take, waiting included.
         cpu_per_call: Seconds of processor time one call may use.
-        host_call_bytes: Bytes that one host call may copy out of the guest.
+        host_call_bytes: Bytes that one host call may copy out of the guest; what a call returns,
+            such as a list, is copied too.
         open_handles: Files, sockets, streams and host resources held at a time.
         coredump: Attach a core dump to `Trap` (copies the guest's memory when it traps).
     """

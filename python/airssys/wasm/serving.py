@@ -147,6 +147,7 @@ class Serving:
         self._warm[revision.number] = prepared.component
         for cold in list(self._warm)[: -(revision.settings.keep + 1)]:
             del self._warm[cold]
+            self._statistics[cold].go_cold()
 
     def warm(self, number: int) -> Component | None:
         """Return the component of a revision if it is kept warm."""

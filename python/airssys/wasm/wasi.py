@@ -51,13 +51,15 @@ class Wasi:
         stdout: `"discard"`, `"inherit"` (this process's), or `"capture"`.
         stderr: The same for standard error.
         capture_bytes: How much of each captured stream is kept, from its beginning.
+        trust: Certificates (PEM) by which HTTPS servers may be authenticated beside the authorities
+            of the web: those of an own authority.
         rules: A gate of `airssys.osl` and the subject that the guest acts as. The gate's rules
             decide each access then, its audit log records each decision, and `gate.load` grants
             and revokes while the guest runs; `directories` only say what it sees.
 
     Raises:
         OSError: If a directory does not exist.
-        ValueError: If a pattern cannot be read, or rights are listed beside `rules`.
+        ValueError: If a pattern or `trust` cannot be read, or rights are listed beside `rules`.
     """
 
     __slots__ = ("_native",)
@@ -76,6 +78,7 @@ class Wasi:
         stdout: Sink = "discard",
         stderr: Sink = "discard",
         capture_bytes: int = 1 << 20,
+        trust: bytes | None = None,
         rules: tuple[Gate, Subject] | None = None,
     ) -> None:
         mounts: list[tuple[str, str, bool]] = []
@@ -94,6 +97,7 @@ class Wasi:
             stdout=stdout,
             stderr=stderr,
             capture_bytes=capture_bytes,
+            trust=trust,
             rules=rules,
         )
 

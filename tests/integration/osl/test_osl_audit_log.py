@@ -93,6 +93,30 @@ def test_a_log_behind_its_checkpoint_is_truncated(world, act):
     assert caught.value.code == "audit-truncated"
 
 
+def test_a_truncated_log_goes_on_once_that_is_acknowledged(world, act):
+    kept = []
+    (world.root / "a").write_bytes(b"x")
+    system = world.allowing("read", on_checkpoint=kept.append)
+    act(system, lambda: osl.read_file(world.root / "a"))
+    kept.append(system.checkpoint())
+    assert kept[0] == kept[1]
+    world.close()
+    assert len(kept) == 3  # closing signed one too
+    # All that is in the directory is brought back to what it was before.
+    segment = next(world.log.glob("segment-*"))
+    segment.write_bytes(segment.read_bytes().split(b"\n")[0] + b"\n")
+    (world.log / "checkpoints.jsonl").unlink()
+    verify_log(world.log)
+    with pytest.raises(OslError) as caught:
+        world.allowing("read", checkpoint=kept[-1])
+    assert caught.value.code == "audit-truncated"
+    world.allowing("read", checkpoint=kept[-1], acknowledge_truncation=True)
+    world.close()
+    (record,) = world.records(operation="audit.truncation-acknowledged")
+    assert "are missing or changed" in record.detail
+    assert verify_log(world.log)["acknowledged"] == [record.sequence]
+
+
 def test_a_log_has_one_owner(world):
     world.allowing("read")
     with pytest.raises(OslError) as caught:

@@ -170,6 +170,9 @@ def test_growing_beyond_the_guests_own_maximum_is_an_ordinary_no() -> None:
     [
         ("memory", {"memory": 65536}, 65536),
         ("table_elements", {"table_elements": 1000}, 1000),
+        ("core_instances", {"core_instances": 1}, 1),
+        ("memories", {"memories": 1}, 1),
+        ("tables", {"tables": 1}, 1),
     ],
 )
 def test_what_does_not_fit_from_the_beginning_is_not_made(limit, bounds, configured) -> None:
@@ -191,6 +194,22 @@ def test_a_start_function_without_end_reaches_the_timeout() -> None:
     with pytest.raises(LimitExceeded) as caught:
         component.instantiate(limits=Limits(call_timeout=0.1))
     assert_says(caught.value, "call_timeout", 0.1, component, "instantiate")
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_list_that_a_call_returns_counts_as_copied(awaited) -> None:
+    component = Engine().load(GUESTS / "echo.wasm")
+    instance = component.instantiate(limits=Limits(host_call_bytes=10_000))
+    path = "demo:echo/lists#echo-bytes"
+    echo = instance[path]
+    assert echo(bytes(9_000)) == bytes(9_000)
+
+    async def main() -> None:
+        await echo.call_async(bytes(10_001))
+
+    with pytest.raises(LimitExceeded) as caught:
+        asyncio.run(main()) if awaited else echo(bytes(10_001))
+    assert_says(caught.value, "host_call_bytes", 10_000, component, path)
 
 
 def test_limits_are_of_each_call_and_not_of_all_calls(faults) -> None:
@@ -218,6 +237,19 @@ def test_one_poisoned_instance_does_not_touch_its_siblings(faults) -> None:
         ({"cpu_per_call": float("inf")}, "cpu_per_call: expected seconds above 0"),
         ({"open_handles": -1}, "open_handles: expected a count"),
         ({"tables": 1.5}, "tables: expected a count"),
+        ({"memories": True}, "memories: expected a count, got True"),
+        ({"core_instances": "64"}, "core_instances: expected a count, got '64'"),
+        ({"table_elements": 1 << 62}, "table_elements: expected a count"),
+        ({"memory": True}, "memory: expected bytes"),
+        ({"memory": 1.5}, "memory: expected bytes"),
+        ({"memory": 1 << 62}, "memory: expected a number of bytes"),
+        ({"memory": "64 Mb"}, "memory: expected bytes"),
+        ({"memory": ""}, "memory: expected bytes"),
+        ({"host_call_bytes": "-1"}, "host_call_bytes: expected bytes"),
+        ({"call_timeout": "5"}, "call_timeout: expected seconds above 0, got '5'"),
+        ({"call_timeout": -1}, "call_timeout: expected seconds above 0"),
+        ({"call_timeout": True}, "call_timeout: expected seconds above 0"),
+        ({"cpu_per_call": 1e9}, "cpu_per_call: expected seconds above 0"),
     ],
 )
 def test_a_bound_that_is_none_is_refused(setting, words) -> None:

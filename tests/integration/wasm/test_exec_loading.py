@@ -91,6 +91,28 @@ def test_a_component_over_a_static_limit(what, most) -> None:
     assert str(caught.value.found) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("what", "most"),
+    [
+        ("bytes", 1000),
+        ("functions", 1),
+        ("imports", 0),
+        ("exports", 1),
+        ("types", 1),
+        ("modules", 0),
+    ],
+)
+def test_a_static_limit_holds_for_compiled_code_in_the_cache_too(tmp_path, what, most) -> None:
+    source = GUESTS / "host-calls.wasm"
+    engine = Engine(cache=tmp_path)
+    engine.load(source)
+    with pytest.raises(ComponentTooLarge) as caught:
+        engine.load(source, static_limits={what: most})
+    assert caught.value.most == most
+    assert caught.value.found > most
+    assert engine.load(source).from_cache
+
+
 def test_an_unknown_static_limit_is_refused() -> None:
     with pytest.raises(TypeError, match="elephants"):
         Engine(cache=None).load(CALCULATOR, static_limits={"elephants": 1})

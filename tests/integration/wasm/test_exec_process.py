@@ -156,6 +156,31 @@ def test_a_forked_child_is_told_and_the_parent_goes_on() -> None:
     assert (code, output) == (0, "4 5\n"), errors
 
 
+def test_a_child_forked_before_anything_was_loaded_is_as_good_as_its_parent() -> None:
+    code, output, errors = run("""
+        async def main():
+            return await calculator().instantiate()["add"].call_async(1, 2)
+        children = []
+        for _ in range(2):
+            child = os.fork()
+            if child == 0:
+                sum = calculator().instantiate()["add"](1, 2) + asyncio.run(main())
+                sys.exit(sum)
+            children.append(child)
+        print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+        print(asyncio.run(main()))
+        # From here on a child is told.
+        child = os.fork()
+        if child == 0:
+            try:
+                calculator()
+            except ForkedHostError:
+                sys.exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """)
+    assert (code, output.split()) == (0, ["6", "6", "3", "7"]), errors
+
+
 @pytest.mark.parametrize("daemon", [True, False])
 @pytest.mark.parametrize("function", ["spin", "sleep-forever", "sleep-in-slices"])
 def test_the_interpreter_ends_while_a_thread_is_in_a_call(function, daemon) -> None:

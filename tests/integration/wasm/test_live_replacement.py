@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,17 +18,7 @@ CALLERS = 8
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
-def short_turns():
-    """Let the thread that deploys have its turns beside callers that never wait."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(0.0001)
-    yield
-    sys.setswitchinterval(before)
-
-
 @pytest.mark.parametrize(("lifetime", "replacements"), [("pooled", 1000), ("call", 100)])
-@pytest.mark.usefixtures("short_turns")
 def test_replacements_under_load_fail_no_call(
     tmp_path: Path, lifetime: str, replacements: int
 ) -> None:

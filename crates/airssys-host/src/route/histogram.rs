@@ -26,6 +26,13 @@ impl Histogram {
         self.counts[bucket(value)].fetch_add(1, Ordering::Relaxed);
     }
 
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts
+            .iter()
+            .all(|count| count.load(Ordering::Relaxed) == 0)
+    }
+
     /// The value that the share `q` of all recorded values does not exceed; 0 without values.
     #[must_use]
     #[expect(

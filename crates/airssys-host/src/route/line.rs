@@ -69,6 +69,7 @@ impl Line {
             Lifetime::Call => None,
             Lifetime::Pooled { instances, waiting } => Some(Pool::new(instances, waiting)),
         };
+        statistics.go_warm();
         Arc::new(Self {
             number,
             component,

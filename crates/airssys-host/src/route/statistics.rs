@@ -1,6 +1,9 @@
 //! What the calls of one revision came to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
 
 use super::histogram::Histogram;
 use crate::error::Error;
@@ -18,7 +21,26 @@ pub struct Statistics {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     memory_peak: AtomicU64,
-    latency: Histogram,
+    latency: Latency,
+}
+
+/// How long calls took. The totals of a revision are kept as long as its host is open, this only while it is warm.
+#[derive(Debug)]
+struct Latency {
+    histogram: ArcSwapOption<Histogram>,
+    /// The quantiles when the last histogram was let go.
+    p50_nanos: AtomicU64,
+    p99_nanos: AtomicU64,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            histogram: ArcSwapOption::from_pointee(Histogram::default()),
+            p50_nanos: AtomicU64::new(0),
+            p99_nanos: AtomicU64::new(0),
+        }
+    }
 }
 
 /// How a call ended.
@@ -101,12 +123,42 @@ impl Statistics {
             self.memory_peak
                 .fetch_max(used.memory_peak, Ordering::Relaxed);
         }
-        self.latency.record(used.wall_nanos);
+        if let Some(histogram) = &*self.latency.histogram.load() {
+            histogram.record(used.wall_nanos);
+        }
+    }
+
+    /// Record how long calls take, again if the revision was cold.
+    pub fn go_warm(&self) {
+        if self.latency.histogram.load().is_none() {
+            self.latency.histogram.store(Some(Arc::default()));
+        }
+    }
+
+    /// Let the histogram go; its quantiles stay, until there are calls again.
+    pub fn go_cold(&self) {
+        let (p50, p99) = self.quantiles();
+        self.latency.p50_nanos.store(p50, Ordering::Relaxed);
+        self.latency.p99_nanos.store(p99, Ordering::Relaxed);
+        self.latency.histogram.store(None);
+    }
+
+    fn quantiles(&self) -> (u64, u64) {
+        match &*self.latency.histogram.load() {
+            Some(histogram) if !histogram.is_empty() => {
+                (histogram.quantile(0.50), histogram.quantile(0.99))
+            }
+            _ => (
+                self.latency.p50_nanos.load(Ordering::Relaxed),
+                self.latency.p99_nanos.load(Ordering::Relaxed),
+            ),
+        }
     }
 
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (p50_nanos, p99_nanos) = self.quantiles();
         Snapshot {
             calls: read(&self.calls),
             traps: read(&self.traps),
@@ -118,8 +170,41 @@ impl Statistics {
             bytes_in: read(&self.bytes_in),
             bytes_out: read(&self.bytes_out),
             memory_peak: read(&self.memory_peak),
-            p50_nanos: self.latency.quantile(0.50),
-            p99_nanos: self.latency.quantile(0.99),
+            p50_nanos,
+            p99_nanos,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cold_revision_keeps_its_totals_and_quantiles_but_not_its_histogram() {
+        let statistics = Statistics::default();
+        let calls = |milliseconds: u64| {
+            let wall_nanos = milliseconds * 1_000_000;
+            let used = Used {
+                wall_nanos,
+                ..Used::default()
+            };
+            statistics.record(Outcome::Answered, &used);
+        };
+        (1..=100).for_each(calls);
+        let warm = statistics.snapshot();
+        assert!(warm.p50_nanos >= 50_000_000 && warm.p99_nanos >= 99_000_000);
+        let held = Arc::downgrade(&statistics.latency.histogram.load_full().expect("warm"));
+        statistics.go_cold();
+        assert!(held.upgrade().is_none());
+        assert_eq!(statistics.snapshot(), warm);
+        calls(1);
+        statistics.go_cold();
+        let cold = statistics.snapshot();
+        assert_eq!((cold.calls, cold.p99_nanos), (101, warm.p99_nanos));
+        statistics.go_warm();
+        assert_eq!(statistics.snapshot(), cold);
+        calls(1);
+        assert!(statistics.snapshot().p99_nanos < 2_000_000);
     }
 }

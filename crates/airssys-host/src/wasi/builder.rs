@@ -219,8 +219,8 @@ impl Builder {
         self
     }
 
-    /// How the guest's HTTPS requests authenticate servers; the certificate authorities of the web unless
-    /// told otherwise.
+    /// How the guest's HTTPS requests authenticate servers; by the certificate authorities of the web unless
+    /// told otherwise, for example with [`tls_trusting`](super::tls_trusting).
     pub fn tls(&mut self, config: Arc<rustls::ClientConfig>) -> &mut Self {
         self.tls = config;
         self

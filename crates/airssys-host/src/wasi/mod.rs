@@ -13,4 +13,7 @@ mod net;
 mod state;
 
 pub use builder::{Builder, Capture, Input, Output};
+pub use http::tls_trusting;
+/// How the HTTPS requests of a guest authenticate servers.
+pub use rustls::ClientConfig as Tls;
 pub use state::{Governed, WasiState, is_handle_limit};

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::support::{Folder, Program};
 
-const WHO: &str = "acme/reader";
+pub const WHO: &str = "acme/reader";
 
 /// Rules, the log of their decisions, and the gate of the guest `acme/reader`.
 pub struct Ruled {

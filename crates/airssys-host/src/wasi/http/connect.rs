@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -47,15 +48,34 @@ pub(super) async fn connect(
 /// TLS that trusts the certificate authorities of the web, made once per process.
 pub fn default_tls() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    Arc::clone(CONFIG.get_or_init(|| {
-        let roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.into(),
-        };
-        Arc::new(tls_with_roots(roots))
-    }))
+    Arc::clone(CONFIG.get_or_init(|| Arc::new(tls_with_roots(web_roots()))))
 }
 
-/// TLS that trusts `roots`.
+/// TLS that trusts the certificates of `pem` beside the authorities of the web.
+///
+/// # Errors
+/// Says what is wrong with `pem`.
+pub fn tls_trusting(pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
+    let mut roots = web_roots();
+    let known = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| format!("not PEM: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("not a certificate to trust: {error}"))?;
+    }
+    if roots.len() == known {
+        return Err("there is no certificate in it (-----BEGIN CERTIFICATE-----)".to_owned());
+    }
+    Ok(Arc::new(tls_with_roots(roots)))
+}
+
+fn web_roots() -> RootCertStore {
+    RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
+    }
+}
+
 fn tls_with_roots(roots: RootCertStore) -> ClientConfig {
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

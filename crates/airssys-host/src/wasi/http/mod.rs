@@ -30,7 +30,7 @@ use super::state::WasiState;
 use crate::gate::kind::Kind;
 use crate::gate::{Access, Gate};
 
-pub use connect::default_tls;
+pub use connect::{default_tls, tls_trusting};
 
 /// How long a connection may take to come about, and how long a server may keep silent, unless the guest
 /// asks for less.

@@ -1,0 +1,139 @@
+"""`airssys manifest`: check manifests, print their schemas, put one into a component."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from airssys.cli.files import replace_file
+from airssys.cli.output import Json, print_json, print_text
+from airssys.wasm.manifest import (
+    ComponentManifest,
+    HostManifest,
+    ManifestError,
+    embed_manifest,
+    embedded_manifest,
+    json_schema,
+    read_component_manifest,
+    read_host_manifest,
+    requested,
+)
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="manifest",
+    help="Check Component.toml and airssys.toml, and what a component carries.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+_WASM = b"\0asm"
+
+
+class Kind(Enum):
+    """The two files."""
+
+    COMPONENT = "component"
+    HOST = "host"
+
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Component.toml, airssys.toml, or a component.")
+]
+KindOption = Annotated[
+    Kind | None,
+    typer.Option("--kind", help="Which of the two a file is, where its name does not say."),
+]
+
+
+@app.command()
+def check(file: File, *, kind: KindOption = None, as_json: Json = False) -> None:
+    """Check a manifest; errors name file, line and column."""
+    manifest = _read(file, kind)
+    if isinstance(manifest, HostManifest):
+        names = sorted(manifest.deployments)
+        if as_json:
+            print_json({"ok": True, "kind": "host", "deployments": names})
+            return
+        print_text(f"ok: {len(names)} deployments" + "".join(f"\n  {name}" for name in names))
+        return
+    about = manifest.component
+    asked = [
+        {"kind": each.kind, "access": each.access, "target": each.target, "reason": each.reason}
+        for each in requested(manifest)
+    ]
+    if as_json:
+        print_json(
+            {
+                "ok": True,
+                "kind": "component",
+                "name": about.name,
+                "version": about.version,
+                "requests": asked,
+            }
+        )
+        return
+    print_text(f"ok: {about.name} {about.version}, asks for {len(asked)} capabilities")
+    for each in requested(manifest):
+        reason = f"  ({each.reason})" if each.reason else ""
+        print_text(f"  {each.kind} {','.join(each.access)} {each.target}{reason}")
+
+
+@app.command()
+def schema(
+    kind: Annotated[Kind, typer.Argument(help="component or host.")] = Kind.COMPONENT,
+) -> None:
+    """Print the JSON Schema of one of the two files, for editors."""
+    shape = ComponentManifest if kind is Kind.COMPONENT else HostManifest
+    typer.echo(json.dumps(json_schema(shape), indent=2))
+
+
+@app.command()
+def embed(
+    component: Annotated[Path, typer.Argument(metavar="COMPONENT", help="A component, binary.")],
+    manifest: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="Its Component.toml.")
+    ] = Path("Component.toml"),
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here, not over the component.")
+    ] = None,
+) -> None:
+    """Put a manifest into a component, in the place of any other; sign it after that."""
+    packed = embed_manifest(component.read_bytes(), read_component_manifest(manifest))
+    target = output or component
+    replace_file(target, packed)
+    print_text(f"{manifest} is in {target}")
+
+
+@app.command()
+def show(
+    component: Annotated[Path, typer.Argument(metavar="COMPONENT", help="A component, binary.")],
+) -> None:
+    """Print the manifest that a component carries, as JSON."""
+    print_json(msgspec.to_builtins(_embedded(component)))
+
+
+def _read(file: Path, kind: Kind | None) -> ComponentManifest | HostManifest:
+    with file.open("rb") as opened:
+        binary = opened.read(4) == _WASM
+    if binary:
+        return _embedded(file)
+    if kind is None:
+        kind = Kind.HOST if file.name == "airssys.toml" else Kind.COMPONENT
+    return read_host_manifest(file) if kind is Kind.HOST else read_component_manifest(file)
+
+
+def _embedded(component: Path) -> ComponentManifest:
+    manifest = embedded_manifest(component.read_bytes())
+    if manifest is None:
+        raise ManifestError(
+            f"{component} carries no manifest; put one in with `airssys manifest embed`"
+        )
+    return manifest

@@ -1,0 +1,40 @@
+"""The two files: `Component.toml` by the author, `airssys.toml` by the operator."""
+
+from airssys.wasm.manifest.component_manifest import ComponentManifest
+from airssys.wasm.manifest.effective import Effective, effective
+from airssys.wasm.manifest.embedding import (
+    canonical,
+    embed_manifest,
+    embedded_manifest,
+    need_same,
+)
+from airssys.wasm.manifest.errors import ManifestError
+from airssys.wasm.manifest.host_manifest import HostManifest
+from airssys.wasm.manifest.json_schema import json_schema
+from airssys.wasm.manifest.read import (
+    parse_component_manifest,
+    parse_host_manifest,
+    read_component_manifest,
+    read_host_manifest,
+)
+from airssys.wasm.manifest.requests import Requested, requested, rules_for
+
+__all__ = [
+    "ComponentManifest",
+    "Effective",
+    "HostManifest",
+    "ManifestError",
+    "Requested",
+    "canonical",
+    "effective",
+    "embed_manifest",
+    "embedded_manifest",
+    "json_schema",
+    "need_same",
+    "parse_component_manifest",
+    "parse_host_manifest",
+    "read_component_manifest",
+    "read_host_manifest",
+    "requested",
+    "rules_for",
+]

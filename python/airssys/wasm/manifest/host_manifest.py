@@ -1,0 +1,222 @@
+"""`airssys.toml`: how components are run here, by the operator."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003 - read at run time
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, field
+
+from airssys.wasm.manifest.component_manifest import Record
+from airssys.wasm.manifest.quantities import Size, Span, Text  # noqa: TC001 - likewise
+
+__all__ = [
+    "Analysis",
+    "Backoff",
+    "Bounds",
+    "Ceilings",
+    "DeploymentEntry",
+    "Health",
+    "HostEntry",
+    "HostManifest",
+    "Maxima",
+    "NamespaceEntry",
+    "Supervision",
+]
+
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Percent: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
+
+
+class Maxima(Record, kw_only=True, frozen=True):
+    """The most that any deployment gets.
+
+    Attributes:
+        memory: Linear memory of an instance.
+        call_timeout: Time of one call, waiting included.
+        cpu_per_call: Processor time of one call.
+    """
+
+    memory: Size = "256MiB"
+    call_timeout: Span = "30s"
+    cpu_per_call: Span = "10s"
+
+
+class HostEntry(Record, kw_only=True, frozen=True):
+    """The host.
+
+    Attributes:
+        state: State directory, relative to this file.
+        admission: Lets `any` component in, or `trusted` ones only.
+        memory: Guests, mailboxes, bodies and buffers together; by default half of the machine's.
+        maxima: The most that any deployment gets.
+    """
+
+    state: Text | None = None
+    admission: Literal["any", "trusted"] = "any"
+    memory: Size | None = None
+    maxima: Maxima = field(default_factory=Maxima)
+
+
+class NamespaceEntry(Record, kw_only=True, frozen=True):
+    """A tenant: ceilings for all deployments whose names begin with it.
+
+    Attributes:
+        memory: Of all of them together; by default the host's.
+        calls_per_second: Of all of them together; by default unbounded.
+    """
+
+    memory: Size | None = None
+    calls_per_second: Count | None = None
+
+
+class Ceilings(Record, kw_only=True, frozen=True):
+    """Bounds of one deployment.
+
+    Attributes:
+        memory, call_timeout, cpu_per_call: As in `maxima`, and never above.
+        mailbox: Messages that wait.
+        mailbox_bytes: Bytes of them.
+        message_size: Bytes of one.
+        messages_per_second: Messages sent.
+        storage: Bytes kept.
+        open_handles: Files, sockets, streams and resources of an instance.
+        instances: Instances at a time.
+    """
+
+    memory: Size | None = None
+    call_timeout: Span | None = None
+    cpu_per_call: Span | None = None
+    mailbox: Count = 1000
+    mailbox_bytes: Size = "4MiB"
+    message_size: Size = "1MiB"
+    messages_per_second: Count | None = None
+    storage: Size = "50MiB"
+    open_handles: Count = 256
+    instances: Count = 8
+
+
+class Backoff(Record, kw_only=True, frozen=True):
+    """How long a restart waits; doubled each time.
+
+    Attributes:
+        min: At first.
+        max: At most.
+    """
+
+    min: Span = "100ms"
+    max: Span = "30s"
+
+
+class Supervision(Record, kw_only=True, frozen=True):
+    """When an actor that ended is started again.
+
+    Attributes:
+        restart: `permanent` always, `transient` after a failure, `temporary` never.
+        burst: Restarts within `period` that are tolerated.
+        period: The time that `burst` is counted in.
+        backoff: The pause before each.
+    """
+
+    restart: Literal["permanent", "transient", "temporary"] = "permanent"
+    burst: Annotated[int, Meta(ge=0)] = 3
+    period: Span = "5s"
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class Health(Record, kw_only=True, frozen=True):
+    """Checks of a deployment that is up.
+
+    Attributes:
+        interval: Between two checks.
+        timeout: Of one.
+        failures: In a row, after which it counts as down.
+    """
+
+    interval: Span = "5s"
+    timeout: Span = "1s"
+    failures: Count = 3
+
+
+class Analysis(Record, kw_only=True, frozen=True):
+    """How a step of a rollout is judged.
+
+    Attributes:
+        alpha: The risk of a wrong alarm over the whole rollout.
+        tolerated: How many times worse than the live revision is still good.
+        min_calls: Calls before a verdict.
+        max_wait: Time after which there is one all the same.
+        insufficient: What a step without enough calls is: `hold`, `pass` or `fail`.
+    """
+
+    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.001
+    tolerated: Annotated[float, Meta(ge=1)] = 2.0
+    min_calls: Count = 500
+    max_wait: Span = "1h"
+    insufficient: Literal["hold", "pass", "fail"] = "hold"
+
+
+class Bounds(Record, kw_only=True, frozen=True):
+    """Hard bounds, beside what `analysis` compares.
+
+    Attributes:
+        p50, p95, p99: Latencies.
+        error_rate: Part of the calls that may fail.
+    """
+
+    p50: Span | None = None
+    p95: Span | None = None
+    p99: Span | None = None
+    error_rate: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class DeploymentEntry(Record, kw_only=True, frozen=True):
+    """One deployment.
+
+    Attributes:
+        source: The component: a file, relative to this one, or `sha256:` and its digest.
+        enforcement: `observe` lets pass, and records, what is merely not granted.
+        observe_until: The moment when `observe` ends; it needs one.
+        limits: Its bounds.
+        supervision: When an actor that ended is started again.
+        health: How it is checked; by default not at all.
+        strategy: How a new revision takes over.
+        steps: Percents of the traffic of a canary, ascending.
+        analysis: How a step is judged.
+        bounds: Hard bounds.
+        drain: Time that calls under way get.
+        keep: Revisions kept for rollback.
+        on_overflow: What becomes of a message to a full mailbox.
+        config: Values for the component's `[config]`.
+    """
+
+    source: Text
+    enforcement: Literal["enforce", "observe"] = "enforce"
+    observe_until: dt.datetime | None = None
+    limits: Ceilings = field(default_factory=Ceilings)
+    supervision: Supervision = field(default_factory=Supervision)
+    health: Health | None = None
+    strategy: Literal["blue-green", "canary", "rolling", "recreate"] = "blue-green"
+    steps: tuple[Percent, ...] = ()
+    analysis: Analysis = field(default_factory=Analysis)
+    bounds: Bounds = field(default_factory=Bounds)
+    drain: Span = "30s"
+    keep: Count = 5
+    on_overflow: Literal["wait", "fail", "drop-oldest", "drop-newest"] = "fail"
+    config: dict[str, str | int | float | bool | tuple[str, ...]] = field(default_factory=dict)
+
+
+class HostManifest(Record, kw_only=True, frozen=True):
+    """The whole file.
+
+    Attributes:
+        schema: Of this file; 1.
+        host: The host itself.
+        namespaces: By first segment of names.
+        deployments: By name.
+    """
+
+    schema: Literal[1]
+    host: HostEntry = field(default_factory=HostEntry)
+    namespaces: dict[str, NamespaceEntry] = field(default_factory=dict)
+    deployments: dict[str, DeploymentEntry] = field(default_factory=dict)
