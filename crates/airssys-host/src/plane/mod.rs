@@ -26,6 +26,7 @@ mod shared;
 mod target;
 mod timers;
 mod topics;
+pub(crate) mod wasi_clocks;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
