@@ -214,7 +214,7 @@ impl Plane {
     }
 
     /// Be told, where time is virtual, that [`Plane::run`] has something to do.
-    pub fn on_ready(&self, wake: Option<Box<dyn Fn() + Send + Sync>>) {
+    pub fn on_ready(&self, wake: Option<Arc<dyn Fn() + Send + Sync>>) {
         self.shared.set_wake(wake);
     }
 
