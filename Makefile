@@ -78,6 +78,8 @@ soak: setup guests ## use hosts, actors and the system layer hard and check that
 	@$(BIN)/python -m benchmarks.soak $(SECONDS)
 	$(call say,soak: actors)
 	@$(BIN)/python -m benchmarks.rt.soak
+	$(call say,soak: component actors)
+	@$(BIN)/python -m benchmarks.actors.soak
 	$(call say,soak: the operating-system layer)
 	@$(BIN)/python -m benchmarks.osl.soak
 

@@ -2,8 +2,8 @@
 
 Run it by `make demo`. It opens a host in a temporary directory, keeps a calculator (Rust) and a
 greeter (Python) under concurrent load, replaces the calculator by its next version, rolls it back
-while the calls go on, and lets a third component trap and run away beside them. It fails when a
-single call does.
+while the calls go on, lets a third component trap and run away beside them, and a component actor
+crash until its supervisor gives up on it. It fails when a single call does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from airssys.errors import AirsSysError
+from airssys.rt import ActorFailed
 from airssys.wasm import Host, LimitExceeded, Limits, Trap
+from airssys.wasm.actors import ActorSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -146,6 +148,40 @@ async def contained(load: Load, host: Host) -> None:
     console.print(f"  the same deployment answers again: compute(1000) = {answer}")
 
 
+async def supervised(load: Load, host: Host) -> None:
+    """Let a component actor crash in the middle of its messages, beside the load."""
+    load.enter("beside a crash")
+    counter = await host.deploy(
+        BUILT / "counter-rust.wasm",
+        name="demo/counter",
+        lifetime="actor",
+        actor=ActorSettings(codec="json", burst=3),
+    )
+    ref = counter.actor()
+    for amount in range(1, 101):
+        ref.tell({"add": amount})
+    crash = ref.ask({"divide": 0})
+    ref.tell({"add": 1})  # is behind the crash in the mailbox
+    try:
+        await crash
+    except ActorFailed as failure:
+        console.print(f"  a component actor crashed: {first_line(failure)}")
+    else:
+        raise SystemExit("error: the crash was not reported")
+    count = await ref.ask("get")
+    seen = host.system.inspect(ref)
+    console.print(
+        f"  its supervisor restarted it ({seen.restarts}), the mailbox was kept: it counts {count}"
+    )
+    if (count, seen.restarts, seen.books.dead) != (1, 1, 1):
+        raise SystemExit(f"error: the restart lost something: {seen.books}")
+    for _ in range(3):
+        with contextlib.suppress(AirsSysError):
+            await ref.ask({"divide": 0})
+    await ref.ended()
+    console.print(f"  and gave up on a crash loop: {counter.held}")
+
+
 async def run(directory: str) -> tuple[list[Phase], Table]:
     """Play the whole story in a state directory."""
     async with Host.open(directory, provides={"demo:faults/sink": SINK}) as host:
@@ -168,6 +204,7 @@ async def run(directory: str) -> tuple[list[Phase], Table]:
             )
             await switched(load, "1.1 back to 1.0", "1.0 again", calculator.rollback)
             await contained(load, host)
+            await supervised(load, host)
         return load.phases, usage(host)
 
 

@@ -204,8 +204,10 @@ class Incoming:
             StopAsyncIteration: At the end, and after `close`.
         """
 
-    def read(self) -> Awaitable[None]:
+    def read(self) -> Awaitable[None] | None:
         """Run the instance until there is something to take, or the read is interrupted.
+
+        One slice runs at once, the rest when the result is awaited. None if there is no rest.
 
         Raises:
             InstanceBusy: While another call runs.
@@ -226,8 +228,8 @@ class Incoming:
     def close(self) -> bool:
         """Read no more. True if there is a guest that could still write and does not know."""
 
-    def settle(self) -> Awaitable[None]:
-        """Run the instance until the guest has learnt what was closed. Raises what `read` does."""
+    def settle(self) -> Awaitable[None] | None:
+        """Run the instance until the guest has learnt what was closed; as `read`."""
 
     def settle_blocking(self) -> None:
         """As `settle`, blocking."""
@@ -1026,6 +1028,15 @@ class ComponentActor:
     def stop(
         self, *, drain: bool = False, timeout: float = 5.0, reason: str = "stopped"
     ) -> Future[str]: ...
+    def retire(self, *, timeout: float = 5.0, reason: str = "replaced") -> Future[str]:
+        """End the incarnation in order; the mailbox stays for the next one."""
+
+    def keep_state(self, keep: bool) -> None:
+        """Say whether an incarnation that ends in order leaves its state, for `parting`."""
+
+    def parting(self) -> bytes | None:
+        """Return the state that the last incarnation left, once."""
+
     def kill(self) -> Future[str]: ...
     def fail(self, message: str = "its supervisor says so") -> Future[str]: ...
     def discard(self) -> None: ...

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airssys.cli.actors import inspect_deployment
+from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
 from airssys.cli.grants import directories, environment
 from airssys.cli.invoke import invoke
 from airssys.cli.output import (
@@ -18,8 +20,10 @@ from airssys.cli.output import (
     size_text,
     working,
 )
+from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import LimitExceeded, Trap
+from airssys.wasm.host_errors import InvalidDeploymentName
 from airssys.wasm.limits import Limits
 from airssys.wasm.wasi import Wasi
 
@@ -43,12 +47,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def inspect(
-    file: File,
+    what: Annotated[
+        str, typer.Argument(metavar="FILE|NAME", help="A component's file, or a deployment.")
+    ],
     *,
     wit: Annotated[bool, typer.Option("--wit", help="Print the component's world as WIT.")] = False,
+    state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a component is, needs and offers."""
+    """Show what a component is, needs and offers; or what a deployment is, and its actors.
+
+    What is a file is taken as one; anything else that can be a deployment's name is one.
+    """
+    file = Path(what)
+    if not file.exists() and _is_name(what):
+        inspect_deployment(what, state, as_json=as_json)
+        return
     component = _load(file)
     signatures = {path: component.signature(path) for path in component.exports}
     if as_json:
@@ -145,6 +159,14 @@ def run(
     if as_json:
         print_json({"status": status})
     return status
+
+
+def _is_name(text: str) -> bool:
+    try:
+        check_deployment_name(text.partition("#")[0])
+    except InvalidDeploymentName:
+        return False
+    return True
 
 
 def _load(file: Path) -> Component:

@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path  # noqa: TC003 - typer looks at annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
-from airssys.cli.configuration import State, admission, state_directory
+from airssys.cli.configuration import State, state_directory
 from airssys.cli.invoke import invoke
+from airssys.cli.names import Name, opened
 from airssys.cli.output import Json, print_json, print_note, print_table, size_text, working
-from airssys.errors import AirsSysError
+from airssys.wasm.actors import ActorSettings, Rights
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import HostCore, settings_from
+from airssys.wasm.host_core import settings_from
 from airssys.wasm.limits import Limits
 from airssys.wasm.state_directory import open_registry
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
 
+    from airssys.wasm.host_core import HostCore
     from airssys.wasm.revision import Revision
 
 __all__ = ["add_to"]
-
-
-def _names(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete the name of a deployment in the shell; without a state directory, nothing."""
-    try:
-        registry = open_registry(state_directory(context.params.get("state")))
-    except AirsSysError:
-        return []
-    with contextlib.closing(registry):
-        names = [deployment.name for deployment in registry.deployments()]
-    return [name for name in names if name.startswith(incomplete)]
-
-
-Name = Annotated[
-    str,
-    typer.Argument(metavar="NAME", help="The deployment, as image/resizer.", autocompletion=_names),
-]
 
 
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.")]
@@ -63,7 +48,11 @@ def deploy(
         str, typer.Option("--name", metavar="NAME", help="The deployment, as image/resizer.")
     ],
     lifetime: Annotated[
-        str, typer.Option("--lifetime", help="call: an instance per call; pooled: reused ones.")
+        str,
+        typer.Option(
+            "--lifetime",
+            help="call: an instance per call; pooled: reused ones; actor: one that takes messages.",
+        ),
     ] = "call",
     instances: Annotated[
         int, typer.Option("--instances", help="The most instances of a pooled deployment.")
@@ -83,6 +72,23 @@ def deploy(
     cpu_per_call: Annotated[
         float, typer.Option("--cpu-per-call", help="The most processor seconds of a call.")
     ] = 10.0,
+    config: Annotated[
+        list[str] | None,
+        typer.Option("--config", metavar="NAME=VALUE", help="A setting of an actor, JSON or text."),
+    ] = None,
+    codec: Annotated[
+        str, typer.Option("--codec", metavar="NAME", help="How messages to an actor are written.")
+    ] = "cbor",
+    accepts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accepts", metavar="CODEC", help="A codec that an actor takes; all if none."
+        ),
+    ] = None,
+    may_send: Annotated[
+        list[str] | None,
+        typer.Option("--may-send", metavar="PATTERN", help="Whom an actor may tell and ask."),
+    ] = None,
     allow_downgrade: Annotated[
         bool, typer.Option("--allow-downgrade", help="Let in a lower signed version.")
     ] = False,
@@ -95,13 +101,37 @@ def deploy(
         limits = Limits(memory=memory, call_timeout=call_timeout, cpu_per_call=cpu_per_call)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    actor = None
+    if lifetime == "actor":
+        patterns = tuple(may_send or ())
+        actor = ActorSettings(
+            config=dict(_setting(each) for each in config or ()),
+            codec=codec,
+            accepts=tuple(accepts or ()),
+            rights=Rights(send=patterns, ask=patterns),
+        )
     settings = settings_from(
-        lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+        lifetime=lifetime,
+        limits=limits,
+        instances=instances,
+        drain=drain,
+        keep=keep,
+        actor=actor,
     )
-    with _core(state, name) as core, working(f"deploying {file.name}"):
+    with opened(state, name) as core, working(f"deploying {file.name}"):
         before = core.live(name)
         core.deploy(file, name=name, settings=settings, why=why, allow_downgrade=allow_downgrade)
         _report(core, name, before, as_json=as_json)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise typer.BadParameter(f"--config {text!r}: expected NAME=VALUE")
+    try:
+        return name, msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return name, value
 
 
 def rollback(
@@ -115,7 +145,7 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Make an earlier revision live again."""
-    with _core(state, name) as core:
+    with opened(state, name) as core:
         before = core.live(name)
         core.rollback(name, to, why=why)
         _report(core, name, before, as_json=as_json)
@@ -129,7 +159,7 @@ def call(
     as_json: Json = False,
 ) -> int:
     """Call a function of a deployment, and print what it returned."""
-    with _core(state, name) as core:
+    with opened(state, name) as core:
         deployment = BlockingHost(core).deployment(name)
         component = deployment.component
         return invoke(component, function, deployment.call, as_json=as_json)
@@ -137,7 +167,7 @@ def call(
 
 def remove(name: Name, *, why: Why = "", state: State = None, as_json: Json = False) -> None:
     """End a deployment and delete its components; its history is kept."""
-    with _core(state, name) as core:
+    with opened(state, name) as core:
         core.remove(name, why=why)
     if as_json:
         print_json({"removed": name})
@@ -195,16 +225,6 @@ def history(name: Name, *, state: State = None, as_json: Json = False) -> None:
             for revision in revisions
         ),
     )
-
-
-@contextlib.contextmanager
-def _core(state: Path | None, name: str) -> Iterator[HostCore]:
-    """Open the state directory with one of its deployments."""
-    core = HostCore(state_directory(state), only=(name,), admission=admission())
-    try:
-        yield core
-    finally:
-        core.close()
 
 
 def _report(core: HostCore, name: str, before: Revision | None, *, as_json: bool) -> None:

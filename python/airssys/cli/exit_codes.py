@@ -6,9 +6,13 @@ import enum
 
 from airssys.cli.configuration import InvalidConfiguration
 from airssys.osl.errors import OslError
+from airssys.rt import ActorFailed
+from airssys.wasm.actors import GuestRefused, StartFailed
+from airssys.wasm.codecs import CodecError
 from airssys.wasm.errors import GuestExit, LimitExceeded, Trap, UnknownExport
 from airssys.wasm.host_errors import (
     CallDrained,
+    DeploymentHeld,
     InvalidDeploymentName,
     InvalidSetting,
     NothingToRollBackTo,
@@ -42,15 +46,28 @@ class ExitCode(enum.IntEnum):
 def exit_code_of(error: Exception) -> ExitCode:  # noqa: PLR0911 - one answer per kind
     """Return the exit code for an error that ended a command."""
     match error:
-        case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting():
+        case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting() | CodecError():
             return ExitCode.USAGE
         case ManifestError(context={"line": _}):
             return ExitCode.USAGE
-        case UnknownDeployment() | UnknownRevision() | NothingToRollBackTo() | UnknownExport():
+        case (
+            UnknownDeployment()
+            | UnknownRevision()
+            | NothingToRollBackTo()
+            | UnknownExport()
+            | FileNotFoundError()
+        ):
             return ExitCode.NOT_FOUND
-        case FileNotFoundError():
-            return ExitCode.NOT_FOUND
-        case Trap() | LimitExceeded() | GuestExit() | CallDrained():
+        case (
+            Trap()
+            | LimitExceeded()
+            | GuestExit()
+            | CallDrained()
+            | DeploymentHeld()
+            | ActorFailed()
+            | GuestRefused()
+            | StartFailed()
+        ):
             return ExitCode.GUEST
         case StateDirectoryError() | OslError(code="audit-locked" | "audit-full"):
             return ExitCode.STATE

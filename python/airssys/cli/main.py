@@ -10,7 +10,17 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from airssys.cli import audit, components, deployments, doctor, manifest, trust
+from airssys.cli import (
+    actors,
+    audit,
+    components,
+    deployments,
+    doctor,
+    logs,
+    manifest,
+    messages,
+    trust,
+)
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import print_error
 from airssys.errors import AirsSysError
@@ -80,6 +90,9 @@ def _airssys(
 
 components.add_to(app)
 deployments.add_to(app)
+messages.add_to(app)
+actors.add_to(app)
+logs.add_to(app)
 trust.add_to(app)
 doctor.add_to(app)
 app.add_typer(audit.app, name="audit")

@@ -1,11 +1,15 @@
 """The runtime's record of one actor: address, mailbox, state. It outlives incarnations."""
 
+# pyright: reportPrivateUsage=false
+# Modules of this package know each other's insides.
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airssys.rt._control import Drain
 from airssys.rt._mailbox import EXTRA, MESSAGE, NEXT, SENDER, Envelope, Extras, Lane, Lanes
-from airssys.rt._request import Request, Room
+from airssys.rt._request import Request, Room, Wait
 from airssys.rt.errors import MailboxFull, RequestDropped
 from airssys.rt.messages import Down, Exit, Priority, Restarted
 
@@ -59,7 +63,12 @@ class Cell(Lane):
         limit: Messages that the normal lane takes; -1 sends every sender the slow way.
         run: The run that holds the actor (a non-reentrant handler, or a hook).
         more: What few actors need.
+        elsewhere: Whether queue and handlers are not here (`ForeignCell`).
+        request_type: What an ask of this actor is.
     """
+
+    elsewhere: ClassVar[bool] = False
+    request_type: ClassVar[type[Request[Any]]] = Request
 
     __slots__ = (
         "accepted",
@@ -170,9 +179,7 @@ class Cell(Lane):
             self.accepted += 1
             self.bury(message, sender, extra, "no_actor" if self.block & ENDED else "stopped")
             return
-        lane: Lane = self
-        if priority is not NORMAL:
-            lane = self._open_lanes().lane(priority, self)
+        lane = self.lane(priority)
         capacity = self.options.mailbox.capacity
         lanes = self.lanes
         if lane.count >= capacity or (lanes is not None and lanes.has_rooms(priority)):
@@ -209,6 +216,10 @@ class Cell(Lane):
             self.bury(message, sender, None, "stopped")
         else:
             self.append(self, message, sender, None)
+
+    def lane(self, priority: Priority) -> Lane:
+        """The lane of that priority, made where it is missing."""
+        return self if priority is NORMAL else self._open_lanes().lane(priority, self)
 
     def _open_lanes(self) -> Lanes:
         lanes = self.lanes
@@ -317,9 +328,7 @@ class Cell(Lane):
         """Put a message that is to be tried again at the head of its lane."""
         extra = envelope[EXTRA]
         priority = extra.priority if isinstance(extra, Extras) else NORMAL
-        lane: Lane = self
-        if priority is not NORMAL:
-            lane = self._open_lanes().lane(priority, self)
+        lane = self.lane(priority)
         lane.push_front(envelope)
 
     def replay(self, envelopes: list[Envelope]) -> None:
@@ -347,8 +356,9 @@ class Cell(Lane):
         more.dead_by_reason[reason] = more.dead_by_reason.get(reason, 0) + 1
         request = extra
         if isinstance(extra, Extras):
-            if extra.timer is not None:
-                extra.timer.pending = False
+            if extra.place is not None:
+                extra.place.left()
+                extra.place = None
             request = extra.request
         if isinstance(request, Request):
             if error is not None:
@@ -423,6 +433,25 @@ class Cell(Lane):
 
     def _is_stale(self, envelope: Envelope) -> bool:
         return envelope[SENDER] is self or envelope[MESSAGE].__class__ in NOTICES
+
+    # What an actor that is not Python does otherwise.
+
+    def suspension(self, on: bool) -> None:
+        """Take no further message, or go on: the dispatcher looks at `block` itself."""
+
+    def start_draining(self, done: Callable[[], None]) -> None:
+        """Call `done` once all that is queued was handled."""
+        self.append(self, Drain(done), None, None)
+
+    def release(self) -> bool:
+        """Let go of what an incarnation holds outside of Python; False when nothing is held."""
+        return False
+
+    def awaited(self) -> Cell | None:
+        """The actor that this one waits for."""
+        run = self.run
+        waiting = run._fut_waiter if run is not None else None
+        return waiting.cell if isinstance(waiting, Wait) else None
 
     # Counting.
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
 
     from airssys.rt._dispatcher import Dispatcher
+    from airssys.rt._request import Completion
     from airssys.rt.messages import Reason
 
 __all__ = ["Control", "Drain", "Ending", "pause"]
@@ -28,6 +29,8 @@ class Ending:
         final: The address ends too.
         hold: Do not restart alone: the supervisor restarts a group.
         delay: Seconds before the restart.
+        renewal: Another incarnation is wanted, and nothing has failed: supervision does not count
+            it. Settled when it runs, or fails with why it does not.
     """
 
     reason: Reason
@@ -38,12 +41,20 @@ class Ending:
     final: bool = False
     hold: bool = False
     delay: float = 0.0
+    renewal: Completion[None] | None = None
 
 
 class Drain:
-    """Marks the end of a queue that is to be handled before a stop."""
+    """Marks the end of a queue that is to be handled before a stop.
 
-    __slots__ = ()
+    Args:
+        done: What to do when it comes up.
+    """
+
+    __slots__ = ("done",)
+
+    def __init__(self, done: Callable[[], None]) -> None:
+        self.done = done
 
 
 @types.coroutine

@@ -52,6 +52,7 @@ class Details:
         "ending",
         "failure",
         "final",
+        "health",
         "held",
         "joiners",
         "killed",
@@ -107,6 +108,7 @@ class Details:
         self.reason: Reason | None = None
         self.overdue: asyncio.TimerHandle | None = None
         self.uid = 0
+        self.health = "unknown"
         self.postponed = 0
         self.consecutive = 0
         self.restarts = 0

@@ -345,8 +345,9 @@ class Dispatcher:
             self.lifecycle.drained(cell, envelope)
             return None
         if isinstance(extra, Extras):
-            if extra.timer is not None:
-                extra.timer.pending = False
+            if extra.place is not None:
+                extra.place.left()
+                extra.place = None
             if extra.expires is not None and now >= extra.expires:
                 cell.bury(message, sender, extra, "expired")
                 return None
@@ -492,7 +493,8 @@ class Dispatcher:
     def _must_hold(self, run: Run, cell: Cell) -> bool:
         """Whether a run has to wait: suspended, or a non-reentrant handler is in flight."""
         holder = cell.run
-        if cell.block & SUSPENDED or (holder is not None and holder is not run):
+        suspended = cell.block & SUSPENDED and not run.hook  # its end does not wait
+        if suspended or (holder is not None and holder is not run):
             more = cell.details()
             if more.held is None:
                 more.held = []

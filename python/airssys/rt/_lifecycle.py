@@ -25,7 +25,8 @@ from airssys.rt._cell import (
     SUSPENDED,
     Cell,
 )
-from airssys.rt._control import Control, Drain, Ending, pause
+from airssys.rt._control import Control, Ending, pause
+from airssys.rt._mailbox import MESSAGE
 from airssys.rt._options import Restart
 from airssys.rt._request import Completion
 from airssys.rt._run import DONE, Run
@@ -222,6 +223,8 @@ class Lifecycle:
         self, cell: Cell, error: BaseException, completion: Completion[None]
     ) -> None:
         await self._stop_children(cell)
+        if cell.elsewhere:
+            await self._let_go(cell)
         cell.details().control = None
         self._start_failed(cell, error)
         completion.fail(self._spawn_failed(cell, error))
@@ -237,6 +240,8 @@ class Lifecycle:
         cell.block &= ~STARTING
         if self._events.active:
             self._events.publish(ActorStarted(cell.ref))
+        if self._failed_meanwhile(cell):
+            return
         if not cell.block and cell.head is None and cell.lanes is None:
             cell.idle = True
         else:
@@ -266,11 +271,51 @@ class Lifecycle:
         more = cell.details()
         ending, more.ending = more.ending, None
         if ending is not None and not cell.block & ENDED:
-            if ending.final or more.control is not None:
+            if ending.final or ending.renewal is not None or more.control is not None:
                 self.end(cell, ending)
             else:
                 self._over(cell, ending)
         self._dispatcher.settle(cell)
+
+    def renew(self, cell: Cell) -> Completion[None]:
+        """Put another incarnation in the place of the one that lives, by order and uncounted.
+
+        Order and queue are those of a restart. If the new incarnation does not start the result
+        fails with what it raised, and the actor stays between two incarnations until it is renewed
+        again or stopped.
+        """
+        renewal: Completion[None] = Completion(cell)
+        more = cell.details()
+        if cell.block & GOING or more.control is not None or more.ending is not None:
+            renewal.fail(RuntimeFailure(f"{cell.path} is ending or restarting", path=cell.path))
+        else:
+            self.order(cell, Ending(Reason.SHUTDOWN, renewal=renewal))
+        return renewal
+
+    def renew_again(self, cell: Cell) -> Completion[None]:
+        """Try once more after a renewal that failed; a failure now is supervision's."""
+        renewal: Completion[None] = Completion(cell)
+        more = cell.details()
+        control = more.control = Control(self._dispatcher, self._renew_again(cell, renewal))
+        control.resume()
+        return renewal
+
+    async def _renew_again(self, cell: Cell, renewal: Completion[None]) -> None:
+        more = cell.details()
+        error = await self._open(cell)
+        more.control = None
+        if more.final:
+            reason = Reason.SHUTDOWN
+            if error is None:
+                reason = await self._close(cell, Ending(Reason.SHUTDOWN, kill=more.killed))
+            self._finish(cell, reason)
+            renewal.fail(RuntimeFailure(f"{cell.path} was stopped", path=cell.path))
+        elif error is not None:
+            renewal.fail(error)
+            self._over(cell, Ending(Reason.failed(error)))
+        else:
+            self._reopened(cell, Reason.SHUTDOWN)
+            renewal.settle(None)
 
     def end_self(self, cell: Cell) -> None:
         """An actor ends itself normally; its supervisor decides whether it comes back."""
@@ -316,7 +361,7 @@ class Lifecycle:
         more.draining = True
         cell.limit = -1
         cell.turn_away_all("stopped")
-        cell.append(cell, Drain(), None, None)
+        cell.start_draining(lambda: self.order(cell, Ending(Reason.SHUTDOWN, final=True)))
 
     def drained(self, cell: Cell, envelope: Envelope) -> None:
         """The end of the queue came up: stop, unless other lanes still hold something."""
@@ -324,7 +369,7 @@ class Lifecycle:
             cell.lanes.low.push(envelope)
             return
         cell.handled += 1
-        self.order(cell, Ending(Reason.SHUTDOWN, final=True))
+        envelope[MESSAGE].done()
 
     def _overdue(self, cell: Cell) -> None:
         self.order(cell, Ending(Reason.KILLED, kill=True, final=True))
@@ -432,6 +477,13 @@ class Lifecycle:
         control.resume()
 
     async def _end(self, cell: Cell, ending: Ending) -> None:
+        try:
+            await self._end_and_go_on(cell, ending)
+        finally:
+            if ending.renewal is not None:  # unless it is settled
+                ending.renewal.fail(RuntimeFailure(f"{cell.path} was stopped", path=cell.path))
+
+    async def _end_and_go_on(self, cell: Cell, ending: Ending) -> None:
         more = cell.details()
         reason = await self._close(cell, ending)
         if more.final:
@@ -458,6 +510,9 @@ class Lifecycle:
         if error is not None and not more.final:
             more.control = None
             more.killed = False
+            if ending.renewal is not None:
+                ending.renewal.fail(error)
+                return
             self._over(cell, Ending(Reason.failed(error), None, None))
         elif more.final:
             reason = await self._close(cell, Ending(Reason.SHUTDOWN, kill=more.killed))
@@ -465,6 +520,8 @@ class Lifecycle:
         else:
             more.control = None
             self._reopened(cell, reason)
+            if ending.renewal is not None:
+                ending.renewal.settle(None)
 
     def _finish(self, cell: Cell, reason: Reason) -> None:
         cell.details().control = None
@@ -492,8 +549,22 @@ class Lifecycle:
             await self._try_hook(cell, blueprint.stopped, (reason,))
         if more.killed:  # perhaps by now
             reason = Reason.KILLED
+        if cell.elsewhere:
+            await self._let_go(cell)
         self._close_incarnation(cell, reason)
         return reason
+
+    async def _let_go(self, cell: Cell) -> None:
+        """Wait until nothing of the incarnation runs outside of Python any more."""
+        more = cell.details()
+        deadline = self._dispatcher.clock() + UNWIND
+        timer = self._poke_at(more, deadline)
+        while cell.release() and self._dispatcher.clock() < deadline:
+            await pause()
+        timer.cancel()
+        if cell.release():
+            self._dispatcher.system.leaks.append(cell.path)
+            self._events.publish(Leaked(cell.ref, ()))
 
     def _settle_killers(self, more: Details, reason: Reason) -> None:
         if more.killers:
@@ -684,6 +755,8 @@ class Lifecycle:
         except BaseException as error:  # noqa: BLE001 - a supervision boundary
             more.killed = True
             await self._stop_children(cell)
+            if cell.elsewhere:
+                await self._let_go(cell)
             more.killed = False
             self._close_incarnation(cell, Reason.failed(error))
             return error
@@ -700,7 +773,17 @@ class Lifecycle:
             for monitor in tuple(more.watchers):
                 if monitor.restarts:
                     monitor.notify(Restarted(cell.ref, reason))
-        self._dispatcher.settle(cell)
+        if not self._failed_meanwhile(cell):
+            self._dispatcher.settle(cell)
+
+    def _failed_meanwhile(self, cell: Cell) -> bool:
+        """Deal with a failure that came between the start of an incarnation and the word of it."""
+        failure = None if cell.more is None else cell.more.failure
+        if failure is None:
+            return False
+        cell.details().failure = None
+        self._over(cell, failure)
+        return True
 
     def _restart_group(
         self, parent: Cell, state: SupervisionState, cell: Cell, ending: Ending, delay: float

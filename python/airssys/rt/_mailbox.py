@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from airssys.rt.errors import InvalidSpec
 from airssys.rt.messages import Priority
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airssys.rt._request import Request, Room
-    from airssys.rt._timers import Timer
 
 __all__ = ["EXTRA", "MESSAGE", "NEXT", "SENDER", "SEQUENCE", "Bounded", "Envelope", "Extras"]
 
@@ -61,23 +60,31 @@ class Bounded:
             )
 
 
-class Extras:
-    """What few messages carry: a time to live, a trace context, a timer, retries."""
+class Place(Protocol):
+    """A place in a queue that someone else keeps count of: a timer's one tick, a credit."""
 
-    __slots__ = ("attempts", "expires", "priority", "request", "timer", "trace")
+    def left(self) -> None:
+        """The message is queued no longer."""
+        ...
+
+
+class Extras:
+    """What few messages carry: a time to live, a trace context, a place to give back, retries."""
+
+    __slots__ = ("attempts", "expires", "place", "priority", "request", "trace")
 
     def __init__(
         self,
         *,
         expires: float | None = None,
         trace: str | None = None,
-        timer: Timer | None = None,
+        place: Place | None = None,
         request: Request[Any] | None = None,
         priority: Priority = Priority.NORMAL,
     ) -> None:
         self.expires = expires
         self.trace = trace
-        self.timer = timer
+        self.place = place
         self.request = request
         self.priority = priority
         self.attempts = 0

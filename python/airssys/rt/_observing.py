@@ -123,6 +123,7 @@ class Observing:
         if not cell.block & (SUSPENDED | ENDED):
             cell.block |= SUSPENDED
             cell.idle = False
+            cell.suspension(True)
             if self.events.active:
                 self.events.publish(ActorSuspended(ref))
 
@@ -132,6 +133,7 @@ class Observing:
         cell = cell_of(ref)
         if cell.block & SUSPENDED:
             cell.block &= ~SUSPENDED
+            cell.suspension(False)
             more = cell.details()
             held, more.held = more.held or [], None
             for run in held:
@@ -147,6 +149,11 @@ class Observing:
         """
         self._dispatcher.check_thread()
         cell = cell_of(ref)
+        if cell.elsewhere:
+            raise InvalidSpec(
+                f"the state of {cell.path} is a component's; it changes by `restore` only",
+                path=cell.path,
+            )
         done: Completion[None] = Completion(cell)
 
         def act() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airssys.rt._run import Run
     from airssys.rt.messages import DeadReason, Priority
 
-__all__ = ["Bucket", "Completion", "Request", "Room", "Wait"]
+__all__ = ["WAITS", "Bucket", "Completion", "Request", "Room", "Wait"]
 
 T = TypeVar("T")
 
@@ -227,3 +227,7 @@ class Request(Wait[T]):
         if self.room is not None:
             self.room.cancel()
             self.room = None
+
+
+#: What makes an edge between actors when a handler awaits it directly.
+WAITS: set[type[Wait[Any]]] = {Request, Completion, Room}

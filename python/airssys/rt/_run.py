@@ -16,7 +16,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from airssys.rt._request import Completion, Request, Room, Wait
+from airssys.rt._request import WAITS, Wait
 from airssys.rt.errors import WaitCycle
 
 if TYPE_CHECKING:
@@ -50,10 +50,6 @@ def _driver(box: list[Any]) -> Generator[Any, Any, None]:
     while True:
         coroutine = yield DONE
         box[0] = yield from coroutine
-
-
-#: What makes an edge between actors when a handler awaits it directly.
-WAITS = frozenset({Request, Completion, Room})
 
 
 class Run:
@@ -203,7 +199,9 @@ class Run:
         if awaited.__class__ in WAITS and awaited.cell.dispatcher is self.dispatcher:
             awaited._asyncio_future_blocking = False
             target = awaited.cell
-            if (target.run is not None or target is self.cell) and not self.reentrant:
+            if (
+                target.run is not None or target is self.cell or target.elsewhere
+            ) and not self.reentrant:
                 cycle = self._cycle(target)
                 if cycle is not None:
                     awaited.cancel()
@@ -245,9 +243,7 @@ class Run:
                     "use tell, a child task, or a reentrant handler",
                     cycle=tuple(names),
                 )
-            run = target.run
-            waiting = run._fut_waiter if run is not None else None
-            target = waiting.cell if isinstance(waiting, Wait) else None
+            target = target.awaited()
         return None
 
     def _wake(self, _future: object = None) -> None:

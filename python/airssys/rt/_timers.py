@@ -80,12 +80,16 @@ class Timer:
             return
         self.pending = True
         try:
-            extra = Extras(timer=self, priority=self.priority)
+            extra = Extras(place=self, priority=self.priority)
             cell.put(self._message, cell, extra, self.priority)
         except MailboxFull:
             self.pending = False
             self.missed += 1
             cell.details().missed_ticks += 1
+
+    def left(self) -> None:
+        """The tick is queued no longer."""
+        self.pending = False
 
     def cancel(self) -> None:
         """Send no more; a tick that is queued still comes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airssys.rt._foreign import ForeignCell
 from airssys.rt._mailbox import MESSAGE
 from airssys.rt.messages import Priority
 
@@ -57,6 +58,7 @@ class Inspection:
         snapshot: What `snapshot()` says, when no handler is in flight; else None.
         awaits: What a suspended handler awaits.
         restarts: How often it was restarted.
+        health: The verdict of its health check: `healthy degraded unhealthy unknown`.
         links: Paths of linked actors.
     """
 
@@ -72,6 +74,7 @@ class Inspection:
     snapshot: Any
     awaits: str | None
     restarts: int
+    health: str
     missed_ticks: int
     links: tuple[str, ...]
     books: Books
@@ -79,6 +82,8 @@ class Inspection:
 
 def books_of(cell: Cell, pending: int) -> Books:
     """The counters of one mailbox; `pending` asks are counted by the caller."""
+    if isinstance(cell, ForeignCell):
+        return cell.outside.books(pending)
     more = cell.more
     return Books(
         path=cell.path,
@@ -116,7 +121,7 @@ def inspect_cell(cell: Cell, ref: Ref[Any], state: str, pending: int) -> Inspect
         envelope = envelope[4]
     run = cell.run
     free = run is None and actor is not None and cell.dispatcher.current is not cell
-    return Inspection(
+    seen = Inspection(
         path=ref.path,
         state=state,
         actor=None if actor is None else type(actor).__qualname__,
@@ -129,7 +134,9 @@ def inspect_cell(cell: Cell, ref: Ref[Any], state: str, pending: int) -> Inspect
         snapshot=actor.snapshot() if free and actor is not None else None,
         awaits=None if run is None else repr(run._fut_waiter),
         restarts=0 if more is None else more.restarts,
+        health="unknown" if more is None else more.health,
         missed_ticks=0 if more is None else more.missed_ticks,
         links=() if more is None else tuple(other.path for other in tuple(more.links or ())),
         books=books_of(cell, pending),
     )
+    return cell.outside.inspection(seen) if isinstance(cell, ForeignCell) else seen

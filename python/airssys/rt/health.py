@@ -1,4 +1,4 @@
-"""Health checks: healthy, degraded, unhealthy; and the restart of what stays unhealthy."""
+"""Health checks: healthy, degraded, unhealthy, unknown; and the restart of what stays unhealthy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airssys.rt.errors import InvalidSpec, RuntimeFailure
 from airssys.rt.events import HealthChanged
+from airssys.rt.ref import LocalRef
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,11 +20,12 @@ __all__ = ["Health", "HealthCheck", "Unhealthy"]
 
 
 class Health(enum.Enum):
-    """The verdict of a check."""
+    """The verdict of a check; `UNKNOWN` until one was made, and where none can be made."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
     UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
 
 
 class Unhealthy(RuntimeFailure):
@@ -33,10 +35,11 @@ class Unhealthy(RuntimeFailure):
 
 
 class HealthCheck:
-    """Checks one actor regularly.
+    """Checks one actor regularly; `inspect` shows the verdict.
 
     Attributes:
-        health: The verdict by thresholds; `DEGRADED` from the first bad check on.
+        health: The verdict by thresholds; `DEGRADED` from the first bad check on, `UNKNOWN` before
+            the first check.
         failures: Bad checks in a row.
     """
 
@@ -55,7 +58,7 @@ class HealthCheck:
         if interval <= 0 or timeout <= 0 or unhealthy_after < 1 or healthy_after < 1:
             raise InvalidSpec("health check: interval and timeout above 0, thresholds at least 1")
         self.ref = ref
-        self.health = Health.HEALTHY
+        self.health = Health.UNKNOWN
         self.failures = 0
         self._successes = 0
         self._system = system
@@ -75,12 +78,17 @@ class HealthCheck:
             await self.look()
 
     async def look(self) -> Health:
-        """Check now; raising, `False`, `UNHEALTHY` and taking too long count as bad."""
+        """Check now; raising, `False`, `UNHEALTHY` and taking too long count as bad.
+
+        A check that finds `UNKNOWN` leaves the verdict as it is.
+        """
         try:
             async with asyncio.timeout(self._timeout):
                 found = await self._check(self.ref)
         except Exception:  # noqa: BLE001 - a failing check is a verdict
             found = Health.UNHEALTHY
+        if found is Health.UNKNOWN:
+            return self.health
         if found is False or found is Health.UNHEALTHY:
             self.failures += 1
             self._successes = 0
@@ -107,6 +115,8 @@ class HealthCheck:
     def _verdict(self, health: Health) -> None:
         if health is not self.health:
             before, self.health = self.health, health
+            if isinstance(self.ref, LocalRef):
+                self.ref._cell.details().health = health.value
             self._system.events.publish(
                 HealthChanged(self.ref, health=health.value, before=before.value)
             )

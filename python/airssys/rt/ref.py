@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from airssys.rt._cell import ENDED, ENDING, RESTARTING, STARTING, SUSPENDED, Cell
 from airssys.rt._mailbox import Extras
@@ -167,6 +167,9 @@ class LocalRef(Ref[TargetT_co]):
 
     __slots__ = ("__weakref__", "_cell")
 
+    #: What keeps the actor in its system.
+    cell_type: ClassVar[type[Cell]] = Cell
+
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
 
@@ -279,6 +282,8 @@ class LocalRef(Ref[TargetT_co]):
         dispatcher = cell.dispatcher
         if get_ident() != dispatcher.thread:
             raise dispatcher.wrong_thread()
+        if priority is not NORMAL:
+            priority = Priority(priority)
         if not cell.must_wait(priority):
             self._tell(message, priority, ttl)
             return
@@ -337,8 +342,12 @@ class LocalRef(Ref[TargetT_co]):
     ) -> Request[ReplyT]:
         cell = self._cell
         dispatcher = cell.dispatcher
+        if priority is not NORMAL:
+            priority = Priority(priority)
         sender = dispatcher.sender()
-        request: Request[ReplyT] = Request(cell, bucket, dispatcher.clock() + bucket.timeout)
+        request: Request[ReplyT] = cell.request_type(
+            cell, bucket, dispatcher.clock() + bucket.timeout
+        )
         extra = self._extras(priority, None, request)
         cell.asked += 1
         if sender is not None and not dispatcher.may_send():
@@ -349,7 +358,7 @@ class LocalRef(Ref[TargetT_co]):
         else:
             try:
                 cell.put(message, sender, extra, priority)
-            except MailboxFull:
+            except BaseException:
                 cell.asked -= 1
                 del request.pending[request]
                 raise

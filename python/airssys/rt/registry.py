@@ -13,6 +13,8 @@ from airssys.rt.errors import NameTaken, RequestDropped, WaitTimeout
 from airssys.rt.ref import LocalRef
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airssys.rt._cell import Cell
     from airssys.rt.ref import Ref
 
@@ -62,6 +64,8 @@ class Registry:
     def __init__(self) -> None:
         self._names: dict[str, Ref[Any]] = {}
         self._awaited: dict[str, list[asyncio.Future[Ref[Any]]]] = {}
+        #: Called with a name and its actor when it is registered, and with None when it is free.
+        self.watchers: list[Callable[[str, Ref[Any] | None], None]] = []
 
     def register(self, name: str, ref: Ref[Any]) -> None:
         """Give an actor a name.
@@ -74,6 +78,7 @@ class Registry:
             raise NameTaken(f"{name!r} is the name of {holder.path} already", name=name)
         remember(ref, self)
         self._names[name] = ref
+        self._tell(name, ref)
         for future in self._awaited.pop(name, ()):
             if not future.done():
                 future.set_result(ref)
@@ -81,8 +86,10 @@ class Registry:
     def unregister(self, name: str) -> None:
         """Free a name."""
         ref = self._names.pop(name, None)
-        if ref is not None and ref not in self._names.values():
-            unremember(ref, self)
+        if ref is not None:
+            self._tell(name, None)
+            if ref not in self._names.values():
+                unremember(ref, self)
 
     def whereis(self, name: str) -> Ref[Any] | None:
         """The actor of that name, or None."""
@@ -121,3 +128,8 @@ class Registry:
         """An actor has ended: free its names."""
         for name in [name for name, ref in self._names.items() if ref is cell.ref]:
             del self._names[name]
+            self._tell(name, None)
+
+    def _tell(self, name: str, ref: Ref[Any] | None) -> None:
+        for watcher in tuple(self.watchers):
+            watcher(name, ref)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 from airssys.rt._options import DEFAULT_OPTIONS, Backoff, Options, Restart
 from airssys.rt.actor import Actor
 from airssys.rt.errors import InvalidSpec
+from airssys.rt.ref import LocalRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -152,6 +153,9 @@ class Child:
     """
 
     __slots__ = ("args", "factory", "name", "options")
+
+    #: The kind of address that the actor gets.
+    ref_type: ClassVar[type[LocalRef[Any]]] = LocalRef
 
     def __init__(
         self,

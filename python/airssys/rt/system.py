@@ -273,7 +273,7 @@ class System(Observing):
             )
         else:
             check_name(name)
-        cell = Cell(dispatcher, parent, name, factory, args, options)
+        cell = kind.cell_type(dispatcher, parent, name, factory, args, options)
         cell.ref = kind(cell)
         children[name] = cell
         return cell, dispatcher.lifecycle.launch(cell)
@@ -297,14 +297,31 @@ class System(Observing):
         self, parent: Cell, spec: Child | Supervisor, *, top: bool = False
     ) -> Ref[Any]:
         """Start what a specification says below `parent`; internal to supervisors."""
-        options = spec.options
-        if top:
-            options = replace(options, restart=DEFAULT_OPTIONS.restart)
-        kind = SupervisorRef if isinstance(spec, Supervisor) else LocalRef
-        cell, completion = self._begin(parent, spec.name, spec.factory, spec.args, options, kind)
+        cell, completion = self._begin_child(parent, spec, top=top)
         if completion is not None:
             await self._until_started(cell, completion)
         return cell.ref
+
+    def begin_child(
+        self, parent: Ref[Any], spec: Child
+    ) -> tuple[Ref[Any], asyncio.Future[None] | None]:
+        """Start what a specification says below `parent` without waiting for it.
+
+        Returns:
+            The address, whose mailbox takes messages already, and what resolves when it runs or
+            fails with `SpawnFailed`; None where it runs already.
+        """
+        cell, completion = self._begin_child(cell_of(parent), spec)
+        return cell.ref, completion
+
+    def _begin_child(
+        self, parent: Cell, spec: Child | Supervisor, *, top: bool = False
+    ) -> tuple[Cell, Completion[None] | None]:
+        options = spec.options
+        if top:
+            options = replace(options, restart=DEFAULT_OPTIONS.restart)
+        kind = SupervisorRef if isinstance(spec, Supervisor) else spec.ref_type
+        return self._begin(parent, spec.name, spec.factory, spec.args, options, kind)
 
     # Finding.
 

@@ -80,11 +80,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     Attributes:
         threads: Jobs that run in executors now.
+        followers: Clocks that move with this one; called with the new time before anything that is
+            due then.
     """
 
     def __init__(self) -> None:
         self._now = 0.0
         self.threads = 0
+        self.followers: list[Callable[[float], object]] = []
         self._idle: list[asyncio.Future[None]] = []
         selector = _VirtualSelector()
         super().__init__(selector)
@@ -100,6 +103,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         scheduled = cast("list[asyncio.TimerHandle]", vars(self)["_scheduled"])
         if scheduled:
             self._now = max(self._now, scheduled[0].when())
+            for follow in tuple(self.followers):
+                follow(self._now)
 
     async def until_idle(self) -> None:
         """Wait until nothing is ready any more; time does not pass."""

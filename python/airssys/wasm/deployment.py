@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from airssys.wasm.actors.blocking_actor import BlockingActor
+from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.api import Api
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_core import settings_from
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from airssys.wasm.accounting import DeploymentStatistics
+    from airssys.wasm.actors.child import ComponentChild
+    from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.log_line import LogLevel, LogLine
+    from airssys.wasm.actors.ref import ComponentRef
     from airssys.wasm.component import Component
     from airssys.wasm.host import Host
     from airssys.wasm.host_blocking import BlockingHost
@@ -95,6 +101,16 @@ class _Deployment:
         """Return every movement between revisions, the first one first: who, when and why."""
         return self._core.rollouts(self.name)
 
+    def logs(self, *, level: LogLevel = "trace", since: float = 0.0) -> tuple[LogLine, ...]:
+        """Return what its guests logged last, the oldest line first.
+
+        Args:
+            level: The least level: `trace`, `debug`, `info`, `warning`, `error`.
+            since: The earliest moment, in seconds since 1970.
+        """
+        logs = self._core.actors.logs
+        return () if logs is None else logs.last(self.name, level=level, since=since)
+
     def _functions(self, call: Callable[..., Any]) -> Api:
         """Return the functions of the live revision, found once for each revision."""
         component = self._serving.component
@@ -107,6 +123,11 @@ class _Deployment:
         settings = self.revision.settings
         if limits := changes.pop("limits", None):
             changes["limits"] = settings_from(limits=limits).limits
+        lifetime = changes.get("lifetime", settings.lifetime)
+        if lifetime == "actor" and settings.actor is None:
+            changes.setdefault("actor", ActorSettings())
+        elif lifetime != "actor":
+            changes.setdefault("actor", None)
         return dataclasses.replace(settings, **changes)
 
     def __repr__(self) -> str:
@@ -157,6 +178,49 @@ class Deployment(_Deployment):
             self._core.refuse_held(self._serving)
             raise
 
+    def actor(self, key: str = "") -> ComponentRef[Any]:
+        """Return the address of one of its actors; one that is not there starts meanwhile.
+
+        The address stays good over restarts and revisions. A key that was used comes back when the
+        host is opened again.
+
+        Args:
+            key: Which of the deployment's actors; the main one by default.
+
+        Raises:
+            DeploymentIsNoActor: The deployment takes calls.
+            DeploymentHeld: Its actors were restarted too often, or could not be brought back.
+            HostClosed: The host is closed.
+        """
+        return self._core.fleet(self._serving).ref(key)
+
+    async def start(self, key: str = "") -> ComponentRef[Any]:
+        """Return the address of one of its actors once it runs.
+
+        Raises:
+            SpawnFailed: It did not start; nothing was left behind.
+            DeploymentIsNoActor: The deployment takes calls.
+            DeploymentHeld: Its actors were restarted too often, or could not be brought back.
+        """
+        return await self._core.fleet(self._serving).start(key)
+
+    def child(self, name: str, key: str = "", **options: Any) -> ComponentChild:
+        """Return a specification of one of its actors for a supervision tree of `airssys.rt`.
+
+        It stands beside Python actors, and is supervised there instead of by the host. The system
+        is the one that the host was opened with.
+
+        Args:
+            name: The name in the tree.
+            key: Which of the deployment's actors.
+            **options: Fields of `airssys.rt.Options` that replace what the settings say.
+
+        Raises:
+            DeploymentIsNoActor: The deployment takes calls.
+            DeploymentHeld: Its actors could not be brought back.
+        """
+        return self._core.fleet(self._serving).child(name, key, **options)
+
     @property
     def api(self) -> Api:
         """The functions as attributes: `await deployment.api.add(2, 3)`."""
@@ -171,16 +235,23 @@ class Deployment(_Deployment):
         instances: int | None = None,
         drain: float | None = None,
         keep: int | None = None,
+        actor: ActorSettings | None = None,
+        hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
     ) -> Deployment:
         """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
         settings = self._changed(
-            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+            lifetime=lifetime,
+            limits=limits,
+            instances=instances,
+            drain=drain,
+            keep=keep,
+            actor=actor,
         )
         return await self._host._deploy(  # noqa: SLF001
-            source, self.name, settings, who, why, allow_downgrade=allow_downgrade
+            source, self.name, settings, hooks, who, why, allow_downgrade=allow_downgrade
         )
 
     async def rollback(
@@ -216,6 +287,15 @@ class BlockingDeployment(_Deployment):
             self._core.refuse_held(self._serving)
             raise
 
+    def actor(self, key: str = "") -> BlockingActor:
+        """Return one of its actors, started where it is not there; see `Deployment.actor`.
+
+        Raises:
+            SpawnFailed: It did not start; nothing was left behind.
+        """
+        fleet = self._core.fleet(self._serving)
+        return BlockingActor(self._core.actors, self._core.actors.run(fleet.start(key)))
+
     @property
     def api(self) -> Api:
         """The functions as attributes: `deployment.api.add(2, 3)`."""
@@ -230,16 +310,23 @@ class BlockingDeployment(_Deployment):
         instances: int | None = None,
         drain: float | None = None,
         keep: int | None = None,
+        actor: ActorSettings | None = None,
+        hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
     ) -> BlockingDeployment:
         """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
         settings = self._changed(
-            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+            lifetime=lifetime,
+            limits=limits,
+            instances=instances,
+            drain=drain,
+            keep=keep,
+            actor=actor,
         )
         return self._host._deploy(  # noqa: SLF001
-            source, self.name, settings, who, why, allow_downgrade=allow_downgrade
+            source, self.name, settings, hooks, who, why, allow_downgrade=allow_downgrade
         )
 
     def rollback(self, to: int | None = None, *, who: str | None = None, why: str = "") -> Revision:

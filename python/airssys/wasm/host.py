@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore, settings_from
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
+    from airssys.rt import Ref, System
+    from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
@@ -42,10 +46,12 @@ class Host:
         directory: str | os.PathLike[str],
         provides: Mapping[str, Any] | None,
         admission: Admission,
+        system: System | None,
     ) -> None:
         self._directory = directory
         self._provides = provides
         self._admission: Admission = admission
+        self._given = system
         self._opened: HostCore | None = None
         # Changes wait for the disk and the compiler; the loop's own threads are the program's.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="airssys-host")
@@ -57,6 +63,7 @@ class Host:
         *,
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
+        system: System | None = None,
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
 
@@ -71,6 +78,8 @@ class Host:
             admission: Which components it lets in: `any` that is not blocked, or only those that
                 are `trusted`: signed, for their name, by a key of the trust store of the state
                 directory. Asked at every load.
+            system: The actor system that deployments of lifetime `actor` live in, beside the
+                program's own actors; one of the host's own by default.
 
         Raises:
             StateDirectoryInUse: Another host owns the directory.
@@ -78,7 +87,7 @@ class Host:
             StateDirectoryDamaged: It holds what AirsSys did not write.
             StateWriteFailed: It cannot be written.
         """
-        return cls(directory, provides, admission)
+        return cls(directory, provides, admission, system)
 
     @staticmethod
     def open_blocking(
@@ -98,6 +107,28 @@ class Host:
         """The state directory, absolute."""
         return self._core.directory
 
+    @property
+    def system(self) -> System:
+        """The actor system that deployments of lifetime `actor` live in."""
+        return self._core.actors.system
+
+    def expose(self, ref: Ref[Any], address: str, *, expected: Any = None) -> None:
+        """Let components reach a Python actor of `system` by a name, until it ends.
+
+        An actor that is registered in `system.registry` under a name of words joined by slashes can
+        be reached by that name already.
+
+        Args:
+            ref: The actor.
+            address: Words joined by slashes.
+            expected: What payloads are decoded to, as an annotation: a dataclass, or `bytes` for
+                the payload itself; None takes what the payload says.
+
+        Raises:
+            NameTaken: Another actor has the address.
+        """
+        self._core.actors.exchange.expose(ref, address, expected=expected)
+
     async def deploy(
         self,
         source: Source,
@@ -108,6 +139,8 @@ class Host:
         instances: int = 8,
         drain: float = 30.0,
         keep: int = 5,
+        actor: ActorSettings | None = None,
+        hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -123,13 +156,17 @@ class Host:
             source: A path, or the component itself, in binary or text format.
             name: The deployment: `image/resizer`, lower-case segments of 3 to 64 characters, the
                 first of which is the namespace.
-            lifetime: `call`, a fresh instance for every call, or `pooled`, instances that are
-                reused for one call at a time.
+            lifetime: `call`, a fresh instance for every call; `pooled`, instances that are reused
+                for one call at a time; or `actor`, one instance per key that takes messages.
             limits: The bounds of each instance; the defaults of `Limits` where it is None.
             instances: The most instances of a pooled deployment; further calls wait, within their
                 `call_timeout`.
             drain: Seconds that calls of this revision may go on after another has taken over.
             keep: How many earlier revisions stay warm for a rollback.
+            actor: How the actors of lifetime `actor` are run; the defaults of `ActorSettings` where
+                it is None.
+            hooks: What is called at the turns of its actors' life. It is not recorded: give it
+                again after the host was opened again; that alone deploys nothing.
             who: Who deploys, for the history; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
@@ -150,9 +187,16 @@ class Host:
             HostClosed: The host is closed.
         """
         settings = settings_from(
-            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+            lifetime=lifetime,
+            limits=limits,
+            instances=instances,
+            drain=drain,
+            keep=keep,
+            actor=actor,
         )
-        return await self._deploy(source, name, settings, who, why, allow_downgrade=allow_downgrade)
+        return await self._deploy(
+            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+        )
 
     def deployment(self, name: str) -> Deployment:
         """Return a deployment.
@@ -186,8 +230,15 @@ class Host:
     async def __aenter__(self) -> Self:
         if self._opened is not None:
             raise HostClosed("a host is opened once", hint="make another with Host.open")
+        actors = HostActors(self._given, asyncio.get_running_loop())
         opening = asyncio.ensure_future(
-            self._run(HostCore, self._directory, self._provides, admission=self._admission)
+            self._run(
+                HostCore,
+                self._directory,
+                self._provides,
+                admission=self._admission,
+                actors=actors,
+            )
         )
         try:
             self._opened = await asyncio.shield(opening)
@@ -213,6 +264,7 @@ class Host:
         source: Source,
         name: str,
         settings: Settings,
+        hooks: Hooks | None,
         who: str | None,
         why: str,
         *,
@@ -225,6 +277,7 @@ class Host:
                 source,
                 name=name,
                 settings=settings,
+                hooks=hooks,
                 who=who,
                 why=why,
                 allow_downgrade=allow_downgrade,

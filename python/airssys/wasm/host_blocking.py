@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
@@ -57,6 +59,8 @@ class BlockingHost:
         instances: int = 8,
         drain: float = 30.0,
         keep: int = 5,
+        actor: ActorSettings | None = None,
+        hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -66,9 +70,16 @@ class BlockingHost:
         `KeyboardInterrupt` leaves everything as it was.
         """
         settings = settings_from(
-            lifetime=lifetime, limits=limits, instances=instances, drain=drain, keep=keep
+            lifetime=lifetime,
+            limits=limits,
+            instances=instances,
+            drain=drain,
+            keep=keep,
+            actor=actor,
         )
-        return self._deploy(source, name, settings, who, why, allow_downgrade=allow_downgrade)
+        return self._deploy(
+            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+        )
 
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
@@ -97,6 +108,7 @@ class BlockingHost:
         source: Source,
         name: str,
         settings: Settings,
+        hooks: Hooks | None,
         who: str | None,
         why: str,
         *,
@@ -106,6 +118,7 @@ class BlockingHost:
             source,
             name=name,
             settings=settings,
+            hooks=hooks,
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,

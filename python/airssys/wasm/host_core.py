@@ -11,18 +11,22 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.errors import AirsSysError
 from airssys.wasm._native import ShortTurns
+from airssys.wasm.actors.host_actors import HostActors
+from airssys.wasm.actors.records import ActorRecords
+from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import CompileError, ForkedHostError
 from airssys.wasm.host_errors import (
     DeploymentHeld,
+    DeploymentIsActor,
+    DeploymentIsNoActor,
     HostClosed,
-    InvalidSetting,
     UnknownDeployment,
 )
 from airssys.wasm.limits import Limits, parse_bytes
@@ -32,11 +36,15 @@ from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.trust.admissions import Admissions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from airssys.rt import Reason
     from airssys.wasm.accounting import DeploymentStatistics
+    from airssys.wasm.actors.fleet import Fleet
+    from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
-    from airssys.wasm.revision import Revision, Rollout
+    from airssys.wasm.revision import Lifetime, Revision, Rollout
+    from airssys.wasm.serving import Prepared
     from airssys.wasm.trust import Admission
 
 __all__ = ["HostCore", "Source", "settings_from"]
@@ -53,6 +61,7 @@ def settings_from(
     instances: int = 8,
     drain: float = 30.0,
     keep: int = 5,
+    actor: ActorSettings | None = None,
 ) -> Settings:
     """Return effective settings.
 
@@ -67,14 +76,13 @@ def settings_from(
     }
     for name in ("memory", "host_call_bytes"):
         effective[name] = parse_bytes(effective[name], name=name)
-    if lifetime not in ("call", "pooled"):
-        raise InvalidSetting(f"lifetime {lifetime!r} is not known", hint="it is 'call' or 'pooled'")
     return Settings(
-        lifetime="pooled" if lifetime == "pooled" else "call",
+        lifetime=cast("Lifetime", lifetime),
         limits=effective,
         instances=instances,
         drain=drain,
         keep=keep,
+        actor=actor or ActorSettings() if lifetime == "actor" else actor,
     )
 
 
@@ -86,6 +94,7 @@ class HostCore:
         provides: Host functions for components, by interface, as `Component.instantiate` takes
             them.
         only: Bring back these deployments, or all where it is None.
+        actors: Where deployments of lifetime `actor` run; on a thread of their own by default.
         admission: Which components it lets in: `any` that is not blocked, or only `trusted` ones.
 
     Raises:
@@ -98,6 +107,7 @@ class HostCore:
         provides: Mapping[str, Any] | None = None,
         only: Collection[str] | None = None,
         admission: Admission = "any",
+        actors: HostActors | None = None,
     ) -> None:
         self._process = os.getpid()
         self._provides = dict(provides or {})
@@ -105,6 +115,9 @@ class HostCore:
         self._state = StateDirectory(Path(directory))
         self._admissions = Admissions(self._state.path, admission, self._state.registry)
         self._servings: dict[str, Serving] = {}
+        self.actors = actors or HostActors()
+        self.actors.keep_logs(self._state.path / "logs")
+        self._records = ActorRecords(self._state.registry)
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
         self._storing = threading.Lock()
@@ -117,6 +130,7 @@ class HostCore:
                 if only is None or record.name in only:
                     self._bring_back(record.name, record.live)
         except BaseException:
+            self.actors.close()
             self._end()
             raise
 
@@ -159,12 +173,38 @@ class HostCore:
                 name=serving.name,
             )
 
+        if serving.make is not None:
+            raise DeploymentIsActor(
+                f"deployment '{serving.name}' is an actor and takes messages, not calls",
+                hint="deployment.actor().ask(...), or `airssys ask`",
+                name=serving.name,
+            )
+
+    def fleet(self, serving: Serving) -> Fleet:
+        """Return the actors of a deployment.
+
+        Raises:
+            DeploymentHeld: They were restarted too often, or could not be brought back.
+            DeploymentIsNoActor: The deployment takes calls.
+        """
+        fleet = self.actors.fleet(serving.name)
+        if fleet is None:
+            if serving.make is None:
+                self.refuse_held(serving)
+            raise DeploymentIsNoActor(
+                f"deployment '{serving.name}' takes calls, not messages",
+                hint="deploy it with lifetime='actor', or call it",
+                name=serving.name,
+            )
+        return fleet
+
     def deploy(
         self,
         source: Source,
         *,
         name: str,
         settings: Settings,
+        hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -179,6 +219,7 @@ class HostCore:
             source: A path, or the component itself.
             name: The deployment.
             settings: How it is run.
+            hooks: What is called at the turns of its actors' life.
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
@@ -196,12 +237,15 @@ class HostCore:
                 and serving.held is None
                 and (live.digest, live.settings) == (digest, settings)
             ):
+                fleet = self.actors.fleet(name)
+                if hooks is not None and fleet is not None:
+                    fleet.set_hooks(hooks)
                 return serving
             admitted = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
             number = self._state.registry.next_number(name)
-            prepared = serving.prepare(number, component, settings)
-            with self._storing:
+            prepared = serving.prepare(number, component, settings, hooks)
+            with self._actors_move(serving, prepared) as moved, self._storing:
                 if given_up is not None and given_up.is_set():
                     return serving
                 self.check()
@@ -216,7 +260,8 @@ class HostCore:
                     version=admitted.version,
                     signer=admitted.key,
                 )
-            serving.switch(revision, prepared)
+                moved.set()
+            self._switch(serving, revision, prepared)
             return serving
 
     def rollback(self, name: str, to: int | None, *, who: str | None = None, why: str = "") -> None:
@@ -242,9 +287,12 @@ class HostCore:
             if component is None or self._admissions.needed:
                 content = self._readmitted(name, revision)
                 component = component or self._compile(content, None)
-            prepared = serving.prepare(revision.number, component, revision.settings)
-            registry.record_rollback(name, revision.number, who=who or _user(), why=why)
-            serving.switch(revision, prepared)
+            hooks = None if serving.make is None else serving.make.hooks
+            prepared = serving.prepare(revision.number, component, revision.settings, hooks)
+            with self._actors_move(serving, prepared) as moved:
+                registry.record_rollback(name, revision.number, who=who or _user(), why=why)
+                moved.set()
+            self._switch(serving, revision, prepared)
 
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
         """End a deployment: it takes no calls, those that run have until its drain deadline.
@@ -259,6 +307,7 @@ class HostCore:
                 serving.revision = None
                 serving.close()
                 self._state.collect()
+            self.actors.close_fleet(name)
             serving.drain(revision.settings.drain if revision else 0)
 
     def history(self, name: str) -> tuple[Revision, ...]:
@@ -297,6 +346,7 @@ class HostCore:
                 if timeout is not None:
                     seconds = timeout
                 serving.drain(max(0.0, began + seconds - time.monotonic()))
+        self.actors.close()
         with self._storing:
             self._end()
 
@@ -341,12 +391,59 @@ class HostCore:
                             del self._servings[name]
                 return
 
+    @contextlib.contextmanager
+    def _actors_move(self, serving: Serving, prepared: Prepared) -> Iterator[threading.Event]:
+        """Have the actors of a deployment run what is prepared; back again unless it is kept.
+
+        The event says that it is kept.
+        """
+        kept = threading.Event()
+        before, make = serving.make, prepared.make
+        name = serving.name
+        if make is None:
+            yield kept
+            return
+        if before is None:
+            self.actors.open(
+                name, make, self._records.keys(name) or ("",), self._records, self._held_by(serving)
+            )
+        else:
+            self.actors.upgrade(name, make)
+        try:
+            yield kept
+        finally:
+            if not kept.is_set():
+                if before is None:
+                    self.actors.close_fleet(name)
+                else:
+                    self.actors.upgrade(name, before)
+
+    def _switch(self, serving: Serving, revision: Revision, prepared: Prepared) -> None:
+        if prepared.make is None:
+            self.actors.close_fleet(serving.name)
+        elif serving.make is None:
+            self._records.add(serving.name, "")
+        serving.switch(revision, prepared)
+
+    def _held_by(self, serving: Serving) -> Callable[[Reason], None]:
+        """Return what is called when a deployment's actors have been given up."""
+
+        def hold(reason: Reason) -> None:
+            if serving.revision is not None and not self._closed:
+                why = str(reason.error or reason)
+                serving.hold(serving.revision, why)
+                _log.error("deployment '%s' is held: %s", serving.name, why)
+
+        return hold
+
     def _bring_back(self, name: str, number: int) -> None:
         serving = self._servings[name] = Serving(name, self._provides)
         revision = self._state.registry.revision(name, number)
         try:
             component = self._engine.load(self._readmitted(name, revision))
             prepared = serving.prepare(number, component, revision.settings)
+            with self._actors_move(serving, prepared) as moved:
+                moved.set()
         except (AirsSysError, OSError, ValueError) as error:
             # One that cannot run must not keep the others away.
             serving.hold(revision, f"revision {number} cannot be brought back: {error}")

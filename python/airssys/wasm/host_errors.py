@@ -14,6 +14,8 @@ __all__ = [
     "CallDrained",
     "ComponentDamaged",
     "DeploymentHeld",
+    "DeploymentIsActor",
+    "DeploymentIsNoActor",
     "DeploymentOverloaded",
     "HostClosed",
     "HostError",
@@ -104,6 +106,18 @@ class DeploymentHeld(HostError):
     """A deployment takes no calls, because its live revision could not be brought back."""
 
     default_code = "deployment-held"
+
+
+class DeploymentIsActor(HostError, TypeError):
+    """A deployment of lifetime `actor` takes messages, not calls."""
+
+    default_code = "deployment-is-actor"
+
+
+class DeploymentIsNoActor(HostError, TypeError):
+    """A deployment of another lifetime than `actor` takes calls, not messages."""
+
+    default_code = "deployment-is-no-actor"
 
 
 class DeploymentOverloaded(HostError):

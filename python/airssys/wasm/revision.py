@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
+from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
 from airssys.wasm.host_errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeploymentRecord", "Lifetime", "Revision", "Rollout", "Settings"]
 
-Lifetime = Literal["call", "pooled"]
+Lifetime = Literal["call", "pooled", "actor"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +22,14 @@ class Settings:
 
     Attributes:
         lifetime: `call`, a fresh instance for every call, or `pooled`, instances that are reused
-            for one call at a time.
+            for one call at a time, or `actor`, one instance per key that takes messages.
         limits: The limits that were set, by name, in bytes and seconds; every other limit has its
             default.
         instances: The most instances that a pooled revision has at once.
         drain: Seconds that calls in flight may go on after another revision has taken over.
         keep: How many earlier revisions stay warm, so that a rollback to one of them compiles
             nothing.
+        actor: How the actors of lifetime `actor` are run; None for the other lifetimes.
 
     Raises:
         InvalidSetting: A value is out of range.
@@ -38,11 +40,17 @@ class Settings:
     instances: int = 8
     drain: float = 30.0
     keep: int = 5
+    actor: ActorSettings | None = None
 
     def __post_init__(self) -> None:
-        if self.lifetime not in ("call", "pooled"):
+        if self.lifetime not in ("call", "pooled", "actor"):
             raise InvalidSetting(
-                f"lifetime {self.lifetime!r} is not known", hint="it is 'call' or 'pooled'"
+                f"lifetime {self.lifetime!r} is not known", hint="it is 'call', 'pooled' or 'actor'"
+            )
+        if (self.actor is not None) is not (self.lifetime == "actor"):
+            raise InvalidSetting(
+                f"actor settings do not go with lifetime {self.lifetime!r}",
+                hint="they say how deployments of lifetime 'actor' are run",
             )
         if not isinstance(self.instances, int) or not 1 <= self.instances <= 100_000:
             raise InvalidSetting(f"instances must be 1 to 100000, got {self.instances!r}")

@@ -60,6 +60,16 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ALTER TABLE revisions ADD COLUMN version TEXT;
     ALTER TABLE revisions ADD COLUMN signer TEXT
     """,
+    """
+    CREATE TABLE actors (
+        deployment INTEGER NOT NULL REFERENCES deployments (id),
+        key TEXT NOT NULL,
+        snapshot BLOB,
+        revision INTEGER,
+        at REAL,
+        PRIMARY KEY (deployment, key)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

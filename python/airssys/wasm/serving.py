@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.wasm._native import _core
 from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
+from airssys.wasm.actors.hooks import Hooks
+from airssys.wasm.actors.make import Make
 from airssys.wasm.limits import Limits
 from airssys.wasm.wasi import Wasi
 
@@ -33,14 +35,16 @@ class Prepared:
     Attributes:
         component: The loaded component.
         settings: How it is run.
-        line: What takes the calls.
         statistics: Where the calls are counted.
+        line: What takes the calls; None where its actors take messages.
+        make: What its actors are made of; None where it takes calls.
     """
 
     component: Component
     settings: Settings
-    line: _core.Line
     statistics: _core.LineStatistics
+    line: _core.Line | None = None
+    make: Make | None = None
 
 
 class Serving:
@@ -60,6 +64,7 @@ class Serving:
         revision: The live revision; None before the first, and once the deployment was removed.
         component: Its component; None while the deployment is held.
         held: Why the deployment takes no calls, or None.
+        make: What its actors are made of, while it has any.
         gone: Whether the name is another deployment's now.
     """
 
@@ -70,6 +75,7 @@ class Serving:
         self.revision: Revision | None = None
         self.component: Component | None = None
         self.held: str | None = None
+        self.make: Make | None = None
         self.gone = False
         self._imports = imports
         self._warm: dict[int, Component] = {}
@@ -77,13 +83,18 @@ class Serving:
         self._line: _core.Line | None = None
         self._draining: list[_core.Line] = []
 
-    def prepare(self, number: int, component: Component, settings: Settings) -> Prepared:
+    def prepare(
+        self, number: int, component: Component, settings: Settings, hooks: Hooks | None = None
+    ) -> Prepared:
         """Make what takes the calls of a revision, and prove that it links and starts.
+
+        An actor proves that when it is started.
 
         Args:
             number: The revision.
             component: The revision's component.
             settings: How it is run.
+            hooks: What is called at the turns of its actors' life.
 
         Raises:
             UnknownImport: Nothing provides an import of the component.
@@ -92,6 +103,15 @@ class Serving:
         """
         statistics = self._statistics.get(number) or _core.LineStatistics()
         limits = Limits(**cast("dict[str, Any]", settings.limits))
+        if settings.actor is not None:
+            make = Make(
+                component=component._native,  # noqa: SLF001
+                limits=limits.native,
+                settings=settings.actor,
+                hooks=hooks or Hooks(),
+                revision=number,
+            )
+            return Prepared(component, settings, statistics, make=make)
         line = _core.Line(
             component._native,  # noqa: SLF001
             number=number,
@@ -103,7 +123,7 @@ class Serving:
             statistics=statistics,
         )
         line.warm()
-        return Prepared(component, settings, line, statistics)
+        return Prepared(component, settings, statistics, line)
 
     def switch(self, revision: Revision, prepared: Prepared) -> None:
         """Let a revision take every call from now on. Calls that run end on the one they began on.
@@ -112,9 +132,12 @@ class Serving:
         """
         previous, drain = self._line, self.revision.settings.drain if self.revision else 0
         self._statistics[revision.number] = prepared.statistics
-        self.route.switch(prepared.line)
+        if prepared.line is None:
+            self.route.hold()
+        else:
+            self.route.switch(prepared.line)
         self.revision, self.component, self.held = revision, prepared.component, None
-        self._line = prepared.line
+        self._line, self.make = prepared.line, prepared.make
         if previous is not None:
             self._draining = [line for line in (*self._draining, previous) if line.in_flight]
             if previous.in_flight:
@@ -132,7 +155,7 @@ class Serving:
 
     def hold(self, revision: Revision, reason: str) -> None:
         """Take no calls until another revision is live; `reason` says why."""
-        self.revision, self.component, self.held = revision, None, reason
+        self.revision, self.component, self.held, self.make = revision, None, reason, None
         self.route.hold()
 
     def close(self) -> None:

@@ -76,7 +76,9 @@ async def test_health_degrades_turns_unhealthy_and_restarts(system: TestSystem) 
         return healthy
 
     health = HealthCheck(system, keeper, check, interval=10.0, unhealthy_after=3)
+    assert (health.health, system.inspect(keeper).health) == (Health.UNKNOWN, "unknown")
     await asyncio.sleep(25)
+    assert system.inspect(keeper).health == "healthy"
     healthy = False
     await asyncio.sleep(10)
     assert health.health is Health.DEGRADED
@@ -87,7 +89,7 @@ async def test_health_degrades_turns_unhealthy_and_restarts(system: TestSystem) 
     healthy = True
     await asyncio.sleep(20)
     assert health.health is Health.HEALTHY
-    assert changes == ["degraded", "unhealthy", "healthy"]
+    assert changes == ["healthy", "degraded", "unhealthy", "healthy"]
     health.cancel()
     await keeper.stop()
 

@@ -15,17 +15,12 @@ from airssys.rt import (
     Actor,
     ActorFailed,
     Ask,
-    AskTimeout,
-    Backoff,
     Bounded,
-    Child,
     Leaked,
-    NameTaken,
     Priority,
     Reason,
     RequestDropped,
     SpawnFailed,
-    Supervisor,
     SystemStopped,
     WaitTimeout,
     handles,
@@ -77,83 +72,6 @@ async def test_09_a_failed_start_raises_and_leaves_nothing_behind(
     assert log == ["+a"]
 
 
-async def test_09_spawn_reserves_the_name_while_it_starts(system: TestSystem) -> None:
-    log: list[str] = []
-    first = asyncio.create_task(system.spawn(Starter, log, "a", name="a"))
-    await asyncio.sleep(0)
-    with pytest.raises(NameTaken, match="/a exists already"):
-        await system.spawn(Starter, log, "a", name="a")
-    await first
-
-
-async def test_09_a_cancelled_spawn_leaves_nothing_behind(system: TestSystem) -> None:
-    log: list[str] = []
-    spawning = asyncio.create_task(system.spawn(Starter, log, "a", "hang", name="a"))
-    await asyncio.sleep(1.0)
-    assert system.find("/a") is not None
-    spawning.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await spawning
-    await system.settle()
-    assert system.find("/a") is None
-    assert log == []
-
-
-async def test_09_a_child_that_fails_stops_the_earlier_ones_in_reverse(system: TestSystem) -> None:
-    log: list[str] = []
-    spec = Supervisor(
-        "top",
-        children=[
-            Child("a", Starter, log, "a"),
-            Child("b", Starter, log, "b"),
-            Child("c", Starter, log, "c", "raise"),
-        ],
-    )
-    with pytest.raises(SpawnFailed):
-        await system.start(spec)
-    await system.settle()
-    assert log == ["+a", "+b", "-b", "-a"]
-    assert system.cells() == []
-
-
-async def test_09_a_ref_survives_restarts_and_never_reaches_a_later_actor(
-    system: TestSystem,
-) -> None:
-    one = await system.spawn(Keeper, name="k", restart=PERMANENT)
-    one.tell(Fail(ValueError()))
-    one.tell(Put(1))
-    assert await one.ask(Get()) == [1]
-    await one.stop()
-    two = await system.spawn(Keeper, name="k")
-    one.tell(Put(2))
-    assert await two.ask(Get()) == []
-    assert one != two
-    assert system.dead_letters.reasons() == ["failed", "no_actor"]
-
-
-async def test_09_each_transition_is_an_event(system: TestSystem) -> None:
-    names: list[str] = []
-    system.events.subscribe(lambda event: names.append(type(event).__name__))
-    keeper = await system.spawn(Keeper, restart=PERMANENT)
-    keeper.tell(Fail(ValueError()))
-    await system.settle()
-    system.suspend(keeper)
-    system.resume(keeper)
-    await keeper.stop()
-    assert names == [
-        "ActorStarted",
-        "DeadLetter",
-        "ActorFailing",
-        "ActorRestarting",
-        "ActorRestarted",
-        "ActorSuspended",
-        "ActorResumed",
-        "ActorStopping",
-        "ActorEnded",
-    ]
-    system.dead_letters.ignore()
-
-
 async def test_09_states_have_names(system: TestSystem) -> None:
     log: list[str] = []
     asyncio_task = asyncio.create_task(system.spawn(Starter, log, "a", "hang-stop", name="a"))
@@ -201,14 +119,6 @@ async def test_10_stop_lets_the_handler_end_and_drain_follows_the_queue(
     assert len(await answer) == 8  # two low ones come after the ask
     assert (await stop).kind == "shutdown"
     assert system.dead_letters.reasons() == ["stopped"] * 2
-
-
-async def test_10_a_stop_has_a_deadline_and_then_is_a_kill(system: TestSystem) -> None:
-    log: list[str] = []
-    ref = await system.spawn(Starter, log, "a", "hang-stop")
-    began = system.now
-    assert (await ref.stop(timeout=2.0)).kind == "killed"
-    assert system.now == pytest.approx(began + 2.0)
 
 
 async def test_10_kill_skips_hooks_and_kills_children(system: TestSystem) -> None:
@@ -326,29 +236,6 @@ async def test_11_what_an_incarnation_had_going_dies_with_it(system: TestSystem)
 class Begin(Ask[Any, None]): ...
 
 
-async def test_11_the_failed_message_dies_and_its_asker_gets_the_failure(
-    system: TestSystem,
-) -> None:
-    class Failing(Actor):
-        @handles
-        async def begin(self, message: Begin) -> None:
-            raise KeyError("why")
-
-    ref = await system.spawn(Failing, restart=PERMANENT)
-    with pytest.raises(ActorFailed, match="why") as failure:
-        await ref.ask(Begin())
-    assert isinstance(failure.value.__cause__, KeyError)
-    assert system.dead_letters.reasons() == ["failed"]
-
-
-async def test_11_unmatched_messages_never_fail_the_actor(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper)
-    keeper.tell(Put(1))
-    keeper.tell("not a message of it")  # type: ignore[arg-type]
-    assert await keeper.ask(Get()) == [1]
-    assert system.dead_letters.reasons() == ["unhandled"]
-
-
 async def test_11_state_is_carried_only_where_declared(system: TestSystem) -> None:
     class Carrying(Keeper):
         def carry(self) -> Any:
@@ -362,21 +249,6 @@ async def test_11_state_is_carried_only_where_declared(system: TestSystem) -> No
     ref.tell(Fail(ValueError()))
     assert await ref.ask(Get()) == [1, "restored"]
     system.dead_letters.ignore()
-
-
-async def test_11_during_backoff_the_mailbox_accepts_and_deadlines_run(
-    system: TestSystem,
-) -> None:
-    keeper = await system.spawn(Keeper, restart=PERMANENT, backoff=Backoff(10.0, 10.0))
-    keeper.tell(Fail(ValueError()))
-    await asyncio.sleep(1)
-    assert keeper.state == "restarting"
-    keeper.tell(Put(1))
-    with pytest.raises(AskTimeout):
-        await keeper.ask(Get(), 2.0)
-    assert await keeper.ask(Get(), 20.0) == [1]
-    assert system.now == pytest.approx(10.0)
-    assert sorted(system.dead_letters.reasons()) == ["expired", "failed"]
 
 
 variable: ContextVar[int] = ContextVar("variable", default=0)
@@ -519,16 +391,6 @@ async def test_spawning_in_a_stopped_system_says_so(system: TestSystem) -> None:
         await system.spawn(Keeper)
 
 
-async def test_a_full_queue_survives_a_restart(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper, restart=PERMANENT, mailbox=Bounded(4))
-    keeper.tell(Fail(ValueError()))
-    for value in range(3):
-        keeper.tell(Put(value))
-    await system.settle()
-    assert await keeper.ask(Get()) == [0, 1, 2]
-    system.dead_letters.ignore()
-
-
 async def test_11_what_dies_stale_makes_room_for_those_who_wait(system: TestSystem) -> None:
     class Busy(Keeper):
         @handles
@@ -547,15 +409,3 @@ async def test_11_what_dies_stale_makes_room_for_those_who_wait(system: TestSyst
     await sending
     assert await ref.ask(Get()) == ["sent"]
     assert sorted(system.dead_letters.reasons()) == ["failed", "stale", "stale"]
-
-
-async def test_10_awaiting_a_kill_ends_with_the_incarnation(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper, restart=PERMANENT, backoff=Backoff(5.0, 5.0))
-    keeper.tell(Put(1))
-    await system.settle()
-    assert (await keeper.kill()).kind == "killed"
-    assert (await keeper.kill()).kind == "killed"  # in the backoff: nothing is there
-    assert await keeper.ask(Get()) == []
-    assert system.inspect(keeper).restarts == 1
-    await keeper.stop()
-    assert (await keeper.kill()).kind == "shutdown"

@@ -18,11 +18,7 @@ from airssys.rt import (
     AskTimeout,
     Bounded,
     DeadLetter,
-    MailboxFull,
-    Priority,
     Ref,
-    RequestDropped,
-    SendTimeout,
     Tell,
     WaitCycle,
     handles,
@@ -36,90 +32,6 @@ if TYPE_CHECKING:
 class Burst(Tell[Any]):
     target: Ref[Any]
     values: tuple[Any, ...]
-
-
-class Sender(Actor):
-    @handles
-    async def burst(self, message: Burst) -> None:
-        for value in message.values:
-            message.target.tell(Put(value))
-            if value % 3 == 0:
-                await asyncio.sleep(0)
-
-
-@pytest.mark.parametrize("seed", range(8))
-async def test_01_order_is_kept_per_sender_and_receiver(system: TestSystem, seed: int) -> None:
-    keeper = await system.spawn(Keeper)
-    senders = [await system.spawn(Sender) for _ in range(3)]
-    for number, sender in enumerate(senders):
-        sender.tell(Burst(keeper, tuple(range(number * 100, number * 100 + 20))))
-    await system.settle()
-    values = await keeper.ask(Get())
-    assert len(values) == 60
-    for number in range(3):
-        mine = [value for value in values if value // 100 == number]
-        assert mine == list(range(number * 100, number * 100 + 20))
-
-
-async def test_02_fail_mailbox_refuses_and_stays_bounded(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper, mailbox=Bounded(3))
-    for value in range(3):
-        keeper.tell(Put(value))
-    with pytest.raises(MailboxFull, match="holds 3 messages"):
-        keeper.tell(Put(3))
-    with pytest.raises(MailboxFull):
-        await keeper.ask(Echo())
-    keeper.tell(Put("high"), Priority.HIGH)  # each lane has its own bound
-    assert system.inspect(keeper).lanes == {"low": 0, "normal": 3, "high": 1, "critical": 0}
-    await system.settle()
-    assert await keeper.ask(Get()) == ["high", 0, 1, 2]
-
-
-async def test_02_drop_oldest_and_drop_newest_stay_in_their_lane(system: TestSystem) -> None:
-    oldest = await system.spawn(Keeper, mailbox=Bounded(2, full="drop-oldest"))
-    newest = await system.spawn(Keeper, mailbox=Bounded(2, full="drop-newest"))
-    for keeper in (oldest, newest):
-        keeper.tell(Put("low"), Priority.LOW)
-        for value in range(4):
-            keeper.tell(Put(value))
-    await system.settle()
-    assert await oldest.ask(Get()) == [2, 3, "low"]
-    assert await newest.ask(Get()) == [0, 1, "low"]
-    assert system.dead_letters.reasons() == ["overflow"] * 4
-
-
-async def test_02_send_waits_for_room_in_turn_and_nothing_overtakes(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper, mailbox=Bounded(1, full="wait"))
-    gate = asyncio.Event()
-    waiting = asyncio.ensure_future(keeper.ask(Wait(gate)))
-    await system.settle()  # in flight now, the mailbox is empty
-    keeper.tell(Put(0))
-    sends = [asyncio.create_task(keeper.send(Put(value))) for value in (1, 2, 3)]
-    await system.settle()
-    assert not any(send.done() for send in sends)
-    with pytest.raises(MailboxFull):
-        keeper.tell(Put("overtaking"))
-    ask = asyncio.ensure_future(keeper.ask(Get()))  # waits for room too, at the end of the line
-    gate.set()
-    assert await waiting == "waited"
-    assert await ask == [0, 1, 2, 3]
-    await asyncio.gather(*sends)
-
-
-async def test_02_send_times_out_and_a_cancelled_send_sent_nothing(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper, mailbox=Bounded(1, full="wait"))
-    system.suspend(keeper)
-    keeper.tell(Put(0))
-    before = system.now
-    with pytest.raises(SendTimeout):
-        await keeper.send(Put(1), 2.0)
-    assert system.now == before + 2.0
-    send = asyncio.create_task(keeper.send(Put(2)))
-    await system.settle()
-    send.cancel()
-    await asyncio.gather(send, return_exceptions=True)
-    system.resume(keeper)
-    assert await keeper.ask(Get()) == [0]
 
 
 async def test_02_a_reply_needs_no_room(system: TestSystem) -> None:
@@ -139,62 +51,6 @@ async def test_02_a_reply_needs_no_room(system: TestSystem) -> None:
     await asyncio.sleep(0)
     await system.settle()
     assert await asker.ask(Get()) == [7]
-
-
-async def test_03_stop_overtakes_the_queue_and_kill_is_served_at_an_await(
-    system: TestSystem,
-) -> None:
-    keeper = await system.spawn(Keeper)
-    for value in range(5):
-        keeper.tell(Put(value))
-    reason = await keeper.stop()
-    assert reason.kind == "shutdown"
-    assert system.dead_letters.reasons() == ["stopped"] * 5
-
-    keeper = await system.spawn(Keeper)
-    gate = asyncio.Event()
-    ask = asyncio.ensure_future(keeper.ask(Wait(gate)))
-    await system.settle()
-    for _ in range(10):
-        keeper.kill()  # repeats merge
-    assert (await keeper.kill()).kind == "killed"
-    with pytest.raises(RequestDropped):
-        await ask
-    assert system.dead_letters.reasons()[5:] == ["killed"]
-
-
-async def test_03_signals_need_no_mailbox_room(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper, mailbox=Bounded(1))
-    keeper.tell(Put(0))
-    system.suspend(keeper)
-    with pytest.raises(MailboxFull):
-        keeper.tell(Put(1))
-    assert system.inspect(keeper).state == "suspended"
-    await keeper.stop()
-    assert system.dead_letters.reasons() == ["stopped"]
-
-
-async def test_04_priorities_are_strict_but_every_16th_goes_to_the_longest_waiting(
-    system: TestSystem,
-) -> None:
-    keeper = await system.spawn(Keeper)
-    system.suspend(keeper)
-    for priority in (Priority.LOW, Priority.NORMAL, Priority.HIGH):
-        for value in range(20):
-            keeper.tell(Put(priority.name[0] + str(value)), priority)
-    for value in range(40):
-        keeper.tell(Put("C" + str(value)), Priority.CRITICAL)
-    system.resume(keeper)
-    values = await keeper.ask(Get(), 1.0, Priority.LOW)
-    lanes = "".join(value[0] for value in values)
-    assert lanes[:15] == "C" * 15
-    assert lanes[15] == "L"  # waited longest of the lower lanes
-    assert lanes[16:31] == "C" * 15
-    assert lanes[31] == "L"
-    assert len(values) == 100
-    for lane in "LNHC":
-        mine = [value for value in values if value[0] == lane]
-        assert mine == sorted(mine, key=lambda value: int(value[1:]))
 
 
 async def test_05_the_books_add_up_with_messages_in_every_place(system: TestSystem) -> None:
@@ -236,28 +92,6 @@ class AskFail(Ask[Any, None]): ...
 
 @dataclass(frozen=True, slots=True)
 class Boom(Ask[Any, None]): ...
-
-
-async def test_05_unhandled_expired_cancelled_no_actor(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper)
-    with pytest.raises(RequestDropped) as dropped:
-        await keeper.ask(Boom())
-    assert dropped.value.context["reason"] == "unhandled"
-    system.suspend(keeper)
-    keeper.tell(Put(1), ttl=1.0)
-    ask = asyncio.ensure_future(keeper.ask(Echo(), 10.0))
-    with pytest.raises(AskTimeout):
-        await keeper.ask(Echo(), 2.0)
-    ask.cancel()
-    system.resume(keeper)
-    await system.settle()
-    assert system.dead_letters.reasons() == ["unhandled", "expired", "cancelled", "expired"]
-    system.assert_conserved()
-    await keeper.stop()
-    keeper.tell(Put(2))
-    with pytest.raises(RequestDropped):
-        await keeper.ask(Echo())
-    assert system.dead_letters.reasons()[4:] == ["no_actor", "no_actor"]
 
 
 async def test_05_late_replies_are_counted_apart(system: TestSystem) -> None:
@@ -317,20 +151,6 @@ async def test_05_logging_of_a_flood_is_throttled(
     system.dead_letters.ignore()
 
 
-async def test_06_an_expired_message_is_never_handled(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper)
-    gate = asyncio.Event()
-    ask = asyncio.ensure_future(keeper.ask(Wait(gate)))
-    await system.settle()
-    keeper.tell(Put("short"), ttl=1.0)
-    keeper.tell(Put("long"), ttl=3.0)
-    await asyncio.sleep(2.0)
-    gate.set()
-    await ask
-    assert await keeper.ask(Get()) == ["long"]
-    assert system.dead_letters.reasons() == ["expired"]
-
-
 async def test_07_a_handler_sees_its_deadline_and_expired_requests_are_not_begun(
     system: TestSystem,
 ) -> None:
@@ -364,21 +184,6 @@ class Link(Actor):
 
             return await asyncio.create_task(wait())
         return await ask
-
-
-@pytest.mark.parametrize("length", [1, 2, 3, 10])
-async def test_07_the_wait_that_closes_a_cycle_raises(system: TestSystem, length: int) -> None:
-    links = [await system.spawn(Link) for _ in range(length)]
-    before = system.now
-    with pytest.raises(ActorFailed) as failure:
-        await links[0].ask(Chain((*links[1:], links[0])), 10.0)
-    cause: BaseException | None = failure.value
-    while isinstance(cause, ActorFailed):
-        cause = cause.__cause__
-    assert isinstance(cause, WaitCycle)
-    assert len(cause.context["cycle"]) == length + 1
-    assert system.now == before
-    system.dead_letters.ignore()
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,20 +241,6 @@ async def test_07_two_wait_mailboxes_with_a_fan_out_do_not_hang(system: TestSyst
     await asyncio.sleep(0.5)
     assert any(isinstance(letter.error, WaitCycle) for letter in failures)
     system.dead_letters.ignore()
-
-
-async def test_07_a_dropped_request_fails_its_asker_at_once(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper, mailbox=Bounded(1, full="drop-oldest"))
-    system.suspend(keeper)
-    first = asyncio.ensure_future(keeper.ask(Echo(1)))
-    await asyncio.sleep(0)
-    keeper.tell(Put(2))
-    before = system.now
-    with pytest.raises(RequestDropped) as dropped:
-        await first
-    assert (dropped.value.context["reason"], system.now) == ("overflow", before)
-    assert system.dead_letters.reasons() == ["overflow"]
-    system.resume(keeper)
 
 
 async def test_07_reentrancy_is_opt_in_and_breaks_a_cycle(system: TestSystem) -> None:

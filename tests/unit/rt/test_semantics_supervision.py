@@ -10,25 +10,18 @@ import pytest
 from rt_actors import Fail, Get, Keeper, Put
 
 from airssys.rt import (
-    ONE_FOR_ALL,
     ONE_FOR_ONE,
     PERMANENT,
-    REST_FOR_ONE,
     TEMPORARY,
     TRANSIENT,
     Actor,
-    ActorEnded,
-    ActorRestarted,
     Backoff,
     Child,
     Down,
     Exit,
     Intensity,
-    LimitExceeded,
     Priority,
     Reason,
-    Restarted,
-    RestartLimit,
     Supervisor,
     Tell,
     handles,
@@ -70,28 +63,6 @@ async def start_three(
 
 
 @pytest.mark.parametrize(
-    ("strategy", "expected"),
-    [
-        (ONE_FOR_ONE, ["-b", "+b"]),
-        (ONE_FOR_ALL, ["-c", "-b", "-a", "+a", "+b", "+c"]),
-        (REST_FOR_ONE, ["-c", "-b", "+b", "+c"]),
-    ],
-)
-@pytest.mark.in_order
-async def test_13_strategies(system: TestSystem, strategy: Strategy, expected: list[str]) -> None:
-    log: list[str] = []
-    top = await start_three(system, strategy, log)
-    top.child("b").tell(Fail(ValueError()))
-    for name in "abc":
-        top.child(name).tell(Put(name))
-    await system.settle()
-    assert log == expected
-    for name in "abc":  # the queue survived, whoever was restarted
-        assert await top.child(name).ask(Get()) == [name]
-    system.dead_letters.ignore()
-
-
-@pytest.mark.parametrize(
     ("restart", "message", "returns"),
     [
         (PERMANENT, "fail", True),
@@ -121,77 +92,6 @@ async def test_13_restart_types(
     await system.settle()
     assert ("b" in top.children) is returns
     assert ("+b" in log) is returns
-    system.dead_letters.ignore()
-
-
-async def test_13_dynamic_supervisors_take_many_equal_children(system: TestSystem) -> None:
-    log: list[str] = []
-    top = await system.start(Supervisor("many"))
-    for number in range(100):
-        await top.start_child(Child(f"c{number}", Child3, str(number), log, restart=TEMPORARY))
-    assert len(top.children) == 100
-    await asyncio.gather(*(top.child(f"c{number}").stop() for number in range(0, 100, 2)))
-    assert len(top.children) == 50
-
-
-async def test_14_more_than_burst_in_period_escalates(system: TestSystem) -> None:
-    exceeded: list[LimitExceeded] = []
-    ended: list[ActorEnded] = []
-    system.events.subscribe(exceeded.append, LimitExceeded)
-    system.events.subscribe(ended.append, ActorEnded)
-    log: list[str] = []
-    top = await start_three(system, ONE_FOR_ONE, log)
-    ref = top.child("b")
-    for _ in range(3):
-        ref.tell(Fail(ValueError()))
-        await asyncio.sleep(1.0)
-    assert top.alive
-    await asyncio.sleep(2.0)  # the first is older than the period now
-    ref.tell(Fail(ValueError()))
-    await system.settle()
-    assert top.alive
-    log.clear()
-    ref.tell(Fail(ValueError()))
-    await system.settle()
-    assert not top.alive
-    assert log == ["-c", "-b", "-a"]
-    assert [event.child for event in exceeded] == [ref]
-    assert isinstance(exceeded[0].error, RestartLimit)
-    assert ended[-1].ref == top
-    assert ended[-1].reason.kind == "failed"
-    system.dead_letters.ignore()
-
-
-async def test_14_escalation_climbs_level_by_level(system: TestSystem) -> None:
-    log: list[str] = []
-    inner = Supervisor("inner", burst=1, children=[Child("x", Child3, "x", log)])
-    outer = await system.start(Supervisor("outer", burst=1, children=[inner]))
-    x = outer.child("inner/x")
-    x.tell(Fail(ValueError()))
-    await system.settle()
-    assert log == ["+x", "-x", "+x"]
-    x.tell(Fail(ValueError()))
-    await system.settle()
-    assert log[3:] == ["-x", "+x"]  # inner gave up; outer restarted it with a new child
-    assert outer.child("inner/x") != x
-    for _ in range(2):
-        outer.child("inner/x").tell(Fail(ValueError()))
-        await system.settle()
-    assert not outer.alive
-    system.dead_letters.ignore()
-
-
-async def test_14_backoff_does_not_disable_intensity(system: TestSystem) -> None:
-    log: list[str] = []
-    top = await start_three(system, ONE_FOR_ONE, log, backoff=Backoff(6.0, 6.0))
-    restarts: list[Any] = []
-    system.events.subscribe(restarts.append, ActorRestarted)
-    ref = top.child("b")
-    for _ in range(11):
-        ref.tell(Fail(ValueError()))  # fails at once after each restart, 6 s apart
-    await asyncio.sleep(1000)
-    assert len(restarts) == 10
-    assert not top.alive
     system.dead_letters.ignore()
 
 
@@ -239,21 +139,6 @@ def test_14_backoff_is_a_pure_function_within_its_bounds() -> None:
         assert delays == [backoff.delay(attempt, seed) for seed in range(50)]
         assert max(delays) > 0.1 + 0.8 * (ceiling - 0.1)  # uses its whole range
         assert min(delays) < 0.1 + 0.2 * (ceiling - 0.1)
-
-
-async def test_14_the_delay_is_waited(system: TestSystem) -> None:
-    times: list[float] = []
-    system.events.subscribe(lambda _: times.append(system.now), ActorRestarted)
-    keeper = await system.spawn(Keeper, restart=PERMANENT, backoff=Backoff(1.0, 30.0), name="k")
-    for _ in range(3):
-        keeper.tell(Fail(ValueError()))
-        began = system.now
-        while keeper.state == "restarting" or system.now == began:
-            await asyncio.sleep(0.01)
-    expected = [Backoff(1.0, 30.0).delay(n, f"{system.seed}:/k") for n in (1, 2, 3)]
-    gaps = [times[0], times[1] - times[0], times[2] - times[1]]
-    assert gaps == pytest.approx(expected, abs=0.02)
-    system.dead_letters.ignore()
 
 
 def test_14_intensity_model() -> None:
@@ -324,41 +209,6 @@ class Watch(Tell[Any]):
     restarts: bool = False
 
 
-async def test_16_a_monitor_says_down_once_with_the_reason(system: TestSystem) -> None:
-    watcher = await system.spawn(Watcher)
-    for how in ("stop", "kill", "fail"):
-        keeper = await system.spawn(Keeper, name="watched")
-        watcher.tell(Watch(keeper))
-        await system.settle()
-        if how == "fail":
-            keeper.tell(Fail(ValueError("x")))
-            await system.settle()
-        else:
-            await getattr(keeper, how)()
-        assert system.find("/watched") is None
-    downs = await watcher.ask(Get())
-    assert [(type(down), down.reason.kind) for down in downs] == [
-        (Down, "shutdown"),
-        (Down, "killed"),
-        (Down, "failed"),
-    ]
-    watcher.tell(Watch(keeper))  # dead already
-    await system.settle()
-    assert (await watcher.ask(Get()))[-1] == Down(keeper, Reason.NO_ACTOR)
-    system.dead_letters.ignore()
-
-
-async def test_16_none_after_demonitor(system: TestSystem) -> None:
-    watcher = await system.spawn(Watcher)
-    keeper = await system.spawn(Keeper)
-    watcher.tell(Watch(keeper))
-    await system.settle()
-    watcher.tell(End())
-    await system.settle()
-    await keeper.stop()
-    assert await watcher.ask(Get()) == []
-
-
 @pytest.mark.parametrize("seed", range(5))
 async def test_16_down_comes_after_everything_the_target_sent_in_any_lane(
     system: TestSystem, seed: int
@@ -381,51 +231,6 @@ async def test_16_down_comes_after_everything_the_target_sent_in_any_lane(
     values = await watcher.ask(Get())
     assert len(values) == 81
     assert isinstance(values[-1], Down)
-
-
-async def test_16_down_needs_no_room_and_finds_everything_gone(system: TestSystem) -> None:
-    from airssys.rt import Bounded
-
-    gone: list[Any] = []
-
-    class Checker(Watcher):
-        @handles(Down)
-        def notice(self, message: Down) -> None:
-            gone.append(system.find("/parent"))
-            gone.append(system.find("/parent/child"))
-            gone.append(system.registry.whereis("p"))
-            gone.append(system.groups.members("g"))
-
-    class Parent(Keeper):
-        async def started(self) -> None:
-            await self.spawn(Keeper, name="child")
-
-    checker = await system.spawn(Checker, mailbox=Bounded(1))
-    parent = await system.spawn(Parent, name="parent")
-    system.registry.register("p", parent)
-    system.groups.join("g", parent)
-    checker.tell(Watch(parent))
-    await system.settle()
-    system.suspend(checker)
-    checker.tell(Put(1))  # full now
-    await parent.stop()
-    system.resume(checker)
-    await system.settle()
-    assert gone == [None, None, None, ()]
-
-
-async def test_16_restarted_is_sent_if_asked(system: TestSystem) -> None:
-    watcher = await system.spawn(Watcher)
-    keeper = await system.spawn(Keeper, restart=PERMANENT)
-    watcher.tell(Watch(keeper, restarts=True))
-    await system.settle()
-    keeper.tell(Fail(ValueError()))
-    await system.settle()
-    (notice,) = await watcher.ask(Get())
-    assert isinstance(notice, Restarted)
-    await keeper.stop()
-    assert [type(one) for one in await watcher.ask(Get())] == [Restarted, Down]
-    system.dead_letters.ignore()
 
 
 class Linker(Keeper):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from airssys.rt import (
     PERMANENT,
     Actor,
     ActorFailed,
-    Bounded,
     ForkedSystem,
     MailboxFull,
     Overdue,
@@ -27,7 +25,6 @@ from airssys.rt import (
     System,
     SystemStopped,
     Tell,
-    WrongThread,
     handles,
 )
 from airssys.testing import Deadlock, TestSystem, VirtualLoop
@@ -257,33 +254,6 @@ def test_19_a_seed_replays_and_another_seed_differs() -> None:
 
 
 @pytest.mark.real_loop
-async def test_20_other_threads_must_use_threadsafe(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper)
-    errors: list[BaseException] = []
-    results: list[Any] = []
-
-    def elsewhere() -> None:
-        for call in (
-            lambda: keeper.tell(Put(0)),
-            lambda: keeper.ask(Get()),
-            keeper.stop,
-            keeper.kill,
-        ):
-            try:
-                call()
-            except WrongThread as error:
-                errors.append(error)
-        for value in range(100):
-            keeper.threadsafe.tell(Put(value))
-        results.append(keeper.threadsafe.ask(Get()).result(10))
-
-    await asyncio.to_thread(elsewhere)
-    assert len(errors) == 4
-    assert results == [list(range(100))]
-    assert system.gateway.passed == 101
-
-
-@pytest.mark.real_loop
 async def test_20_threadsafe_is_bounded(system: TestSystem) -> None:
     keeper = await system.spawn(Keeper)
     system.gateway.capacity = 10
@@ -399,21 +369,6 @@ async def test_21_refuse_fails_only_the_ask(system: TestSystem) -> None:
     assert await ref.ask(Get()) == [1, 1]
 
 
-async def test_22_publish_never_waits_and_says_how_many(system: TestSystem) -> None:
-    keepers = [await system.spawn(Keeper, mailbox=Bounded(1)) for _ in range(3)]
-    for keeper, pattern in zip(keepers, ("orders.*.paid", "orders.**", "orders.eu.*"), strict=True):
-        system.topics.subscribe(pattern, keeper)
-        system.topics.subscribe("**", keeper)
-    system.suspend(keepers[0])
-    assert system.topics.publish("orders.eu.paid", Put(1)) == Published(3, 0)
-    await system.settle()
-    assert system.topics.publish("orders.eu.paid", Put(2)) == Published(2, 1)
-    await keepers[2].stop()
-    assert system.topics.publish("other", Put(3)) == Published(1, 1)
-    assert system.dead_letters.reasons() == ["stopped"] or system.dead_letters.reasons() == []
-    system.dead_letters.ignore()
-
-
 async def test_23_a_timer_queues_one_tick_at_a_time_and_counts_missed_ones(
     system: TestSystem,
 ) -> None:
@@ -521,19 +476,6 @@ async def test_25_the_stash_is_bounded_and_redelivered_in_order(system: TestSyst
     letters = system.dead_letters.letters()
     assert isinstance(letters[0].error, StashFull)
     assert [letter.reason for letter in letters] == ["failed", "stopped"]
-
-
-async def test_refs_are_hashable_and_pickle_by_name(system: TestSystem) -> None:
-    keeper = await system.spawn(Keeper, name="k")
-    again: Ref[Any] = pickle.loads(pickle.dumps(keeper))
-    assert again is keeper
-    data = pickle.dumps(keeper)
-    await keeper.stop()
-    await system.spawn(Keeper, name="k")
-    gone = pickle.loads(data)
-    assert not gone.alive
-    gone.tell(Put(1))
-    assert system.dead_letters.reasons() == ["no_actor"]
 
 
 def test_a_closed_loop_is_reported() -> None:

@@ -28,6 +28,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -284,6 +285,12 @@ pub trait Gate: Send + Sync + 'static {
     fn decide(&self, access: &Access<'_>) -> Decision;
 
     fn generation(&self) -> &Generation;
+
+    /// How long the guest should wait before it goes on, because it fills the log faster than it may. Told
+    /// once.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Decide whether an HTTP request to `host`, allowed as such, may go to `address`.
     ///

@@ -83,6 +83,8 @@ enum Order {
 struct Stopping {
     number: u64,
     drain: bool,
+    /// The mailbox stays, for another incarnation.
+    keep: bool,
     reason: ShutdownReason,
     asks: Vec<Arc<Ask>>,
     timer: Option<Entry>,
@@ -148,6 +150,9 @@ pub struct Cell {
     timers: Mutex<HashMap<u64, GuestTimer>>,
     next_timer: AtomicU64,
     timers_missed: AtomicU64,
+    /// Whether an incarnation that ends in order leaves its state.
+    keeps_state: AtomicBool,
+    parting: Mutex<Option<Bytes>>,
 }
 
 /// What an actor looks like from outside.
@@ -241,6 +246,8 @@ impl Cell {
             timers: Mutex::default(),
             next_timer: AtomicU64::new(1),
             timers_missed: AtomicU64::new(0),
+            keeps_state: AtomicBool::new(false),
+            parting: Mutex::new(None),
         })
     }
 
@@ -470,6 +477,15 @@ impl Cell {
             }));
         }
         let stopping = locked(&self.life).stopping.take();
+        if let Some(Stopping {
+            keep: true,
+            asks,
+            timer,
+            ..
+        }) = stopping
+        {
+            return self.retired(asks, timer, end);
+        }
         if matches!(end, End::Stopped) || stopping.is_some() {
             if let (Some(ending), None) = (&ending, &stopping) {
                 self.tell_failed(incarnation, ending.clone());
@@ -501,6 +517,25 @@ impl Cell {
             incarnation,
             ending,
         });
+    }
+
+    /// The incarnation made room for another; the mailbox stays.
+    fn retired(self: &Arc<Self>, asks: Vec<Arc<Ask>>, timer: Option<Entry>, end: End) {
+        if let Some(entry) = timer {
+            self.shared.timers.remove(entry);
+        }
+        self.set_stage(Stage::Restarting);
+        let how = if matches!(end, End::Stopped) {
+            "normal"
+        } else {
+            "killed"
+        };
+        for ask in asks {
+            ask.complete(Ok(Answer::Ended(how)));
+        }
+        if let End::Killed { done, .. } = end {
+            done.complete(Ok(Answer::Ended("killed")));
+        }
     }
 
     fn finish_stop(self: &Arc<Self>, stopping: Option<Stopping>, how: &'static str, end: End) {
@@ -951,6 +986,45 @@ impl Cell {
         reason: ShutdownReason,
         waiter: Waiter,
     ) -> Arc<Ask> {
+        self.end_in_order(drain, false, timeout, reason, waiter)
+    }
+
+    /// End the incarnation in order, as `stop`, and keep the mailbox for the next one.
+    pub fn retire(
+        self: &Arc<Self>,
+        timeout: u64,
+        reason: ShutdownReason,
+        waiter: Waiter,
+    ) -> Arc<Ask> {
+        self.end_in_order(false, true, timeout, reason, waiter)
+    }
+
+    /// Whether an incarnation that ends in order is asked for its state before it is shut down.
+    pub fn keep_state(&self, keep: bool) {
+        self.keeps_state.store(keep, Ordering::Relaxed);
+    }
+
+    pub(super) fn keeps_state(&self) -> bool {
+        self.keeps_state.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn leave(&self, state: Bytes) {
+        *locked(&self.parting) = Some(state);
+    }
+
+    /// The state that the last incarnation left, once.
+    pub fn take_parting(&self) -> Option<Bytes> {
+        locked(&self.parting).take()
+    }
+
+    fn end_in_order(
+        self: &Arc<Self>,
+        drain: bool,
+        keep: bool,
+        timeout: u64,
+        reason: ShutdownReason,
+        waiter: Waiter,
+    ) -> Arc<Ask> {
         let done = self.command(u64::MAX, waiter);
         let alive = {
             let mut life = locked(&self.life);
@@ -964,6 +1038,7 @@ impl Cell {
             if alive {
                 if let Some(stopping) = &mut life.stopping {
                     stopping.drain &= drain;
+                    stopping.keep &= keep;
                     stopping.asks.push(done.clone());
                 } else {
                     let number = life.next_stop;
@@ -976,6 +1051,7 @@ impl Cell {
                     life.stopping = Some(Stopping {
                         number,
                         drain,
+                        keep,
                         reason,
                         asks: vec![done.clone()],
                         timer: Some(timer),
@@ -986,13 +1062,17 @@ impl Cell {
             alive
         };
         if alive {
-            locked(&self.mailbox).closed = true;
-            self.closed.store(true, Ordering::Release);
+            if !keep {
+                locked(&self.mailbox).closed = true;
+                self.closed.store(true, Ordering::Release);
+            }
             self.set_stage(Stage::Stopping);
             self.attention.store(true, Ordering::Release);
             self.wake();
         } else {
-            self.close(Reason::Stopped);
+            if !keep {
+                self.close(Reason::Stopped);
+            }
             done.complete(Ok(Answer::Ended("normal")));
         }
         done

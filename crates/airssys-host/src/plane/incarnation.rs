@@ -370,6 +370,7 @@ impl Life {
                 Step::Request(request, ask) => self.answer(request, &ask).await?,
                 Step::Stop(reason) => {
                     self.cell.finish(&mut finished);
+                    self.part().await?;
                     return self.shut_down(reason).await;
                 }
                 Step::Wait | Step::GiveWay => unreachable!("these two do not leave the wait"),
@@ -589,6 +590,25 @@ impl Life {
         let usage = self.live.usage();
         self.cell.note_usage(usage);
         ask.complete(outcome);
+        Ok(())
+    }
+
+    /// Leave the state, where somebody keeps it. A guest that has none to give keeps the earlier one in place.
+    async fn part(&mut self) -> Result<(), Ending> {
+        let Some(state) = self
+            .guest
+            .state
+            .as_ref()
+            .filter(|_| self.cell.keeps_state())
+        else {
+            return Ok(());
+        };
+        self.live.store.set_epoch_deadline(1);
+        let call = state.call_snapshot(&mut self.live.store);
+        let called = bounded(&self.cell, &self.link, now_nanos(), call).await;
+        if let Ok(state) = self.concluded(called, "snapshot")? {
+            self.cell.leave(state.into());
+        }
         Ok(())
     }
 

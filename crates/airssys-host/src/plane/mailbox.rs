@@ -13,6 +13,9 @@ pub const LANES: usize = 4;
 /// Every so many deliveries serve the lane that waited longest.
 const AGING: u64 = 16;
 
+/// Senders that may wait for room in one lane, where its bound is not more.
+const WAITING: usize = 1000;
+
 /// Where a message came from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
@@ -243,7 +246,9 @@ impl Mailbox {
                 Ok(true)
             }
             Overflow::Fail | Overflow::Wait
-                if may_wait && size <= bounds.bytes && lane.waiting.len() < bounds.capacity =>
+                if may_wait
+                    && size <= bounds.bytes
+                    && lane.waiting.len() < bounds.capacity.max(WAITING) =>
             {
                 lane.waiting.push_back(envelope);
                 Ok(false)

@@ -245,6 +245,30 @@ fn the_handler_that_runs_ends_before_a_stop_and_shutdown_has_a_deadline() {
 }
 
 #[test]
+fn an_incarnation_that_retires_leaves_its_state_and_its_mailbox() {
+    let world = World::new();
+    let ann = world.puppet("demo/ann");
+    ann.keep_state(true);
+    world.ask(&ann, json!([["set", "name", "Ann"]]));
+    ann.suspend();
+    world.tell(&ann, &tagged("kept")).unwrap();
+    let retired = ann.retire(SECOND, ShutdownReason::Replaced, Waiter::Nobody);
+    assert_eq!(world.outcome(&retired), Ok(Answer::Ended("normal")));
+    world.tell(&ann, &tagged("between")).unwrap();
+    assert_eq!((ann.stage(), ann.queued()), (Stage::Restarting, 2));
+    let state = ann.take_parting().expect("it left its state");
+    assert_eq!(ann.take_parting(), None, "once");
+    ann.resume();
+    let started = ann.start(Some(state), Waiter::Nobody);
+    assert_eq!(world.outcome(&started), Ok(Answer::Done));
+    assert_eq!(
+        world.ask(&ann, json!([["get", "name"], ["tags"]])),
+        json!(["Ann", ["kept", "between"]])
+    );
+    assert_eq!(ann.inspect().incarnation, 2);
+}
+
+#[test]
 fn kill_drops_the_instance_at_once_and_keeps_the_queue() {
     let world = World::new();
     let ann = world.puppet("demo/ann");

@@ -8,7 +8,7 @@ use airssys_host::plane::{
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFrozenSet};
+use pyo3::types::{PyBytes, PyDict, PyFrozenSet};
 
 use super::convert::{self, Awaited, ready};
 use super::plane::{Inner, blueprint, strings};
@@ -27,6 +27,17 @@ pub struct ComponentActor {
     inner: Arc<Inner>,
     cell: Arc<Cell>,
     target: Target,
+}
+
+fn shutdown_reason(reason: &str) -> PyResult<ShutdownReason> {
+    match reason {
+        "stopped" => Ok(ShutdownReason::Stopped),
+        "host-shutdown" => Ok(ShutdownReason::HostShutdown),
+        "replaced" => Ok(ShutdownReason::Replaced),
+        other => Err(PyValueError::new_err(format!(
+            "reason is 'stopped', 'host-shutdown' or 'replaced', not {other:?}"
+        ))),
+    }
 }
 
 /// A thread that waits for an outcome.
@@ -354,17 +365,27 @@ impl ComponentActor {
     #[pyo3(signature = (*, drain=false, timeout=5.0, reason="stopped"))]
     fn stop(&self, py: Python<'_>, drain: bool, timeout: f64, reason: &str) -> PyResult<Py<PyAny>> {
         let timeout = convert::nanos(timeout)?;
-        let reason = match reason {
-            "stopped" => ShutdownReason::Stopped,
-            "host-shutdown" => ShutdownReason::HostShutdown,
-            "replaced" => ShutdownReason::Replaced,
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "reason is 'stopped', 'host-shutdown' or 'replaced', not {other:?}"
-                )));
-            }
-        };
+        let reason = shutdown_reason(reason)?;
         self.command(py, |cell| cell.stop(drain, timeout, reason, Waiter::Nobody))
+    }
+
+    /// End the incarnation in order; the mailbox stays for the next one.
+    #[pyo3(signature = (*, timeout=5.0, reason="replaced"))]
+    fn retire(&self, py: Python<'_>, timeout: f64, reason: &str) -> PyResult<Py<PyAny>> {
+        let timeout = convert::nanos(timeout)?;
+        let reason = shutdown_reason(reason)?;
+        self.command(py, |cell| cell.retire(timeout, reason, Waiter::Nobody))
+    }
+
+    /// Whether an incarnation that ends in order leaves its state, for `parting`.
+    fn keep_state(&self, keep: bool) {
+        self.cell.keep_state(keep);
+    }
+
+    /// The state that the last incarnation left, once.
+    fn parting<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        let state = self.cell.take_parting()?;
+        Some(PyBytes::new(py, &state))
     }
 
     /// Drop the instance at once; the mailbox stays.

@@ -1,0 +1,92 @@
+"""The command `logs`: what the guests of a deployment logged."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import re
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airssys.cli.configuration import State, state_directory
+from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
+from airssys.cli.output import Json, escaped
+from airssys.wasm.actors.log_files import follow_log, read_log
+from airssys.wasm.actors.log_line import LEVELS, LogLine
+from airssys.wasm.state_directory import open_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["add_to"]
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(logs)
+
+
+def logs(
+    name: Name,
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")
+    ] = False,
+    level: Annotated[
+        str, typer.Option("--level", metavar="LEVEL", help="trace, debug, info, warning, error.")
+    ] = "trace",
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="An age as 10m or 2h, or a time in ISO 8601."),
+    ] = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the guests of a deployment logged, whether or not a host has it open.
+
+    With `--json` each line is a JSON object.
+    """
+    if level not in LEVELS:
+        raise typer.BadParameter(f"--level {level!r}: expected one of {', '.join(LEVELS)}")
+    earliest = 0.0 if since is None else _moment(since)
+    directory = state_directory(state)
+    with contextlib.closing(open_registry(directory)) as registry:
+        registry.deployment(name)  # or say that there is none
+    lines: Iterator[LogLine] = (
+        follow_log(directory / "logs", name, threading.Event())
+        if follow
+        else read_log(directory / "logs", name)
+    )
+    for line in lines:
+        if line.severity >= LEVELS[level] and line.at >= earliest:
+            sys.stdout.write(line.encode().decode() if as_json else _text(line))
+            if follow:
+                sys.stdout.flush()
+
+
+def _moment(text: str) -> float:
+    now = dt.datetime.now(dt.UTC)
+    if age := _AGE.fullmatch(text):
+        return now.timestamp() - float(age[1]) * _SECONDS[age[2]]
+    try:
+        return dt.datetime.fromisoformat(text).astimezone().timestamp()
+    except ValueError:
+        raise typer.BadParameter(
+            f"--since {text!r}: expected an age as 30s, 10m, 2h, 1d, or a time as 2026-01-31T12:00"
+        ) from None
+
+
+def _text(line: LogLine) -> str:
+    at = dt.datetime.fromtimestamp(line.at).astimezone()
+    who = f"#{line.key}" if line.key else ""
+    stream = "" if line.stream == "log" else f" {line.stream}"
+    fields = "".join(f" {name}={value}" for name, value in line.fields.items())
+    lost = f" ({line.lost} lines before this were dropped)" if line.lost else ""
+    text = f"{at:%Y-%m-%d %H:%M:%S.%f} {line.level}{stream}{who} {line.message}{fields}{lost}"
+    return escaped(text) + "\n"

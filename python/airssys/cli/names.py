@@ -1,0 +1,55 @@
+"""Names of deployments and addresses of actors on the command line."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airssys.cli.configuration import admission, state_directory
+from airssys.errors import AirsSysError
+from airssys.wasm.host_core import HostCore
+from airssys.wasm.state_directory import open_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Address", "Name", "opened"]
+
+
+def _names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a deployment in the shell; without a state directory, nothing."""
+    try:
+        registry = open_registry(state_directory(context.params.get("state")))
+    except AirsSysError:
+        return []
+    with contextlib.closing(registry):
+        names = [deployment.name for deployment in registry.deployments()]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The deployment, as image/resizer.", autocompletion=_names),
+]
+
+Address = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME[#KEY]",
+        help="The deployment, as game/room, and which of its actors.",
+        autocompletion=_names,
+    ),
+]
+
+
+@contextlib.contextmanager
+def opened(state: Path | None, name: str) -> Iterator[HostCore]:
+    """Open the state directory with one of its deployments."""
+    core = HostCore(state_directory(state), only=(name,), admission=admission())
+    try:
+        yield core
+    finally:
+        core.close()
