@@ -605,7 +605,7 @@ impl Life {
         };
         self.live.store.set_epoch_deadline(1);
         let call = state.call_snapshot(&mut self.live.store);
-        let called = bounded(&self.cell, &self.link, now_nanos(), call).await;
+        let called = bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
         if let Ok(state) = self.concluded(called, "snapshot")? {
             self.cell.leave(state.into());
         }
