@@ -31,6 +31,7 @@ RUN = [
         ROOT / "docs/concepts/components.md",
         ROOT / "docs/guides/run-component-actors.md",
         ROOT / "docs/guides/embed-components.md",
+        ROOT / "docs/guides/storage.md",
         ROOT / "docs/guides/messages-and-codecs.md",
         ROOT / "docs/guides/signed-components.md",
         ROOT / "docs/guides/streams.md",
