@@ -313,6 +313,11 @@ impl Described {
                     text.into_bytes(),
                 )
             }
+            Access::Storage { access, target } => plain(
+                Kind::Storage,
+                1 << *access as u8,
+                target.as_bytes().to_vec(),
+            ),
             Access::NoTarget {
                 kind,
                 access,
