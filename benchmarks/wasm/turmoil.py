@@ -32,7 +32,7 @@ from benchmarks.wasm.guests import guest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from airssys.wasm import BlockingDeployment, Instance
+    from airssys.wasm import BlockingDeployment, BlockingHost, Instance
 
 __all__ = ["Turmoil"]
 
@@ -75,6 +75,7 @@ class Turmoil:
         self._resources = engine.load(guest("resources"))
         self._call_back = engine.load(CALL_BACK)
         self._slots: list[Instance] = []
+        self._deployment: BlockingDeployment
         self.wrong: list[str] = []
         self.happened: collections.Counter[str] = collections.Counter()
 
@@ -83,41 +84,42 @@ class Turmoil:
         with tempfile.TemporaryDirectory(prefix="airssys-turmoil-") as directory:
             provides = {DOCUMENTS: self._documents()}
             with Host.open_blocking(directory, provides=provides) as host:
-                deployment = host.deploy(
+                self._deployment = host.deploy(
                     guest("resources"), name="soak/turmoil", lifetime="pooled", instances=2
                 )
                 self._slots = [self._make(random.Random(slot)) for slot in range(SLOTS)]
                 threads = [
-                    threading.Thread(target=self._take_steps, args=(number, host, deployment))
+                    threading.Thread(target=self._take_steps, args=(number, host))
                     for number in range(self._threads)
                 ]
                 for thread in threads:
                     thread.start()
                 for thread in threads:
                     thread.join()
-                self._check_the_end(deployment)
+                self._check_the_end()
         gc.collect()
         if self._alive:
             self.wrong.append(f"{len(self._alive)} documents outlive every guest")
         return self.wrong
 
-    def _check_the_end(self, deployment: BlockingDeployment) -> None:
+    def _check_the_end(self) -> None:
         gc.collect()
         for instance in self._slots:
             if "another call" in repr(instance):
                 self.wrong.append(f"nobody calls it, yet: {instance!r}")
             instance.close()
         self._slots.clear()
-        counted = deployment.statistics()
+        counted = self._deployment.statistics()
         if counted.in_flight:
             self.wrong.append(f"{counted.in_flight} calls are in flight that nobody makes")
         if counted.calls != self._calls:
             self.wrong.append(f"{counted.calls} calls counted, {self._calls} made")
 
-    def _take_steps(self, number: int, host: Any, deployment: BlockingDeployment) -> None:
+    def _take_steps(self, number: int, host: BlockingHost) -> None:
         chance = random.Random(f"{self._seed} {number}")
         steps = {
             self._call: 8,
+            self._call_the_deployment: 8,
             self._await_some: 4,
             self._hold_documents: 4,
             self._call_back_and_forth: 4,
@@ -130,17 +132,14 @@ class Turmoil:
         for _ in range(self._steps):
             step = chance.choices(list(steps), list(steps.values()))[0]
             try:
-                if chance.random() < 0.25:
-                    self._call_the_deployment(chance, deployment)
-                elif number == 0 and chance.random() < 0.1:
+                if number == 0 and chance.random() < 0.1:
                     host.deploy(
                         guest("resources"),
                         name="soak/turmoil",
                         lifetime="pooled",
                         instances=chance.randint(1, 3),
                     )
-                else:
-                    step(chance)
+                step(chance)
                 self.happened[step.__name__] += 1
             except Exception as error:  # noqa: BLE001 - reported: whatever it is must not happen
                 self.wrong.append(f"{step.__name__}: {type(error).__name__}: {error}")
@@ -286,7 +285,8 @@ class Turmoil:
         if chance.random() < 0.5:
             instance.close()
 
-    def _call_the_deployment(self, chance: random.Random, deployment: BlockingDeployment) -> None:
+    def _call_the_deployment(self, chance: random.Random) -> None:
+        deployment = self._deployment
         with self._counting:
             self._calls += 1
         name = f"{chance.choice(['diary', 'fail'])} {chance.getrandbits(32)}"

@@ -208,6 +208,8 @@ impl Imports {
     /// The store is gone: let go of what its guest held, and stop what runs for it.
     pub fn abandon(&self) {
         self.handles.clear();
+        // Of a call that something else ended before it could be told.
+        drop(self.take_failure());
         if self.tasks.is_idle() && !self.handles.has_sources() {
             return;
         }

@@ -101,12 +101,14 @@ pub fn explain(py: Python<'_>, imports: &Imports, call: &str, error: Error) -> P
         component: &imports.described.component.contents.digest,
         call,
     };
-    match (&error, imports.take_failure()) {
-        (Error::HostFunction, Some((whose, cause))) => {
-            host_function_failed(py, whose, cause, about)
-        }
-        _ => raise(py, error, about),
+    // Only the call that failed takes what it failed with: another may be told at the same time that the instance
+    // is busy.
+    if let Error::HostFunction = error
+        && let Some((whose, cause)) = imports.take_failure()
+    {
+        return host_function_failed(py, whose, cause, about);
     }
+    raise(py, error, about)
 }
 
 impl PyInstance {

@@ -418,8 +418,9 @@ impl Begun {
                 .result(py, value, &*imports.handles)?
                 .unbind()),
             Err(error) => {
+                let error = explained(py, &imports, export, error);
                 imports.abandon();
-                Err(explained(py, &imports, export, error))
+                Err(error)
             }
         }
     }

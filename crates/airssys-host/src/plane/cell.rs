@@ -1,7 +1,9 @@
 //! One actor: its mailbox, its state, and the turn-taking between whoever wakes it and whoever runs it.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,6 +24,7 @@ use super::mailbox::{
 use super::shared::Shared;
 use super::target::Target;
 use super::timers::{Due, Entry};
+use crate::error::Error;
 use crate::gate::Gate;
 use crate::instance::{Link, Usage};
 
@@ -311,11 +314,13 @@ impl Cell {
                 }
             }
             let Some(future) = task.as_mut() else { break };
-            let Poll::Ready(end) = future.as_mut().poll(&mut context) else {
-                if self.ordered.load(Ordering::Acquire) {
-                    continue;
-                }
-                break;
+            // A host function that panics ends its guest, not the thread that runs all the others.
+            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+            let end = match polled {
+                Ok(Poll::Ready(end)) => end,
+                Ok(Poll::Pending) if self.ordered.load(Ordering::Acquire) => continue,
+                Ok(Poll::Pending) => break,
+                Err(panic) => End::Failed(Ending::of(panic_error(&*panic), "")),
             };
             *task = None;
             let end = self.take_kill().map_or(end, |(how, done)| End::Killed {
@@ -889,6 +894,11 @@ impl Cell {
         self.blueprint.load_full()
     }
 
+    /// Look at the blueprint without holding on to it: for what is done with every message.
+    pub(super) fn with_blueprint<R>(&self, look: impl FnOnce(&Blueprint) -> R) -> R {
+        look(&self.blueprint.load())
+    }
+
     /// What the next incarnation is made of.
     pub fn upgrade(&self, blueprint: Arc<Blueprint>) {
         self.blueprint.store(blueprint);
@@ -1213,6 +1223,15 @@ impl Cell {
             suspended: life.suspended,
         }
     }
+}
+
+fn panic_error(panic: &(dyn Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no words");
+    Error::Internal(format!("a function of the host panicked: {text}"))
 }
 
 /// Keeps how an incarnation was ended within this file.

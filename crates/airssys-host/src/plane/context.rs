@@ -1,5 +1,6 @@
 //! What one incarnation has of the plane: the part of a store that its host functions work on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foldhash::HashMap;
@@ -48,10 +49,11 @@ pub struct ActorContext {
     routes: HashMap<Box<str>, Route>,
     /// The message that is being handled.
     pub(super) current: Option<Arc<Envelope>>,
-    pub(super) deferred: HashMap<u64, Arc<Ask>>,
+    /// Ordered, so that they end in the same order every time.
+    pub(super) deferred: BTreeMap<u64, Arc<Ask>>,
     /// Whether the present message's answer was put off.
     pub(super) put_off: bool,
-    pub(super) asks: HashMap<u64, Arc<Ask>>,
+    pub(super) asks: BTreeMap<u64, Arc<Ask>>,
     next_number: u64,
     pub(super) host_calls: u64,
 }
@@ -67,9 +69,9 @@ impl ActorContext {
             rights_number,
             routes: HashMap::default(),
             current: None,
-            deferred: HashMap::default(),
+            deferred: BTreeMap::new(),
             put_off: false,
-            asks: HashMap::default(),
+            asks: BTreeMap::new(),
             next_number: 1,
             host_calls: 0,
         }

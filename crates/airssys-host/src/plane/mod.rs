@@ -73,6 +73,8 @@ impl Default for PlaneSpec {
 pub struct Plane {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The process that has the threads.
+    process: u32,
 }
 
 /// Figures of a whole plane.
@@ -110,6 +112,7 @@ impl Plane {
         Self {
             shared,
             threads: Mutex::new(threads),
+            process: std::process::id(),
         }
     }
 
@@ -214,8 +217,12 @@ impl Plane {
         self.shared.set_wake(wake);
     }
 
-    /// End everything: guests are killed, addresses are free, threads end. Twice is once.
+    /// End everything: guests are killed, addresses are free, threads end. Twice is once. Nothing in a process that
+    /// was forked off: the threads did not come along.
     pub fn close(&self) {
+        if std::process::id() != self.process {
+            return;
+        }
         if self.shared.closed.swap(true, Ordering::AcqRel) {
             return;
         }

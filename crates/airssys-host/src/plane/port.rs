@@ -1,6 +1,6 @@
 //! A receiver outside the plane: it takes messages in batches and gives their slots back when it has handled them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -22,7 +22,7 @@ struct Slots {
     bytes: usize,
     outbox: VecDeque<Arc<Envelope>>,
     /// Asks that were handed out, by the number of their message.
-    asks: HashMap<u64, Arc<Ask>>,
+    asks: BTreeMap<u64, Arc<Ask>>,
     accepted: u64,
     refused: u64,
     waits_for: Option<Target>,
@@ -72,7 +72,7 @@ impl Port {
                 messages: spec.capacity,
                 bytes: spec.bytes,
                 outbox: VecDeque::new(),
-                asks: HashMap::new(),
+                asks: BTreeMap::new(),
                 accepted: 0,
                 refused: 0,
                 waits_for: None,

@@ -51,7 +51,9 @@ impl Target {
     /// Look at what it accepts and how large a payload may be.
     pub(super) fn with_terms<R>(&self, look: impl FnOnce(&[u64], usize) -> R) -> R {
         match self {
-            Self::Actor(cell) => look(&cell.blueprint().accepts, cell.message_size),
+            Self::Actor(cell) => {
+                cell.with_blueprint(|blueprint| look(&blueprint.accepts, cell.message_size))
+            }
             Self::Port(port) => look(&port.accepts, port.message_size),
         }
     }
