@@ -144,6 +144,7 @@ async def test_one_that_floods_another_is_refused(
     (flooded,) = await keeper.ask(do(["flood", "test/slow", 100, {"tag": 1}]))
     assert flooded == {"ok": 10, "refused": {"mailbox-full": 90}}
     components.system.resume(slow)
+    await components.system.settle()
     assert len(await components.kept(slow)) == 10
 
 
