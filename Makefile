@@ -73,7 +73,7 @@ demo: setup guests ## deploy, call, replace under load, roll back, contain fault
 bench: setup guests ## measure, print ratios to peers, fail when one falls (SUITE=wasm for one suite)
 	@$(BIN)/python -m benchmarks $(foreach name,$(SUITE),--suite $(name))
 
-soak: setup guests ## use hosts, actors and the system layer hard and check that the books add up (SECONDS=600)
+soak: setup guests ## use hosts, actors, the system layer and storage hard and check that the books add up (SECONDS=600, GIGABYTES=10)
 	$(call say,soak: hosts)
 	@$(BIN)/python -m benchmarks.soak $(SECONDS)
 	$(call say,soak: actors)
@@ -82,6 +82,8 @@ soak: setup guests ## use hosts, actors and the system layer hard and check that
 	@$(BIN)/python -m benchmarks.actors.soak
 	$(call say,soak: the operating-system layer)
 	@$(BIN)/python -m benchmarks.osl.soak
+	$(call say,soak: storage)
+	@$(BIN)/python -m benchmarks.storage.soak --gigabytes $(or $(GIGABYTES),10)
 
 fuzz: setup ## cross values of random types between host and guest, compare both paths (TYPES=5000)
 	@AIRSSYS_FUZZ_TYPES=$(or $(TYPES),5000) PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release -p airssys-host --lib value

@@ -126,7 +126,7 @@ def digest(guest: Guest, compiler: str) -> str:
     if guest.language == "Rust":
         files += [SOURCES / "Cargo.toml", SOURCES / "Cargo.lock"]
         for source in guest.folder.rglob("*.rs"):
-            for path in re.findall(r'path:\s*"(\.\./[^"]+)"', source.read_text("utf-8")):
+            for path in re.findall(r'"((?:\.\./)+[^"]+)"', source.read_text("utf-8")):
                 files += _files((guest.folder / path).resolve())
         manifest = (guest.folder / "Cargo.toml").read_text("utf-8")
         for path in re.findall(r'path\s*=\s*"(\.\./[^"]+)"', manifest):

@@ -6,6 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, final
 
+from typing_extensions import disjoint_base
+
 Attribute: TypeAlias = str | int | float | bool | Sequence[str]
 
 _T = TypeVar("_T")
@@ -47,6 +49,8 @@ class Wasi:
         listen: list[str],
         http: list[str],
         addresses: list[str],
+        storage: StorageNamespace | None,
+        keys: list[str],
         stdin: bytes | None,
         stdout: str,
         stderr: str,
@@ -204,8 +208,10 @@ class Incoming:
             StopAsyncIteration: At the end, and after `close`.
         """
 
-    def read(self) -> Awaitable[None]:
+    def read(self) -> Awaitable[None] | None:
         """Run the instance until there is something to take, or the read is interrupted.
+
+        One slice runs at once, the rest when the result is awaited. None if there is no rest.
 
         Raises:
             InstanceBusy: While another call runs.
@@ -226,8 +232,8 @@ class Incoming:
     def close(self) -> bool:
         """Read no more. True if there is a guest that could still write and does not know."""
 
-    def settle(self) -> Awaitable[None]:
-        """Run the instance until the guest has learnt what was closed. Raises what `read` does."""
+    def settle(self) -> Awaitable[None] | None:
+        """Run the instance until the guest has learnt what was closed; as `read`."""
 
     def settle_blocking(self) -> None:
         """As `settle`, blocking."""
@@ -265,6 +271,7 @@ class Line:
         instances: int,
         waiting: int,
         statistics: LineStatistics,
+        storage: StorageNamespace | None = None,
     ) -> Self: ...
     def warm(self) -> None: ...
     @property
@@ -854,6 +861,52 @@ def inotify_add(inotify: int, descriptor: int, mask: int) -> int:
         OSError: The kernel refuses, for example because the user has too many watches.
     """
 
+@final
+class Storage:
+    def __new__(
+        cls, path: str | PathLike[str] | None, *, relaxed: float | None, cache: int
+    ) -> Self: ...
+    @property
+    def place(self) -> Path: ...
+    @property
+    def transactions(self) -> int: ...
+    def namespace(
+        self, name: str, *, bytes: int, keys: int, key: int, value: int
+    ) -> StorageNamespace: ...
+    def namespaces(self) -> StorageOperation: ...
+    def backup(self, path: str | PathLike[str]) -> StorageOperation: ...
+    def copy_to(self, target: Storage) -> StorageOperation: ...
+    def flush(self) -> StorageOperation: ...
+    def close(self) -> None: ...
+
+@final
+class StorageNamespace(Service):
+    @property
+    def name(self) -> str: ...
+    @property
+    def quota(self) -> tuple[int, int, int, int]: ...
+    def get(self, key: str) -> StorageOperation: ...
+    def page(
+        self, prefix: str, after: str | None, limit: int, values: bool
+    ) -> StorageOperation: ...
+    def usage(self) -> StorageOperation: ...
+    def apply(self, parts: list[tuple[Any, ...]]) -> StorageOperation: ...
+    def clear(self) -> StorageOperation: ...
+    def watch(self, prefix: str, capacity: int) -> StorageWatcher: ...
+
+@final
+class StorageWatcher:
+    def next(self, most: int) -> StorageOperation: ...
+
+@final
+class StorageOperation:
+    """One operation on storage; waited for once, by a thread or by an event loop."""
+
+    def wait(self) -> Any: ...
+    def start(self) -> Any: ...
+    def result(self) -> Any: ...
+    def stop(self) -> None: ...
+
 def toml_parse(text: str) -> tuple[dict[str, Any], dict[str, list[int]]]:
     """A TOML document, and the lines on which the tables in its top-level lists begin, by name.
 
@@ -872,7 +925,7 @@ def capacity() -> tuple[int, int]: ...
 def parse_call(component: Component, text: str) -> tuple[str, tuple[Any, ...]]: ...
 def print_result(component: Component, path: str, value: object, *, error: bool) -> str | None: ...
 
-@final
+@disjoint_base
 class Service:
     """A host service that instances can be given; made by the service's own class."""
 

@@ -5,7 +5,7 @@ wit_bindgen::generate!({ path: "wit" });
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 
 thread_local! {
     static FILE: RefCell<Option<File>> = const { RefCell::new(None) };
@@ -33,6 +33,11 @@ impl Guest for Reader {
             bytes.truncate(count);
             Ok(bytes)
         })
+    }
+
+    fn look_up(name: String) -> Result<Vec<String>, String> {
+        let addresses = (name, 0).to_socket_addrs().map_err(kind)?;
+        Ok(addresses.map(|address| address.ip().to_string()).collect())
     }
 
     fn open_connection(address: String) -> Result<(), String> {

@@ -13,5 +13,6 @@ pub mod osl;
 pub mod plane;
 pub mod route;
 pub mod services;
+pub mod storage;
 pub mod value;
 pub mod wasi;

@@ -16,10 +16,16 @@ struct Package {
 }
 
 /// Every package there is.
-const PACKAGES: &[Package] = &[Package {
-    provides: crate::plane::link::provides,
-    add_to_linker: crate::plane::link::add_to_linker,
-}];
+const PACKAGES: &[Package] = &[
+    Package {
+        provides: crate::plane::link::provides,
+        add_to_linker: crate::plane::link::add_to_linker,
+    },
+    Package {
+        provides: crate::storage::guest::provides,
+        add_to_linker: crate::storage::guest::add_to_linker,
+    },
+];
 
 /// Whether a host service is the interface that a component imports by this name.
 #[must_use]

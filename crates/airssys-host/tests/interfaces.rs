@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use wit_parser::{Resolve, WorldItem};
 
 /// Packages in the order of their dependencies.
-const PACKAGES: &[&str] = &["core", "messaging", "security"];
+const PACKAGES: &[&str] = &["core", "messaging", "security", "storage"];
 
 fn folder(package: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

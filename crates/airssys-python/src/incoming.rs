@@ -1,9 +1,9 @@
 //! Streams and futures of guests in Python's hands: `airssys.wasm.streams` makes iterators and awaitables of these.
 
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
-use airssys_host::instance::{Abandoned, Call, End, Front, Incoming, Link, Live};
+use airssys_host::instance::{Abandoned, Call, End, Front, Incoming, Link, Live, Progress};
 use airssys_host::value::{Type, Value};
 use pyo3::exceptions::{PyStopAsyncIteration, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -85,32 +85,34 @@ impl PyIncoming {
         open
     }
 
+    /// Run the first slice of a call of the instance. What is left of it is to be awaited.
     fn begin(
-        slf: Bound<'_, Self>,
-        call: impl FnOnce(&Self, Box<Live>) -> Call + Send + 'static,
-    ) -> Awaitable {
-        let this = slf.get();
-        let imports = this.shared.imports.clone();
-        let owner = this.owner.clone_ref(slf.py());
-        let object = slf.unbind();
-        Awaitable::new(
-            imports,
-            Some(owner),
-            Box::new(move |py| {
-                let this = object.get();
-                let explained = |error| explain(py, &this.shared.imports, &this.reading(), error);
-                runtime::ready().map_err(explained)?;
-                let shared = &this.shared;
-                let (live, hold) = Hold::take(shared.instance.clone(), shared.imports.clone())
-                    .map_err(explained)?;
-                let call = call(this, live);
-                let conclude: Conclude = Box::new(move |py, live, result| {
-                    hold.settle(py, &object.get().reading(), live, result)?;
-                    Ok(py.None())
-                });
-                Ok((call, conclude))
-            }),
-        )
+        &self,
+        py: Python<'_>,
+        begin: impl FnOnce(Box<Live>) -> Call,
+    ) -> PyResult<Option<Awaitable>> {
+        let shared = &self.shared;
+        let explained = |error| explain(py, &shared.imports, &self.reading(), error);
+        runtime::ready().map_err(explained)?;
+        let (live, hold) =
+            Hold::take(shared.instance.clone(), shared.imports.clone()).map_err(explained)?;
+        let mut call = begin(live);
+        let reading = self.reading();
+        if let Progress::Done(live, result) =
+            call.slice(&mut Context::from_waker(Waker::noop()), false)
+        {
+            hold.settle(py, &reading, live, result)?;
+            return Ok(None);
+        }
+        let conclude: Conclude = Box::new(move |py, live, result| {
+            hold.settle(py, &reading, live, result)?;
+            Ok(py.None())
+        });
+        Ok(Some(Awaitable::new(
+            shared.imports.clone(),
+            Some(self.owner.clone_ref(py)),
+            Box::new(move |_| Ok((call, conclude))),
+        )))
     }
 
     fn run(&self, py: Python<'_>, call: impl FnOnce(Box<Live>) -> Call) -> PyResult<()> {
@@ -137,9 +139,10 @@ impl PyIncoming {
         }
     }
 
-    /// Run the instance until there is something to take, or the read is interrupted.
-    fn read(slf: Bound<'_, Self>) -> Awaitable {
-        Self::begin(slf, |this, live| Call::read(live, this.incoming.clone()))
+    /// Run the instance until there is something to take, or the read is interrupted: one slice at once, and the rest
+    /// when the result is awaited, unless there is none.
+    fn read(&self, py: Python<'_>) -> PyResult<Option<Awaitable>> {
+        self.begin(py, |live| Call::read(live, self.incoming.clone()))
     }
 
     /// A future of the running event loop that is done when whoever runs the instance has brought something, or
@@ -168,9 +171,9 @@ impl PyIncoming {
         self.forget()
     }
 
-    /// Run the instance until the guest has learnt what was closed.
-    fn settle(slf: Bound<'_, Self>) -> Awaitable {
-        Self::begin(slf, |_, live| Call::settle(live))
+    /// Run the instance until the guest has learnt what was closed; as `read`.
+    fn settle(&self, py: Python<'_>) -> PyResult<Option<Awaitable>> {
+        self.begin(py, Call::settle)
     }
 
     /// The same, blocking.

@@ -21,6 +21,7 @@ mod resource;
 mod route;
 mod runtime;
 mod source;
+mod storage;
 mod toml;
 mod turns;
 mod wasi;
@@ -108,6 +109,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
+    storage::register(module)?;
     plane::register(module)?;
     toml::register(module)?;
     gate::register(module)

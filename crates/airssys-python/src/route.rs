@@ -20,6 +20,7 @@ use crate::instance::explain;
 use crate::limits::PyLimits;
 use crate::objects::Numbers;
 use crate::runtime;
+use crate::storage::PyStorageNamespace;
 use crate::wasi::PyWasi;
 
 /// What a call of a line needs of Python.
@@ -111,7 +112,7 @@ pub struct PyLine {
 impl PyLine {
     /// `instances` is 0 for an instance per call. `functions` are in the order of `Component.required`.
     #[new]
-    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics))]
+    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, storage = None))]
     fn new(
         component: &PyComponent,
         number: u64,
@@ -121,6 +122,7 @@ impl PyLine {
         instances: usize,
         waiting: usize,
         statistics: &PyLineStatistics,
+        storage: Option<&PyStorageNamespace>,
     ) -> Self {
         let described = component.described.clone();
         let lifetime = if instances == 0 {
@@ -136,13 +138,14 @@ impl PyLine {
             .map(|export| native.bound_to_instance(export))
             .collect();
         let handles = limits.limits.open_handles;
+        let storage = storage.map(|storage| storage.namespace.clone());
         let line = Line::new(
             number,
             native,
             limits.limits.clone(),
             lifetime,
             statistics.statistics.clone(),
-            Box::new(move || Ok(wasi.get().state(handles)?)),
+            Box::new(move || Ok(wasi.get().state(handles, storage.as_ref())?)),
             Box::new(Companion {
                 described,
                 functions,

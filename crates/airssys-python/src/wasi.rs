@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use airssys_host::gate::rule_gate::RuleGate;
 use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, Transport};
 use airssys_host::plane::Outputs;
+use airssys_host::storage::Namespace;
 use airssys_host::wasi::{Builder, Capture, Input, Output, Tls, WasiState, tls_trusting};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -13,6 +14,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::gate::{Gate, Subject};
+use crate::storage::PyStorageNamespace;
 
 /// Refused accesses kept for a look; older ones make room.
 const DENIALS_KEPT: usize = 100;
@@ -63,6 +65,8 @@ pub struct PyWasi {
     stdout: Sink,
     stderr: Sink,
     rights: Rights,
+    /// The storage of instances that belong to no deployment.
+    storage: Option<Namespace>,
     /// How HTTPS servers are authenticated, where it was said.
     tls: Option<Arc<Tls>>,
     denials: Arc<Mutex<std::collections::VecDeque<String>>>,
@@ -79,7 +83,7 @@ enum Rights {
 #[pymethods]
 impl PyWasi {
     #[new]
-    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, stdin, stdout, stderr, capture_bytes, trust, rules))]
+    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, storage, keys, stdin, stdout, stderr, capture_bytes, trust, rules))]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,
@@ -88,6 +92,8 @@ impl PyWasi {
         listen: Vec<String>,
         http: Vec<String>,
         addresses: Vec<String>,
+        storage: Option<&PyStorageNamespace>,
+        keys: Vec<String>,
         stdin: Option<PyBackedBytes>,
         stdout: &str,
         stderr: &str,
@@ -127,6 +133,9 @@ impl PyWasi {
         for network in &addresses {
             allowed.addresses(network).map_err(|error| bad(&error))?;
         }
+        for pattern in &keys {
+            allowed.storage(pattern).map_err(|error| bad(&error))?;
+        }
         let listed = connect.len() + listen.len() + http.len() + addresses.len();
         if rules.is_some() && listed != 0 {
             return Err(PyValueError::new_err(
@@ -163,6 +172,7 @@ impl PyWasi {
             stdout: Sink::parse(stdout, capture_bytes)?,
             stderr: Sink::parse(stderr, capture_bytes)?,
             rights,
+            storage: storage.map(|storage| storage.namespace.clone()),
             tls,
             denials,
         })
@@ -206,12 +216,16 @@ impl PyWasi {
 }
 
 impl PyWasi {
-    /// The state of one instance.
+    /// The state of one instance, whose storage is `storage`, that of its deployment, if it has one.
     ///
     /// # Errors
     /// A directory cannot be opened.
-    pub fn state(&self, handles: usize) -> Result<WasiState, std::io::Error> {
-        self.state_with(handles, None)
+    pub fn state(
+        &self,
+        handles: usize,
+        storage: Option<&Namespace>,
+    ) -> Result<WasiState, std::io::Error> {
+        self.state_with(handles, storage, None)
     }
 
     /// The state of one instance of an actor: what would be discarded goes to the plane's log.
@@ -223,12 +237,13 @@ impl PyWasi {
         handles: usize,
         outputs: Outputs,
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(handles, Some(outputs))
+        self.state_with(handles, None, Some(outputs))
     }
 
     fn state_with(
         &self,
         handles: usize,
+        storage: Option<&Namespace>,
         outputs: Option<Outputs>,
     ) -> Result<WasiState, std::io::Error> {
         let gate: Arc<dyn HostGate> = match &self.rights {
@@ -240,6 +255,9 @@ impl PyWasi {
             .arguments(&self.arguments)
             .environment(&self.environment)
             .handles(handles);
+        if let Some(namespace) = storage.or(self.storage.as_ref()) {
+            builder.service(Arc::new(namespace.clone()));
+        }
         for (host, guest, writable) in &self.directories {
             builder.mount(host, guest, *writable);
         }

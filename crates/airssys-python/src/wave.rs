@@ -52,6 +52,12 @@ fn print_result(
         .component
         .export(path)
         .map_err(|error| failed(py, component, error))?;
+    if let Some(ty) = &described.component.exports[export].ty.result
+        && ty.carries_streams()
+    {
+        let text = format!("a {ty} has no text");
+        return Err(failed(py, component, Error::Text(text)));
+    }
     let handles = Arc::new(InstanceHandles::new(described.clone(), Arc::default()));
     let outcome = if error {
         Err(PyErr::from_value(

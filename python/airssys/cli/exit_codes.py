@@ -21,6 +21,7 @@ from airssys.wasm.host_errors import (
     UnknownRevision,
 )
 from airssys.wasm.manifest.errors import ManifestError
+from airssys.wasm.storage_errors import InvalidStorageRequest
 
 __all__ = ["ExitCode", "exit_code_of"]
 
@@ -46,7 +47,13 @@ class ExitCode(enum.IntEnum):
 def exit_code_of(error: Exception) -> ExitCode:  # noqa: PLR0911 - one answer per kind
     """Return the exit code for an error that ended a command."""
     match error:
-        case InvalidConfiguration() | InvalidDeploymentName() | InvalidSetting() | CodecError():
+        case (
+            InvalidConfiguration()
+            | InvalidDeploymentName()
+            | InvalidSetting()
+            | InvalidStorageRequest()
+            | CodecError()
+        ):
             return ExitCode.USAGE
         case ManifestError(context={"line": _}):
             return ExitCode.USAGE

@@ -16,6 +16,7 @@ from airssys.cli import (
     components,
     deployments,
     doctor,
+    kv,
     logs,
     manifest,
     messages,
@@ -95,6 +96,7 @@ actors.add_to(app)
 logs.add_to(app)
 trust.add_to(app)
 doctor.add_to(app)
+app.add_typer(kv.app, name="kv")
 app.add_typer(audit.app, name="audit")
 app.add_typer(manifest.app, name="manifest")
 

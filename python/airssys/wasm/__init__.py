@@ -46,6 +46,21 @@ from airssys.wasm.host_errors import (
 )
 from airssys.wasm.limits import Limits
 from airssys.wasm.revision import Revision, Rollout, Settings
+from airssys.wasm.storage import Namespace, Storage, StorageWatch
+from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
+from airssys.wasm.storage_errors import InvalidStorageRequest, StorageQuotaExceeded
+from airssys.wasm.storage_holder import StorageSettings
+from airssys.wasm.storage_records import (
+    Check,
+    Delete,
+    Put,
+    StorageChange,
+    StorageCopy,
+    StorageEntry,
+    StorageGap,
+    StorageQuota,
+    StorageUsage,
+)
 from airssys.wasm.streams import GuestFuture, GuestStream
 from airssys.wasm.values import Err, GuestError, Ok, Some, WitError
 from airssys.wasm.wasi import Directory, Wasi
@@ -53,11 +68,15 @@ from airssys.wasm.wasi import Directory, Wasi
 __all__ = [
     "BlockingDeployment",
     "BlockingHost",
+    "BlockingNamespace",
+    "BlockingStorage",
     "CallDrained",
+    "Check",
     "CompileError",
     "Component",
     "ComponentDamaged",
     "ComponentTooLarge",
+    "Delete",
     "Deployment",
     "DeploymentHeld",
     "DeploymentOverloaded",
@@ -82,12 +101,15 @@ __all__ = [
     "InvalidComponent",
     "InvalidDeploymentName",
     "InvalidSetting",
+    "InvalidStorageRequest",
     "LimitExceeded",
     "Limits",
     "LinkError",
+    "Namespace",
     "NothingToRollBackTo",
     "Ok",
     "PoolExhausted",
+    "Put",
     "Resource",
     "Revision",
     "RevisionStatistics",
@@ -100,6 +122,16 @@ __all__ = [
     "StateDirectoryInUse",
     "StateDirectoryTooNew",
     "StateWriteFailed",
+    "Storage",
+    "StorageChange",
+    "StorageCopy",
+    "StorageEntry",
+    "StorageGap",
+    "StorageQuota",
+    "StorageQuotaExceeded",
+    "StorageSettings",
+    "StorageUsage",
+    "StorageWatch",
     "Trap",
     "UnknownDeployment",
     "UnknownExport",

@@ -11,6 +11,7 @@ from airssys.wasm.api import Api
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_core import settings_from
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.storage import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Revision, Rollout, Settings
     from airssys.wasm.serving import Serving
+    from airssys.wasm.storage_blocking import BlockingNamespace
 
 __all__ = ["BlockingDeployment", "Deployment"]
 
@@ -222,6 +224,11 @@ class Deployment(_Deployment):
         return self._core.fleet(self._serving).child(name, key, **options)
 
     @property
+    def storage(self) -> Namespace:
+        """What the deployment stores, as its components see it; no rule decides about this."""
+        return Namespace(self._core.storage.namespace(self.name))
+
+    @property
     def api(self) -> Api:
         """The functions as attributes: `await deployment.api.add(2, 3)`."""
         return self._functions(self.call)
@@ -297,6 +304,11 @@ class BlockingDeployment(_Deployment):
         return BlockingActor(self._core.actors, self._core.actors.run(fleet.start(key)))
 
     @property
+    def storage(self) -> BlockingNamespace:
+        """What the deployment stores; see `Deployment.storage`."""
+        return self._core.storage.namespace(self.name)
+
+    @property
     def api(self) -> Api:
         """The functions as attributes: `deployment.api.add(2, 3)`."""
         return self._functions(self.call)
@@ -351,7 +363,8 @@ class BlockingDeployment(_Deployment):
     def remove(self, *, who: str | None = None, why: str = "") -> None:
         """End the deployment, once the calls that run have ended or the drain deadline has passed.
 
-        Its components are deleted; its history stays in the state directory, its name becomes free.
+        Its components and what it stored are deleted; its history stays in the state directory, its
+        name becomes free.
 
         Raises:
             StateWriteFailed: It could not be recorded; nothing has changed.

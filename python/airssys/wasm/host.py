@@ -13,6 +13,7 @@ from airssys.wasm.deployment import Deployment
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore, settings_from
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.storage import Storage
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
 
 __all__ = ["Host"]
@@ -47,11 +49,13 @@ class Host:
         provides: Mapping[str, Any] | None,
         admission: Admission,
         system: System | None,
+        storage: StorageSettings | None = None,
     ) -> None:
         self._directory = directory
         self._provides = provides
         self._admission: Admission = admission
         self._given = system
+        self._storage = storage
         self._opened: HostCore | None = None
         # Changes wait for the disk and the compiler; the loop's own threads are the program's.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="airssys-host")
@@ -64,6 +68,7 @@ class Host:
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
         system: System | None = None,
+        storage: StorageSettings | None = None,
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
 
@@ -80,6 +85,7 @@ class Host:
                 directory. Asked at every load.
             system: The actor system that deployments of lifetime `actor` live in, beside the
                 program's own actors; one of the host's own by default.
+            storage: How what components store is kept; durably in the state directory by default.
 
         Raises:
             StateDirectoryInUse: Another host owns the directory.
@@ -87,7 +93,7 @@ class Host:
             StateDirectoryDamaged: It holds what AirsSys did not write.
             StateWriteFailed: It cannot be written.
         """
-        return cls(directory, provides, admission, system)
+        return cls(directory, provides, admission, system, storage)
 
     @staticmethod
     def open_blocking(
@@ -95,17 +101,23 @@ class Host:
         *,
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
+        storage: StorageSettings | None = None,
     ) -> BlockingHost:
         """Open a state directory and return a host whose methods block; as `open` otherwise.
 
         The host is open when this returns; it is a context manager that closes it.
         """
-        return BlockingHost.open(directory, provides=provides, admission=admission)
+        return BlockingHost.open(directory, provides=provides, admission=admission, storage=storage)
 
     @property
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._core.directory
+
+    @property
+    def storage(self) -> Storage:
+        """What the deployments store: `host.storage.namespace("image/resizer")`, backups."""
+        return Storage(self._core.storage)
 
     @property
     def system(self) -> System:
@@ -238,6 +250,7 @@ class Host:
                 self._provides,
                 admission=self._admission,
                 actors=actors,
+                storage=self._storage,
             )
         )
         try:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.storage_blocking import BlockingStorage
+    from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
 
 __all__ = ["BlockingHost"]
@@ -40,14 +42,20 @@ class BlockingHost:
         *,
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
+        storage: StorageSettings | None = None,
     ) -> Self:
         """Open a state directory; see `Host.open_blocking`."""
-        return cls(HostCore(directory, provides, admission=admission))
+        return cls(HostCore(directory, provides, admission=admission, storage=storage))
 
     @property
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._core.directory
+
+    @property
+    def storage(self) -> BlockingStorage:
+        """What the deployments store; see `Host.storage`."""
+        return self._core.storage
 
     def deploy(
         self,

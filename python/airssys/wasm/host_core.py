@@ -31,8 +31,10 @@ from airssys.wasm.host_errors import (
 )
 from airssys.wasm.limits import Limits, parse_bytes
 from airssys.wasm.revision import Settings
-from airssys.wasm.serving import Serving
+from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
+from airssys.wasm.storage_blocking import BlockingStorage
+from airssys.wasm.storage_holder import StorageHolder, StorageSettings
 from airssys.wasm.trust.admissions import Admissions
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from airssys.wasm.component import Component
     from airssys.wasm.revision import Lifetime, Revision, Rollout
     from airssys.wasm.serving import Prepared
+    from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
 
 __all__ = ["HostCore", "Source", "settings_from"]
@@ -74,7 +77,7 @@ def settings_from(
         for field in dataclasses.fields(limits)
         if field.init
     }
-    for name in ("memory", "host_call_bytes"):
+    for name in ("memory", "host_call_bytes", "storage", "storage_value"):
         effective[name] = parse_bytes(effective[name], name=name)
     return Settings(
         lifetime=cast("Lifetime", lifetime),
@@ -96,6 +99,7 @@ class HostCore:
         only: Bring back these deployments, or all where it is None.
         actors: Where deployments of lifetime `actor` run; on a thread of their own by default.
         admission: Which components it lets in: `any` that is not blocked, or only `trusted` ones.
+        storage: How the host stores what components keep; durably by default.
 
     Raises:
         StateDirectoryError: The directory cannot be used; a subclass says why.
@@ -108,12 +112,18 @@ class HostCore:
         only: Collection[str] | None = None,
         admission: Admission = "any",
         actors: HostActors | None = None,
+        storage: StorageSettings | None = None,
     ) -> None:
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._engine = Engine()
         self._state = StateDirectory(Path(directory))
         self._admissions = Admissions(self._state.path, admission, self._state.registry)
+        self._storage = StorageHolder(
+            self._state.path / "kv" / "storage.redb",
+            storage or StorageSettings(),
+            self._state.registry.removed,
+        )
         self._servings: dict[str, Serving] = {}
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
@@ -123,7 +133,9 @@ class HostCore:
         self._storing = threading.Lock()
         self._closed = False
         # A host that was never closed still ends before the interpreter does.
-        self._end = weakref.finalize(self, _abandon, self._process, self._state, self._servings)
+        self._end = weakref.finalize(
+            self, _abandon, self._process, self._state, self._servings, self._storage
+        )
         try:
             self._state.collect()
             for record in self._state.registry.deployments():
@@ -138,6 +150,20 @@ class HostCore:
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._state.path
+
+    @property
+    def storage(self) -> BlockingStorage:
+        """What the deployments store."""
+        return BlockingStorage(self._storage, self._quota)
+
+    def _quota(self, name: str) -> StorageQuota:
+        """Return what a deployment may store, which need not be running."""
+        self.check()
+        serving = self._servings.get(name)
+        if serving is not None and serving.quota is not None and serving.revision is not None:
+            return serving.quota
+        registry = self._state.registry
+        return quota_of(registry.revision(name, registry.deployment(name).live).settings)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the deployments, sorted."""
@@ -297,7 +323,8 @@ class HostCore:
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
         """End a deployment: it takes no calls, those that run have until its drain deadline.
 
-        Returns when the last has ended. Its components are deleted, its history is kept.
+        Returns when the last has ended. Its components and what it stored are deleted, its history
+        is kept.
         """
         self.serving(name)
         with self._change(name) as serving:
@@ -309,6 +336,8 @@ class HostCore:
                 self._state.collect()
             self.actors.close_fleet(name)
             serving.drain(revision.settings.drain if revision else 0)
+            # Killed before this, the next opening of the storage does it.
+            self._storage.clear(name)
 
     def history(self, name: str) -> tuple[Revision, ...]:
         """Return every revision of a deployment, the first one first."""
@@ -375,7 +404,9 @@ class HostCore:
         """Be the one who changes the deployment of this name, which may have no revision yet."""
         while True:
             with self._one_addition:
-                serving = self._servings.setdefault(name, Serving(name, self._provides))
+                serving = self._servings.setdefault(
+                    name, Serving(name, self._provides, self._storage)
+                )
             with serving.one_change:
                 # Removed while this waited: the name is another deployment's now.
                 if serving.gone:
@@ -437,7 +468,7 @@ class HostCore:
         return hold
 
     def _bring_back(self, name: str, number: int) -> None:
-        serving = self._servings[name] = Serving(name, self._provides)
+        serving = self._servings[name] = Serving(name, self._provides, self._storage)
         revision = self._state.registry.revision(name, number)
         try:
             component = self._engine.load(self._readmitted(name, revision))
@@ -485,9 +516,14 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _abandon(process: int, state: StateDirectory, servings: dict[str, Serving]) -> None:
+def _abandon(
+    process: int, state: StateDirectory, servings: dict[str, Serving], storage: StorageHolder
+) -> None:
     if os.getpid() != process:
         return  # a forked child: the database and the lock are the parent's
     for serving in servings.values():
         serving.close()
-    state.close()
+    try:
+        storage.close()
+    finally:
+        state.close()

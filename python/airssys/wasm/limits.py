@@ -21,6 +21,15 @@ _UNITS: Final = {
     "GB": 10**9,
 }
 _LARGEST: Final = 1 << 62
+_COUNTS: Final = (
+    "table_elements",
+    "core_instances",
+    "memories",
+    "tables",
+    "open_handles",
+    "storage_keys",
+    "storage_key",
+)
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
 
@@ -64,6 +73,11 @@ class Limits:
         host_call_bytes: Bytes that one host call may copy out of the guest; what a call returns,
             such as a list, is copied too.
         open_handles: Files, sockets, streams and host resources held at a time.
+        storage: Bytes of keys and values that the deployment may store. What would exceed a limit
+            of storage is refused with an error that the guest sees, and poisons nothing.
+        storage_keys: Keys that the deployment may store.
+        storage_key: Bytes of one key, at most 4096.
+        storage_value: Bytes of one value.
         coredump: Attach a core dump to `Trap` (copies the guest's memory when it traps).
     """
 
@@ -76,12 +90,16 @@ class Limits:
     cpu_per_call: float = 10.0
     host_call_bytes: int | str = "128MiB"
     open_handles: int = 256
+    storage: int | str = "50MiB"
+    storage_keys: int = 100_000
+    storage_key: int = 256
+    storage_value: int | str = "1MB"
     coredump: bool = False
     _native: _core.Limits = dataclasses.field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
         """Check every bound and hand them to the native core once."""
-        for name in ("table_elements", "core_instances", "memories", "tables", "open_handles"):
+        for name in _COUNTS:
             value = getattr(self, name)
             if type(value) is not int or not 0 <= value < _LARGEST:
                 raise ValueError(f"{name}: expected a count, got {value!r}")
@@ -89,6 +107,8 @@ class Limits:
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0 < value < 10**9:
                 raise ValueError(f"{name}: expected seconds above 0, got {value!r}")
+        for name in ("storage", "storage_value"):
+            parse_bytes(getattr(self, name), name=name)
         native = _core.Limits(
             memory=parse_bytes(self.memory, name="memory"),
             table_elements=self.table_elements,

@@ -254,6 +254,14 @@ class Registry:
         )
         return frozenset(row[0] for row in rows)
 
+    def removed(self) -> frozenset[str]:
+        """Return the names that were those of deployments, and are no more."""
+        rows = self._read(
+            "SELECT name FROM deployments WHERE removed_at IS NOT NULL"
+            " EXCEPT SELECT name FROM deployments WHERE removed_at IS NULL"
+        )
+        return frozenset(row[0] for row in rows)
+
     def close(self) -> None:
         """Close the database."""
         with self._one_statement_sequence:

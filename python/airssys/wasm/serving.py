@@ -12,6 +12,7 @@ from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
 from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.make import Make
 from airssys.wasm.limits import Limits
+from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Wasi
 
 if TYPE_CHECKING:
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
     from airssys.wasm.component import Component
     from airssys.wasm.revision import Revision, Settings
+    from airssys.wasm.storage_holder import StorageHolder
 
-__all__ = ["Prepared", "Serving"]
+__all__ = ["Prepared", "Serving", "quota_of"]
 
 #: Calls that may wait for an instance of a pooled revision.
 _MOST_WAITING: Final = 10_000
+#: The interfaces behind which storage is.
+_STORAGE: Final = ("airssys:storage/", "wasi:keyvalue/")
 #: Seconds that calls get to end after they were told to.
 _KILL_GRACE: Final = 2.0
 
@@ -47,6 +51,11 @@ class Prepared:
     make: Make | None = None
 
 
+def quota_of(settings: Settings) -> StorageQuota:
+    """Return what a deployment with these settings may store."""
+    return StorageQuota.of(Limits(**cast("dict[str, Any]", settings.limits)))
+
+
 class Serving:
     """The live side of one deployment.
 
@@ -56,6 +65,7 @@ class Serving:
         name: The deployment.
         imports: The host functions that its components are given, as `Component.instantiate` takes
             them.
+        storage: The storage of the host.
 
     Attributes:
         name: The deployment.
@@ -66,9 +76,10 @@ class Serving:
         held: Why the deployment takes no calls, or None.
         make: What its actors are made of, while it has any.
         gone: Whether the name is another deployment's now.
+        quota: What the live revision may store; None before the first.
     """
 
-    def __init__(self, name: str, imports: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, imports: Mapping[str, Any], storage: StorageHolder) -> None:
         self.name = name
         self.route = _core.Route(name)
         self.one_change = threading.Lock()
@@ -77,7 +88,9 @@ class Serving:
         self.held: str | None = None
         self.make: Make | None = None
         self.gone = False
+        self.quota: StorageQuota | None = None
         self._imports = imports
+        self._storage = storage
         self._warm: dict[int, Component] = {}
         self._statistics: dict[int, _core.LineStatistics] = {}
         self._line: _core.Line | None = None
@@ -103,10 +116,13 @@ class Serving:
         """
         statistics = self._statistics.get(number) or _core.LineStatistics()
         limits = Limits(**cast("dict[str, Any]", settings.limits))
+        storage = self._namespace(component, limits)
         if settings.actor is not None:
             make = Make(
                 component=component._native,  # noqa: SLF001
                 limits=limits.native,
+                wasi=None if storage is None else Wasi().native,
+                services=() if storage is None else (storage,),
                 settings=settings.actor,
                 hooks=hooks or Hooks(),
                 revision=number,
@@ -121,9 +137,16 @@ class Serving:
             instances=settings.instances if settings.lifetime == "pooled" else 0,
             waiting=_MOST_WAITING,
             statistics=statistics,
+            storage=storage,
         )
         line.warm()
         return Prepared(component, settings, statistics, line)
+
+    def _namespace(self, component: Component, limits: Limits) -> _core.StorageNamespace | None:
+        """Return the deployment's storage, if its component uses any."""
+        if not any(name.startswith(_STORAGE) for name in component.imports):
+            return None
+        return self._storage.namespace(self.name, StorageQuota.of(limits))
 
     def switch(self, revision: Revision, prepared: Prepared) -> None:
         """Let a revision take every call from now on. Calls that run end on the one they began on.
@@ -138,6 +161,7 @@ class Serving:
             self.route.switch(prepared.line)
         self.revision, self.component, self.held = revision, prepared.component, None
         self._line, self.make = prepared.line, prepared.make
+        self.quota = quota_of(revision.settings)
         if previous is not None:
             self._draining = [line for line in (*self._draining, previous) if line.in_flight]
             if previous.in_flight:
@@ -156,6 +180,7 @@ class Serving:
     def hold(self, revision: Revision, reason: str) -> None:
         """Take no calls until another revision is live; `reason` says why."""
         self.revision, self.component, self.held, self.make = revision, None, reason, None
+        self.quota = quota_of(revision.settings)
         self.route.hold()
 
     def close(self) -> None:

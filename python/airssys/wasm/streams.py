@@ -20,7 +20,7 @@ from airssys.errors import AirsSysError
 from airssys.wasm.errors import InstanceBusy, InstancePoisoned
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Generator
     from types import TracebackType
 
     from airssys.wasm._native import _core
@@ -37,7 +37,13 @@ async def _read(incoming: _core.Incoming) -> None:
     out then. A second cancellation does not wait: it drops the instance's store, as cancelling a
     call does.
     """
-    reading = asyncio.ensure_future(_awaited(incoming))
+    try:
+        rest: Awaitable[None] | None = incoming.read()
+    except InstanceBusy:
+        rest = incoming.arrival()
+    if rest is None:
+        return
+    reading = asyncio.ensure_future(rest)
     try:
         await asyncio.shield(reading)
     except asyncio.CancelledError:
@@ -53,18 +59,13 @@ async def _read(incoming: _core.Incoming) -> None:
         raise
 
 
-async def _awaited(incoming: _core.Incoming) -> None:
-    try:
-        await incoming.read()
-    except InstanceBusy:
-        await incoming.arrival()
-
-
 async def _close(incoming: _core.Incoming) -> None:
     if incoming.close():
         # Whoever runs the instance lets the guest learn of it, or there is no guest any more.
         with contextlib.suppress(InstanceBusy, InstancePoisoned):
-            await incoming.settle()
+            rest = incoming.settle()
+            if rest is not None:
+                await rest
 
 
 def _close_blocking(incoming: _core.Incoming) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from airssys.wasm._native import Gate, Subject
+    from airssys.wasm.storage import Namespace
+    from airssys.wasm.storage_blocking import BlockingNamespace
 
 __all__ = ["Directory", "Wasi"]
 
@@ -47,6 +49,9 @@ class Wasi:
         listen: `address:port` that may be listened on.
         http: `host` or `host:port` that HTTP requests may go to.
         addresses: Networks (CIDR) outside the global internet that names may resolve to.
+        storage: The storage of the instances; those of a deployment have that of the deployment.
+        keys: Which keys of its storage an instance may use: `self/**` all, `self/users/*` those
+            with one segment after `users/`.
         stdin: Bytes to read, or None for this process's input.
         stdout: `"discard"`, `"inherit"` (this process's), or `"capture"`.
         stderr: The same for standard error.
@@ -74,6 +79,8 @@ class Wasi:
         listen: Iterable[str] = (),
         http: Iterable[str] = (),
         addresses: Iterable[str] = (),
+        storage: Namespace | BlockingNamespace | None = None,
+        keys: Iterable[str] = ("self/**",),
         stdin: bytes | None = b"",
         stdout: Sink = "discard",
         stderr: Sink = "discard",
@@ -93,6 +100,8 @@ class Wasi:
             listen=list(listen),
             http=list(http),
             addresses=list(addresses),
+            storage=None if storage is None else storage.native,
+            keys=list(keys),
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -17,6 +17,7 @@ from airssys.wasm import (
     GuestError,
     GuestFuture,
     GuestStream,
+    Host,
     Instance,
     InstanceBusy,
     InstancePoisoned,
@@ -563,8 +564,11 @@ async def test_sources_are_let_go(instance):
 
     source = Source([b"a", b"b"])
     gone = weakref.ref(source)
-    assert await instance["sum-bytes"].call_async(source, 1) == (ord("a") + ord("b"), 2)
-    del source
+    stream = await instance["back"].call_async(source)
+    del source, stream
+    gc.collect()
+    assert gone() is not None  # the guest learns of it as the instance runs on
+    assert await instance["written"].call_async() == (0, 0)
     gc.collect()
     assert gone() is None
 
@@ -735,6 +739,33 @@ async def test_a_host_function_ends_with_the_calls_time(component):
         await instance["send"].call_async("name", 10)
     async with asyncio.timeout(5):
         await ended.wait()
+
+
+def test_a_deployment_refuses_streams_and_futures(tmp_path):
+    with Host.open_blocking(tmp_path / "state", provides={SINK: Sink()}) as host:
+        streams = host.deploy(GUEST, name="test/streams")
+        for function, arguments in (("words", ("a b",)), ("join", (["a"],)), ("maybe", (True,))):
+            with pytest.raises(
+                TypeError, match=rf"'{function}' .*handles a (stream|future)<string>"
+            ):
+                streams.call(function, *arguments)
+        assert streams.call("written") == (0, 0)
+
+
+def test_streams_have_no_text(component):
+    with pytest.raises(ValueError, match=r"argument 'words' is a stream<string>, which has none"):
+        component.parse_call('join(["a"])')
+    assert component.parse_call('words("a b")') == ("words", ("a b",))
+    with pytest.raises(ValueError, match="a stream<string> has no text"):
+        component.print_result("words", ["a"])
+
+
+def test_signatures_types_and_wit_show_streams(component):
+    assert component.signature("open") == "open(name: string, size: u32) -> result<file, string>"
+    assert component.signature("triangle") == "triangle(rows: u32) -> stream<stream<u32>>"
+    assert "export bytes: async func(count: u64, piece: u32) -> stream<u8>;" in component.wit()
+    assert component.types["demo:streams/readings#event"].Started() is not None
+    assert component.profile == "concurrent"
 
 
 def test_threads_share_an_instance_with_streams(component):

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::address::{canonical, is_global};
+use super::pattern::{Segment, matches_sequence, parse_segments};
 use super::{
     Access, At, Decision, Denial, FileAccess, Gate, Generation, HARD_LINK, MessageAccess, Transport,
 };
@@ -20,6 +21,7 @@ pub struct Allowed {
     listen: Vec<(Transport, Pattern)>,
     http: Vec<Pattern>,
     addresses: Vec<Network>,
+    storage: Vec<Vec<Segment>>,
     messages: Vec<(MessageAccess, crate::plane::pattern::Pattern)>,
 }
 
@@ -247,6 +249,26 @@ impl Allowed {
         Ok(self)
     }
 
+    /// Allow every access to the storage keys that match `pattern`: `self/**`, `self/users/*`.
+    ///
+    /// # Errors
+    /// When the pattern cannot be read.
+    pub fn storage(&mut self, pattern: &str) -> Result<&mut Self, PatternError> {
+        let segments = parse_segments(pattern.as_bytes(), b'/').map_err(|_| PatternError {
+            pattern: pattern.to_owned(),
+            expected: "pattern of storage keys such as self/** or self/users/*",
+        })?;
+        self.storage.push(segments);
+        Ok(self)
+    }
+
+    fn key(&self, target: &str) -> bool {
+        let segments: Vec<&[u8]> = target.split('/').map(str::as_bytes).collect();
+        self.storage
+            .iter()
+            .any(|pattern| matches_sequence(pattern, &segments))
+    }
+
     /// Allow messages to deployments, or about topics, that match `pattern`: `*` for one segment, `**` for any
     /// number.
     ///
@@ -357,6 +379,7 @@ impl Allowed {
             Access::Http {
                 scheme, host, port, ..
             } => self.http_host(scheme, host, port),
+            Access::Storage { target, .. } => self.key(target),
             Access::Message { access, target } => self
                 .messages
                 .iter()

@@ -28,6 +28,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -65,6 +66,16 @@ pub enum Transport {
     Udp,
 }
 
+/// What is done to the keys of a storage. The discriminants are the bits of [`kind::Kind::Storage`]'s accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum StorageAccess {
+    Read,
+    Write,
+    Delete,
+    List,
+}
+
 /// One access, about the very object that will be used if it is allowed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -97,6 +108,12 @@ pub enum Access<'a> {
         host: &'a str,
         port: u16,
         path: &'a str,
+    },
+    /// `target` is `self`, or another namespace that is shared, then `/` and the key, or the beginning of the keys
+    /// that are listed.
+    Storage {
+        access: StorageAccess,
+        target: &'a str,
     },
     /// `target` is a deployment, or for the last two a topic.
     Message {
@@ -185,6 +202,9 @@ impl fmt::Display for Access<'_> {
             Access::Message { access, target } => {
                 write!(formatter, "messaging.{} {target}", access.name())
             }
+            Access::Storage { access, target } => {
+                write!(formatter, "storage.{} {target}", access.name())
+            }
             Access::NoTarget {
                 kind, access, text, ..
             } => write!(formatter, "{}.{access} {text:?}", kind.name()),
@@ -205,6 +225,13 @@ impl FileAccess {
     /// Whether it changes something.
     pub const fn changes(self) -> bool {
         matches!(self, Self::Write | Self::Create | Self::Delete)
+    }
+}
+
+impl StorageAccess {
+    /// The name of the access in rules.
+    pub const fn name(self) -> &'static str {
+        Kind::Storage.accesses()[self as usize]
     }
 }
 
@@ -284,6 +311,12 @@ pub trait Gate: Send + Sync + 'static {
     fn decide(&self, access: &Access<'_>) -> Decision;
 
     fn generation(&self) -> &Generation;
+
+    /// How long the guest should wait before it goes on, because it fills the log faster than it may. Told
+    /// once.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Decide whether an HTTP request to `host`, allowed as such, may go to `address`.
     ///

@@ -7,9 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use super::authority::{Answer, Authority, Circumstances};
+use super::authority::{Answer, Authority, Circumstances, Decided};
 use super::condition::Attributes;
 use super::kind::{AccessBits, Kind, OTHER_METHOD};
 use super::matcher::Request;
@@ -47,6 +49,8 @@ pub struct RuleGate {
     subject: Arc<Subject>,
     approver: Option<Arc<dyn Approver>>,
     approved: Arc<Mutex<Approved>>,
+    /// What the subject owes for being over its budget of records, in microseconds.
+    pause: AtomicU64,
 }
 
 impl Gate for RuleGate {
@@ -72,7 +76,7 @@ impl Gate for RuleGate {
                 &with,
             ),
         };
-        let decided = self.authority.wait(decided);
+        let decided = self.finished(decided);
         match (decided.answer, &self.approver) {
             (Answer::Allow, _) => Decision::Allow,
             (Answer::Ask, Some(approver)) => {
@@ -102,6 +106,10 @@ impl Gate for RuleGate {
         self.authority.generation()
     }
 
+    fn pause(&self) -> Duration {
+        Duration::from_micros(self.pause.swap(0, Ordering::Relaxed))
+    }
+
     fn decide_http_address(&self, host: &str, address: SocketAddr) -> Decision {
         let decided = self
             .authority
@@ -109,7 +117,7 @@ impl Gate for RuleGate {
         match decided {
             None => Decision::Allow,
             Some(denied) => Decision::Deny(Denial {
-                rule: denied.reason,
+                rule: self.finished(denied).reason,
             }),
         }
     }
@@ -123,7 +131,7 @@ impl Gate for RuleGate {
         let decided = self
             .authority
             .decide_tree(&self.subject, path, access.bit(), &with);
-        let decided = self.authority.wait(decided);
+        let decided = self.finished(decided);
         if decided.allowed() {
             Decision::Allow
         } else {
@@ -158,7 +166,15 @@ impl RuleGate {
             subject,
             approver,
             approved: Arc::default(),
+            pause: AtomicU64::new(0),
         }
+    }
+
+    /// A decision whose record is as durable as it must be before the effect.
+    fn finished(&self, decided: Decided) -> Decided {
+        let owed = u64::try_from(decided.delay.as_micros()).unwrap_or(u64::MAX);
+        self.pause.fetch_max(owed, Ordering::Relaxed);
+        self.authority.wait(decided)
     }
 
     fn approved_by(&self, described: &Described, generation: u64) -> Option<String> {
@@ -272,6 +288,11 @@ impl Described {
                     text.into_bytes(),
                 )
             }
+            Access::Storage { access, target } => plain(
+                Kind::Storage,
+                1 << *access as u8,
+                target.as_bytes().to_vec(),
+            ),
             Access::NoTarget {
                 kind,
                 access,
@@ -388,6 +409,20 @@ mod tests {
             .map(|line| String::from_utf8_lossy(line).contains("\"decision\":\"allow\""))
             .collect();
         assert_eq!(decisions, [false, true, false]);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn who_is_over_its_budget_of_records_is_told_to_wait_once() {
+        let (directory, gate) = gate("budget");
+        let mut subject = Subject::named("flood");
+        subject.budget = Some(Arc::new(super::super::subject::Budget::new(0.5, 1.0)));
+        let flood = RuleGate::new(Arc::clone(&gate.authority), Arc::new(subject), None);
+        assert!(!read(&flood, "/data/a"));
+        assert_eq!(flood.pause(), Duration::ZERO);
+        assert!(!read(&flood, "/data/b"));
+        assert!(flood.pause() > Duration::ZERO);
+        assert_eq!(flood.pause(), Duration::ZERO);
         std::fs::remove_dir_all(directory).unwrap();
     }
 

@@ -139,11 +139,7 @@ impl FuncType {
     /// Whether streams or futures are among the parameters, or inside them.
     #[must_use]
     pub fn takes_streams(&self) -> bool {
-        self.params.iter().any(|param| {
-            param
-                .ty
-                .any(&|ty| matches!(ty, Type::Stream(_) | Type::Future(_)))
-        })
+        self.params.iter().any(|param| param.ty.carries_streams())
     }
 
     /// How many core values the parameters flatten to.
@@ -177,6 +173,12 @@ impl Type {
             interface: None,
         }
         .build(ty)
+    }
+
+    /// Whether this is a stream or a future, or has one inside.
+    #[must_use]
+    pub fn carries_streams(&self) -> bool {
+        self.any(&|ty| matches!(ty, Self::Stream(_) | Self::Future(_)))
     }
 
     /// The size in bytes of a number, of which lists are kept as bytes; `None` for other types.

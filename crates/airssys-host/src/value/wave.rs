@@ -29,6 +29,14 @@ pub fn parse_call(component: &Component, text: &str) -> Result<(usize, Vec<Value
             ty = signature(path, ty)
         ))
     };
+    if let Some(param) = ty.params.iter().find(|param| param.ty.carries_streams()) {
+        return Err(Error::Text(format!(
+            "{} cannot be called by text: its argument '{}' is a {}, which has none",
+            signature(path, ty),
+            param.name,
+            param.ty
+        )));
+    }
     // The reader wants a plain name; what was asked for may be an interface's function.
     let call = format!("f{arguments}");
     let parsed = UntypedFuncCall::parse(&call).map_err(|error| wrong(error.to_string()))?;

@@ -51,9 +51,18 @@ pub(crate) fn outcome(decision: Decision) -> Result<(), Fail> {
 ///
 /// An attempt must have no effect before its last decision, since it is repeated as a whole: what the
 /// approver agreed to is resolved and decided again.
-pub(crate) async fn settle<T>(mut attempt: impl FnMut() -> Result<T, Fail>) -> Result<T, Errno> {
+pub(crate) async fn settle<T>(
+    gate: &dyn Gate,
+    mut attempt: impl FnMut() -> Result<T, Fail>,
+) -> Result<T, Errno> {
     loop {
-        match attempt() {
+        let outcome = attempt();
+        let pause = gate.pause();
+        if !pause.is_zero() {
+            // Its own task, since whoever polls the guest may do so outside of a runtime.
+            wasmtime_wasi::runtime::spawn(tokio::time::sleep(pause)).await;
+        }
+        match outcome {
             Ok(value) => return Ok(value),
             Err(Fail::Errno(errno)) => return Err(errno),
             Err(Fail::Ask(approval)) => {

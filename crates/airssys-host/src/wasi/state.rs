@@ -13,6 +13,8 @@ use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
 use crate::services::Service;
+use crate::storage::Namespace;
+use crate::storage::guest::{GuestStorage, View};
 
 /// The data of a store whose guest uses WASI.
 pub trait Governed: Send + 'static {
@@ -39,6 +41,18 @@ pub struct WasiState {
 }
 
 impl WasiState {
+    /// What the guest has of storage, which is `namespace`.
+    pub fn storage<'a>(&'a mut self, namespace: Option<&'a Namespace>) -> View<'a> {
+        View {
+            storage: GuestStorage {
+                gate: self.fs.gate(),
+                may_block: &self.may_block,
+                namespace,
+            },
+            table: &mut self.table,
+        }
+    }
+
     /// Everything the guest holds a handle to, for host services that give it further resources.
     pub fn table(&mut self) -> &mut ResourceTable {
         &mut self.table

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use airssys_host::engine::Profile;
 use airssys_host::gate::Gate;
 use airssys_host::gate::audit::{AuditLog, Filter, Options, Reader};
 use airssys_host::gate::authority::Authority;
@@ -133,6 +134,35 @@ fn a_file_is_refused_then_granted_and_read_until_the_right_is_revoked() {
         [
             load, refused, load, allowed, allowed, load, refused, load, allowed
         ]
+    );
+}
+
+#[test]
+fn rules_hold_for_a_guest_of_wasi_0_3_too() {
+    let folder = Folder::new();
+    let path = folder.file("file", "what it says");
+    let ruled = Ruled::new(json!([]));
+    let authority = Arc::clone(&ruled.authority);
+    let grant = files("grant", folder.path(), &["read"]);
+    let gate = Arc::clone(&ruled.gate) as Arc<dyn Gate>;
+    let lines = Program::in_profile("p3-access", Profile::Concurrent, gate)
+        .mount(folder.path(), "/data", false)
+        .arguments(["read|file", "read|file", "hold-read|file"])
+        .on_line(move |line| match line {
+            "err:NotPermitted" => load(&authority, json!([grant])),
+            "held" => load(&authority, json!([])),
+            _ => {}
+        })
+        .run();
+    let refused = "err:NotPermitted";
+    assert_eq!(lines, [refused, "ok:what it says", "held", refused]);
+    let path = path.to_str().unwrap();
+    let load = ["gate.load", "", "done", ""];
+    let refused = ["filesystem.read", path, "deny", "default-deny"];
+    let allowed = ["filesystem.read", path, "allow", "grant"];
+    assert_eq!(
+        ruled.records()[..7],
+        [load, refused, load, allowed, allowed, load, refused]
     );
 }
 

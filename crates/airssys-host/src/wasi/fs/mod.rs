@@ -54,7 +54,7 @@ impl Fs {
     /// Make `attempt` on a thread that may block, waiting for approvers as often as the gate asks.
     pub async fn run<T>(&self, attempt: impl FnMut() -> Result<T, Fail>) -> Result<T, Errno> {
         self.wait_until_blocking_allowed().await;
-        settle(attempt).await
+        settle(&*self.gate, attempt).await
     }
 
     /// Hand control back to whoever polls until it has made sure that its thread may block.

@@ -219,7 +219,9 @@ impl HttpRight {
     /// Decide, resolve, decide about the addresses, and connect to one that was allowed.
     async fn connect(&mut self, tls: Arc<ClientConfig>) -> Result<connect::Stream, Error> {
         let generation = self.net.gate.generation().current();
-        settle(|| self.permit_request()).await.map_err(refused)?;
+        settle(&*self.net.gate, || self.permit_request())
+            .await
+            .map_err(refused)?;
         let addresses = match &self.target.host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => self.net.names.look_up(name).await.map_err(lookup_error)?,
@@ -227,7 +229,10 @@ impl HttpRight {
         let mut failure = Error::HttpRequestDenied;
         for address in addresses {
             let address = SocketAddr::new(address, self.target.port);
-            if settle(|| self.permit_address(address)).await.is_err() {
+            if settle(&*self.net.gate, || self.permit_address(address))
+                .await
+                .is_err()
+            {
                 continue;
             }
             match connect::connect(address, &self.target, Arc::clone(&tls)).await {

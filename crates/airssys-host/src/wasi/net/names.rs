@@ -95,7 +95,7 @@ impl Names {
         match host {
             Host::Address(address) => Ok(vec![address]),
             Host::Name(name) => {
-                settle(|| permit(gate, &Access::Resolve { name: &name }))
+                settle(gate, || permit(gate, &Access::Resolve { name: &name }))
                     .await
                     .map_err(|_| LookupError::Refused)?;
                 let addresses = self.look_up(&name).await?;

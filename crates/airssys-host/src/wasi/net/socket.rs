@@ -87,7 +87,9 @@ impl SocketRight {
             .socket_addr_check(move |address, purpose| {
                 let right = Arc::clone(&right);
                 Box::pin(Shared(Mutex::new(Box::pin(async move {
-                    settle(|| right.decide(address, purpose)).await.is_ok()
+                    settle(&*right.net.gate, || right.decide(address, purpose))
+                        .await
+                        .is_ok()
                 }))))
             });
         builder.build().sockets().clone()

@@ -1,0 +1,156 @@
+//! Deciding what a guest does to its keys.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use super::GuestStorage;
+use crate::gate::{Access, Decision, StorageAccess};
+use crate::storage::{Entry, Namespace, Operation, Outcome, StorageError};
+
+/// The segments of a key, or of the beginning of some, without the last one: what is listed as a whole.
+fn directory(key: &str) -> &str {
+    key.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+fn target(key: &str) -> String {
+    if key.is_empty() {
+        "self".into()
+    } else {
+        format!("self/{key}")
+    }
+}
+
+impl GuestStorage<'_> {
+    /// The namespace, on a thread that may block.
+    ///
+    /// # Errors
+    /// [`StorageError::Closed`] where the instance was given none.
+    pub async fn namespace(&self) -> Result<&Namespace, StorageError> {
+        let namespace = self.namespace.ok_or(StorageError::Closed)?;
+        std::future::poll_fn(|context| {
+            if self.may_block.load(Ordering::Acquire) {
+                Poll::Ready(())
+            } else {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+        Ok(namespace)
+    }
+
+    /// Let the gate decide one access, waiting for an approver as often as it asks.
+    ///
+    /// # Errors
+    /// [`StorageError::Denied`].
+    async fn permit(&self, access: StorageAccess, key: &str) -> Result<(), StorageError> {
+        let target = target(key);
+        loop {
+            let decision = self.gate.decide(&Access::Storage {
+                access,
+                target: &target,
+            });
+            match decision {
+                Decision::Allow => return Ok(()),
+                Decision::Deny(denial) => return Err(StorageError::Denied(denial.rule)),
+                Decision::Ask(approval) => {
+                    if !approval.await {
+                        return Err(StorageError::Denied("it was not approved".into()));
+                    }
+                }
+            }
+        }
+    }
+
+    pub async fn get(&self, key: &str) -> Result<Option<Entry>, StorageError> {
+        let namespace = self.namespace().await?;
+        // What cannot be a key is told as such, whatever the rules.
+        namespace.quota().check_key(key)?;
+        self.permit(StorageAccess::Read, key).await?;
+        namespace.get(key)
+    }
+
+    /// Decide each part, then do all or none.
+    pub async fn apply(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {
+        let namespace = self.namespace().await?;
+        for operation in &operations {
+            namespace.quota().check_key(operation.key())?;
+            let accesses: &[StorageAccess] = match operation {
+                Operation::Set { .. } => &[StorageAccess::Write],
+                Operation::Delete { .. } => &[StorageAccess::Delete],
+                Operation::Check { .. } => &[StorageAccess::Read],
+                Operation::Add { .. } => &[StorageAccess::Read, StorageAccess::Write],
+            };
+            for access in accesses {
+                self.permit(*access, operation.key()).await?;
+            }
+        }
+        namespace.apply(operations).await
+    }
+
+    /// Decide listing what begins with `prefix`.
+    pub async fn permit_listing(&self, prefix: &str) -> Result<(), StorageError> {
+        self.permit(StorageAccess::List, directory(prefix)).await
+    }
+
+    /// A page of what may be listed; with values, of what may also be read. What may not is left out.
+    pub async fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        values: bool,
+    ) -> Result<(Vec<(String, Entry)>, Option<String>), StorageError> {
+        let namespace = self.namespace().await?;
+        self.permit_listing(prefix).await?;
+        let page = namespace.page(prefix, after, limit, values)?;
+        let mut listable = Listable::from(prefix);
+        let mut entries = Vec::with_capacity(page.entries.len());
+        for (key, entry) in page.entries {
+            if listable.decide(self, &key).await?
+                && (!values || allowed(self.permit(StorageAccess::Read, &key).await)?)
+            {
+                entries.push((key, entry));
+            }
+        }
+        Ok((entries, page.cursor))
+    }
+}
+
+fn allowed(decided: Result<(), StorageError>) -> Result<bool, StorageError> {
+    match decided {
+        Ok(()) => Ok(true),
+        Err(StorageError::Denied(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Decisions about listing, one for each directory that turns up.
+pub struct Listable(HashMap<String, bool>);
+
+impl Listable {
+    /// Beginning with what was decided for `prefix`.
+    pub fn from(prefix: &str) -> Self {
+        Self(HashMap::from([(directory(prefix).to_owned(), true)]))
+    }
+
+    /// With nothing decided yet.
+    pub fn anew() -> Self {
+        Self(HashMap::new())
+    }
+
+    pub async fn decide(
+        &mut self,
+        storage: &GuestStorage<'_>,
+        key: &str,
+    ) -> Result<bool, StorageError> {
+        let directory = directory(key);
+        if let Some(decided) = self.0.get(directory) {
+            return Ok(*decided);
+        }
+        let decided = allowed(storage.permit(StorageAccess::List, directory).await)?;
+        self.0.insert(directory.to_owned(), decided);
+        Ok(decided)
+    }
+}
