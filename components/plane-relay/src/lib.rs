@@ -7,6 +7,8 @@
 //! - 3: nothing
 //! - 4 `n: u32`: asks the neighbour n times with `55 02` and answers with the nanoseconds of each, as `u64`
 //! - 5 `n: u32`: tells the neighbour `55 03` n times and answers with how many were refused, as `u32`
+//! - 6 `milliseconds: u32`: sleeps by WASI and answers with the nanoseconds that took, and the nanoseconds since 1970,
+//!   by WASI's clocks, as `u64`
 //!
 //! The setting `next` is the neighbour's address. Numbers are little-endian.
 
@@ -17,6 +19,7 @@ wit_bindgen::generate!({
 });
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use airssys::core::host::monotonic_now;
 use airssys::core::types::{
@@ -104,7 +107,17 @@ impl Handler for Relay {
                 answer.extend(refused.to_le_bytes());
                 Ok(Some(answer))
             }
-            _ => Err(Error::Unhandled("expected 1 to 5 as the second byte".into())),
+            Some(6) => {
+                let begun = Instant::now();
+                std::thread::sleep(Duration::from_millis(number(&payload)?.into()));
+                let took = begun.elapsed().as_nanos() as u64;
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                let mut answer = vec![0x55];
+                answer.extend(took.to_le_bytes());
+                answer.extend(now.map_or(0, |now| now.as_nanos() as u64).to_le_bytes());
+                Ok(Some(answer))
+            }
+            _ => Err(Error::Unhandled("expected 1 to 6 as the second byte".into())),
         }
     }
 

@@ -390,6 +390,7 @@ impl Component {
     fn prepare(&self) -> wasmtime::Result<InstancePre<State>> {
         let mut linker = Linker::<State>::new(&self.native.engine);
         link::add_to_linker(&mut linker, self.native.profile)?;
+        crate::plane::wasi_clocks::replace_in(&mut linker)?;
         services::add_to_linker(&mut linker, &self.import_names)?;
         for (position, resource) in self.resources.iter().enumerate() {
             let mut root = linker.root();

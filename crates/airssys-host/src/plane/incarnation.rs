@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -46,6 +47,8 @@ struct Life {
     cell: Arc<Cell>,
     blueprint: Arc<Blueprint>,
     link: Arc<Link>,
+    /// Whether the thread that polls may block in file operations; shared with WASI.
+    may_block: Arc<AtomicBool>,
     live: Box<Live>,
     guest: Guest,
     /// Monotonic nanoseconds at the end of the last call.
@@ -144,11 +147,13 @@ async fn begin(
     };
     let of = |error| Ending::of(error, "");
     let wasi = (blueprint.wasi)(&identity, outputs(&cell, incarnation)).map_err(of)?;
+    let may_block = wasi.may_block().clone();
     let context = Box::new(ActorContext::new(cell.clone(), incarnation));
     let services = blueprint.services.clone();
     let (made, ended) = bounded(
         &cell,
         &link,
+        &may_block,
         now_nanos(),
         Live::instantiate_actor(
             blueprint.component.clone(),
@@ -188,6 +193,7 @@ async fn begin(
         cell,
         blueprint,
         link,
+        may_block,
         live,
         guest,
         ended,
@@ -204,6 +210,7 @@ async fn begin(
 async fn bounded<R>(
     cell: &Arc<Cell>,
     link: &Arc<Link>,
+    may_block: &AtomicBool,
     began: u64,
     future: impl Future<Output = R>,
 ) -> (Result<R, Error>, u64) {
@@ -214,6 +221,12 @@ async fn bounded<R>(
         slice_begins();
         if until.is_some() {
             link.resume_slice();
+            // A file operation gave its thread back once before it blocks: now it may, without others in the queue
+            // having to wait for it.
+            cell.shared.queue.share();
+            may_block.store(true, Ordering::Relaxed);
+        } else {
+            may_block.store(false, Ordering::Relaxed);
         }
         if let Poll::Ready(result) = future.as_mut().poll(context) {
             if until.is_some() {
@@ -293,7 +306,7 @@ impl Life {
         let began = self.prepare();
         let lifecycle = self.guest.lifecycle.as_ref().expect("looked at above");
         let call = lifecycle.call_initialize(&mut self.live.store, &config);
-        let called = bounded(&self.cell, &self.link, began, call).await;
+        let called = bounded(&self.cell, &self.link, &self.may_block, began, call).await;
         self.concluded(called, "initialize")?
             .map_err(|error| Ending::said(convert::words(error), "initialize"))
     }
@@ -308,7 +321,7 @@ impl Life {
         let began = self.prepare();
         let state = self.guest.state.as_ref().expect("looked at above");
         let call = state.call_restore(&mut self.live.store, snapshot);
-        let called = bounded(&self.cell, &self.link, began, call).await;
+        let called = bounded(&self.cell, &self.link, &self.may_block, began, call).await;
         self.concluded(called, "restore")?
             .map_err(|error| Ending::said(convert::words(error), "restore"))
     }
@@ -412,7 +425,7 @@ impl Life {
         };
         let handler = self.guest.handler.as_ref().expect("looked at above");
         let call = handler.call_handle_message(&mut self.live.store, message);
-        let called = bounded(&self.cell, &self.link, began, call).await;
+        let called = bounded(&self.cell, &self.link, &self.may_block, began, call).await;
         let result = self.concluded(called, "handle-message");
         let context = self.context();
         context.current = None;
@@ -503,7 +516,7 @@ impl Life {
         let began = self.prepare();
         let handler = self.guest.handler.as_ref().expect("looked at above");
         let call = handler.call_handle_callback(&mut self.live.store, correlation, outcome);
-        let called = bounded(&self.cell, &self.link, began, call).await;
+        let called = bounded(&self.cell, &self.link, &self.may_block, began, call).await;
         match self.concluded(called, "handle-callback")? {
             Err(types::Error::Failed(message)) => Err(Ending::said(message, "handle-callback")),
             _ => Ok(()),
@@ -539,7 +552,8 @@ impl Life {
                 };
                 self.live.store.set_epoch_deadline(1);
                 let call = lifecycle.call_health(&mut self.live.store);
-                let called = bounded(&self.cell, &self.link, now_nanos(), call).await;
+                let called =
+                    bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
                 let report = self.concluded(called, "health")?;
                 let health = Health {
                     status: convert::health(report.status),
@@ -553,7 +567,8 @@ impl Life {
                 Some(lifecycle) => {
                     self.live.store.set_epoch_deadline(1);
                     let call = lifecycle.call_metadata(&mut self.live.store);
-                    let called = bounded(&self.cell, &self.link, now_nanos(), call).await;
+                    let called =
+                        bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
                     let found = self.concluded(called, "metadata")?;
                     Ok(Answer::Metadata(Metadata {
                         name: found.name,
@@ -570,7 +585,8 @@ impl Life {
                 let state = self.guest.state.as_ref().expect("looked at above");
                 self.live.store.set_epoch_deadline(1);
                 let call = state.call_snapshot(&mut self.live.store);
-                let called = bounded(&self.cell, &self.link, now_nanos(), call).await;
+                let called =
+                    bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
                 self.concluded(called, "snapshot")?
                     .map(|bytes| Answer::Payload(Some(bytes.into())))
                     .map_err(|error| Failure::Refused(convert::words(error)))
@@ -579,7 +595,8 @@ impl Life {
                 let state = self.guest.state.as_ref().expect("looked at above");
                 self.live.store.set_epoch_deadline(1);
                 let call = state.call_migrate(&mut self.live.store, &version, &snapshot);
-                let called = bounded(&self.cell, &self.link, now_nanos(), call).await;
+                let called =
+                    bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
                 self.concluded(called, "migrate")?
                     .map(|bytes| Answer::Payload(Some(bytes.into())))
                     .map_err(|error| Failure::Refused(convert::words(error)))
@@ -599,7 +616,7 @@ impl Life {
         };
         self.live.store.set_epoch_deadline(1);
         let call = state.call_snapshot(&mut self.live.store);
-        let called = bounded(&self.cell, &self.link, now_nanos(), call).await;
+        let called = bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
         if let Ok(state) = self.concluded(called, "snapshot")? {
             self.cell.leave(state.into());
         }
@@ -617,7 +634,7 @@ impl Life {
         };
         self.live.store.set_epoch_deadline(1);
         let call = lifecycle.call_shutdown(&mut self.live.store, reason);
-        let called = bounded(&self.cell, &self.link, now_nanos(), call).await;
+        let called = bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
         self.concluded(called, "shutdown")?
             .map_err(|error| Ending::said(convert::words(error), "shutdown"))
     }

@@ -26,6 +26,7 @@ mod shared;
 mod target;
 mod timers;
 mod topics;
+pub(crate) mod wasi_clocks;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -213,7 +214,7 @@ impl Plane {
     }
 
     /// Be told, where time is virtual, that [`Plane::run`] has something to do.
-    pub fn on_ready(&self, wake: Option<Box<dyn Fn() + Send + Sync>>) {
+    pub fn on_ready(&self, wake: Option<Arc<dyn Fn() + Send + Sync>>) {
         self.shared.set_wake(wake);
     }
 

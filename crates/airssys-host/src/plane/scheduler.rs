@@ -46,6 +46,16 @@ impl RunQueue {
         self.queue().ready.pop_front()
     }
 
+    /// The present thread is about to block: another one takes what is queued.
+    pub fn share(&self) {
+        let queue = self.queue();
+        let wake = queue.sleeping > 0 && !queue.ready.is_empty();
+        drop(queue);
+        if wake {
+            self.filled.notify_one();
+        }
+    }
+
     /// The next actor; waits for one. `None` once closed.
     fn wait(&self) -> Option<Arc<Cell>> {
         let mut queue = self.queue();

@@ -19,7 +19,7 @@ use super::target::Target;
 use super::timers::{Due, Timers};
 use super::topics::Topics;
 
-type Wake = Box<dyn Fn() + Send + Sync>;
+type Wake = Arc<dyn Fn() + Send + Sync>;
 struct Watching(Arc<dyn Observer>);
 
 pub struct Shared {
@@ -95,8 +95,12 @@ impl Shared {
     /// Let an actor run soon.
     pub(super) fn schedule(&self, cell: Arc<Cell>) {
         if self.queue.push(cell) && self.clock.is_virtual() {
-            let wake = self.wake.lock().expect("no code under this lock panics");
-            if let Some(wake) = &*wake {
+            let wake = self
+                .wake
+                .lock()
+                .expect("no code under this lock panics")
+                .clone();
+            if let Some(wake) = wake {
                 wake();
             }
         }

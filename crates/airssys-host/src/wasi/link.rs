@@ -111,11 +111,7 @@ fn cli<T: Governed>(state: &mut T) -> WasiCliCtxView<'_> {
 }
 
 fn clocks<T: Governed>(state: &mut T) -> WasiClocksCtxView<'_> {
-    let wasi = state.wasi();
-    WasiClocksCtxView {
-        ctx: wasi.ctx.clocks(),
-        table: &mut wasi.table,
-    }
+    state.wasi().clocks()
 }
 
 fn random<T: Governed>(state: &mut T) -> &mut WasiRandomCtx {

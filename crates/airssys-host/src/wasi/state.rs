@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use wasmtime::component::{HasData, ResourceTable};
+use wasmtime_wasi::clocks::WasiClocksCtxView;
 use wasmtime_wasi::{ResourceTableError, WasiCtx};
 
 use super::fs::Fs;
@@ -56,6 +57,14 @@ impl WasiState {
     /// Everything the guest holds a handle to, for host services that give it further resources.
     pub fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
+    }
+
+    /// The clocks of WASI, for whoever puts others before them.
+    pub(crate) fn clocks(&mut self) -> WasiClocksCtxView<'_> {
+        WasiClocksCtxView {
+            ctx: self.ctx.clocks(),
+            table: &mut self.table,
+        }
     }
 
     /// Whether the thread that polls may block in file operations; it may unless told otherwise.

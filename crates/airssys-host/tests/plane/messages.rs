@@ -186,6 +186,29 @@ fn a_send_without_room_ends_at_its_timeout() {
 }
 
 #[test]
+fn an_ask_waits_for_room_where_the_mailbox_says_so() {
+    let world = World::new();
+    let bob = world.puppet_with("demo/bob", small(Overflow::Wait), Limits::default(), vec![]);
+    bob.suspend();
+    for number in 0..3 {
+        world.tell(&bob, &tagged(number)).unwrap();
+    }
+    let asked = world.asking(&bob, json!([["give", 1]])).unwrap();
+    let given_up = world.asking(&bob, json!([["count", 100]])).unwrap();
+    assert_eq!(bob.inspect().waiting_senders, 2);
+    assert!(given_up.cancel());
+    bob.resume();
+    world.run();
+    assert!(matches!(asked.take(), Some(Ok(_))));
+    let seen = bob.inspect();
+    assert_eq!(
+        (seen.answered, seen.cancelled, seen.counts.accepted),
+        (1, 1, 4)
+    );
+    world.assert_conserved(&bob);
+}
+
+#[test]
 fn what_waited_longer_than_its_time_to_live_is_never_handled() {
     let world = World::new();
     let ann = world.puppet("demo/ann");

@@ -56,6 +56,13 @@ pub fn puppet() -> Arc<Component> {
     PUPPET.clone()
 }
 
+/// The guest of the measurements.
+pub fn relay() -> Arc<Component> {
+    static RELAY: LazyLock<Arc<Component>> =
+        LazyLock::new(|| load(&std::fs::read(build("plane-relay")).unwrap()));
+    RELAY.clone()
+}
+
 /// A blueprint whose guest has no rights but its output.
 pub fn blueprint(component: Arc<Component>, limits: Limits, accepts: Vec<u64>) -> Arc<Blueprint> {
     let wasi = Arc::new(

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{SECOND, World, tagged};
+use airssys_host::limits::Limits;
+use airssys_host::plane::{Answer, Bounds, Options, Source, Waiter};
+
+use crate::support::{SECOND, World, blueprint, everything, relay, tagged};
 
 #[test]
 fn send_after_comes_once_at_its_time() {
@@ -87,6 +90,45 @@ fn sleeping_lets_others_run_and_the_clock_is_the_planes() {
     assert_eq!(slept, 3 * SECOND / 2);
     let wall = given[2].as_u64().unwrap();
     assert_eq!(wall, 1_767_225_600 * SECOND + 3 * SECOND / 2);
+}
+
+#[test]
+fn the_clocks_of_wasi_are_the_planes_too() {
+    let world = World::new();
+    let ann = world
+        .plane
+        .spawn(
+            "demo/ann",
+            blueprint(relay(), Limits::default(), vec![]),
+            Bounds::default(),
+            everything(),
+        )
+        .unwrap();
+    ann.start(None, Waiter::Nobody);
+    world.pass(SECOND);
+    let mut message = vec![0x55, 6];
+    message.extend(1500_u32.to_le_bytes());
+    let asked = world
+        .plane
+        .shared()
+        .ask(
+            &world.target("demo/ann"),
+            Source::Host,
+            message.into(),
+            Options::default(),
+            5 * SECOND,
+            Waiter::Nobody,
+        )
+        .unwrap();
+    world.run();
+    assert!(!asked.is_done(), "no time has passed");
+    world.pass(2 * SECOND);
+    let Some(Ok(Answer::Payload(Some(answer)))) = asked.take() else {
+        panic!("no reply")
+    };
+    let number = |at: usize| u64::from_le_bytes(answer[at..at + 8].try_into().unwrap());
+    assert_eq!(number(1), 3 * SECOND / 2);
+    assert_eq!(number(9), 1_767_225_600 * SECOND + SECOND + 3 * SECOND / 2);
 }
 
 #[test]

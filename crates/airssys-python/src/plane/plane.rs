@@ -172,7 +172,7 @@ impl PyPlane {
         let hook = Arc::new(Hook::default());
         if r#virtual {
             let hook = hook.clone();
-            plane.on_ready(Some(Box::new(move || hook.call())));
+            plane.on_ready(Some(Arc::new(move || hook.call())));
         }
         let mut planes = PLANES.lock().expect("no code under this lock panics");
         planes.retain(|plane| plane.strong_count() > 0);
