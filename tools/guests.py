@@ -154,7 +154,9 @@ def build(only: list[str] | None = None) -> list[Guest]:
             _build_rust({g: path for g, path in missing.items() if g.language == "Rust"})
             _build_python({g: path for g, path in missing.items() if g.language == "Python"})
             _build_javascript({g: p for g, p in missing.items() if g.language == "JavaScript"})
-            for guest in missing:
+            for guest, path in missing.items():
+                if path.exists():  # as new as its use: cargo may have had it from long ago
+                    path.touch()
                 _prune(guest)
     else:
         missing = {}

@@ -132,7 +132,7 @@ class ProcessActor(Actor):
     When the program ends with 0 the actor stops normally; with anything else the actor fails, and
     its supervisor restarts it, with backoff and intensity, by starting the program anew. Stopping
     the actor tells the program to end (TERM), and after `grace` seconds makes it (KILL), with all
-    that runs in its session.
+    that runs in its process group.
 
     Args:
         system: The pipeline.

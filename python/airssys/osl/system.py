@@ -325,7 +325,7 @@ class OSL:
         return generation
 
     def end_children(self, principal: str | None = None) -> int:
-        """Kill the children of a principal, or all, with their sessions; return how many."""
+        """Kill the children of a principal, or all, with their process groups; return how many."""
         chosen = [
             process
             for process in list(self.children.values())

@@ -116,6 +116,18 @@ def test_what_a_program_leaves_behind_ends_with_it(act, shell):
     assert ended(int(done.stdout))
 
 
+def test_a_process_that_left_the_group_is_not_waited_for_and_said_to_be_there(world, act, shell):
+    there = world.root / "there"
+    away = f"/usr/bin/setsid /usr/bin/sh -c ': > {there}; echo $$; exec /usr/bin/sleep 1000' &"
+    done = act(shell, lambda: run_shell(f"{away} until [ -f {there} ]; do :; done"))
+    assert not done.complete
+    left = psutil.Process(int(done.stdout))
+    try:
+        assert left.name() == "sleep"
+    finally:
+        left.kill()
+
+
 def test_a_program_that_closes_its_streams_early_is_waited_for(act, shell):
     done = act(shell, lambda: run_shell("exec <&- >&- 2>&-; exit 4", stdin=b"x" * 1_000_000))
     assert done.exit_code == 4

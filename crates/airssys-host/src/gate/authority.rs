@@ -232,7 +232,9 @@ impl Authority {
             let covers = |who: &Subject| rules.covers_subtree(who, &request);
             covers(subject) && subject.original_caller().is_none_or(covers)
         });
-        let opinion = if with.barred.is_some() || !covered {
+        let opinion = if let Some(bar) = with.barred {
+            Opinion::refuse(RuleName::Fixed(bar.rule), bar.reason.to_owned())
+        } else if !covered {
             Opinion::refuse(
                 RuleName::Fixed("default-deny"),
                 "no rule without exceptions covers everything below it".to_owned(),

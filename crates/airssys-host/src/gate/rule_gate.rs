@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::{AtFlags, fstat, statat};
+use rustix::io::Errno;
+
 use super::authority::{Answer, Authority, Circumstances, Decided};
 use super::condition::Attributes;
 use super::kind::{AccessBits, Kind, OTHER_METHOD};
@@ -32,6 +35,11 @@ pub trait Approver: Send + Sync + 'static {
         rule: &str,
     ) -> Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 }
+
+const UNKNOWN: Bar = Bar {
+    rule: "unknown-object",
+    reason: "what stands there cannot be examined, or was moved meanwhile",
+};
 
 /// How many approvals are remembered; beyond that people are asked again.
 const MOST_APPROVED: usize = 1024;
@@ -124,7 +132,7 @@ impl Gate for RuleGate {
 
     fn decide_tree(&self, path: &Path, access: FileAccess, at: At<'_>) -> Decision {
         let with = Circumstances {
-            barred: self.reserved(path, at),
+            barred: self.reserved(path, at).or_else(|| self.reserved_below(at)),
             ..Circumstances::default()
         };
         let path = path.as_os_str().as_bytes();
@@ -197,10 +205,6 @@ impl RuleGate {
 
     /// Refused as well is what cannot be examined: it may be the host's own.
     fn reserved(&self, path: &Path, at: At<'_>) -> Option<Bar> {
-        const UNKNOWN: Bar = Bar {
-            rule: "unknown-object",
-            reason: "what stands there cannot be examined, or was moved meanwhile",
-        };
         let reserved = self.authority.reserved();
         let holds = match at {
             At::Object(object) => reserved.holds_open(object, path),
@@ -208,6 +212,27 @@ impl RuleGate {
         };
         match holds {
             Ok(holds) => holds.then_some(RESERVED),
+            Err(_) => Some(UNKNOWN),
+        }
+    }
+
+    /// What refuses to move a directory: that something of the host's would move with it.
+    fn reserved_below(&self, at: At<'_>) -> Option<Bar> {
+        let found = match at {
+            At::Object(object) => fstat(object),
+            At::Entry(directory, name) => statat(directory, name, AtFlags::SYMLINK_NOFOLLOW),
+        };
+        let below = match found {
+            // Nothing stands there yet.
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+            Ok(stat) => self
+                .authority
+                .reserved()
+                .stands_below((stat.st_dev, stat.st_ino)),
+        };
+        match below {
+            Ok(below) => below.then_some(RESERVED),
             Err(_) => Some(UNKNOWN),
         }
     }

@@ -12,9 +12,9 @@ use rustix::io::Errno;
 use super::OslError;
 use super::file::{Acting, CREATE, DELETE, READ, WRITE, type_name};
 use super::resolve::{Place, object, split};
-use crate::gate::RESERVED;
-use crate::gate::authority::Decided;
+use crate::gate::authority::{Circumstances, Decided};
 use crate::gate::kind::{AccessBits, Kind};
+use crate::gate::{Bar, RESERVED};
 
 /// A new file that takes the place of an old one in one step, or not at all.
 #[derive(Debug)]
@@ -204,7 +204,12 @@ impl Acting<'_> {
             .map_err(|error| OslError::os(&from_path, error))?
             .ok_or_else(|| OslError::os(&from_path, Errno::NOENT))?;
         if FileType::from_raw_mode(expected.st_mode) == FileType::Directory {
-            self.decide_trees(&from_path, &to_path)?;
+            let below = self
+                .authority
+                .reserved()
+                .stands_below((expected.st_dev, expected.st_ino))
+                .map_err(|error| OslError::os(&from_path, error))?;
+            self.decide_trees(&from_path, &to_path, below.then_some(RESERVED))?;
         }
         let flags = if replace {
             RenameFlags::empty()
@@ -244,11 +249,15 @@ impl Acting<'_> {
         Ok(decided)
     }
 
-    fn decide_trees(&self, from: &[u8], to: &[u8]) -> Result<(), OslError> {
+    fn decide_trees(&self, from: &[u8], to: &[u8], barred: Option<Bar>) -> Result<(), OslError> {
+        let with = Circumstances {
+            barred,
+            ..self.with
+        };
         for (path, access) in [(from, READ), (from, DELETE), (to, CREATE), (to, WRITE)] {
             let decided = self
                 .authority
-                .decide_tree(self.subject, path, access, &self.with);
+                .decide_tree(self.subject, path, access, &with);
             let decided = self.authority.wait(decided);
             if !decided.allowed() {
                 return Err(OslError::Refused {

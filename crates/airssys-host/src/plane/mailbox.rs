@@ -14,7 +14,7 @@ pub const LANES: usize = 4;
 const AGING: u64 = 16;
 
 /// Senders that may wait for room in one lane, where its bound is not more.
-const WAITING: usize = 1000;
+pub(super) const WAITING: usize = 1000;
 
 /// Where a message came from.
 #[derive(Clone, Debug, PartialEq)]

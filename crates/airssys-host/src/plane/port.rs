@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::address::Address;
-use super::ask::{Ask, Desk, Outcome};
+use super::ask::{Answer, Ask, Desk, Kind, Outcome};
 use super::events::Event;
 use super::failure::{Failure, Reason};
-use super::mailbox::Envelope;
+use super::mailbox::{Envelope, WAITING};
 use super::shared::Shared;
 use super::target::Target;
 
@@ -21,11 +21,54 @@ struct Slots {
     messages: usize,
     bytes: usize,
     outbox: VecDeque<Arc<Envelope>>,
+    /// Messages whose senders wait for room.
+    waiting: VecDeque<Arc<Envelope>>,
     /// Asks that were handed out, by the number of their message.
     asks: BTreeMap<u64, Arc<Ask>>,
     accepted: u64,
     refused: u64,
     waits_for: Option<Target>,
+}
+
+impl Slots {
+    fn has_room(&self, size: usize) -> bool {
+        self.messages > 0 && self.bytes >= size
+    }
+
+    /// Take a slot for a message. True if nobody was told yet that there are some.
+    fn accept(&mut self, envelope: Arc<Envelope>, capacity: usize) -> bool {
+        self.messages -= 1;
+        self.bytes -= envelope.payload.len();
+        self.accepted += 1;
+        if let Some(ask) = envelope.reply() {
+            if self.asks.len() >= 2 * capacity {
+                self.asks.retain(|_, ask| !ask.is_done());
+            }
+            let ask = ask.clone();
+            self.asks.insert(envelope.id, ask);
+        }
+        self.outbox.push_back(envelope);
+        self.outbox.len() == 1
+    }
+
+    /// Let those in who wait for room: who is to be told so, and whether the receiver is.
+    fn admit(&mut self, capacity: usize) -> (Vec<Arc<Ask>>, bool) {
+        let mut admitted = Vec::new();
+        let mut first = false;
+        while let Some(next) = self.waiting.front() {
+            if next.ask.as_ref().is_some_and(|ask| ask.is_done()) {
+                self.waiting.pop_front(); // gave up waiting; was never accepted
+                continue;
+            }
+            if !self.has_room(next.payload.len()) {
+                break;
+            }
+            let envelope = self.waiting.pop_front().expect("looked at above");
+            admitted.extend(envelope.ask.clone().filter(|ask| ask.kind == Kind::Room));
+            first |= self.accept(envelope, capacity);
+        }
+        (admitted, first)
+    }
 }
 
 pub struct Port {
@@ -72,6 +115,7 @@ impl Port {
                 messages: spec.capacity,
                 bytes: spec.bytes,
                 outbox: VecDeque::new(),
+                waiting: VecDeque::new(),
                 asks: BTreeMap::new(),
                 accepted: 0,
                 refused: 0,
@@ -93,35 +137,40 @@ impl Port {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Take a slot for a message and hand it over.
-    pub(super) fn offer(&self, envelope: Arc<Envelope>) -> Result<(), Failure> {
+    /// Take a slot for a message and hand it over, or let its sender wait for room if it `may_wait`. True if it
+    /// was accepted.
+    pub(super) fn offer(&self, envelope: Arc<Envelope>, may_wait: bool) -> Result<bool, Failure> {
         let first = {
             let mut slots = self.slots();
             if self.is_closed() {
                 return Err(Failure::Stopped);
             }
             let size = envelope.payload.len();
-            if slots.messages == 0 || slots.bytes < size {
+            if !slots.waiting.is_empty() || !slots.has_room(size) {
+                let line = self.capacity.max(WAITING);
+                if may_wait && size <= self.capacity_bytes && slots.waiting.len() < line {
+                    slots.waiting.push_back(envelope);
+                    return Ok(false);
+                }
                 slots.refused += 1;
                 return Err(Failure::MailboxFull);
             }
-            slots.messages -= 1;
-            slots.bytes -= size;
-            slots.accepted += 1;
-            if let Some(ask) = envelope.reply() {
-                if slots.asks.len() >= 2 * self.capacity {
-                    slots.asks.retain(|_, ask| !ask.is_done());
-                }
-                let ask = ask.clone();
-                slots.asks.insert(envelope.id, ask);
-            }
-            slots.outbox.push_back(envelope);
-            slots.outbox.len() == 1
+            slots.accept(envelope, self.capacity)
         };
         if first {
             self.sink.ready();
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Tell those who were let in, and the receiver.
+    fn settle(&self, (admitted, first): (Vec<Arc<Ask>>, bool)) {
+        for ask in admitted {
+            ask.complete(Ok(Answer::Done));
+        }
+        if first {
+            self.sink.ready();
+        }
     }
 
     /// The oldest messages, at most `most`; and whether there are more. What expired on the way dies.
@@ -129,7 +178,7 @@ impl Port {
         let now = self.shared.clock.now();
         let mut batch = Vec::new();
         let mut dead = Vec::new();
-        let more = {
+        let (more, admitted) = {
             let mut slots = self.slots();
             while batch.len() < most {
                 let Some(envelope) = slots.outbox.pop_front() else {
@@ -151,8 +200,11 @@ impl Port {
                     }
                 }
             }
-            !slots.outbox.is_empty()
+            // The slots of what died are free.
+            let (admitted, _) = slots.admit(self.capacity);
+            (!slots.outbox.is_empty(), admitted)
         };
+        self.settle((admitted, false)); // whoever takes learns of more from what this returns
         for (envelope, reason) in dead {
             self.bury(envelope, reason);
         }
@@ -177,9 +229,13 @@ impl Port {
 
     /// Give slots back for messages that were handled.
     pub fn credit(&self, messages: usize, bytes: usize) {
-        let mut slots = self.slots();
-        slots.messages = (slots.messages + messages).min(self.capacity);
-        slots.bytes = (slots.bytes + bytes).min(self.capacity_bytes);
+        let admitted = {
+            let mut slots = self.slots();
+            slots.messages = (slots.messages + messages).min(self.capacity);
+            slots.bytes = (slots.bytes + bytes).min(self.capacity_bytes);
+            slots.admit(self.capacity)
+        };
+        self.settle(admitted);
     }
 
     /// Answer the ask of message `token`. False if there is none, or its asker does not wait any more.
@@ -221,11 +277,12 @@ impl Port {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (outbox, asks) = {
+        let (outbox, waiting, asks) = {
             let mut slots = self.slots();
             slots.waits_for = None;
             (
                 std::mem::take(&mut slots.outbox),
+                std::mem::take(&mut slots.waiting),
                 std::mem::take(&mut slots.asks),
             )
         };
@@ -235,7 +292,10 @@ impl Port {
         for envelope in outbox {
             self.bury(envelope, Reason::Stopped);
         }
-        for ask in asks.into_values() {
+        let waiting = waiting
+            .into_iter()
+            .filter_map(|envelope| envelope.ask.clone());
+        for ask in asks.into_values().chain(waiting) {
             ask.complete(Err(Failure::Stopped));
         }
     }

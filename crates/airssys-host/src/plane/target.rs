@@ -76,7 +76,7 @@ impl Target {
     pub(super) fn offer(&self, envelope: Arc<Envelope>, may_wait: bool) -> Result<bool, Failure> {
         match self {
             Self::Actor(cell) => cell.offer(envelope, may_wait),
-            Self::Port(port) => port.offer(envelope).map(|()| true),
+            Self::Port(port) => port.offer(envelope, may_wait),
         }
     }
 

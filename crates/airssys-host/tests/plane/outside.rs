@@ -50,6 +50,60 @@ fn a_port_takes_messages_in_batches_and_overflow_shows_at_the_sender() {
 }
 
 #[test]
+fn whoever_sends_to_a_full_port_waits_in_line_for_room() {
+    let world = World::new();
+    let (ann, bob) = (world.puppet("demo/ann"), world.puppet("demo/bob"));
+    let (port, ready) = port(&world.plane, 1);
+    let send = |tag| json!([["send", "rt/printer", {"tag": tag}, 5]]);
+    world.ask(&ann, send("first"));
+    let waiting = [(&ann, "second"), (&bob, "third")].map(|(actor, tag)| {
+        let asked = world.asking(actor, send(tag)).unwrap();
+        world.run();
+        asked
+    });
+    assert!(waiting.iter().all(|asked| !asked.is_done()));
+    let cat = world.puppet("demo/cat");
+    let told = world.ask(&cat, json!([["tell", "rt/printer", {}]]));
+    assert_eq!(told[0]["error"], "mailbox-full", "a tell never waits");
+    let mut tags = Vec::new();
+    for _ in 0..3 {
+        let (batch, _) = port.take(10);
+        let bytes = batch.iter().map(|envelope| envelope.payload.len()).sum();
+        tags.extend(
+            batch
+                .iter()
+                .map(|one| crate::support::read(&one.payload)["tag"].clone()),
+        );
+        port.credit(batch.len(), bytes);
+        world.run();
+    }
+    assert_eq!(tags, ["first", "second", "third"]);
+    assert_eq!(ready.0.load(Ordering::Relaxed), 3);
+    for asked in waiting {
+        assert!(matches!(asked.take(), Some(Ok(Answer::Payload(_)))));
+    }
+    // Who gives up is not let in later; who waits at the end is told.
+    world.ask(&ann, send("fourth"));
+    let late = world
+        .asking(&ann, json!([["send", "rt/printer", {"tag": "fifth"}, 1]]))
+        .unwrap();
+    world.pass(2 * SECOND);
+    let Some(Ok(Answer::Payload(Some(answer)))) = late.take() else {
+        panic!("no answer")
+    };
+    assert_eq!(crate::support::read(&answer)[0]["error"], "timeout");
+    let stranded = world.asking(&bob, send("sixth")).unwrap();
+    world.run();
+    port.close();
+    world.run();
+    let Some(Ok(Answer::Payload(Some(answer)))) = stranded.take() else {
+        panic!("no answer")
+    };
+    assert_eq!(crate::support::read(&answer)[0]["error"], "stopped");
+    assert_eq!(port.counts().0, 4);
+}
+
+#[test]
 fn a_port_answers_asks_once() {
     let world = World::new();
     let ann = world.puppet("demo/ann");

@@ -228,6 +228,7 @@ fn every_decision_about_a_guest_is_on_record_once() {
 fn what_belongs_to_the_host_is_refused_whatever_is_granted() {
     let folder = Folder::new();
     folder.file("state/inner/key", "key");
+    folder.file("above/state/key", "key");
     folder.file("own", "own");
     let everything = ["read", "write", "create", "delete", "list", "metadata"];
     let ruled = Ruled::new(json!([files("all", folder.path(), &everything)]));
@@ -235,6 +236,11 @@ fn what_belongs_to_the_host_is_refused_whatever_is_granted() {
     ruled
         .authority
         .reserve(state.to_str().unwrap().as_bytes())
+        .unwrap();
+    let key = folder.path().join("above/state/key");
+    ruled
+        .authority
+        .reserve(key.to_str().unwrap().as_bytes())
         .unwrap();
     // Whatever it is called later.
     std::fs::rename(&state, folder.path().join("renamed")).unwrap();
@@ -248,6 +254,7 @@ fn what_belongs_to_the_host_is_refused_whatever_is_granted() {
         "list|renamed",
         "stat|renamed/inner/key|",
         "mkdir|renamed/made",
+        "unlink|above/state/key",
         "read|own|r",
     ];
     let lines = ruled
@@ -266,4 +273,29 @@ fn what_belongs_to_the_host_is_refused_whatever_is_granted() {
     for record in &records[1..commands.len()] {
         assert_eq!(record[2..], ["deny", "reserved-object"], "{record:?}");
     }
+
+    // Nor does it move with a directory above it.
+    let before = ruled.records().len();
+    let lines = ruled
+        .program("file-access")
+        .mount(folder.path(), "/data", true)
+        .arguments([
+            "rename|above|moved",
+            "rename|above/state|moved",
+            "mkdir|free",
+            "rename|free|moved",
+        ])
+        .run();
+    let refused = "err:not-permitted";
+    assert_eq!(lines, [refused, refused, "ok:", "ok:"]);
+    let records = ruled.records().split_off(before);
+    let denied: Vec<_> = records
+        .iter()
+        .filter(|record| record[2] == "deny")
+        .collect();
+    assert_eq!(denied.len(), 2, "{records:?}");
+    assert!(
+        denied.iter().all(|record| record[3] == "reserved-object"),
+        "{records:?}"
+    );
 }

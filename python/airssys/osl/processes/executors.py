@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airssys.osl.authority import Authority
 
 # Seconds for which the streams of an ended program are still read, when a process that left its
-# session holds them open.
+# process group holds them open.
 _LINGER = 1.0
 
 
@@ -265,9 +265,11 @@ async def run_process(operation: RunProcess, authority: Authority) -> Outcome[Pr
     process = await _launch(
         operation, authority, stdin=bool(operation.stdin), stdout=True, stderr=True
     )
+    output: list[bytes] = []
+    errors: list[bytes] = []
     tasks = [
-        asyncio.create_task(_collect(process.read, operation)),
-        asyncio.create_task(_collect(process.read_error, operation)),
+        asyncio.create_task(_collect(process.read, output, operation)),
+        asyncio.create_task(_collect(process.read_error, errors, operation)),
     ]
     feeder = asyncio.create_task(_feed(process, operation.stdin))
     try:
@@ -285,7 +287,9 @@ async def run_process(operation: RunProcess, authority: Authority) -> Outcome[Pr
         for task in late:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        parts = [b"" if task.cancelled() else task.result() for task in tasks]
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
     finally:
         process.send(signals.SIGKILL, tree=True)
         feeder.cancel()
@@ -294,14 +298,14 @@ async def run_process(operation: RunProcess, authority: Authority) -> Outcome[Pr
         await asyncio.gather(feeder, *tasks, return_exceptions=True)
         await asyncio.shield(process.ended())
         process.release()
-    output = ProcessOutput(parts[0], parts[1], status, process.confinement, not late)
-    return Outcome(output, status.code, {"pid": process.pid, "confinement": process.confinement})
+    done = ProcessOutput(b"".join(output), b"".join(errors), status, process.confinement, not late)
+    return Outcome(done, status.code, {"pid": process.pid, "confinement": process.confinement})
 
 
-async def _ended(process: Process, tasks: list[asyncio.Task[bytes]]) -> ExitStatus:
+async def _ended(process: Process, tasks: list[asyncio.Task[None]]) -> ExitStatus:
     """Wait for the end, or for a reader that has had too much."""
     end = asyncio.create_task(process.ended())
-    pending: set[asyncio.Task[bytes] | asyncio.Task[ExitStatus]] = {end, *tasks}
+    pending: set[asyncio.Task[None] | asyncio.Task[ExitStatus]] = {end, *tasks}
     try:
         while not end.done():
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -320,8 +324,9 @@ async def _feed(process: Process, data: bytes) -> None:
             process.close_input()
 
 
-async def _collect(read: Callable[[], Awaitable[bytes]], operation: RunProcess) -> bytes:
-    parts: list[bytes] = []
+async def _collect(
+    read: Callable[[], Awaitable[bytes]], parts: list[bytes], operation: RunProcess
+) -> None:
     total = 0
     while part := await read():
         total += len(part)
@@ -333,7 +338,6 @@ async def _collect(read: Callable[[], Awaitable[bytes]], operation: RunProcess) 
                 limit=operation.output_limit,
             )
         parts.append(part)
-    return b"".join(parts)
 
 
 @executor(WaitProcess, decides="declared")
@@ -352,7 +356,7 @@ async def signal_process(operation: SignalProcess, authority: Authority) -> None
 
 @executor(KillProcess, decides="itself")
 async def kill_process(operation: KillProcess, authority: Authority) -> None:
-    """Kill the process that was looked at, with its session if it is ours."""
+    """Kill the process that was looked at, with its process group if it is ours."""
     await _signal(operation.process, signals.SIGKILL, authority, tree=True)
 
 

@@ -68,7 +68,7 @@ class RunProcess(_Start[ProcessOutput]):
 
     Attributes:
         stdin: Bytes it can read.
-        timeout: Seconds until it and its session are told to end (TERM), then made to (KILL).
+        timeout: Seconds until it and its process group are told to end (TERM), then made to (KILL).
         grace: Seconds between the two.
         output_limit: Bytes of stdout, and of stderr, above which it is killed.
     """
@@ -124,7 +124,7 @@ class SignalProcess(Operation[None]):
     Attributes:
         process: A process that was spawned here, or the id of any.
         signal: Which one.
-        tree: Send it to all processes in the session of one that was spawned here.
+        tree: Send it to all processes in the process group of one that was spawned here.
     """
 
     process: Process | int
@@ -139,7 +139,7 @@ class SignalProcess(Operation[None]):
 @operation("process.kill")
 @dataclass(frozen=True, slots=True)
 class KillProcess(Operation[None]):
-    """End a process, and all in its session if it was spawned here, without asking it."""
+    """End a process, and all in its process group if it was spawned here, without asking it."""
 
     process: Process | int
 

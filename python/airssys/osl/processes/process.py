@@ -25,7 +25,7 @@ class Process:
     """A child that was spawned with streams; belongs to the event loop it was spawned on.
 
     Attributes:
-        pid: Its process id, which is also the id of its session.
+        pid: Its process id, which is also the id of its session and process group.
         executable: The resolved program.
         principal: Name of who spawned it.
         confinement: What the kernel holds it to.
@@ -147,7 +147,7 @@ class Process:
         await self._system.run(SignalProcess(self, signal, tree))
 
     async def kill(self) -> None:
-        """End it and all in its session, deciding on the right to."""
+        """End it and all in its process group, deciding on the right to."""
         from airssys.osl.processes.operations import KillProcess  # noqa: PLC0415 - they name this
 
         await self._system.run(KillProcess(self))
@@ -171,13 +171,13 @@ class Process:
             return
         with contextlib.suppress(ProcessLookupError):
             if tree:
-                # The leader is not reaped yet, so its id still names this session and no other.
+                # The leader is not reaped yet, so its id still names this group and no other.
                 os.killpg(self.pid, signal)
             else:
                 signals.pidfd_send_signal(self._pidfd, signal)
 
     async def stop(self, grace: float) -> None:
-        """Tell the session to end, and make it end after `grace` seconds."""
+        """Tell the process group to end, and make it end after `grace` seconds."""
         self.send(signals.SIGTERM, tree=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
@@ -186,7 +186,7 @@ class Process:
         await self._ended.wait()
 
     def abandon(self) -> None:
-        """Kill the session and reap it at once; its loop need not run any more."""
+        """Kill the process group and reap it at once; its loop need not run any more."""
         self.send(signals.SIGKILL, tree=True)
         if self._loop.is_running() and asyncio._get_running_loop() is not self._loop:  # noqa: SLF001
             # The loop runs in another thread, which reaps its children itself.
@@ -204,7 +204,7 @@ class Process:
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
-        # What it left in its session goes with it, while its id cannot be another's.
+        # What it left in its process group goes with it, while its id cannot be another's.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signals.SIGKILL)
         self._finish()

@@ -82,8 +82,8 @@ class ProcessOutput:
         stdout, stderr: Bytes it wrote.
         status: How it ended.
         confinement: What was in force, as in the audit record.
-        complete: False when a process that left the session kept a stream open, so that there may
-            be output nobody waited for.
+        complete: False when a process that left the process group kept a stream open, so that
+            there may be output nobody waited for.
     """
 
     stdout: bytes
