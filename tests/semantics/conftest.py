@@ -29,28 +29,24 @@ def puppet() -> Component:
     return Engine().load(path)
 
 
-@pytest.fixture(params=["python", "component"])
-def world(
-    request: pytest.FixtureRequest,
-    system: TestSystem,
-    airssys_loop: asyncio.AbstractEventLoop,
-) -> Iterator[World]:
-    """Actors of one kind: of Python, or made of a component."""
-    if request.param == "python":
-        yield PythonWorld(system)
-        return
+@pytest.fixture
+def components(
+    system: TestSystem, airssys_loop: asyncio.AbstractEventLoop, puppet: Component
+) -> Iterator[ComponentWorld]:
+    """The world of components."""
 
     async def make() -> ComponentWorld:
-        return ComponentWorld(system, request.getfixturevalue("puppet"))
+        return ComponentWorld(system, puppet)
 
     made = airssys_loop.run_until_complete(make())
     yield made
     airssys_loop.run_until_complete(made.close())
 
 
-@pytest.fixture
-def components(world: World) -> ComponentWorld:
-    """The world of components alone; the test is skipped in the other."""
-    if not isinstance(world, ComponentWorld):
-        pytest.skip("about components")
-    return world
+@pytest.fixture(params=["python", "component"])
+def world(request: pytest.FixtureRequest, system: TestSystem) -> World:
+    """Actors of one kind: of Python, or made of a component."""
+    if request.param == "python":
+        return PythonWorld(system)
+    found: ComponentWorld = request.getfixturevalue("components")
+    return found

@@ -252,6 +252,7 @@ class ComponentWorld:
         hooks: Hooks | None = None,
         snapshots: bool = False,
         options: Options = DEFAULT_OPTIONS,
+        rights: bool = True,
         **settings: Any,
     ) -> Site:
         scripts: dict[str, Any] = {
@@ -259,7 +260,7 @@ class ComponentWorld:
             "hang": {"on-initialize": [["sleep", 1e6]]},
             "hang-stop": {"on-shutdown": [["sleep", 1e6]]},
         }
-        everyone = ("**",)
+        everyone = ("**",) if rights else ()
         wanted = ActorSettings(
             mailbox=options.mailbox.capacity,
             on_overflow=options.mailbox.full,
@@ -300,6 +301,7 @@ class ComponentWorld:
         address: str | None = None,
         hooks: Hooks | None = None,
         snapshots: bool = False,
+        rights: bool = True,
         settings: dict[str, Any] | None = None,
         **options: Any,
     ) -> Child:
@@ -311,6 +313,7 @@ class ComponentWorld:
             hooks=hooks,
             snapshots=snapshots,
             options=wanted,
+            rights=rights,
             **(settings or {}),
         )
         spec = ComponentChild(name, site)

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 
-use super::ask::{Answer, Ask, Health, Metadata};
+use super::ask::{Answer, Ask, Health, Metadata, Outcome};
 use super::bindings::{Handler, Lifecycle, ShutdownReason as GuestReason, StateExport, types};
 use super::blueprint::{Blueprint, Outputs, Setting};
 use super::cell::{Cell, KillReason, Request, ShutdownReason, Step};
@@ -524,7 +524,23 @@ impl Life {
     }
 
     async fn answer(&mut self, request: Request, ask: &Arc<Ask>) -> Result<(), Ending> {
-        let outcome = match request {
+        let answered = self.ask_guest(request).await;
+        let usage = self.live.usage();
+        self.cell.note_usage(usage);
+        match answered {
+            Ok(outcome) => {
+                ask.complete(outcome);
+                Ok(())
+            }
+            Err(ending) => {
+                ask.complete(Err(Failure::Failed(ending.message.clone())));
+                Err(ending)
+            }
+        }
+    }
+
+    async fn ask_guest(&mut self, request: Request) -> Result<Outcome, Ending> {
+        Ok(match request {
             Request::Health => {
                 let Some(lifecycle) = &self.guest.lifecycle else {
                     // It runs and has nothing to say.
@@ -532,8 +548,7 @@ impl Life {
                         status: "healthy",
                         detail: String::new(),
                     };
-                    ask.complete(Ok(Answer::Health(health)));
-                    return Ok(());
+                    return Ok(Ok(Answer::Health(health)));
                 };
                 self.live.store.set_epoch_deadline(1);
                 let call = lifecycle.call_health(&mut self.live.store);
@@ -586,11 +601,7 @@ impl Life {
                     .map(|bytes| Answer::Payload(Some(bytes.into())))
                     .map_err(|error| Failure::Refused(convert::words(error)))
             }
-        };
-        let usage = self.live.usage();
-        self.cell.note_usage(usage);
-        ask.complete(outcome);
-        Ok(())
+        })
     }
 
     /// Leave the state, where somebody keeps it. A guest that has none to give keeps the earlier one in place.
