@@ -61,6 +61,9 @@ class ComponentRef(LocalRef[TargetT_co]):
     async def snapshot(self, timeout: float = 5.0) -> bytes:
         """Return the state as the component writes it, taken between messages.
 
+        It is for looking: what a restart continues from is what `snapshot_every` and the end of an
+        incarnation keep.
+
         Raises:
             NoSuchExport: The component does not export `airssys:core/state`.
             WaitTimeout: It did not come to it within `timeout` seconds.

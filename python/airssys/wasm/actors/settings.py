@@ -40,8 +40,9 @@ class ActorSettings:
         health_failures: Bad answers in a row after which the actor is restarted.
         snapshot_every: Seconds between two snapshots of an actor's state, or None for none but at
             its end. A snapshot is restored at the next start.
-        codec: What Python values are encoded with: `cbor`, `json`, `msgpack`, `borsh`, `raw`.
-        accepts: The codecs that are taken; empty for those that the component names itself, or any.
+        codec: What Python values are encoded with: `cbor`, `json`, `messagepack`, `borsh`,
+            `raw`.
+        accepts: The codecs that are taken; any known one where it is empty.
         config: What `initialize` gets, by name.
         rights: Whom it may send to; nobody by default.
 
