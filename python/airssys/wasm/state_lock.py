@@ -50,8 +50,13 @@ class StateLock:
     def release(self) -> None:
         """Give the directory up. Does nothing the second time."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            # A child forked a moment ago may not have closed its copy yet, which would keep it.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self._close()
+
+    def _close(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
 
 
 #: The locks of this process: a forked child closes its copies, so that it cannot outlive the owner
@@ -61,7 +66,8 @@ _held: weakref.WeakSet[StateLock] = weakref.WeakSet()
 
 def _drop_after_fork() -> None:
     for lock in list(_held):
-        lock.release()
+        if lock._descriptor >= 0:  # noqa: SLF001
+            lock._close()  # noqa: SLF001
 
 
 os.register_at_fork(after_in_child=_drop_after_fork)

@@ -8,6 +8,8 @@ import mmap
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from osl_world import ALL, rule
@@ -71,12 +73,9 @@ def evict(path):
 
 
 def test_what_is_not_in_the_page_cache_is_read_whole_in_a_thread(world):
-    path = world.root / "a"
     data = os.urandom(1 << 20)
-    path.write_bytes(data)
-    system = world.allowing("read")
 
-    async def read():
+    async def read(path, system):
         threads = Counting(2)
         asyncio.get_running_loop().set_default_executor(threads)
         with system.acting_as(Principal("alice")):
@@ -90,7 +89,11 @@ def test_what_is_not_in_the_page_cache_is_read_whole_in_a_thread(world):
             assert await osl.read_file(path) == data
             assert threads.submitted == 1
 
-    asyncio.run(read())
+    # Files of a file system in memory never leave it.
+    with TemporaryDirectory(dir="/var/tmp") as on_disk:
+        path = Path(on_disk) / "a"
+        path.write_bytes(data)
+        asyncio.run(read(path, world.system(rule(ALL, target=f"{on_disk}/**"))))
 
 
 def test_a_result_says_when_and_how_long(world, act):
@@ -186,9 +189,6 @@ def test_each_half_of_copy_and_move_needs_its_right(world, act):
 
 
 def test_moving_to_another_file_system_copies_and_deletes(world, act):
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
     here = os.stat(world.root).st_dev
     others = [path for path in ("/dev/shm", "/var/tmp") if os.stat(path).st_dev != here]
     if not others:

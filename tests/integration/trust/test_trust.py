@@ -334,7 +334,8 @@ def test_the_command_line_from_key_to_deployment(tmp_path: Path) -> None:
     code, _, error = airssys(tmp_path, *deploy, AIRSSYS_ADMISSION="some")
     assert (code, "must be 'any' or 'trusted', got 'some'" in error) == (2, True)
     assert airssys(tmp_path, "trust", "block", "calc.wasm", "--why", "leaks")[0] == 0
-    assert airssys(tmp_path, "call", NAME, "add(2, 3)")[0] == 1
+    code, _, error = airssys(tmp_path, "call", NAME, "add(2, 3)")
+    assert (code, "was blocked: leaks" in error) == (5, True)
 
 
 def test_a_detached_signature_counts_beside_its_component(tmp_path: Path) -> None:
