@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import signal
@@ -39,10 +40,14 @@ def children() -> Iterator[Children]:
 
 
 class Children:
-    """The child processes of this one."""
+    """The child processes that this one has from now on."""
+
+    def __init__(self) -> None:
+        self._before = {child.pid for child in psutil.Process().children(recursive=True)}
 
     def all(self) -> list[psutil.Process]:
-        return psutil.Process().children(recursive=True)
+        found = psutil.Process().children(recursive=True)
+        return [child for child in found if child.pid not in self._before]
 
     def stop_the_compiler(self) -> psutil.Process | None:
         """Stop the compiling child once there is one, so that it never ends by itself.
@@ -50,9 +55,10 @@ class Children:
         Whoever starts a process waits for it to become another program; before that it is left be.
         """
         for child in self.all():
-            if child.cmdline()[-1:] == ["plain"]:
-                child.send_signal(signal.SIGSTOP)
-                return child
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may just have ended
+                if child.cmdline()[-1:] == ["plain"]:
+                    child.send_signal(signal.SIGSTOP)
+                    return child
         return None
 
     async def stopped_compiler(self) -> psutil.Process:
