@@ -113,7 +113,7 @@ def test_ctrl_c_during_a_call_ends_it_and_closes_the_host(state, guest, python, 
     process = python(
         SINK
         + """
-import asyncio, sys, threading
+import asyncio, signal, sys, threading
 from airssys.wasm import Limits
 from airssys.wasm.host import Host
 limits = Limits(call_timeout=3600, cpu_per_call=3600)
@@ -127,6 +127,9 @@ def blocking():
         threading.Thread(target=tell, args=(faults,)).start()
         faults.api.spin()
 async def awaited():
+    # A signal between the loop's last look and its wait is noticed only where a descriptor wakes
+    # the loop, as in any program that handles signals on its loop.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print)
     async with Host.open(sys.argv[1], provides=provides) as host:
         faults = await host.deploy(sys.argv[2], name="acme/faults", limits=limits)
         threading.Thread(target=tell, args=(faults,)).start()

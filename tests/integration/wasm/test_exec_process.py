@@ -88,6 +88,9 @@ def test_ctrl_c_ends_an_awaited_call() -> None:
             taken(instance)
             print("in the guest", flush=True)
         async def main():
+            # A signal between the loop's last look and its wait is noticed only where a descriptor
+            # wakes the loop, as in any program that handles signals on its loop.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print)
             threading.Thread(target=tell).start()
             await instance["spin"].call_async()
         try:
