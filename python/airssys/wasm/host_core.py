@@ -254,8 +254,9 @@ class HostCore:
         """
         self.check()
         check_deployment_name(name)
-        content = _read(source)
-        digest = digest_of(content)
+        with ShortTurns():  # every step of reading a file waits for the interpreter
+            content = _read(source)
+            digest = digest_of(content)
         with self._change(name) as serving:
             live = serving.revision
             if (
