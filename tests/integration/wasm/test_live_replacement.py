@@ -15,7 +15,7 @@ VERSIONS = (COMPONENTS / "calculator.wasm", COMPONENTS / "calculator-1-1.wasm")
 NUMBERS = ("1.0.0", "1.1.0")
 CALLERS = 8
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.mark.parametrize(("lifetime", "replacements"), [("pooled", 1000), ("call", 100)])
