@@ -42,6 +42,7 @@ _MODULES: Final = {
     "kv": "kv",
     "audit": "audit",
     "manifest": "manifest",
+    "policy": "policy",
 }
 
 

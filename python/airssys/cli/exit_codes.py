@@ -36,6 +36,8 @@ EXIT_CODES: Final = {
     "invalid-setting": ExitCode.USAGE,
     "invalid-storage-request": ExitCode.USAGE,
     "codec-error": ExitCode.USAGE,
+    "invalid-access": ExitCode.USAGE,
+    "policy-error": ExitCode.USAGE,
     "unknown-deployment": ExitCode.NOT_FOUND,
     "unknown-revision": ExitCode.NOT_FOUND,
     "nothing-to-roll-back-to": ExitCode.NOT_FOUND,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from airssys.osl import sync
     from airssys.osl.approval import (
         ApprovalRequest,
+        Approvals,
         Approver,
         Verdict,
     )
@@ -183,7 +184,7 @@ else:
         __name__,
         {
             "sync": (),
-            "approval": ("ApprovalRequest", "Approver", "Verdict"),
+            "approval": ("ApprovalRequest", "Approvals", "Approver", "Verdict"),
             "audit_log": ("Record", "read_records", "verify_log"),
             "authority": ("Authority",),
             "context": ("Attribute", "Context", "Principal", "current_context", "current_system"),
@@ -326,6 +327,7 @@ __all__ = [
     "Action",
     "ApprovalDenied",
     "ApprovalRequest",
+    "Approvals",
     "Approver",
     "Attribute",
     "Authority",
