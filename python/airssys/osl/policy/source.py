@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from airssys.osl._inotify import Inotify, Mask
 from airssys.osl.errors import OslError, PolicyError
-from airssys.osl.policy.compile import compile_policy
+from airssys.osl.policy.compile import describe_policy
 from airssys.osl.policy.load import load_policy
 from airssys.osl.policy.model import Enforcement, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airssys.osl.policy.compile import Description
     from airssys.osl.system import OSL
 
 __all__ = ["PolicySource"]
@@ -44,8 +45,8 @@ class PolicySource:
         """The files, as they are reserved from every principal."""
         return [os.path.realpath(path) for path in self._files]
 
-    def read(self) -> tuple[Policy, bytes]:
-        """Return the policy, files merged, and its native description.
+    def read(self) -> tuple[Policy, list[Description]]:
+        """Return the policy, files merged, and the native descriptions of its rules.
 
         Where files say different enforcement, the strictest counts.
 
@@ -66,7 +67,7 @@ class PolicySource:
             raise PolicyError(
                 "`observe_until` has no time zone; write it like 2027-01-31T00:00:00Z"
             )
-        return policy, compile_policy(policy, positions)
+        return policy, describe_policy(policy, positions)
 
     def _merge(self) -> tuple[Policy, dict[tuple[str, int], str]]:
         tables: dict[str, list[object]] = {"rule": [], "acl": [], "role": []}
