@@ -135,6 +135,7 @@ class Serving:
                 for guest, mount in settings.mounts.items()
             },
             rules=rules,
+            approver=self._security.osl.approvals,
         )
         if settings.actor is not None:
             make = Make(
@@ -143,7 +144,7 @@ class Serving:
                 wasi=wasi.native,
                 services=() if storage is None else (storage,),
                 settings=settings.actor,
-                rights=_core.MessageRights.by_rules(*rules),
+                rights=_core.MessageRights.by_rules(*rules, self._security.osl.approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
             )
