@@ -34,6 +34,7 @@ from airssys.wasm.limits import Limits
 if TYPE_CHECKING:
     from airssys.testing import TestSystem
     from airssys.wasm import Component
+    from airssys.wasm._native import _core
     from airssys.wasm.actors import ComponentRef
 
 
@@ -253,6 +254,7 @@ class ComponentWorld:
         snapshots: bool = False,
         options: Options = DEFAULT_OPTIONS,
         rights: bool = True,
+        limits: _core.Limits | None = None,
         **settings: Any,
     ) -> Site:
         scripts: dict[str, Any] = {
@@ -286,7 +288,7 @@ class ComponentWorld:
         )
         make = Make(
             component=self.component._native,
-            limits=Limits(call_timeout=30.0).native,
+            limits=limits or Limits(call_timeout=30.0).native,
             settings=wanted,
             hooks=hooks or (Hooks() if log is None else Journal(log)),
         )

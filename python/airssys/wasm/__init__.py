@@ -47,6 +47,7 @@ from airssys.wasm.host_errors import (
     UnknownRevision,
 )
 from airssys.wasm.limits import Limits
+from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
 from airssys.wasm.revision import Revision, Rollout, Settings
 from airssys.wasm.storage import Namespace, Storage, StorageWatch
 from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
@@ -73,6 +74,7 @@ __all__ = [
     "BlockingNamespace",
     "BlockingStorage",
     "CallDrained",
+    "Ceilings",
     "Check",
     "CompileError",
     "Component",
@@ -96,6 +98,7 @@ __all__ = [
     "GuestFuture",
     "GuestStream",
     "Host",
+    "HostCeilings",
     "HostClosed",
     "HostError",
     "HostShutDown",
@@ -107,6 +110,7 @@ __all__ = [
     "InvalidSetting",
     "InvalidStorageRequest",
     "LimitExceeded",
+    "LimitNotice",
     "Limits",
     "LinkError",
     "Namespace",
@@ -141,6 +145,7 @@ __all__ = [
     "UnknownExport",
     "UnknownImport",
     "UnknownRevision",
+    "Usage",
     "Wasi",
     "WitError",
     "build_info",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.host_core import HostCore, Source
     from airssys.wasm.limits import Limits
+    from airssys.wasm.quotas import Ceilings, Usage
     from airssys.wasm.revision import Lifetime, Revision, Rollout, Settings
     from airssys.wasm.serving import Serving
     from airssys.wasm.storage_blocking import BlockingNamespace
@@ -94,6 +95,11 @@ class _Deployment:
     def statistics(self) -> DeploymentStatistics:
         """Return what its calls came to and used since the host was opened, by revision."""
         return self._core.statistics(self._serving)
+
+    def usage(self) -> Usage:
+        """Return what it used since the host was opened, and its ceilings."""
+        self._core.check()
+        return self._serving.usage()
 
     def history(self) -> tuple[Revision, ...]:
         """Return every revision, the first one first. `revision` is the live one."""
@@ -243,6 +249,7 @@ class Deployment(_Deployment):
         drain: float | None = None,
         keep: int | None = None,
         actor: ActorSettings | None = None,
+        ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
@@ -256,6 +263,7 @@ class Deployment(_Deployment):
             drain=drain,
             keep=keep,
             actor=actor,
+            ceilings=ceilings,
         )
         return await self._host._deploy(  # noqa: SLF001
             source, self.name, settings, hooks, who, why, allow_downgrade=allow_downgrade
@@ -323,6 +331,7 @@ class BlockingDeployment(_Deployment):
         drain: float | None = None,
         keep: int | None = None,
         actor: ActorSettings | None = None,
+        ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
@@ -336,6 +345,7 @@ class BlockingDeployment(_Deployment):
             drain=drain,
             keep=keep,
             actor=actor,
+            ceilings=ceilings,
         )
         return self._host._deploy(  # noqa: SLF001
             source, self.name, settings, hooks, who, why, allow_downgrade=allow_downgrade

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
+    from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Lifetime, Settings
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
@@ -50,7 +51,9 @@ class Host:
         admission: Admission,
         system: System | None,
         storage: StorageSettings | None = None,
+        ceilings: HostCeilings | None = None,
     ) -> None:
+        self._ceilings = ceilings
         self._directory = directory
         self._provides = provides
         self._admission: Admission = admission
@@ -69,6 +72,7 @@ class Host:
         admission: Admission = "any",
         system: System | None = None,
         storage: StorageSettings | None = None,
+        ceilings: HostCeilings | None = None,
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
 
@@ -86,6 +90,7 @@ class Host:
             system: The actor system that deployments of lifetime `actor` live in, beside the
                 program's own actors; one of the host's own by default.
             storage: How what components store is kept; durably in the state directory by default.
+            ceilings: The most that all deployments may use together, and those of a namespace.
 
         Raises:
             StateDirectoryInUse: Another host owns the directory.
@@ -93,7 +98,7 @@ class Host:
             StateDirectoryDamaged: It holds what AirsSys did not write.
             StateWriteFailed: It cannot be written.
         """
-        return cls(directory, provides, admission, system, storage)
+        return cls(directory, provides, admission, system, storage, ceilings)
 
     @staticmethod
     def open_blocking(
@@ -102,12 +107,19 @@ class Host:
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
         storage: StorageSettings | None = None,
+        ceilings: HostCeilings | None = None,
     ) -> BlockingHost:
         """Open a state directory and return a host whose methods block; as `open` otherwise.
 
         The host is open when this returns; it is a context manager that closes it.
         """
-        return BlockingHost.open(directory, provides=provides, admission=admission, storage=storage)
+        return BlockingHost.open(
+            directory,
+            provides=provides,
+            admission=admission,
+            storage=storage,
+            ceilings=ceilings,
+        )
 
     @property
     def directory(self) -> Path:
@@ -152,6 +164,7 @@ class Host:
         drain: float = 30.0,
         keep: int = 5,
         actor: ActorSettings | None = None,
+        ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
@@ -177,6 +190,8 @@ class Host:
             keep: How many earlier revisions stay warm for a rollback.
             actor: How the actors of lifetime `actor` are run; the defaults of `ActorSettings` where
                 it is None.
+            ceilings: What all instances of the deployment may use together; unbounded where it is
+                None, below what its namespace and the host may.
             hooks: What is called at the turns of its actors' life. It is not recorded: give it
                 again after the host was opened again; that alone deploys nothing.
             who: Who deploys, for the history; the user of this process by default.
@@ -205,6 +220,7 @@ class Host:
             drain=drain,
             keep=keep,
             actor=actor,
+            ceilings=ceilings,
         )
         return await self._deploy(
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade
@@ -222,6 +238,25 @@ class Host:
     def deployments(self) -> tuple[Deployment, ...]:
         """Return the deployments, by name."""
         return tuple(self.deployment(name) for name in self._core.names())
+
+    def usage(self, namespace: str | None = None) -> Usage:
+        """Return what was used since the host was opened, removed deployments included.
+
+        Args:
+            namespace: Of this tenant only; of the whole host where it is None.
+        """
+        return self._core.usage(namespace)
+
+    def on_limit(self, listener: Callable[[LimitNotice], object]) -> Callable[[], None]:
+        """Call `listener` when a limit is nearly used up, or was reached.
+
+        It is called on a thread of its own, after the logger `airssys.wasm.limits` was told the
+        same.
+
+        Returns:
+            What ends it.
+        """
+        return self._core.ledger.reports.listen(listener)
 
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Awaitable[Any]:
         """Call a function of a deployment; see `Deployment.call`."""
@@ -251,6 +286,7 @@ class Host:
                 admission=self._admission,
                 actors=actors,
                 storage=self._storage,
+                ceilings=self._ceilings,
             )
         )
         try:

@@ -9,13 +9,14 @@ from airssys.wasm.host_core import HostCore, settings_from
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
+    from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Lifetime, Settings
     from airssys.wasm.storage_blocking import BlockingStorage
     from airssys.wasm.storage_holder import StorageSettings
@@ -43,9 +44,12 @@ class BlockingHost:
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
         storage: StorageSettings | None = None,
+        ceilings: HostCeilings | None = None,
     ) -> Self:
         """Open a state directory; see `Host.open_blocking`."""
-        return cls(HostCore(directory, provides, admission=admission, storage=storage))
+        return cls(
+            HostCore(directory, provides, admission=admission, storage=storage, ceilings=ceilings)
+        )
 
     @property
     def directory(self) -> Path:
@@ -68,6 +72,7 @@ class BlockingHost:
         drain: float = 30.0,
         keep: int = 5,
         actor: ActorSettings | None = None,
+        ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
         who: str | None = None,
         why: str = "",
@@ -84,6 +89,7 @@ class BlockingHost:
             drain=drain,
             keep=keep,
             actor=actor,
+            ceilings=ceilings,
         )
         return self._deploy(
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade
@@ -96,6 +102,14 @@ class BlockingHost:
     def deployments(self) -> tuple[BlockingDeployment, ...]:
         """Return the deployments, by name."""
         return tuple(self.deployment(name) for name in self._core.names())
+
+    def usage(self, namespace: str | None = None) -> Usage:
+        """Return what was used since the host was opened; see `Host.usage`."""
+        return self._core.usage(namespace)
+
+    def on_limit(self, listener: Callable[[LimitNotice], object]) -> Callable[[], None]:
+        """Tell of limits that come near or are reached; see `Host.on_limit`."""
+        return self._core.ledger.reports.listen(listener)
 
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of a deployment; see `Deployment.call`."""

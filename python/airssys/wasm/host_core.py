@@ -19,7 +19,7 @@ from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.blobs import digest_of
-from airssys.wasm.deployment_name import check_deployment_name
+from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import CompileError, ForkedHostError
 from airssys.wasm.host_errors import (
@@ -30,6 +30,7 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
 )
 from airssys.wasm.limits import Limits, parse_bytes
+from airssys.wasm.quotas import Ceilings, Ledger
 from airssys.wasm.revision import Settings
 from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
+    from airssys.wasm.quotas import HostCeilings, Usage
     from airssys.wasm.revision import Lifetime, Revision, Rollout
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
@@ -65,6 +67,7 @@ def settings_from(
     drain: float = 30.0,
     keep: int = 5,
     actor: ActorSettings | None = None,
+    ceilings: Ceilings | None = None,
 ) -> Settings:
     """Return effective settings.
 
@@ -86,6 +89,7 @@ def settings_from(
         drain=drain,
         keep=keep,
         actor=actor or ActorSettings() if lifetime == "actor" else actor,
+        ceilings=ceilings or Ceilings(),
     )
 
 
@@ -100,6 +104,7 @@ class HostCore:
         actors: Where deployments of lifetime `actor` run; on a thread of their own by default.
         admission: Which components it lets in: `any` that is not blocked, or only `trusted` ones.
         storage: How the host stores what components keep; durably by default.
+        ceilings: The most that the host and its namespaces may use.
 
     Raises:
         StateDirectoryError: The directory cannot be used; a subclass says why.
@@ -113,6 +118,7 @@ class HostCore:
         admission: Admission = "any",
         actors: HostActors | None = None,
         storage: StorageSettings | None = None,
+        ceilings: HostCeilings | None = None,
     ) -> None:
         self._process = os.getpid()
         self._provides = dict(provides or {})
@@ -124,6 +130,7 @@ class HostCore:
             storage or StorageSettings(),
             self._state.registry.removed,
         )
+        self.ledger = Ledger(ceilings)
         self._servings: dict[str, Serving] = {}
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
@@ -134,7 +141,7 @@ class HostCore:
         self._closed = False
         # A host that was never closed still ends before the interpreter does.
         self._end = weakref.finalize(
-            self, _abandon, self._process, self._state, self._servings, self._storage
+            self, _abandon, self._process, self._state, self._servings, self._storage, self.ledger
         )
         try:
             self._state.collect()
@@ -355,6 +362,15 @@ class HostCore:
         self.check()
         return serving.statistics()
 
+    def usage(self, namespace: str | None = None) -> Usage:
+        """Return what a namespace used since the host was opened, or the whole host."""
+        self.check()
+        found = {each.name: each.usage() for each in list(self._servings.values()) if each.revision}
+        if namespace is None:
+            return self.ledger.host_usage(found.values())
+        own = [used for name, used in found.items() if namespace_of(name) == namespace]
+        return self.ledger.namespace_usage(namespace, own)
+
     def close(self, timeout: float | None = None) -> None:
         """Take no calls any more, wait for those that run, and give the state directory up.
 
@@ -406,7 +422,7 @@ class HostCore:
         while True:
             with self._one_addition:
                 serving = self._servings.setdefault(
-                    name, Serving(name, self._provides, self._storage)
+                    name, Serving(name, self._provides, self._storage, self.ledger)
                 )
             with serving.one_change:
                 # Removed while this waited: the name is another deployment's now.
@@ -419,6 +435,7 @@ class HostCore:
                 finally:
                     if serving.revision is None:
                         serving.gone = True
+                        self.ledger.end(name, serving.usage())
                         with self._one_addition:
                             del self._servings[name]
                 return
@@ -469,7 +486,8 @@ class HostCore:
         return hold
 
     def _bring_back(self, name: str, number: int) -> None:
-        serving = self._servings[name] = Serving(name, self._provides, self._storage)
+        serving = Serving(name, self._provides, self._storage, self.ledger)
+        self._servings[name] = serving
         revision = self._state.registry.revision(name, number)
         try:
             component = self._engine.load(self._readmitted(name, revision))
@@ -518,7 +536,11 @@ def _user() -> str:
 
 
 def _abandon(
-    process: int, state: StateDirectory, servings: dict[str, Serving], storage: StorageHolder
+    process: int,
+    state: StateDirectory,
+    servings: dict[str, Serving],
+    storage: StorageHolder,
+    ledger: Ledger,
 ) -> None:
     if os.getpid() != process:
         return  # a forked child: the database and the lock are the parent's
@@ -528,3 +550,4 @@ def _abandon(
         storage.close()
     finally:
         state.close()
+        ledger.close()

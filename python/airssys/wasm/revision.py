@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
 from airssys.wasm.host_errors import InvalidSetting
+from airssys.wasm.quotas.ceilings import Ceilings
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,6 +31,7 @@ class Settings:
         keep: How many earlier revisions stay warm, so that a rollback to one of them compiles
             nothing.
         actor: How the actors of lifetime `actor` are run; None for the other lifetimes.
+        ceilings: What all its instances may use together.
 
     Raises:
         InvalidSetting: A value is out of range.
@@ -41,6 +43,7 @@ class Settings:
     drain: float = 30.0
     keep: int = 5
     actor: ActorSettings | None = None
+    ceilings: Ceilings = dataclasses.field(default_factory=Ceilings)
 
     def __post_init__(self) -> None:
         if self.lifetime not in ("call", "pooled", "actor"):

@@ -83,7 +83,7 @@ pub type Companion = Arc<dyn Any + Send + Sync>;
 pub struct Link {
     exchange: Mutex<Exchange>,
     companion: OnceLock<Companion>,
-    limits: Limits,
+    limits: Arc<Limits>,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
     deadline: AtomicU64,
@@ -103,11 +103,11 @@ const WALL: u64 = 1 << 63;
 
 impl Link {
     #[must_use]
-    pub fn new(limits: Limits, may_block: Arc<AtomicBool>) -> Arc<Self> {
+    pub fn new(limits: impl Into<Arc<Limits>>, may_block: Arc<AtomicBool>) -> Arc<Self> {
         Arc::new(Self {
             exchange: Mutex::default(),
             companion: OnceLock::new(),
-            limits,
+            limits: limits.into(),
             may_block,
             deadline: AtomicU64::new(u64::MAX),
             cpu_limit: AtomicU64::new(u64::MAX),
@@ -121,7 +121,7 @@ impl Link {
     }
 
     #[must_use]
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
     }
 
@@ -326,6 +326,7 @@ impl Link {
         LimitExceeded {
             limit: Limit::CallTimeout,
             configured: self.limits.call_timeout.as_secs_f64(),
+            owner: None,
         }
     }
 
@@ -351,6 +352,7 @@ impl Link {
             return Err(LimitExceeded {
                 limit: Limit::CpuPerCall,
                 configured,
+                owner: None,
             }
             .into());
         }

@@ -140,7 +140,7 @@ impl Live {
         }
         let prepared = component.prepared()?;
         let limits = link.limits();
-        let limiter = Limiter::new(limits.clone());
+        let limiter = Limiter::new(limits.clone()).map_err(Error::Limit)?;
         let state = State {
             wasi,
             limiter,

@@ -30,6 +30,7 @@ class Make:
         settings: How the actor is run.
         hooks: What is called at the turns of its life.
         revision: The revision that it belongs to; 0 where there is no deployment.
+        statistics: Where its messages are counted; None counts them nowhere else.
     """
 
     component: _core.Component
@@ -39,6 +40,7 @@ class Make:
     settings: ActorSettings = dataclasses.field(default_factory=ActorSettings)
     hooks: Hooks = dataclasses.field(default_factory=Hooks)
     revision: int = 0
+    statistics: _core.LineStatistics | None = None
 
     @property
     def accepts(self) -> list[int]:
