@@ -121,6 +121,7 @@ else:
                 "UnknownRevision",
             ),
             "limits": ("Limits",),
+            "quotas": ("Ceilings", "HostCeilings", "LimitNotice", "Usage"),
             "revision": ("Revision", "Rollout", "Settings"),
             "storage": ("Namespace", "Storage", "StorageWatch"),
             "storage_blocking": ("BlockingNamespace", "BlockingStorage"),
