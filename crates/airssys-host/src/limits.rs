@@ -28,11 +28,13 @@ pub enum Limit {
     Instances,
     Storage,
     StorageKeys,
+    StorageKey,
+    StorageValue,
 }
 
 impl Limit {
     /// Every limit, in the order of its number.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Memory,
         Self::TableElements,
         Self::CoreInstances,
@@ -50,7 +52,15 @@ impl Limit {
         Self::Instances,
         Self::Storage,
         Self::StorageKeys,
+        Self::StorageKey,
+        Self::StorageValue,
     ];
+
+    /// The limit of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|limit| limit.name() == name)
+    }
 
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -72,6 +82,8 @@ impl Limit {
             Self::Instances => "instances",
             Self::Storage => "storage",
             Self::StorageKeys => "storage_keys",
+            Self::StorageKey => "storage_key",
+            Self::StorageValue => "storage_value",
         }
     }
 }

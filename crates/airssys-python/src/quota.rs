@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use airssys_host::limits::Limit;
 use airssys_host::quota::{Account, Ceilings, Happened, Notice, UNBOUNDED};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -72,18 +71,6 @@ impl PyAccount {
         }
         usage.set_item("hits", hits)?;
         Ok(usage)
-    }
-
-    /// Note that so many units of a limit, by its name, are in use or were asked for.
-    fn note(&self, limit: &str, used: u64, configured: u64) {
-        let known = Limit::ALL.iter().find(|each| each.name() == limit);
-        if let Some(limit) = known {
-            if used > configured {
-                self.account.refuse(*limit, configured);
-            } else {
-                self.account.near(&self.account, *limit, configured);
-            }
-        }
     }
 
     /// Wait for notices, at most so many seconds, and return them with the number of those that were lost; None once

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.deployment import Deployment
+from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore, settings_from
 from airssys.wasm.host_errors import HostClosed
@@ -62,6 +64,8 @@ class Host:
         self._opened: HostCore | None = None
         # Changes wait for the disk and the compiler; the loop's own threads are the program's.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="airssys-host")
+        # Half of the threads at most are busy for one tenant; its further deploys wait here.
+        self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(2))
 
     @classmethod
     def open(
@@ -321,17 +325,18 @@ class Host:
     ) -> Deployment:
         given_up = threading.Event()
         try:
-            serving = await self._change(
-                self._core.deploy,
-                source,
-                name=name,
-                settings=settings,
-                hooks=hooks,
-                who=who,
-                why=why,
-                allow_downgrade=allow_downgrade,
-                given_up=given_up,
-            )
+            async with self._turns[namespace_of(name)]:
+                serving = await self._change(
+                    self._core.deploy,
+                    source,
+                    name=name,
+                    settings=settings,
+                    hooks=hooks,
+                    who=who,
+                    why=why,
+                    allow_downgrade=allow_downgrade,
+                    given_up=given_up,
+                )
         except asyncio.CancelledError:
             given_up.set()
             raise

@@ -145,6 +145,7 @@ impl Live {
         }
         let prepared = component.prepared()?;
         let limits = link.limits();
+        wasi.net.connections.bound(limits);
         let limiter = Limiter::new(limits.clone()).map_err(Error::Limit)?;
         let state = State {
             wasi,

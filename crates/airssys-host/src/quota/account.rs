@@ -1,17 +1,20 @@
 //! What a deployment, a namespace or a host uses, and the most that it may.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use arc_swap::ArcSwapOption;
 
 use super::bucket::Bucket;
 use super::gauge::{Gauge, UNBOUNDED};
 use super::notices::{Happened, Notice, Notices};
+use crate::engine::address_space;
 use crate::instance::now_nanos;
 use crate::limits::{Limit, LimitExceeded};
 
+/// Writes to storage from one look at what is stored to the next.
+const LOOK: u64 = 32;
 /// Nanoseconds between two notices of one limit that is reached again and again.
 const QUIET: u64 = 1_000_000_000;
 /// Nanoseconds between two notices that a limit of an account is nearly used up.
@@ -36,6 +39,8 @@ struct Hits {
     told: AtomicU64,
     told_at: AtomicU64,
     near_told_at: AtomicU64,
+    /// Of what is stored: four fifths are used.
+    is_near: AtomicBool,
 }
 
 /// Whether the time is `apart` from the one that was noted last, if any; then it is noted.
@@ -51,11 +56,13 @@ fn time_again(noted: &AtomicU64, apart: u64) -> bool {
 pub struct Account {
     owner: Arc<str>,
     parent: Option<Arc<Account>>,
+    children: Mutex<Vec<Weak<Account>>>,
     notices: Arc<Notices>,
     memory: Gauge,
     instances: Gauge,
     calls: ArcSwapOption<Bucket>,
     log_lines: ArcSwapOption<Bucket>,
+    writes: AtomicU64,
     log_lines_lost: AtomicU64,
     /// Those that no line has told of.
     log_lines_untold: AtomicU64,
@@ -100,17 +107,27 @@ impl Account {
         let account = Arc::new(Self {
             owner: owner.into(),
             parent,
+            children: Mutex::default(),
             notices,
             memory: Gauge::new(UNBOUNDED),
             instances: Gauge::new(UNBOUNDED),
             calls: ArcSwapOption::empty(),
             log_lines: ArcSwapOption::empty(),
+            writes: AtomicU64::new(0),
             log_lines_lost: AtomicU64::new(0),
             log_lines_untold: AtomicU64::new(0),
             paced: AtomicBool::new(false),
             hits: Default::default(),
         });
         account.set(ceilings);
+        if let Some(parent) = &account.parent {
+            let mut children = parent
+                .children
+                .lock()
+                .expect("no code under this lock panics");
+            children.retain(|child| child.strong_count() > 0);
+            children.push(Arc::downgrade(&account));
+        }
         account
     }
 
@@ -188,7 +205,54 @@ impl Account {
     /// # Errors
     /// The ceiling that it exceeds. Then it is not counted.
     pub fn add_instance(&self) -> Result<(), LimitExceeded> {
-        self.grow(self, |account| &account.instances, Limit::Instances, 1)
+        self.grow(self, |account| &account.instances, Limit::Instances, 1)?;
+        let Some((tenant, host)) = self.tenant_and_host() else {
+            return Ok(());
+        };
+        let held = host.instances.now();
+        let room = host
+            .instances
+            .most()
+            .saturating_sub(held)
+            .min(address_space::room());
+        // Plenty: more than an eighth of all there may be.
+        if room.saturating_mul(7) >= held {
+            return Ok(());
+        }
+        self.keep_to_share(tenant, host, held + room)
+    }
+
+    /// Where instances are scarce, refuse one to a tenant that holds more than its part while there are others.
+    #[cold]
+    fn keep_to_share(&self, tenant: &Self, host: &Self, all: u64) -> Result<(), LimitExceeded> {
+        let tenants = host.children();
+        let tenants = tenants.iter().filter(|each| !each.children().is_empty());
+        let share = all / (tenants.count() as u64).max(1);
+        if tenant.instances.now() <= share {
+            return Ok(());
+        }
+        self.remove_instance();
+        Err(self.beyond(tenant, Limit::Instances, share))
+    }
+
+    /// The accounts of the namespace and of the host that this one is below, or is.
+    fn tenant_and_host(&self) -> Option<(&Self, &Self)> {
+        let mut tenant = self;
+        let mut host = self.parent.as_deref()?;
+        while let Some(above) = host.parent.as_deref() {
+            (tenant, host) = (host, above);
+        }
+        Some((tenant, host))
+    }
+
+    /// The accounts directly below that are still somebody's.
+    fn children(&self) -> Vec<Arc<Self>> {
+        let mut children = self
+            .children
+            .lock()
+            .expect("no code under this lock panics");
+        children.retain(|child| child.strong_count() > 0);
+        children.iter().filter_map(Weak::upgrade).collect()
     }
 
     pub fn remove_instance(&self) {
@@ -290,6 +354,23 @@ impl Account {
     #[cold]
     pub fn refuse(&self, limit: Limit, configured: u64) {
         self.beyond(self, limit, configured);
+    }
+
+    /// Count a write to storage; every so often one is to be followed by [`Account::stored`].
+    pub fn is_time_to_look_at_storage(&self) -> bool {
+        self.writes.fetch_add(1, Ordering::Relaxed) % LOOK == LOOK - 1
+    }
+
+    /// Note how much of a limit of storage is used.
+    pub fn stored(&self, limit: Limit, used: u64, most: u64) {
+        let near = &self.hits[limit as usize].is_near;
+        if used >= most - most / 5 {
+            if !near.swap(true, Ordering::Relaxed) {
+                self.near(self, limit, most);
+            }
+        } else if used < most / 10 * 7 {
+            near.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Note that this account came near to a limit of `whose`, itself or one above.
