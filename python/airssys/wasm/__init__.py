@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Revision, Rollout, Settings
+    from airssys.wasm.security.errors import UnknownGrant
+    from airssys.wasm.security.grant import Grant, RequestState
     from airssys.wasm.storage import Namespace, Storage, StorageWatch
     from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
     from airssys.wasm.storage_errors import InvalidStorageRequest, StorageQuotaExceeded
@@ -123,6 +125,8 @@ else:
             "limits": ("Limits",),
             "quotas": ("Ceilings", "HostCeilings", "LimitNotice", "Usage"),
             "revision": ("Revision", "Rollout", "Settings"),
+            "security.errors": ("UnknownGrant",),
+            "security.grant": ("Grant", "RequestState"),
             "storage": ("Namespace", "Storage", "StorageWatch"),
             "storage_blocking": ("BlockingNamespace", "BlockingStorage"),
             "storage_errors": ("InvalidStorageRequest", "StorageQuotaExceeded"),
@@ -169,6 +173,7 @@ __all__ = [
     "Err",
     "ForkedHostError",
     "Function",
+    "Grant",
     "GuestError",
     "GuestExit",
     "GuestFuture",
@@ -194,6 +199,7 @@ __all__ = [
     "Ok",
     "PoolExhausted",
     "Put",
+    "RequestState",
     "Resource",
     "Revision",
     "RevisionStatistics",
@@ -219,6 +225,7 @@ __all__ = [
     "Trap",
     "UnknownDeployment",
     "UnknownExport",
+    "UnknownGrant",
     "UnknownImport",
     "UnknownRevision",
     "Usage",

@@ -14,7 +14,7 @@ from airssys.wasm.actors.make import Make
 from airssys.wasm.limits import Limits
 from airssys.wasm.quotas.ledger import usage_of
 from airssys.wasm.storage_records import StorageQuota
-from airssys.wasm.wasi import Wasi
+from airssys.wasm.wasi import Directory, Wasi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airssys.wasm.component import Component
     from airssys.wasm.quotas import Ledger, Usage
     from airssys.wasm.revision import Revision, Settings
+    from airssys.wasm.security.host_security import HostSecurity
     from airssys.wasm.storage_holder import StorageHolder
 
 __all__ = ["Prepared", "Serving", "quota_of"]
@@ -70,6 +71,7 @@ class Serving:
         imports: The host functions that its components are given, as `Component.instantiate` takes
             them.
         storage: The storage of the host.
+        security: What decides about everything that instances reach.
         ledger: The accounts of the host.
 
     Attributes:
@@ -86,7 +88,12 @@ class Serving:
     """
 
     def __init__(
-        self, name: str, imports: Mapping[str, Any], storage: StorageHolder, ledger: Ledger
+        self,
+        name: str,
+        imports: Mapping[str, Any],
+        storage: StorageHolder,
+        security: HostSecurity,
+        ledger: Ledger,
     ) -> None:
         self.name = name
         self.account = ledger.open(name)
@@ -100,6 +107,7 @@ class Serving:
         self.quota: StorageQuota | None = None
         self._imports = imports
         self._storage = storage
+        self._security = security
         self._warm: dict[int, Component] = {}
         self._statistics: dict[int, _core.LineStatistics] = {}
         self._of_actors: set[int] = set()
@@ -128,13 +136,25 @@ class Serving:
         limits = Limits(**cast("dict[str, Any]", settings.limits))
         counted = limits.native.counted(self.account)
         storage = self._namespace(component, limits)
+        subject = self._security.subject(self.name, number, settings)
+        rules = (self._security.gate, subject)
+        wasi = Wasi(
+            environment=settings.environment,
+            directories={
+                guest: Directory(mount.path, mount.write)
+                for guest, mount in settings.mounts.items()
+            },
+            rules=rules,
+            approver=self._security.osl.approvals,
+        )
         if settings.actor is not None:
             make = Make(
                 component=component._native,  # noqa: SLF001
                 limits=counted,
-                wasi=None if storage is None else Wasi().native,
+                wasi=wasi.native,
                 services=() if storage is None else (storage,),
                 settings=settings.actor,
+                rights=_core.MessageRights.by_rules(*rules, self._security.osl.approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
                 statistics=statistics,
@@ -144,7 +164,7 @@ class Serving:
             component._native,  # noqa: SLF001
             number=number,
             limits=counted,
-            wasi=Wasi().native,
+            wasi=wasi.native,
             functions=component._functions(self._imports),  # noqa: SLF001
             instances=settings.instances if settings.lifetime == "pooled" else 0,
             waiting=_MOST_WAITING,
@@ -187,6 +207,13 @@ class Serving:
         for cold in list(self._warm)[: -(revision.settings.keep + 1)]:
             del self._warm[cold]
             self._statistics[cold].go_cold()
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """The revisions of which instances may run, or are kept to."""
+        running = (line.number for line in self._lines() if line.in_flight)
+        live = () if self.revision is None else (self.revision.number,)
+        return frozenset((*self._warm, *running, *live))
 
     def warm(self, number: int) -> Component | None:
         """Return the component of a revision if it is kept warm."""

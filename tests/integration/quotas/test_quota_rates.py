@@ -5,28 +5,33 @@ from __future__ import annotations
 import asyncio
 
 from airssys.wasm import Host, Limits
-from airssys.wasm.actors import ActorSettings, Rights
+from airssys.wasm.actors import ActorSettings
 
 
 def puppet(*actions):
     return {"do": list(actions)}
 
 
-def settings():
-    return ActorSettings(codec="json", rights=Rights(send=("acme/*",), ask=("acme/*",)))
+SPEAKS = {
+    "lifetime": "actor",
+    "actor": ActorSettings(codec="json"),
+    "capabilities": {"messaging": [{"send": "acme/*"}, {"ask": "acme/*"}]},
+    "grant": "requested",
+}
 
 
 async def test_one_that_sends_faster_than_it_may_is_refused(state, guest, notices):
     async with Host.open(state) as host:
         host.on_limit(notices)
         taker = await host.deploy(
-            guest("actor-puppet"), name="acme/taker", lifetime="actor", actor=settings()
+            guest("actor-puppet"),
+            name="acme/taker",
+            **SPEAKS,
         )
         sender = await host.deploy(
             guest("actor-puppet"),
             name="acme/sender",
-            lifetime="actor",
-            actor=settings(),
+            **SPEAKS,
             limits=Limits(messages_per_second=20),
         )
         ref = sender.actor()
@@ -53,12 +58,13 @@ async def test_lines_that_come_too_fast_are_dropped_counted_and_said(state, gues
         loud = await host.deploy(
             guest("actor-puppet"),
             name="evil/loud",
-            lifetime="actor",
-            actor=settings(),
+            **SPEAKS,
             limits=Limits(log_lines_per_second=10),
         )
         calm = await host.deploy(
-            guest("actor-puppet"), name="acme/calm", lifetime="actor", actor=settings()
+            guest("actor-puppet"),
+            name="acme/calm",
+            **SPEAKS,
         )
         await calm.actor().ask(puppet(["log", "info", "calm", {}]))
         line = ["log", "info", "x", {}]
@@ -79,7 +85,9 @@ async def test_lines_that_come_too_fast_are_dropped_counted_and_said(state, gues
 async def test_a_line_is_cut_with_its_fields(state, guest):
     async with Host.open(state) as host:
         loud = await host.deploy(
-            guest("actor-puppet"), name="evil/loud", lifetime="actor", actor=settings()
+            guest("actor-puppet"),
+            name="evil/loud",
+            **SPEAKS,
         )
         fields = {f"name{number}": "v" * 1000 for number in range(100)}
         await loud.actor().ask(puppet(["log", "info", "m" * 100, fields]))

@@ -59,7 +59,7 @@ impl Bucket {
             } else {
                 let passed = now.saturating_sub(filled).min(SECOND);
                 let came = passed * self.per_second / SECOND;
-                if came >= room {
+                if came > room {
                     (room, now)
                 } else {
                     // What is less than a token stays for the next time.
