@@ -217,7 +217,8 @@ async def governed(load: Load, host: Host) -> None:
         await reader.call("read-file", 3)
     except GuestError:
         console.print(
-            f"  granted, it reads {read.decode()!r}; revoked in mid-read ({shown(revoked)}), no more"
+            f"  granted, it reads {read.decode()!r}; revoked in mid-read, in {shown(revoked)}, "
+            "it reads no more"
         )
     else:
         raise SystemExit("error: the right was revoked, and the file could be read")
