@@ -52,7 +52,11 @@ if TYPE_CHECKING:
         UnknownRevision,
     )
     from airssys.wasm.limits import Limits
+    from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Revision, Rollout, Settings
+    from airssys.wasm.security.errors import UnknownGrant
+    from airssys.wasm.security.grant import Grant, RequestState
+    from airssys.wasm.security.host_functions import requires
     from airssys.wasm.storage import Namespace, Storage, StorageWatch
     from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
     from airssys.wasm.storage_errors import InvalidStorageRequest, StorageQuotaExceeded
@@ -120,7 +124,11 @@ else:
                 "UnknownRevision",
             ),
             "limits": ("Limits",),
+            "quotas": ("Ceilings", "HostCeilings", "LimitNotice", "Usage"),
             "revision": ("Revision", "Rollout", "Settings"),
+            "security.errors": ("UnknownGrant",),
+            "security.grant": ("Grant", "RequestState"),
+            "security.host_functions": ("requires",),
             "storage": ("Namespace", "Storage", "StorageWatch"),
             "storage_blocking": ("BlockingNamespace", "BlockingStorage"),
             "storage_errors": ("InvalidStorageRequest", "StorageQuotaExceeded"),
@@ -148,6 +156,7 @@ __all__ = [
     "BlockingNamespace",
     "BlockingStorage",
     "CallDrained",
+    "Ceilings",
     "Check",
     "CompileError",
     "Component",
@@ -166,11 +175,13 @@ __all__ = [
     "Err",
     "ForkedHostError",
     "Function",
+    "Grant",
     "GuestError",
     "GuestExit",
     "GuestFuture",
     "GuestStream",
     "Host",
+    "HostCeilings",
     "HostClosed",
     "HostError",
     "HostShutDown",
@@ -182,6 +193,7 @@ __all__ = [
     "InvalidSetting",
     "InvalidStorageRequest",
     "LimitExceeded",
+    "LimitNotice",
     "Limits",
     "LinkError",
     "Namespace",
@@ -189,6 +201,7 @@ __all__ = [
     "Ok",
     "PoolExhausted",
     "Put",
+    "RequestState",
     "Resource",
     "Revision",
     "RevisionStatistics",
@@ -214,9 +227,12 @@ __all__ = [
     "Trap",
     "UnknownDeployment",
     "UnknownExport",
+    "UnknownGrant",
     "UnknownImport",
     "UnknownRevision",
+    "Usage",
     "Wasi",
     "WitError",
     "build_info",
+    "requires",
 ]

@@ -57,13 +57,14 @@ class Site:
             limits=make.limits,
             wasi=make.wasi,
             services=make.services,
-            gate=settings.rights.native,
+            gate=make.rights,
             accepts=make.accepts,
             config=make.config,
             capacity=settings.mailbox,
             capacity_bytes=int(settings.mailbox_bytes),
             overflow=settings.on_overflow,
             message_size=int(settings.message_size),
+            statistics=make.statistics,
         )
 
     def upgrade(self, make: Make) -> None:
@@ -77,5 +78,6 @@ class Site:
                 services=make.services,
                 config=make.config,
                 accepts=make.accepts,
+                statistics=make.statistics,
             )
-            self.place.native.regrant(make.settings.rights.native)
+            self.place.native.regrant(make.rights)
