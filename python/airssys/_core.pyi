@@ -34,9 +34,13 @@ class Limits:
         cpu_per_call: float,
         host_call_bytes: int,
         open_handles: int,
+        http_request_body: int,
+        http_response_body: int,
+        http_headers: int,
         coredump: bool,
     ) -> Self: ...
 
+def check_secret(name: str, value: bytes) -> None: ...
 @final
 class Wasi:
     def __new__(
@@ -44,6 +48,8 @@ class Wasi:
         *,
         arguments: list[str],
         environment: list[tuple[str, str]],
+        config: list[tuple[str, str]],
+        secrets: dict[str, bytes] | Callable[[str], bytes | None] | None,
         directories: list[tuple[str, str, bool]],
         connect: list[str],
         listen: list[str],

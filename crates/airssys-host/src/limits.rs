@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
+use crate::wasi::HttpLimits;
+
 /// The name of a limit, as operators know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
@@ -81,6 +83,8 @@ pub struct Limits {
     pub host_call_bytes: usize,
     /// Handles the guest may hold at a time: files, sockets, streams, host resources.
     pub open_handles: usize,
+    /// How large HTTP requests and responses may be. Beyond that the guest sees an error, and goes on.
+    pub http: HttpLimits,
     /// Keep a core dump of a trap; not a bound, but decided where bounds are.
     pub coredump: bool,
 }
@@ -97,6 +101,7 @@ impl Default for Limits {
             cpu_per_call: Duration::from_secs(10),
             host_call_bytes: 128 << 20,
             open_handles: 256,
+            http: HttpLimits::default(),
             coredump: false,
         }
     }

@@ -331,7 +331,7 @@ impl PyComponent {
         rearm_signal_handlers();
         let component = self.described.component.clone();
         link(py, &component)?;
-        let state = wasi.state(limits.limits.open_handles, None)?;
+        let state = wasi.state(&limits.limits, None)?;
         let call = Call::fresh(component, state, limits.limits.clone(), None);
         let imports = Imports::new(self.described.clone(), functions);
         imports.handles.ask_by(call.link().clone());

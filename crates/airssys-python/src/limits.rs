@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use airssys_host::limits::Limits;
+use airssys_host::wasi::HttpLimits;
 use pyo3::prelude::*;
 
 #[pyclass(frozen, name = "Limits", module = "airssys._core")]
@@ -13,7 +14,7 @@ pub struct PyLimits {
 #[pymethods]
 impl PyLimits {
     #[new]
-    #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, coredump))]
+    #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, http_request_body, http_response_body, http_headers, coredump))]
     fn new(
         memory: u64,
         table_elements: u64,
@@ -24,6 +25,9 @@ impl PyLimits {
         cpu_per_call: f64,
         host_call_bytes: usize,
         open_handles: usize,
+        http_request_body: u64,
+        http_response_body: u64,
+        http_headers: usize,
         coredump: bool,
     ) -> PyResult<Self> {
         let seconds = |seconds| {
@@ -42,6 +46,11 @@ impl PyLimits {
                 cpu_per_call,
                 host_call_bytes,
                 open_handles,
+                http: HttpLimits {
+                    request_body: http_request_body,
+                    response_body: http_response_body,
+                    headers: http_headers,
+                },
                 coredump,
             },
         })

@@ -73,6 +73,11 @@ class Limits:
         host_call_bytes: Bytes that one host call may copy out of the guest; what a call returns,
             such as a list, is copied too.
         open_handles: Files, sockets, streams and host resources held at a time.
+        http_request_body: Bytes of the body of an HTTP request that the guest sends. What would
+            exceed a limit of HTTP is refused with an error that the guest sees (such as
+            `HTTP-request-body-size`) and is on record, and poisons nothing.
+        http_response_body: Bytes of the body of a response to it.
+        http_headers: Bytes of the headers of either, names and values.
         storage: Bytes of keys and values that the deployment may store. What would exceed a limit
             of storage is refused with an error that the guest sees, and poisons nothing.
         storage_keys: Keys that the deployment may store.
@@ -90,6 +95,9 @@ class Limits:
     cpu_per_call: float = 10.0
     host_call_bytes: int | str = "128MiB"
     open_handles: int = 256
+    http_request_body: int | str = "64MiB"
+    http_response_body: int | str = "64MiB"
+    http_headers: int | str = "64KiB"
     storage: int | str = "50MiB"
     storage_keys: int = 100_000
     storage_key: int = 256
@@ -119,6 +127,9 @@ class Limits:
             cpu_per_call=self.cpu_per_call,
             host_call_bytes=parse_bytes(self.host_call_bytes, name="host_call_bytes"),
             open_handles=self.open_handles,
+            http_request_body=parse_bytes(self.http_request_body, name="http_request_body"),
+            http_response_body=parse_bytes(self.http_response_body, name="http_response_body"),
+            http_headers=parse_bytes(self.http_headers, name="http_headers"),
             coredump=self.coredump,
         )
         object.__setattr__(self, "_native", native)

@@ -1,36 +1,47 @@
 //! Governed outgoing HTTP, for WASI 0.2 and 0.3 alike.
 //!
 //! A request is read in one spelling, decided, resolved, decided again for the address, and sent to exactly
-//! this address. Redirects go back to the guest. Connections are not reused.
+//! this address; secrets are filled in last. Redirects go back to the guest. Connections are not reused.
 
 mod body;
 mod connect;
+mod limits;
 mod target;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::HOST;
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http_body::Body;
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use rustix::io::Errno;
 use rustls::ClientConfig;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::bindings::io::error::Error as IoError;
+use wasmtime_wasi_http::p2::bindings::http::types;
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
 };
 
 use self::body::ResponseBody;
+use self::limits::{
+    REQUEST_BODY, REQUEST_HEADERS, RESPONSE_BODY, RESPONSE_HEADERS, RequestBody, size,
+};
 use self::target::Target;
 use super::decide::{Fail, Right, Standing, outcome, permit, settle};
 use super::net::Net;
 use super::net::names::{Host, LookupError};
+use super::secrets::Handed;
 use super::state::WasiState;
 use crate::gate::kind::Kind;
-use crate::gate::{Access, Gate};
+use crate::gate::{Access, Bar, Gate};
 
 pub use connect::{default_tls, tls_trusting};
+pub use limits::HttpLimits;
 
 /// How long a connection may take to come about, and how long a server may keep silent, unless the guest
 /// asks for less.
@@ -48,18 +59,54 @@ pub(crate) struct Http {
 pub(crate) struct Hooks {
     net: Arc<Net>,
     tls: Arc<ClientConfig>,
+    limits: HttpLimits,
+    /// Where the instance was given secrets.
+    handed: Option<Arc<Handed>>,
 }
 
 impl Http {
-    pub fn new(net: Arc<Net>, tls: Arc<ClientConfig>) -> Self {
+    pub fn new(
+        net: Arc<Net>,
+        tls: Arc<ClientConfig>,
+        limits: HttpLimits,
+        handed: Option<Arc<Handed>>,
+    ) -> Self {
         Self {
             ctx: WasiHttpCtx::new(),
-            hooks: Hooks { net, tls },
+            hooks: Hooks {
+                net,
+                tls,
+                limits,
+                handed,
+            },
         }
     }
 }
 
+impl Hooks {
+    pub fn handed(&self) -> Option<&Arc<Handed>> {
+        self.handed.as_ref()
+    }
+}
+
 impl WasiState {
+    /// What `http-error-code` says of an error of a stream.
+    pub(super) fn http_error_code(
+        &mut self,
+        error: Resource<IoError>,
+    ) -> wasmtime::Result<Option<types::ErrorCode>> {
+        let error = self.table.get(&error)?;
+        let code = match error.downcast_ref::<Error>() {
+            Some(Error::HttpRequestDenied) => Some(types::ErrorCode::HttpRequestDenied),
+            Some(Error::HttpResponseBodySize(limit)) => {
+                Some(types::ErrorCode::HttpResponseBodySize(*limit))
+            }
+            Some(Error::ConnectionReadTimeout) => Some(types::ErrorCode::ConnectionReadTimeout),
+            _ => error.downcast_ref::<types::ErrorCode>().cloned(),
+        };
+        Ok(code)
+    }
+
     pub(crate) fn http_view(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {
             hooks: &mut self.http.hooks,
@@ -81,23 +128,40 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
-        let (net, tls) = (Arc::clone(&self.net), Arc::clone(&self.tls));
+        let means = Means {
+            net: Arc::clone(&self.net),
+            tls: Arc::clone(&self.tls),
+            limits: self.limits,
+            handed: self.handed.clone(),
+        };
         // Its own task, since whoever polls the guest may do so outside of a runtime.
         Box::new(wasmtime_wasi::runtime::spawn(send(
-            net,
-            tls,
+            means,
             request,
             options.unwrap_or_default(),
         )))
     }
 }
 
-async fn send(
+/// What a request is sent with.
+struct Means {
     net: Arc<Net>,
     tls: Arc<ClientConfig>,
+    limits: HttpLimits,
+    handed: Option<Arc<Handed>>,
+}
+
+async fn send(
+    means: Means,
     request: Request<WasiBody>,
     options: RequestOptions,
 ) -> Result<(Response<WasiBody>, Io), Error> {
+    let Means {
+        net,
+        tls,
+        limits,
+        handed,
+    } = means;
     let (mut parts, body) = request.into_parts();
     let target = match Target::read(&parts.uri) {
         Ok(target) => target,
@@ -107,7 +171,11 @@ async fn send(
         let error = Error::HttpRequestMethodInvalid;
         return Err(no_target(&*net.gate, &parts.method, &parts.uri, error));
     }
-    let mut right = HttpRight::new(net, parts.method.to_string(), target);
+    if let Some(handed) = &handed {
+        handed.refuse_in_url(&*net.gate, &parts.uri, &without_secrets(&parts.uri))?;
+    }
+    let mut right = HttpRight::new(net, parts.method.to_string(), target, limits);
+    right.fits(&parts.headers, &body)?;
     let connecting = right.connect(tls);
     let patience = options
         .connect_timeout
@@ -117,6 +185,16 @@ async fn send(
         .await
         .map_err(|_| Error::ConnectionTimeout)??;
 
+    if let Some(handed) = &handed {
+        let filling = handed.fill(
+            &*right.net.gate,
+            right.target.scheme(),
+            &right.host,
+            right.target.port,
+            &mut parts.headers,
+        );
+        filling.await?;
+    }
     let host = HeaderValue::from_str(&right.target.to_string())
         .map_err(|_| Error::HttpRequestUriInvalid)?;
     parts.headers.insert(HOST, host);
@@ -126,8 +204,10 @@ async fn send(
         .parse::<Uri>()
         .map_err(|_| Error::HttpRequestUriInvalid)?;
 
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(limits.buffer())
+        .handshake(hyper_util::rt::TokioIo::new(stream))
+        .await?;
     let mut standing = Standing::new(Arc::new(right));
     let right = Arc::clone(&standing.right);
     // The connection carries the request's body too: it is cut when the right is lost.
@@ -139,16 +219,24 @@ async fn send(
             .map_err(Error::from)
     });
     let silence = options.first_byte_timeout.unwrap_or(SILENCE_PATIENCE);
-    let mut standing = Standing::new(right);
+    let mut standing = Standing::new(Arc::clone(&right));
+    let exceeded = Arc::new(AtomicBool::new(false));
+    let body = RequestBody::new(body, Arc::clone(&right), Arc::clone(&exceeded));
     let response = standing.while_held(sender.send_request(Request::from_parts(parts, body)));
     let response = tokio::time::timeout(silence, response)
         .await
         .map_err(|_| Error::ConnectionReadTimeout)?
-        .map_err(refused)??;
+        .map_err(refused)?
+        .map_err(|error| right.why(error, &exceeded))?;
+    let (mut parts, incoming) = response.into_parts();
+    right.fits_in(&parts.headers, &incoming)?;
+    let scrubber = handed.and_then(|handed| handed.scrubber());
+    if let Some(scrubber) = &scrubber {
+        scrubber.headers(&mut parts.headers);
+    }
     let between = options.between_bytes_timeout.unwrap_or(SILENCE_PATIENCE);
-    let response =
-        response.map(|incoming| ResponseBody::new(incoming, standing, between).boxed_unsync());
-    Ok((response, Box::new(io)))
+    let body = ResponseBody::new(incoming, standing, between, scrubber).boxed_unsync();
+    Ok((Response::from_parts(parts, body), Box::new(io)))
 }
 
 /// Put a request on record that is refused for how it is written.
@@ -186,10 +274,11 @@ struct HttpRight {
     /// Where the request went, once that is decided.
     address: Option<SocketAddr>,
     decided: AtomicU64,
+    limits: HttpLimits,
 }
 
 impl HttpRight {
-    fn new(net: Arc<Net>, method: String, target: Target) -> Self {
+    fn new(net: Arc<Net>, method: String, target: Target, limits: HttpLimits) -> Self {
         let host = target.host_text();
         Self {
             net,
@@ -198,18 +287,74 @@ impl HttpRight {
             target,
             address: None,
             decided: AtomicU64::new(0),
+            limits,
         }
     }
 
-    fn permit_request(&self) -> Result<(), Fail> {
-        let access = Access::Http {
+    fn access(&self, bar: Option<Bar>) -> Access<'_> {
+        Access::Http {
             method: &self.method,
             scheme: self.target.scheme(),
             host: &self.host,
             port: self.target.port,
             path: &self.target.path,
-        };
-        permit(&*self.net.gate, &access)
+            bar,
+        }
+    }
+
+    fn permit_request(&self) -> Result<(), Fail> {
+        permit(&*self.net.gate, &self.access(None))
+    }
+
+    /// Put on record that the request was ended for its size.
+    fn ended_for(&self, bar: Bar) {
+        let decision = self.net.gate.decide(&self.access(Some(bar)));
+        // There is nothing to approve.
+        drop(decision);
+    }
+
+    /// Refuse a request that is too large, as far as can be told before it is sent.
+    fn fits(&self, headers: &HeaderMap, body: &WasiBody) -> Result<(), Error> {
+        if size(headers) > self.limits.headers {
+            self.ended_for(REQUEST_HEADERS);
+            let limit = self.limits.headers_code();
+            return Err(Error::HttpRequestHeaderSectionSize(limit));
+        }
+        let announced = headers.get(CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let limit = self.limits.request_body;
+        if announced.unwrap_or(0).max(body.size_hint().lower()) > limit {
+            self.ended_for(REQUEST_BODY);
+            return Err(Error::HttpRequestBodySize(Some(limit)));
+        }
+        Ok(())
+    }
+
+    /// Refuse a response that is too large, as far as its beginning tells.
+    fn fits_in(&self, headers: &HeaderMap, body: &Incoming) -> Result<(), Error> {
+        if size(headers) > self.limits.headers {
+            self.ended_for(RESPONSE_HEADERS);
+            let limit = self.limits.headers_code();
+            return Err(Error::HttpResponseHeaderSectionSize(limit));
+        }
+        let limit = self.limits.response_body;
+        if body.size_hint().lower() > limit {
+            self.ended_for(RESPONSE_BODY);
+            return Err(Error::HttpResponseBodySize(Some(limit)));
+        }
+        Ok(())
+    }
+
+    /// Why no response came.
+    fn why(&self, error: hyper::Error, exceeded: &AtomicBool) -> Error {
+        if exceeded.load(Ordering::Acquire) {
+            Error::HttpRequestBodySize(Some(self.limits.request_body))
+        } else if error.is_parse_too_large() {
+            self.ended_for(RESPONSE_HEADERS);
+            Error::HttpResponseHeaderSectionSize(self.limits.headers_code())
+        } else {
+            error.into()
+        }
     }
 
     fn permit_address(&self, address: SocketAddr) -> Result<(), Fail> {
