@@ -12,6 +12,7 @@ from airssys.wasm.secrets import secret_source
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from airssys.osl.approval import Approvals
     from airssys.wasm._native import Gate, Subject
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.storage import Namespace
@@ -83,11 +84,14 @@ class Wasi:
         rules: A gate of `airssys.osl` and the subject that the guest acts as. The gate's rules
             decide each access then, its audit log records each decision, and `gate.load` grants
             and revokes while the guest runs; `directories` only say what it sees.
+        approver: Who is asked what the rules leave to a person: `OSL.approvals`, or an `Approvals`
+            of your own. The guest waits, and the time does not count against the limits of its
+            call; without one it is refused.
 
     Raises:
         OSError: If a directory does not exist.
         ValueError: If a pattern, a name or `trust` cannot be read, rights are listed beside `rules`,
-            or a place for a secret has no secret or no rules.
+            there is an approver without rules, or a place for a secret has no secret or no rules.
     """
 
     __slots__ = ("_native",)
@@ -112,7 +116,10 @@ class Wasi:
         capture_bytes: int = 1 << 20,
         trust: bytes | None = None,
         rules: tuple[Gate, Subject] | None = None,
+        approver: Approvals | None = None,
     ) -> None:
+        if approver is not None and rules is None:
+            raise ValueError("approver answers what rules leave to a person; pass rules as well")
         mounts: list[tuple[str, str, bool]] = []
         for guest, directory in (directories or {}).items():
             given = directory if isinstance(directory, Directory) else Directory(directory)
@@ -135,6 +142,7 @@ class Wasi:
             capture_bytes=capture_bytes,
             trust=trust,
             rules=rules,
+            approver=approver,
         )
 
     @property

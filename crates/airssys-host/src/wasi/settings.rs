@@ -202,10 +202,7 @@ impl own_p3::cli::environment::Host for WasiState {
 }
 
 impl store::Host for WasiState {
-    async fn get(
-        &mut self,
-        key: String,
-    ) -> wasmtime::Result<Result<Option<String>, store::Error>> {
+    async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, store::Error>> {
         Ok(Ok(self.reader().configured(&key).await))
     }
 

@@ -17,7 +17,8 @@ const LIMITS: HttpLimits = HttpLimits {
     headers: 1000,
 };
 
-/// Answers `/<kind>/<size>`: a body that is announced, one in chunks, one header, or many.
+/// Answers `/<kind>/<size>`: a body that is announced, one in chunks, a trailer, or a header; at `/read/0` once it has read the
+/// body of the request.
 fn server() -> SocketAddr {
     tcp_server(|mut stream| {
         let mut sent = Vec::new();
@@ -31,6 +32,15 @@ fn server() -> SocketAddr {
         }
         let sent = String::from_utf8(sent).unwrap();
         let path: Vec<&str> = sent.split(' ').nth(1).unwrap().split('/').collect();
+        let mut body = sent.split_once("\r\n\r\n").unwrap().1.to_owned();
+        while path[1] == "read" && !body.ends_with("0\r\n\r\n") {
+            let mut buffer = [0; 4096];
+            let length = stream.read(&mut buffer).unwrap_or(0);
+            if length == 0 {
+                return;
+            }
+            body.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+        }
         let size: usize = path[2].parse().unwrap();
         // It may stop reading when it has seen enough.
         let _ = answer(&mut stream, path[1], size);
@@ -41,7 +51,7 @@ fn server() -> SocketAddr {
 fn answer(stream: &mut TcpStream, kind: &str, size: usize) -> std::io::Result<()> {
     let text = "y".repeat(size);
     match kind {
-        "announced" => write!(
+        "announced" | "read" => write!(
             stream,
             "HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n{text}"
         ),
@@ -70,8 +80,10 @@ fn answer(stream: &mut TcpStream, kind: &str, size: usize) -> std::io::Result<()
 }
 
 fn ruled(server: SocketAddr) -> Ruled {
-    Ruled::new(json!([{"id": "http", "effect": "allow", "principals": [format!("name:{WHO}")],
-                       "kind": "http", "targets": [format!("http://{server}/**")], "access": ["*"]}]))
+    Ruled::new(
+        json!([{"id": "http", "effect": "allow", "principals": [format!("name:{WHO}")],
+                       "kind": "http", "targets": [format!("http://{server}/**")], "access": ["*"]}]),
+    )
 }
 
 /// What came of a request, and which rule refused it.
@@ -123,8 +135,16 @@ fn a_request_that_is_too_large_is_refused() {
     let body = Some("http-request-body".to_owned());
     for (request, expected, rule) in [
         ("|>*10000".to_owned(), "ok:200", None),
-        ("|>*10001".to_owned(), "err:HttpRequestBodySize", body.clone()),
-        ("|content-length: 10001|>*10001".to_owned(), "err:HttpRequestBodySize", body),
+        (
+            "|>*10001".to_owned(),
+            "err:HttpRequestBodySize",
+            body.clone(),
+        ),
+        (
+            "|content-length: 10001|>*10001".to_owned(),
+            "err:HttpRequestBodySize",
+            body,
+        ),
         (
             format!("|x-long: {}", "z".repeat(1100)),
             "err:HttpRequestHeaderSectionSize",
@@ -132,7 +152,7 @@ fn a_request_that_is_too_large_is_refused() {
         ),
     ] {
         let program = ruled.program("http-client");
-        let request = format!("POST|http|{server}|/chunks/0{request}");
+        let request = format!("POST|http|{server}|/read/0{request}");
         let found = outcome(&ruled, program, request.clone());
         assert!(found.0.starts_with(expected), "{request:.60}: {found:?}");
         assert_eq!(found.1, rule, "{request:.60}");
@@ -145,9 +165,21 @@ fn a_guest_of_wasi_0_3_is_held_to_the_same() {
     let ruled = ruled(server);
     for (path, expected, rule) in [
         ("chunks/10000", "ok:200 yyy", None),
-        ("chunks/10001", "err:HttpResponseBodySize", Some("http-response-body")),
-        ("trailer/1100", "err:HttpResponseTrailerSectionSize", Some("http-response-headers")),
-        ("header/1100", "err:HttpResponseHeaderSectionSize", Some("http-response-headers")),
+        (
+            "chunks/10001",
+            "err:HttpResponseBodySize",
+            Some("http-response-body"),
+        ),
+        (
+            "trailer/1100",
+            "err:HttpResponseTrailerSectionSize",
+            Some("http-response-headers"),
+        ),
+        (
+            "header/1100",
+            "err:HttpResponseHeaderSectionSize",
+            Some("http-response-headers"),
+        ),
     ] {
         let gate = std::sync::Arc::clone(&ruled.gate) as std::sync::Arc<dyn Gate>;
         let program = Program::in_profile("p3-access", Profile::Concurrent, gate);

@@ -27,6 +27,10 @@ fn reflecting_server() -> (SocketAddr, Seen) {
     let kept = Arc::clone(&seen);
     let address = tcp_server(move |mut stream| {
         let sent = read_request(&mut stream);
+        if sent.is_empty() {
+            // Given up before anything was sent.
+            return;
+        }
         kept.lock().unwrap().push(sent.clone());
         let path = sent.split(' ').nth(1).unwrap_or_default().to_owned();
         let value = sent
@@ -92,8 +96,15 @@ fn secrets() -> Arc<Secrets> {
 }
 
 fn settings() -> Arc<Settings> {
-    let environment = [("KEY", "${secret:key}"), ("OTHER", "${secret:api-key}"), ("GONE", "${secret:gone}")];
-    let config = [("token", "Bearer ${secret:key}"), ("both", "${secret:key}/${secret:api-key}")];
+    let environment = [
+        ("KEY", "${secret:key}"),
+        ("OTHER", "${secret:api-key}"),
+        ("GONE", "${secret:gone}"),
+    ];
+    let config = [
+        ("token", "Bearer ${secret:key}"),
+        ("both", "${secret:key}/${secret:api-key}"),
+    ];
     Arc::new(Settings::new(&environment, &config).unwrap())
 }
 
@@ -130,7 +141,9 @@ fn run(ruled: &Ruled, requests: &[String]) -> Vec<String> {
 
 fn uses(ruled: &Ruled) -> Vec<[String; 4]> {
     let records = ruled.records();
-    let found = records.into_iter().filter(|record| record[0] == "secret.use");
+    let found = records
+        .into_iter()
+        .filter(|record| record[0] == "secret.use");
     found.collect()
 }
 
@@ -149,7 +162,10 @@ fn a_secret_is_put_into_the_header_that_it_is_granted_for() {
     let blot = "*".repeat(KEY.len());
     assert_eq!(lines, vec![format!("ok:200 [Bearer {blot}]"); 2]);
     for sent in seen.lock().unwrap().iter() {
-        assert!(sent.contains(&format!("authorization: Bearer {KEY}\r\n")), "{sent}");
+        assert!(
+            sent.contains(&format!("authorization: Bearer {KEY}\r\n")),
+            "{sent}"
+        );
     }
     let place = format!("http://{server}/authorization/key");
     let record = ["secret.use", &place, "allow", "secret"];
@@ -185,14 +201,26 @@ fn a_placeholder_is_another_one_in_each_instance_and_of_no_use_elsewhere() {
 fn a_secret_is_refused_in_every_other_place() {
     let (server, seen) = reflecting_server();
     let (other, other_seen) = reflecting_server();
-    let ruled = ruled(&[server, other], &[format!("key@http://{server}/authorization")]);
+    let ruled = ruled(
+        &[server, other],
+        &[format!("key@http://{server}/authorization")],
+    );
     let header = |scheme: &str, place: &SocketAddr, header: &str| {
         format!("GET|{scheme}|{place}|/a|{header}: {{env:KEY}}")
     };
     let ways = [
-        (header("http", &server, "x-key"), format!("http://{server}/x-key/key")),
-        (header("http", &server, "cookie"), format!("http://{server}/cookie/key")),
-        (header("http", &other, "authorization"), format!("http://{other}/authorization/key")),
+        (
+            header("http", &server, "x-key"),
+            format!("http://{server}/x-key/key"),
+        ),
+        (
+            header("http", &server, "cookie"),
+            format!("http://{server}/cookie/key"),
+        ),
+        (
+            header("http", &other, "authorization"),
+            format!("http://{other}/authorization/key"),
+        ),
         (
             format!("GET|http|{server}|/a|authorization: {{env:OTHER}}"),
             format!("http://{server}/authorization/api-key"),
@@ -213,14 +241,21 @@ fn a_secret_is_refused_in_every_other_place() {
     ];
     for (request, place) in &ways {
         let before = uses(&ruled).len();
-        assert_eq!(run(&ruled, std::slice::from_ref(request)), [REFUSED], "{request}");
+        assert_eq!(
+            run(&ruled, std::slice::from_ref(request)),
+            [REFUSED],
+            "{request}"
+        );
         let uses = uses(&ruled).split_off(before);
         let denied: Vec<_> = uses.iter().filter(|record| record[2] == "deny").collect();
         assert_eq!(denied.len(), 1, "{request}: {uses:?}");
         assert!(denied[0][1].starts_with(place), "{request}: {denied:?}");
         assert!(!format!("{:?}", ruled.records()).contains(KEY));
     }
-    assert_eq!((seen.lock().unwrap().len(), other_seen.lock().unwrap().len()), (0, 0));
+    assert_eq!(
+        (seen.lock().unwrap().len(), other_seen.lock().unwrap().len()),
+        (0, 0)
+    );
 }
 
 #[test]
@@ -230,14 +265,20 @@ fn a_placeholder_in_a_body_stays_one() {
     let lines = run(&ruled, &[format!("POST|http|{server}|/|>key={{env:KEY}}")]);
     assert_eq!(lines, ["ok:200 [none]"]);
     let seen = seen.lock().unwrap();
-    assert!(seen[0].contains("key=secret-key-") && !seen[0].contains(KEY), "{seen:?}");
+    assert!(
+        seen[0].contains("key=secret-key-") && !seen[0].contains(KEY),
+        "{seen:?}"
+    );
 }
 
 #[test]
 fn a_secret_does_not_follow_a_redirect() {
     let (server, seen) = reflecting_server();
     let (other, other_seen) = reflecting_server();
-    let ruled = ruled(&[server, other], &[format!("key@http://{server}/authorization")]);
+    let ruled = ruled(
+        &[server, other],
+        &[format!("key@http://{server}/authorization")],
+    );
     let lines = run(
         &ruled,
         &[
@@ -247,7 +288,10 @@ fn a_secret_does_not_follow_a_redirect() {
     );
     assert!(lines[0].starts_with("ok:302 ["), "{lines:?}");
     assert_eq!(lines[1], REFUSED);
-    assert_eq!((seen.lock().unwrap().len(), other_seen.lock().unwrap().len()), (1, 0));
+    assert_eq!(
+        (seen.lock().unwrap().len(), other_seen.lock().unwrap().len()),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -277,7 +321,9 @@ fn what_comes_back_is_blotted_out_in_headers_and_across_pieces() {
         format!("ok:200 [{}]", "*".repeat(OTHER.len()))
     );
     assert_eq!(
-        ask(format!("GET|http|{server}|/pieces|authorization: correct horse battery stap")),
+        ask(format!(
+            "GET|http|{server}|/pieces|authorization: correct horse battery stap"
+        )),
         "ok:200 [correct horse battery stap]"
     );
 }
@@ -328,5 +374,8 @@ fn what_cannot_be_a_secret_is_refused_without_being_told() {
         assert!(!refused.contains(value), "{refused}");
     }
     let secret = Secret::new(KEY.as_bytes().to_vec()).unwrap();
-    assert_eq!(format!("{secret:?} {:?}", secrets()), "Secret(***) Secrets(***)");
+    assert_eq!(
+        format!("{secret:?} {:?}", secrets()),
+        "Secret(***) Secrets(***)"
+    );
 }

@@ -149,7 +149,10 @@ fn names_that_cannot_be_names_are_refused_to_the_operator() {
         (NONE, &[("a", "${secret:")]),
         (&[("A", "${secret:a/b}")], NONE),
     ] {
-        assert!(Settings::new(variables, config).is_err(), "{variables:?} {config:?}");
+        assert!(
+            Settings::new(variables, config).is_err(),
+            "{variables:?} {config:?}"
+        );
     }
 }
 
@@ -170,7 +173,10 @@ fn clocks_and_random_numbers_are_given_and_leave_no_record() {
 
 #[test]
 fn a_guest_that_is_denied_both_runs_the_same_each_time() {
-    let ruled = Ruled::new(json!([rule("deny", "clock", &[]), rule("deny", "random", &[])]));
+    let ruled = Ruled::new(json!([
+        rule("deny", "clock", &[]),
+        rule("deny", "random", &[])
+    ]));
     let commands = ["wall", "slept|1", "wall", "random", "random"];
     let lines = run(&ruled, &commands);
     assert_eq!(run(&ruled, &commands), lines);

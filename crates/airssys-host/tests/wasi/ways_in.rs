@@ -251,10 +251,6 @@ fn by_address() {
             "resolve|@abstract".to_owned(),
             ("network.resolve", "@abstract", "invalid-target"),
         ),
-        (
-            "resolve|\0abstract".to_owned(),
-            ("network.resolve", "abstract", "invalid-target"),
-        ),
     ];
     refused(&ruled, "net-client", None, &ways);
 

@@ -31,7 +31,6 @@ use self::body::ResponseBody;
 use self::limits::{
     REQUEST_BODY, REQUEST_HEADERS, RESPONSE_BODY, RESPONSE_HEADERS, RequestBody, size,
 };
-use self::target::Target;
 use super::decide::{Fail, Right, Standing, outcome, permit, settle};
 use super::net::Net;
 use super::net::names::{Host, LookupError};
@@ -42,6 +41,7 @@ use crate::gate::{Access, Bar, Gate};
 
 pub use connect::{default_tls, tls_trusting};
 pub use limits::HttpLimits;
+pub(super) use target::Target;
 
 /// How long a connection may take to come about, and how long a server may keep silent, unless the guest
 /// asks for less.
@@ -176,6 +176,10 @@ async fn send(
     }
     let mut right = HttpRight::new(net, parts.method.to_string(), target, limits);
     right.fits(&parts.headers, &body)?;
+    let generation = right.net.gate.generation().current();
+    let uses_secrets = right
+        .permit_secrets(handed.as_deref(), &parts.headers)
+        .await?;
     let connecting = right.connect(tls);
     let patience = options
         .connect_timeout
@@ -185,15 +189,11 @@ async fn send(
         .await
         .map_err(|_| Error::ConnectionTimeout)??;
 
-    if let Some(handed) = &handed {
-        let filling = handed.fill(
-            &*right.net.gate,
-            right.target.scheme(),
-            &right.host,
-            right.target.port,
-            &mut parts.headers,
-        );
-        filling.await?;
+    if let Some(handed) = handed.as_ref().filter(|_| uses_secrets) {
+        if right.net.gate.generation().current() != generation {
+            right.permit_secrets(Some(handed), &parts.headers).await?;
+        }
+        handed.fill(&mut parts.headers).await?;
     }
     let host = HeaderValue::from_str(&right.target.to_string())
         .map_err(|_| Error::HttpRequestUriInvalid)?;
@@ -304,6 +304,19 @@ impl HttpRight {
 
     fn permit_request(&self) -> Result<(), Fail> {
         permit(&*self.net.gate, &self.access(None))
+    }
+
+    /// Whether the request uses secrets, each of which is allowed.
+    async fn permit_secrets(
+        &self,
+        handed: Option<&Handed>,
+        headers: &HeaderMap,
+    ) -> Result<bool, Error> {
+        let Some(handed) = handed else {
+            return Ok(false);
+        };
+        let gate = &*self.net.gate;
+        handed.permit(gate, &self.target, &self.host, headers).await
     }
 
     /// Put on record that the request was ended for its size.

@@ -20,6 +20,7 @@ use wasmtime_wasi_http::Error;
 use zeroize::Zeroize;
 
 use super::decide::{permit, settle};
+use super::http::Target;
 use crate::gate::kind::Kind;
 use crate::gate::{Access, Gate};
 
@@ -53,9 +54,11 @@ impl Secret {
                 secret.0.len()
             ))
         } else if !header || !bare {
-            Err("a secret consists of what a header may hold: no line breaks or other control \
+            Err(
+                "a secret consists of what a header may hold: no line breaks or other control \
                  characters, and no space at its ends"
-                .to_owned())
+                    .to_owned(),
+            )
         } else {
             Ok(secret)
         }
@@ -283,19 +286,39 @@ impl Handed {
         Err(Error::HttpRequestDenied)
     }
 
-    /// Put the values of secrets in place of their placeholders where the gate allows it.
-    pub async fn fill(
+    /// Whether headers have placeholders, each of which the gate then allows to be filled in.
+    pub async fn permit(
         &self,
         gate: &dyn Gate,
-        scheme: &str,
+        target: &Target,
         host: &str,
-        port: u16,
-        headers: &mut HeaderMap,
-    ) -> Result<(), Error> {
+        headers: &HeaderMap,
+    ) -> Result<bool, Error> {
         if self.nonce.get().is_none() {
-            return Ok(());
+            return Ok(false);
         }
-        for (header, text) in headers.iter_mut() {
+        let mut uses = false;
+        for (header, text) in headers {
+            for found in self.find(text.as_bytes()) {
+                let access = Access::Secret {
+                    name: found.name,
+                    scheme: target.scheme(),
+                    host,
+                    port: target.port,
+                    header: header.as_str(),
+                };
+                settle(gate, || permit(gate, &access))
+                    .await
+                    .map_err(|_| Error::HttpRequestDenied)?;
+                uses = true;
+            }
+        }
+        Ok(uses)
+    }
+
+    /// Put the values of secrets in place of their placeholders, which is allowed.
+    pub async fn fill(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+        for text in headers.values_mut() {
             let found = self.find(text.as_bytes());
             if found.is_empty() {
                 continue;
@@ -303,16 +326,6 @@ impl Handed {
             let mut filled = Filled(Vec::with_capacity(text.len() + LONGEST));
             let mut end = 0;
             for found in found {
-                let access = Access::Secret {
-                    name: found.name,
-                    scheme,
-                    host,
-                    port,
-                    header: header.as_str(),
-                };
-                settle(gate, || permit(gate, &access))
-                    .await
-                    .map_err(|_| Error::HttpRequestDenied)?;
                 let value = self.secrets.value(found.name).await.map_err(|reason| {
                     tracing::error!(secret = found.name, reason, "no value of a secret");
                     Error::InternalError(Some(format!("the secret {} has no value", found.name)))
