@@ -11,8 +11,6 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyDict;
 
-use crate::runtime;
-
 /// Values that do not change.
 pub struct Fixed(HashMap<String, Arc<Secret>>);
 
@@ -61,24 +59,28 @@ impl Source for Asked {
         let function = self.0.clone();
         let name = name.to_owned();
         Box::pin(async move {
-            let handle = runtime::ready().map_err(|error| error.to_string())?;
-            // A thread of its own: it waits for the interpreter, and what it runs may wait for anything.
-            let asked = handle.spawn_blocking(move || {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            let ask = move || {
                 let asked = Python::try_attach(|py| {
                     let value = function
                         .as_ref()
                         .expect("it is only taken when this is dropped")
                         .call1(py, (&name,))
-                        .and_then(|value| value.extract::<Option<PyBackedBytes>>(py))
+                        .and_then(|value| Ok(value.extract::<Option<PyBackedBytes>>(py)?))
                         .map_err(|error| error.to_string())?;
                     // Here, since its last reference may be this one.
                     drop(function);
-                    value.ok_or_else(|| "it could not be had".to_owned())
+                    let value = value.ok_or_else(|| "it could not be had".to_owned())?;
+                    Secret::new(value.to_vec()).map(Arc::new)
                 });
-                asked.unwrap_or_else(|| Err("the interpreter is ending".to_owned()))
-            });
-            let value = asked.await.map_err(|error| error.to_string())??;
-            Secret::new(value.to_vec()).map(Arc::new)
+                // Nobody waits any more where the call has ended.
+                let _ = answer
+                    .send(asked.unwrap_or_else(|| Err("the interpreter is ending".to_owned())));
+            };
+            on_a_thread(ask).map_err(|error| error.to_string())?;
+            answered
+                .await
+                .unwrap_or_else(|_| Err("the function did not return".to_owned()))
         })
     }
 }
@@ -87,14 +89,20 @@ impl Source for Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         let function = self.0.take();
-        match runtime::ready() {
-            Ok(handle) => {
-                handle.spawn_blocking(move || Python::try_attach(|_| drop(function)));
-            }
-            // The interpreter is ending, or this is a fork of it: its memory goes with the process.
-            Err(_) => std::mem::forget(function),
-        }
+        // Without a thread, or an interpreter, its memory goes with the process.
+        let _ = on_a_thread(move || {
+            Python::try_attach(|_| drop(function));
+        });
     }
+}
+
+/// A thread of its own: it waits for the interpreter, and what it runs may wait for anything, even for other
+/// guests, which the threads of the runtime must not.
+fn on_a_thread(run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name("airssys-secret".to_owned())
+        .spawn(run)
+        .map(drop)
 }
 
 /// Refuse what cannot be a secret.

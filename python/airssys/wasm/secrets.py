@@ -37,8 +37,7 @@ def secret_source(
     def ask(name: str) -> bytes | None:
         try:
             return _checked(name, source(name))
-        except Exception:
-            # Nobody above could report it: the native core asks, for a guest that must not know.
+        except Exception:  # noqa: BLE001  nobody above could report it: the native core asks
             _log.exception("the secret %s could not be had", name)
             return None
 

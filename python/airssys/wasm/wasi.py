@@ -90,8 +90,9 @@ class Wasi:
 
     Raises:
         OSError: If a directory does not exist.
-        ValueError: If a pattern, a name or `trust` cannot be read, rights are listed beside `rules`,
-            there is an approver without rules, or a place for a secret has no secret or no rules.
+        ValueError: If a pattern, a name or `trust` cannot be read, rights are listed beside
+            `rules`, there is an approver without rules, or a place for a secret has no secret or
+            no rules.
     """
 
     __slots__ = ("_native",)

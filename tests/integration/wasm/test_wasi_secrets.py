@@ -52,8 +52,10 @@ class Server:
             connection.settimeout(20)
             with closing(connection):
                 sent = b""
-                while b"\r\n\r\n" not in sent:
-                    sent += connection.recv(4096)
+                while b"\r\n\r\n" not in sent and (piece := connection.recv(4096)):
+                    sent += piece
+                if not sent:  # given up before anything was sent
+                    continue
                 self.seen.append(sent.decode())
                 head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(sent)}\r\n\r\n"
                 connection.sendall(head.encode() + sent)
@@ -154,7 +156,7 @@ def test_a_secret_of_a_mapping_is_used_and_never_seen(
         f"{get}|x-key: {{env:KEY}}",
         f"{get}|x-other: {{env:KEY}}",
         environment={"KEY": "${secret:key}"},
-        secrets={"key": KEY, "unused": "x"} | {"unused": "another secret"},
+        secrets={"key": KEY, "unused": "another secret"},
         rules=ruled.rules,
     )
     assert f"x-key: {KEY}\r\n" in server.seen[0]
@@ -174,7 +176,7 @@ def test_a_function_is_asked_each_time(client: Component, ruled: Ruled, server: 
 
     def source(name: str) -> bytes:
         asked.append((name, threading.current_thread() is threading.main_thread()))
-        return f"value-{len(asked)}".encode()
+        return f"the value {len(asked)}".encode()
 
     request = f"GET|http|{server.address}|/|x-key: {{env:KEY}}"
     run(
@@ -186,10 +188,8 @@ def test_a_function_is_asked_each_time(client: Component, ruled: Ruled, server: 
         rules=ruled.rules,
     )
     assert asked == [("key", False)] * 2
-    assert ["x-key: value-1\r\n" in server.seen[0], "x-key: value-2\r\n" in server.seen[1]] == [
-        True,
-        True,
-    ]
+    sent = [f"x-key: the value {number}\r\n" for number in (1, 2)]
+    assert [value in seen for value, seen in zip(sent, server.seen, strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("failure", ["raises", "short", "nothing"])

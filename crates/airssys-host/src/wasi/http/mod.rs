@@ -31,17 +31,17 @@ use self::body::ResponseBody;
 use self::limits::{
     REQUEST_BODY, REQUEST_HEADERS, RESPONSE_BODY, RESPONSE_HEADERS, RequestBody, size,
 };
+use self::target::Target;
 use super::decide::{Fail, Right, Standing, outcome, permit, settle};
 use super::net::Net;
 use super::net::names::{Host, LookupError};
-use super::secrets::Handed;
+use super::secrets::{Handed, Use};
 use super::state::WasiState;
 use crate::gate::kind::Kind;
 use crate::gate::{Access, Bar, Gate};
 
 pub use connect::{default_tls, tls_trusting};
 pub use limits::HttpLimits;
-pub(super) use target::Target;
 
 /// How long a connection may take to come about, and how long a server may keep silent, unless the guest
 /// asks for less.
@@ -176,10 +176,9 @@ async fn send(
     }
     let mut right = HttpRight::new(net, parts.method.to_string(), target, limits);
     right.fits(&parts.headers, &body)?;
-    let generation = right.net.gate.generation().current();
-    let uses_secrets = right
-        .permit_secrets(handed.as_deref(), &parts.headers)
-        .await?;
+    if let Some(handed) = &handed {
+        right.secrets = handed.uses(&parts.headers);
+    }
     let connecting = right.connect(tls);
     let patience = options
         .connect_timeout
@@ -189,11 +188,12 @@ async fn send(
         .await
         .map_err(|_| Error::ConnectionTimeout)??;
 
-    if let Some(handed) = handed.as_ref().filter(|_| uses_secrets) {
-        if right.net.gate.generation().current() != generation {
-            right.permit_secrets(Some(handed), &parts.headers).await?;
-        }
+    if let Some(handed) = handed.as_ref().filter(|_| !right.secrets.is_empty()) {
         handed.fill(&mut parts.headers).await?;
+        // Connecting took its time.
+        settle(&*right.net.gate, || right.check())
+            .await
+            .map_err(refused)?;
     }
     let host = HeaderValue::from_str(&right.target.to_string())
         .map_err(|_| Error::HttpRequestUriInvalid)?;
@@ -273,6 +273,8 @@ struct HttpRight {
     target: Target,
     /// Where the request went, once that is decided.
     address: Option<SocketAddr>,
+    /// Which secrets are in it.
+    secrets: Vec<Use>,
     decided: AtomicU64,
     limits: HttpLimits,
 }
@@ -286,6 +288,7 @@ impl HttpRight {
             host,
             target,
             address: None,
+            secrets: Vec::new(),
             decided: AtomicU64::new(0),
             limits,
         }
@@ -306,17 +309,15 @@ impl HttpRight {
         permit(&*self.net.gate, &self.access(None))
     }
 
-    /// Whether the request uses secrets, each of which is allowed.
-    async fn permit_secrets(
-        &self,
-        handed: Option<&Handed>,
-        headers: &HeaderMap,
-    ) -> Result<bool, Error> {
-        let Some(handed) = handed else {
-            return Ok(false);
+    fn permit_secret(&self, used: &Use) -> Result<(), Fail> {
+        let access = Access::Secret {
+            name: &used.name,
+            scheme: self.target.scheme(),
+            host: &self.host,
+            port: self.target.port,
+            header: used.header.as_str(),
         };
-        let gate = &*self.net.gate;
-        handed.permit(gate, &self.target, &self.host, headers).await
+        permit(&*self.net.gate, &access)
     }
 
     /// Put on record that the request was ended for its size.
@@ -374,12 +375,34 @@ impl HttpRight {
         outcome(self.net.gate.decide_http_address(&self.host, address))
     }
 
+    /// Whether everything that was decided still holds.
+    fn check(&self) -> Result<(), Fail> {
+        let generation = self.net.gate.generation().current();
+        if self.decided.load(Ordering::Acquire) == generation {
+            return Ok(());
+        }
+        self.permit_request()?;
+        if let Some(address) = self.address {
+            self.permit_address(address)?;
+        }
+        for used in &self.secrets {
+            self.permit_secret(used)?;
+        }
+        self.decided.store(generation, Ordering::Release);
+        Ok(())
+    }
+
     /// Decide, resolve, decide about the addresses, and connect to one that was allowed.
     async fn connect(&mut self, tls: Arc<ClientConfig>) -> Result<connect::Stream, Error> {
         let generation = self.net.gate.generation().current();
         settle(&*self.net.gate, || self.permit_request())
             .await
             .map_err(refused)?;
+        for used in &self.secrets {
+            settle(&*self.net.gate, || self.permit_secret(used))
+                .await
+                .map_err(refused)?;
+        }
         let addresses = match &self.target.host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => self.net.names.look_up(name).await.map_err(lookup_error)?,
@@ -412,16 +435,7 @@ impl Right for Arc<HttpRight> {
     }
 
     fn check(&self) -> Result<(), Fail> {
-        let generation = self.net.gate.generation().current();
-        if self.decided.load(Ordering::Acquire) == generation {
-            return Ok(());
-        }
-        self.permit_request()?;
-        if let Some(address) = self.address {
-            self.permit_address(address)?;
-        }
-        self.decided.store(generation, Ordering::Release);
-        Ok(())
+        HttpRight::check(self)
     }
 }
 

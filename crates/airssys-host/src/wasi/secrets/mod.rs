@@ -13,14 +13,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use memchr::memmem;
 use ring::rand::{SecureRandom, SystemRandom};
 use wasmtime_wasi_http::Error;
 use zeroize::Zeroize;
 
-use super::decide::{permit, settle};
-use super::http::Target;
 use crate::gate::kind::Kind;
 use crate::gate::{Access, Gate};
 
@@ -219,6 +217,12 @@ pub(crate) struct Handed {
     nonce: OnceLock<String>,
 }
 
+/// A secret in a header of one request.
+pub(super) struct Use {
+    pub name: String,
+    pub header: HeaderName,
+}
+
 /// Where a placeholder stands in a text.
 struct Found<'a> {
     name: &'a str,
@@ -286,34 +290,19 @@ impl Handed {
         Err(Error::HttpRequestDenied)
     }
 
-    /// Whether headers have placeholders, each of which the gate then allows to be filled in.
-    pub async fn permit(
-        &self,
-        gate: &dyn Gate,
-        target: &Target,
-        host: &str,
-        headers: &HeaderMap,
-    ) -> Result<bool, Error> {
+    /// Which secrets stand in which headers.
+    pub fn uses(&self, headers: &HeaderMap) -> Vec<Use> {
         if self.nonce.get().is_none() {
-            return Ok(false);
+            return Vec::new();
         }
-        let mut uses = false;
+        let mut uses = Vec::new();
         for (header, text) in headers {
-            for found in self.find(text.as_bytes()) {
-                let access = Access::Secret {
-                    name: found.name,
-                    scheme: target.scheme(),
-                    host,
-                    port: target.port,
-                    header: header.as_str(),
-                };
-                settle(gate, || permit(gate, &access))
-                    .await
-                    .map_err(|_| Error::HttpRequestDenied)?;
-                uses = true;
-            }
+            uses.extend(self.find(text.as_bytes()).iter().map(|found| Use {
+                name: found.name.to_owned(),
+                header: header.clone(),
+            }));
         }
-        Ok(uses)
+        uses
     }
 
     /// Put the values of secrets in place of their placeholders, which is allowed.

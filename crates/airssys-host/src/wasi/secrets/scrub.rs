@@ -14,7 +14,7 @@ use super::Secret;
 const BLOT: u8 = b'*';
 
 /// Blots the secrets out of one response, across the borders of its pieces.
-pub(in crate::wasi) struct Scrubber {
+pub(crate) struct Scrubber {
     secrets: Vec<Arc<Secret>>,
     /// The end of what came so far that may be the beginning of a secret, as it came.
     held: Vec<u8>,
