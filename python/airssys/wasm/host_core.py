@@ -31,7 +31,7 @@ from airssys.wasm.host_errors import (
     InvalidSetting,
     UnknownDeployment,
 )
-from airssys.wasm.limits import Limits, parse_bytes
+from airssys.wasm.limits import SIZES, Limits, parse_bytes
 from airssys.wasm.revision import Settings
 from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
 from airssys.wasm.security.inputs import capabilities_from, capabilities_of
@@ -96,7 +96,7 @@ def settings_from(
         for field in dataclasses.fields(limits)
         if field.init
     }
-    for name in ("memory", "host_call_bytes", "storage", "storage_value"):
+    for name in SIZES:
         effective[name] = parse_bytes(effective[name], name=name)
     return Settings(
         lifetime=cast("Lifetime", lifetime),

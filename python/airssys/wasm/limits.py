@@ -30,6 +30,16 @@ _COUNTS: Final = (
     "storage_keys",
     "storage_key",
 )
+SIZES: Final = (
+    "memory",
+    "host_call_bytes",
+    "http_request_body",
+    "http_response_body",
+    "http_headers",
+    "storage",
+    "storage_value",
+)
+"""The limits in bytes, which may be written with a unit."""
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
 

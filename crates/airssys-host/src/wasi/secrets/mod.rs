@@ -218,7 +218,7 @@ pub(crate) struct Handed {
 }
 
 /// A secret in a header of one request.
-pub(super) struct Use {
+pub(crate) struct Use {
     pub name: String,
     pub header: HeaderName,
 }
