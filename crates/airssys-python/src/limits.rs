@@ -6,6 +6,8 @@ use airssys_host::limits::Limits;
 use airssys_host::wasi::HttpLimits;
 use pyo3::prelude::*;
 
+use crate::quota::PyAccount;
+
 #[pyclass(frozen, name = "Limits", module = "airssys._core")]
 pub struct PyLimits {
     pub limits: Limits,
@@ -14,7 +16,7 @@ pub struct PyLimits {
 #[pymethods]
 impl PyLimits {
     #[new]
-    #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, http_request_body, http_response_body, http_headers, coredump))]
+    #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, http_request_body, http_response_body, http_headers, coredump, connections=64, messages_per_second=None))]
     fn new(
         memory: u64,
         table_elements: u64,
@@ -29,6 +31,8 @@ impl PyLimits {
         http_response_body: u64,
         http_headers: usize,
         coredump: bool,
+        connections: usize,
+        messages_per_second: Option<u64>,
     ) -> PyResult<Self> {
         let seconds = |seconds| {
             Duration::try_from_secs_f64(seconds)
@@ -51,8 +55,21 @@ impl PyLimits {
                     response_body: http_response_body,
                     headers: http_headers,
                 },
+                connections,
+                messages_per_second,
                 coredump,
+                account: None,
             },
         })
+    }
+
+    /// The same for instances whose use is counted in `account`.
+    fn counted(&self, account: &PyAccount) -> Self {
+        Self {
+            limits: Limits {
+                account: Some(account.account.clone()),
+                ..self.limits.clone()
+            },
+        }
     }
 }

@@ -34,6 +34,7 @@ use self::limits::{
 use self::target::Target;
 use super::decide::{Fail, Right, Standing, outcome, permit, settle};
 use super::net::Net;
+use super::net::connections::Connection;
 use super::net::names::{Host, LookupError};
 use super::secrets::{Handed, Use};
 use super::state::WasiState;
@@ -174,7 +175,9 @@ async fn send(
     if let Some(handed) = &handed {
         handed.refuse_in_url(&*net.gate, &parts.uri, &without_secrets(&parts.uri))?;
     }
-    let mut right = HttpRight::new(net, parts.method.to_string(), target, limits);
+    let connection = net.connections.open();
+    let connection = connection.ok_or(Error::ConnectionLimitReached)?;
+    let mut right = HttpRight::new(net, parts.method.to_string(), target, limits, connection);
     right.fits(&parts.headers, &body)?;
     if let Some(handed) = &handed {
         right.secrets = handed.uses(&parts.headers);
@@ -277,10 +280,18 @@ struct HttpRight {
     secrets: Vec<Use>,
     decided: AtomicU64,
     limits: HttpLimits,
+    /// Counts until the response is read or dropped.
+    _connection: Connection,
 }
 
 impl HttpRight {
-    fn new(net: Arc<Net>, method: String, target: Target, limits: HttpLimits) -> Self {
+    fn new(
+        net: Arc<Net>,
+        method: String,
+        target: Target,
+        limits: HttpLimits,
+        connection: Connection,
+    ) -> Self {
         let host = target.host_text();
         Self {
             net,
@@ -291,6 +302,7 @@ impl HttpRight {
             secrets: Vec::new(),
             decided: AtomicU64::new(0),
             limits,
+            _connection: connection,
         }
     }
 
