@@ -14,7 +14,6 @@ from airssys.wasm.actors.failures import (
 from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.log_line import LogLine
 from airssys.wasm.actors.ref import ComponentRef
-from airssys.wasm.actors.rights import Rights
 from airssys.wasm.actors.settings import ActorSettings
 
 __all__ = [
@@ -28,6 +27,5 @@ __all__ = [
     "LogLine",
     "NoSuchExport",
     "NotPermitted",
-    "Rights",
     "StartFailed",
 ]
