@@ -21,6 +21,7 @@ from airssys.wasm.host_errors import (
     UnknownRevision,
 )
 from airssys.wasm.manifest.errors import ManifestError
+from airssys.wasm.security.errors import UnknownApproval, UnknownGrant
 from airssys.wasm.storage_errors import InvalidStorageRequest
 
 __all__ = ["ExitCode", "exit_code_of"]
@@ -64,6 +65,8 @@ def exit_code_of(error: Exception) -> ExitCode:  # noqa: PLR0911 - one answer pe
             | UnknownRevision()
             | NothingToRollBackTo()
             | UnknownExport()
+            | UnknownApproval()
+            | UnknownGrant()
             | FileNotFoundError()
         ):
             return ExitCode.NOT_FOUND

@@ -12,6 +12,7 @@ from typer.exceptions import Abort, TyperException
 
 from airssys.cli import (
     actors,
+    approvals,
     audit,
     components,
     deployments,
@@ -21,6 +22,7 @@ from airssys.cli import (
     manifest,
     messages,
     policy,
+    rights,
     trust,
 )
 from airssys.cli.exit_codes import ExitCode, exit_code_of
@@ -96,6 +98,8 @@ messages.add_to(app)
 actors.add_to(app)
 logs.add_to(app)
 trust.add_to(app)
+rights.add_to(app)
+approvals.add_to(app)
 doctor.add_to(app)
 app.add_typer(kv.app, name="kv")
 app.add_typer(audit.app, name="audit")

@@ -336,6 +336,7 @@ class Host:
             # Nobody will close it: it must not stay the owner of the directory.
             opening.add_done_callback(_close_unwanted)
             raise
+        self._opened.osl.approvals.run_on(asyncio.get_running_loop())
         return self
 
     async def __aexit__(self, *error: object) -> None:

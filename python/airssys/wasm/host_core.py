@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
 
-__all__ = ["HostCore", "Mounts", "Source", "moment_of", "settings_from", "wanted"]
+__all__ = ["HostCore", "Mounts", "Source", "moment_of", "settings_from", "user", "wanted"]
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 #: Directories by their path in the component: a path (read only) or a `Directory`.
@@ -334,7 +334,7 @@ class HostCore:
             content = _read(source)
             digest = digest_of(content)
         self.security.check(settings)
-        who = who or _user()
+        who = who or user()
         with self._change(name) as serving:
             live = serving.revision
 
@@ -408,7 +408,7 @@ class HostCore:
                 content = self._readmitted(name, revision)
                 component = component or self._compile(content, None)
             hooks = None if serving.make is None else serving.make.hooks
-            who = who or _user()
+            who = who or user()
             with self.security.admitting(
                 name, revision.number, revision.settings, grant=False, who=who, why=why
             ) as (_, admission):
@@ -429,13 +429,13 @@ class HostCore:
         with self._change(name) as serving:
             revision = serving.revision
             with self._storing:
-                self._state.registry.record_remove(name, who=who or _user(), why=why)
+                self._state.registry.record_remove(name, who=who or user(), why=why)
                 serving.revision = None
                 serving.close()
                 self._state.collect()
             self.actors.close_fleet(name)
             serving.drain(revision.settings.drain if revision else 0)
-            self.security.forget(name, who=who or _user(), why=why)
+            self.security.forget(name, who=who or user(), why=why)
             # Killed before this, the next opening of the storage does it.
             self._storage.clear(name)
 
@@ -463,7 +463,7 @@ class HostCore:
         return self.security.grant(
             name,
             capabilities,
-            who=who or _user(),
+            who=who or user(),
             why=why,
             until=until,
             act_as=act_as,
@@ -481,7 +481,7 @@ class HostCore:
         """
         # Not in turn with deployments: a right that is taken back ends now.
         self.serving(name)
-        return self.security.revoke(name, grants, who=who or _user(), why=why)
+        return self.security.revoke(name, grants, who=who or user(), why=why)
 
     def grants(self, name: str) -> tuple[Grant, ...]:
         """Return what is granted to a deployment, the oldest grant first."""
@@ -677,7 +677,8 @@ def _read(source: Source) -> bytes:
     return Path(source).read_bytes()
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who runs this process, for the records."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

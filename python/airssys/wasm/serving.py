@@ -128,6 +128,7 @@ class Serving:
         storage = self._namespace(component, limits)
         subject = self._security.subject(self.name, number, settings)
         rules = (self._security.gate, subject)
+        approvals = self._security.osl.approvals
         wasi = Wasi(
             environment=settings.environment,
             directories={
@@ -135,6 +136,7 @@ class Serving:
                 for guest, mount in settings.mounts.items()
             },
             rules=rules,
+            approver=approvals,
         )
         if settings.actor is not None:
             make = Make(
@@ -143,7 +145,7 @@ class Serving:
                 wasi=wasi.native,
                 services=() if storage is None else (storage,),
                 settings=settings.actor,
-                rights=_core.MessageRights.by_rules(*rules),
+                rights=_core.MessageRights.by_rules(*rules, approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
             )

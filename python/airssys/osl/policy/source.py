@@ -12,7 +12,7 @@ from airssys.errors import AirsSysError
 from airssys.osl._inotify import Inotify, Mask
 from airssys.osl._native import Gate, typed
 from airssys.osl.errors import OslError, PolicyError
-from airssys.osl.policy.compile import describe_policy
+from airssys.osl.policy.compile import describe_policy, document
 from airssys.osl.policy.load import load_policy
 from airssys.osl.policy.model import Enforcement, Policy
 
@@ -77,9 +77,9 @@ class PolicySource:
         Raises:
             PolicyError: A file cannot be used.
         """
-        policy, description = self.read()
+        policy, described = self.read()
         try:
-            Gate.check(description)
+            Gate.check(document(described))
         except AirsSysError as error:
             raise typed(error) from None
         return policy

@@ -11,7 +11,21 @@ if TYPE_CHECKING:
 
     from airssys.wasm.security.grant import Grant
 
-__all__ = ["UnknownGrant"]
+__all__ = ["UnknownApproval", "UnknownGrant"]
+
+
+class UnknownApproval(HostError, LookupError):
+    """No question of this number waits for an answer."""
+
+    default_code = "unknown-approval"
+
+    def __init__(self, number: int, pending: Sequence[int]) -> None:
+        there = ", ".join(map(str, pending)) or "nothing"
+        super().__init__(
+            f"no access with number {number} waits for a person",
+            hint=f"what waits now: {there}; it may have been answered, or its time is over",
+            number=number,
+        )
 
 
 class UnknownGrant(HostError, LookupError):
