@@ -36,6 +36,7 @@ from airssys.wasm.revision import Settings
 from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
 from airssys.wasm.security.inputs import capabilities_from, capabilities_of
 from airssys.wasm.security.mounts import mounts_from
+from airssys.wasm.security.suggestion import suggestion
 from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
@@ -487,6 +488,13 @@ class HostCore:
         """Return what is granted to a deployment, the oldest grant first."""
         self.serving(name)
         return self.security.grants(name)
+
+    def suggest(self, name: str) -> str:
+        """Return `[capabilities]` for what a deployment used while it was learning."""
+        self.serving(name)
+        self.osl.audit.flush()
+        revisions = {each.number: each for each in self._state.registry.revisions(name)}
+        return suggestion(self.osl.audit.directory, name, revisions)
 
     def _there(self, serving: Serving) -> Revision:
         """Return the live revision, if nobody removed the deployment meanwhile."""
