@@ -11,6 +11,7 @@ import typer
 
 from airssys.cli.access import AccessText, read_access, resolved
 from airssys.cli.configuration import State, state_directory
+from airssys.cli.configuration import policy as policy_files
 from airssys.cli.explanation import print_explanation
 from airssys.cli.output import Json, print_json, print_text
 from airssys.osl import OSL, Context, Policy, Principal
@@ -73,7 +74,11 @@ def explain(
     *,
     files: Annotated[
         list[Path] | None,
-        typer.Option("--policy", metavar="FILE", help="A policy of the host; may be repeated."),
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="A policy of the host, by default that of airssys.toml; may be repeated.",
+        ),
     ] = None,
     roles: Annotated[
         list[str] | None,
@@ -115,6 +120,8 @@ def explain(
             raise typer.BadParameter(
                 f"{name} is a deployment, which has no roles and attributes but its own"
             )
+        if deployed is not None and not files:
+            files = policy_files()
         folder = closing.enter_context(tempfile.TemporaryDirectory())
         system = closing.enter_context(
             OSL(policy=files or Policy(), audit=Path(folder) / "audit", development=True)

@@ -42,6 +42,7 @@ from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
 from airssys.wasm.storage_holder import StorageHolder, StorageSettings
 from airssys.wasm.trust.admissions import Admissions
+from airssys.wasm.trust.store import Level
 from airssys.wasm.wasi import Directory
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ if TYPE_CHECKING:
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Granting
     from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
+    from airssys.wasm.trust.store import Assessment
 
 __all__ = ["HostCore", "Mounts", "Source", "moment_of", "settings_from", "user", "wanted"]
 
@@ -308,6 +311,7 @@ class HostCore:
         why: str = "",
         allow_downgrade: bool = False,
         grant: bool = False,
+        approved: Reviewed | None = None,
         inherited: bool = False,
         given_up: threading.Event | None = None,
     ) -> Serving:
@@ -325,6 +329,7 @@ class HostCore:
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
             grant: Grant what it asks for.
+            approved: What `review` showed to who grants it; anything else is not granted.
             inherited: The capabilities in `settings` are what an earlier component asked for.
             given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
                 process that compiles is killed.
@@ -335,6 +340,12 @@ class HostCore:
             content = _read(source)
             digest = digest_of(content)
         self.security.check(settings)
+        about = self.security.about(content) if grant or approved is not None else None
+        if approved not in (None, about):
+            raise InvalidSetting(
+                f"'{name}': the component or the policy of the host is not what was approved",
+                hint="review it again",
+            )
         who = who or user()
         with self._change(name) as serving:
             live = serving.revision
@@ -349,11 +360,13 @@ class HostCore:
                 if live.settings == effective:
                     if grant:
                         self.security.grant_requested(name, effective, who=who, why=why)
+                    if about is not None and grant:
+                        self.security.record_approval(name, about, effective, who=who, why=why)
                     fleet = self.actors.fleet(name)
                     if hooks is not None and fleet is not None:
                         fleet.set_hooks(hooks)
                     return serving
-            admitted = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
+            admitted = self._admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
             effective = asking()  # after the compiler, which says best what is no component
             number = self._state.registry.next_number(name)
@@ -382,8 +395,44 @@ class HostCore:
                     )
                     moved.set()
                     admission.set()
+                if about is not None and grant:
+                    self.security.record_approval(name, about, effective, who=who, why=why)
             self._switch(serving, revision, prepared)
             return serving
+
+    def review(
+        self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
+    ) -> Review:
+        """Return what a component would ask for as a revision of a deployment; nothing changes.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment, which need not exist.
+            settings: How it would be run.
+            allow_downgrade: As for `deploy`.
+        """
+        self.check()
+        check_deployment_name(name)
+        content = _read(source)
+        found = self._admit(content, name, allow_downgrade=allow_downgrade, told=False)
+        asked = capabilities_of(content, settings.capabilities, inherited=False)
+        settings = dataclasses.replace(settings, capabilities=asked)
+        trusted = found.level is Level.TRUSTED
+        return self.security.review(name, settings, content, trusted=trusted)
+
+    def _admit(
+        self, content: bytes, name: str, *, allow_downgrade: bool, told: bool = True
+    ) -> Assessment:
+        """Let a component in or not, on record; what is let in is recorded where it is `told`."""
+        digest = digest_of(content)
+        try:
+            found = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
+        except AirsSysError as error:
+            self.security.tell_admission(name, digest, "deny", error.code)
+            raise
+        if told:
+            self.security.tell_admission(name, digest, "allow", found.key or found.level.value)
+        return found
 
     def rollback(self, name: str, to: int | None, *, who: str | None = None, why: str = "") -> None:
         """Make an earlier revision live again.
@@ -673,7 +722,11 @@ class HostCore:
     def _readmitted(self, name: str, revision: Revision) -> bytes:
         """Return the component of a revision, which was verified again."""
         content = self._state.blobs.get(revision.digest)
-        self._admissions.readmit(content, name, revision)
+        try:
+            self._admissions.readmit(content, name, revision)
+        except AirsSysError as error:
+            self.security.tell_admission(name, revision.digest, "deny", error.code)
+            raise
         return content
 
 

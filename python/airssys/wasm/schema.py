@@ -116,6 +116,18 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         ended_at REAL
     ) STRICT;
     CREATE INDEX approvals_open ON approvals (id) WHERE ended_at IS NULL;
+    CREATE TABLE reviews (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        deployment INTEGER NOT NULL,
+        asked TEXT NOT NULL,
+        component TEXT NOT NULL,
+        manifest TEXT NOT NULL,
+        policy TEXT NOT NULL,
+        who TEXT NOT NULL,
+        why TEXT NOT NULL,
+        at REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX reviews_by_deployment ON reviews (deployment);
     """,
 )
 

@@ -11,7 +11,21 @@ if TYPE_CHECKING:
 
     from airssys.wasm.security.grant import Grant
 
-__all__ = ["UnknownApproval", "UnknownGrant"]
+__all__ = ["ApprovalNeeded", "UnknownApproval", "UnknownGrant"]
+
+
+class ApprovalNeeded(HostError):
+    """A component asks for more than its deployment was granted, and nobody approved it."""
+
+    default_code = "approval-needed"
+
+    def __init__(self, deployment: str, places: Sequence[str]) -> None:
+        super().__init__(
+            f"'{deployment}' would ask for what it is not granted: {', '.join(places)}",
+            hint="--grant requested grants it, --grant none deploys it without",
+            deployment=deployment,
+            places=list(places),
+        )
 
 
 class UnknownApproval(HostError, LookupError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airssys.osl import OSL, Policy, PolicyError
 from airssys.wasm._native import Subject
+from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_errors import HostClosed, InvalidSetting
 from airssys.wasm.security.approval_desk import ApprovalDesk
@@ -18,12 +19,14 @@ from airssys.wasm.security.asking import missing_of
 from airssys.wasm.security.errors import UnknownGrant
 from airssys.wasm.security.grants import GrantRecords
 from airssys.wasm.security.hints import DenialHints
+from airssys.wasm.security.review import ApprovalsOfRequests, Reviewed, review_of
 from airssys.wasm.security.rules import (
     HeldGrant,
     grant_rules,
     request_rules,
 )
 from airssys.wasm.security.watch import RegistryWatch
+from airssys.wasm.trust.signature import subject_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Granting
     from airssys.wasm.security.mounts import Mount
+    from airssys.wasm.security.review import Review
 
 __all__ = ["HostSecurity", "PolicyGiven", "SecuritySettings"]
 
@@ -134,6 +138,7 @@ class HostSecurity:
         self._owned = settings.osl is None
         self._ceiling = settings.osl is not None or settings.policy is not None
         self._records = GrantRecords(registry)
+        self._reviews = ApprovalsOfRequests(registry)
         self._registry = registry
         self._deployments: dict[str, _Rights] = {}
         # Held while grants change and until that is in force; the other only while the above is
@@ -304,6 +309,49 @@ class HostSecurity:
                     self._drop(rights, granted, who=who, why="it was not deployed")
                 elif needed:
                     self.osl.reload_components()
+
+    def about(self, content: bytes) -> Reviewed:
+        """Return what an approval of a component is about.
+
+        Raises:
+            SignatureUnusable: It carries two manifests.
+        """
+        binary = content.startswith(b"\0asm")
+        component, manifest = subject_of(content) if binary else (digest_of(content), "")
+        return Reviewed(component, manifest, self.osl.policy_digest)
+
+    def review(self, name: str, settings: Settings, content: bytes, *, trusted: bool) -> Review:
+        """Return what somebody who deploys a component should know about what it asks for."""
+        with self._table:
+            rights = self._deployments.get(name)
+        return review_of(
+            name,
+            settings,
+            self.about(content),
+            grants=() if rights is None else self.grants(name),
+            approved=None if rights is None else self._reviews.last(rights.identity),
+            trusted=trusted,
+            ceiling=self._ceiling,
+        )
+
+    def record_approval(
+        self, name: str, about: Reviewed, settings: Settings, *, who: str, why: str
+    ) -> None:
+        """Record that what a component asks for was approved, for it and this policy.
+
+        Raises:
+            StateWriteFailed: It could not be recorded.
+        """
+        if settings.capabilities is None:
+            return
+        self._reviews.add(self._rights(name).identity, about, settings, who=who, why=why)
+        digests = " ".join(f"{part} {digest}" for part, digest in about._asdict().items() if digest)
+        detail = f"by {who}" + (f": {why}" if why else "") + f"; {digests}"
+        self.osl.audit.record(None, "rights.approve", name, "done", detail=detail)
+
+    def tell_admission(self, name: str, digest: str, decision: str, rule: str) -> None:
+        """Record that a component was let in or kept out."""
+        self.osl.audit.record(None, "component.admit", f"{name}: {digest}", decision, rule=rule)
 
     def grant_requested(self, name: str, settings: Settings, *, who: str, why: str) -> None:
         """Grant what a live revision asks for and has not been granted."""
