@@ -340,12 +340,6 @@ class HostCore:
             content = _read(source)
             digest = digest_of(content)
         self.security.check(settings)
-        about = self.security.about(content) if grant or approved is not None else None
-        if approved not in (None, about):
-            raise InvalidSetting(
-                f"'{name}': the component or the policy of the host is not what was approved",
-                hint="review it again",
-            )
         who = who or user()
         with self._change(name) as serving:
             live = serving.revision
@@ -359,8 +353,8 @@ class HostCore:
                 effective = asking()
                 if live.settings == effective:
                     if grant:
+                        about = self._approved(content, name, approved)
                         self.security.grant_requested(name, effective, who=who, why=why)
-                    if about is not None and grant:
                         self.security.record_approval(name, about, effective, who=who, why=why)
                     fleet = self.actors.fleet(name)
                     if hooks is not None and fleet is not None:
@@ -369,6 +363,7 @@ class HostCore:
             admitted = self._admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
             effective = asking()  # after the compiler, which says best what is no component
+            about = self._approved(content, name, approved)
             number = self._state.registry.next_number(name)
             with self.security.admitting(
                 name, number, effective, grant=grant, who=who, why=why
@@ -395,7 +390,7 @@ class HostCore:
                     )
                     moved.set()
                     admission.set()
-                if about is not None and grant:
+                if grant:
                     self.security.record_approval(name, about, effective, who=who, why=why)
             self._switch(serving, revision, prepared)
             return serving
@@ -415,10 +410,21 @@ class HostCore:
         check_deployment_name(name)
         content = _read(source)
         found = self._admit(content, name, allow_downgrade=allow_downgrade, told=False)
+        self._compile(content, None)  # which says best what is no component
         asked = capabilities_of(content, settings.capabilities, inherited=False)
         settings = dataclasses.replace(settings, capabilities=asked)
         trusted = found.level is Level.TRUSTED
         return self.security.review(name, settings, content, trusted=trusted)
+
+    def _approved(self, content: bytes, name: str, approved: Reviewed | None) -> Reviewed:
+        """Return what an approval of a component is about, if it is what was approved."""
+        about = self.security.about(content)
+        if approved not in (None, about):
+            raise InvalidSetting(
+                f"'{name}': the component or the policy of the host is not what was approved",
+                hint="review it again",
+            )
+        return about
 
     def _admit(
         self, content: bytes, name: str, *, allow_downgrade: bool, told: bool = True
