@@ -124,8 +124,8 @@ def test_it_is_shown_and_not_deployed_until_it_is_granted(
         for record in read_records(state / "audit")
         if record.operation.startswith(("rights.", "component."))
     ]
-    assert kinds == ["component.admit", "rights.grant", "rights.approve", "component.admit"]
-    (approved,) = read_records(state / "audit", operation="rights.approve")
+    assert kinds == ["component.admit", "rights.grant", "component.approve", "component.admit"]
+    (approved,) = read_records(state / "audit", operation="component.approve")
     assert "we want it" in approved.detail
     assert approved.detail.count("sha256:") == 3
 

@@ -347,7 +347,7 @@ class HostSecurity:
         self._reviews.add(self._rights(name).identity, about, settings, who=who, why=why)
         digests = " ".join(f"{part} {digest}" for part, digest in about._asdict().items() if digest)
         detail = f"by {who}" + (f": {why}" if why else "") + f"; {digests}"
-        self.osl.audit.record(None, "rights.approve", name, "done", detail=detail)
+        self.osl.audit.record(None, "component.approve", name, "done", detail=detail)
 
     def tell_admission(self, name: str, digest: str, decision: str, rule: str) -> None:
         """Record that a component was let in or kept out."""
