@@ -282,12 +282,17 @@ class Serving:
         revisions = []
         for number, statistics in sorted(self._statistics.items()):
             lines = [line for line in self._lines() if line.number == number]
+            instances = sum(line.instances for line in lines)
+            memory = sum(line.memory for line in lines)
+            if self.make is not None and number == self.make.revision:
+                held = self.account.usage()
+                instances, memory = held["instances"], held["memory"]
             revisions.append(
                 RevisionStatistics(
                     revision=number,
                     in_flight=sum(line.in_flight for line in lines),
-                    instances=sum(line.instances for line in lines),
-                    memory=sum(line.memory for line in lines),
+                    instances=instances,
+                    memory=memory,
                     **statistics.snapshot(),
                 )
             )

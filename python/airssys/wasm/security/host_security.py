@@ -7,13 +7,14 @@ import dataclasses
 import os
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airssys.osl import OSL, Policy, PolicyError
 from airssys.wasm._native import Subject
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_errors import HostClosed, InvalidSetting
+from airssys.wasm.limits import Limits
 from airssys.wasm.security.approval_desk import ApprovalDesk
 from airssys.wasm.security.asking import missing_of
 from airssys.wasm.security.errors import UnknownGrant
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from airssys.wasm.security.review import Review
 
 __all__ = ["HostSecurity", "PolicyGiven", "SecuritySettings"]
+
+_AUDIT_RECORDS: Final = Limits().audit_records_per_second
 
 #: A policy file, several, or a policy made in Python.
 PolicyGiven = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Policy
@@ -184,6 +187,8 @@ class HostSecurity:
 
     def subject(self, name: str, number: int, settings: Settings) -> Subject:
         """Return what instances of a revision act as."""
+        # Settings that were recorded before there was such a limit have its default.
+        pace = int(settings.limits.get("audit_records_per_second", _AUDIT_RECORDS))
         return Subject(
             name,
             namespace=namespace_of(name),
@@ -191,6 +196,8 @@ class HostSecurity:
             revision=number,
             enforcement=settings.enforcement,
             observe_until=settings.observe_until,
+            audit_rate=float(pace),
+            audit_burst=pace,
             guest=True,
         )
 
