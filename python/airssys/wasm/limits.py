@@ -95,6 +95,9 @@ class Limits:
             and poisons nothing. At most a second's worth comes at once.
         log_lines_per_second: Lines that the guests of the deployment may log, standard output and
             error included; more are dropped and counted.
+        audit_records_per_second: Accesses of the deployment that are recorded one by one; beyond
+            it identical denials are counted in one record, and accesses that can wait are slowed.
+            As many come at once.
         storage: Bytes of keys and values that the deployment may store. What would exceed a limit
             of storage is refused with an error that the guest sees, and poisons nothing.
         storage_keys: Keys that the deployment may store.
@@ -118,6 +121,7 @@ class Limits:
     connections: int = 64
     messages_per_second: int = 1_000_000
     log_lines_per_second: int = 1000
+    audit_records_per_second: int = 10_000
     storage: int | str = "50MiB"
     storage_keys: int = 100_000
     storage_key: int = 256
@@ -135,7 +139,7 @@ class Limits:
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0 < value < 10**9:
                 raise ValueError(f"{name}: expected seconds above 0, got {value!r}")
-        for name in ("messages_per_second", "log_lines_per_second"):
+        for name in ("messages_per_second", "log_lines_per_second", "audit_records_per_second"):
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= 10**9:
                 raise ValueError(f"{name}: expected a rate of 1 to 1000000000, got {value!r}")
