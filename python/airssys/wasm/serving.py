@@ -139,6 +139,7 @@ class Serving:
         storage = self._namespace(component, limits)
         subject = self._security.subject(self.name, number, settings)
         rules = (self._security.gate, subject)
+        approvals = self._security.osl.approvals
         wasi = Wasi(
             environment=settings.environment,
             directories={
@@ -146,7 +147,7 @@ class Serving:
                 for guest, mount in settings.mounts.items()
             },
             rules=rules,
-            approver=self._security.osl.approvals,
+            approver=approvals,
         )
         if settings.actor is not None:
             make = Make(
@@ -155,7 +156,7 @@ class Serving:
                 wasi=wasi.native,
                 services=() if storage is None else (storage,),
                 settings=settings.actor,
-                rights=_core.MessageRights.by_rules(*rules, self._security.osl.approvals.questions),
+                rights=_core.MessageRights.by_rules(*rules, approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
                 statistics=statistics,
