@@ -282,7 +282,12 @@ class Serving:
         """Return what the deployment used since the host was opened."""
         found = self.statistics()
         stored = 0
-        if self.component is not None and self.quota is not None and self._stores(self.component):
+        if (
+            self.revision is not None
+            and self.component is not None
+            and self.quota is not None
+            and self._stores(self.component)
+        ):
             stored = self._storage.namespace(self.name, self.quota).usage().wait()[1]
         handled = sum(each.calls for each in found.revisions if each.revision in self._of_actors)
         sums = {
