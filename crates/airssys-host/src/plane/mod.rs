@@ -23,6 +23,7 @@ pub mod pattern;
 mod port;
 mod scheduler;
 mod shared;
+mod succession;
 mod target;
 mod timers;
 mod topics;
@@ -42,6 +43,7 @@ pub use failure::{Ending, EndingKind, Failure, Reason};
 pub use mailbox::{Bounds, Counts, Envelope, LANES, Overflow, Source};
 pub use port::{Port, PortSink, PortSpec};
 pub use shared::{Options, Shared};
+pub use succession::{HandOver, Inheritance, Successor};
 pub use target::Target;
 
 use crate::gate::Gate;
