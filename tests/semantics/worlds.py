@@ -18,6 +18,7 @@ from airssys.rt import (
     Options,
     Reason,
     Ref,
+    Refuse,
     Restarted,
     Tell,
     handles,
@@ -69,6 +70,10 @@ class World(Protocol):
         """Fail."""
         ...
 
+    def refuse(self, words: str) -> Any:
+        """Refuse the message."""
+        ...
+
     def wait(self, gate: Gate) -> Any:
         """Wait for the gate within the handler, then reply `waited`."""
         ...
@@ -101,6 +106,11 @@ class Put(Tell[Any]):
 @dataclass(frozen=True, slots=True)
 class Fail(Tell[Any]):
     """Asked or told: it raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decline(Ask[Any, None]):
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,10 @@ class Keeper(Actor):
         raise ZeroDivisionError("broken")
 
     @handles
+    def decline(self, message: Decline) -> None:
+        raise Refuse(ValueError(message.words))
+
+    @handles
     async def get(self, message: Get) -> list[Any]:
         return list(self.values)
 
@@ -202,6 +216,9 @@ class PythonWorld:
 
     def fail(self) -> Any:
         return Fail()
+
+    def refuse(self, words: str) -> Any:
+        return Decline(words)
 
     def wait(self, gate: Gate) -> Any:
         return Wait(gate)
@@ -337,6 +354,9 @@ class ComponentWorld:
 
     def fail(self) -> Any:
         return do(["fail", "broken"])
+
+    def refuse(self, words: str) -> Any:
+        return do(["refuse", words])
 
     def wait(self, gate: Gate) -> Any:
         return do(["ask", gate.address, {}, 1e6], ["reply", "waited"])

@@ -30,7 +30,7 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
 )
 from airssys.wasm.limits import Limits, parse_bytes
-from airssys.wasm.revision import Settings
+from airssys.wasm.revision import Settings, with_declared_state
 from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
@@ -257,6 +257,7 @@ class HostCore:
         with ShortTurns():  # every step of reading a file waits for the interpreter
             content = _read(source)
             digest = digest_of(content)
+            settings = with_declared_state(settings, content)
         with self._change(name) as serving:
             live = serving.revision
             if (
@@ -448,7 +449,7 @@ class HostCore:
                 if before is None:
                     self.actors.close_fleet(name)
                 else:
-                    self.actors.upgrade(name, before)
+                    self.actors.restore(name, before)
 
     def _switch(self, serving: Serving, revision: Revision, prepared: Prepared) -> None:
         if prepared.make is None:

@@ -21,6 +21,7 @@ use super::incarnation::{self, End};
 use super::mailbox::{
     Aftermath, Bounds, Callback, Counts, Envelope, LANES, Mailbox, Next, Overflow, Source,
 };
+use super::pattern::Pattern;
 use super::shared::Shared;
 use super::succession::{Decision, Inheritance, Successor};
 use super::target::Target;
@@ -160,6 +161,8 @@ pub struct Cell {
     /// Whether an incarnation that ends in order leaves its state.
     keeps_state: AtomicBool,
     parting: Mutex<Option<Bytes>>,
+    hooked: AtomicBool,
+    hook_answer: Mutex<Option<(u64, Option<String>)>>,
 }
 
 /// What an actor looks like from outside.
@@ -257,6 +260,8 @@ impl Cell {
             timers_missed: AtomicU64::new(0),
             keeps_state: AtomicBool::new(false),
             parting: Mutex::new(None),
+            hooked: AtomicBool::new(false),
+            hook_answer: Mutex::default(),
         })
     }
 
@@ -994,6 +999,47 @@ impl Cell {
 
     pub(super) fn rights_number(&self) -> u64 {
         self.rights_number.load(Ordering::Acquire)
+    }
+
+    /// Subscribe it to topics, without a right: the host decides what its actors hear.
+    ///
+    /// # Errors
+    /// [`Failure::InvalidAddress`] when the pattern cannot be read.
+    pub fn subscribe(self: &Arc<Self>, pattern: &str) -> Result<(), Failure> {
+        let parsed = Pattern::topic(pattern).map_err(Failure::InvalidAddress)?;
+        let own = Target::Actor(self.clone());
+        self.shared.topics.subscribe(own, pattern, parsed, None);
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn unsubscribe(self: &Arc<Self>, pattern: &str) -> bool {
+        let own = Target::Actor(self.clone());
+        self.shared.topics.unsubscribe(&own, pattern)
+    }
+
+    /// Whether somebody outside is asked before each message, and told after it.
+    pub fn hook_messages(&self, on: bool) {
+        self.hooked.store(on, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_hooked(&self) -> bool {
+        self.hooked.load(Ordering::Relaxed)
+    }
+
+    /// Whoever is asked about turn `token` of a message lets it go on, or says why not.
+    pub fn hook_done(self: &Arc<Self>, token: u64, refusal: Option<String>) {
+        *locked(&self.hook_answer) = Some((token, refusal));
+        self.wake();
+    }
+
+    pub(super) fn take_hook_answer(&self, token: u64) -> Option<Option<String>> {
+        let mut answer = locked(&self.hook_answer);
+        // One of an earlier turn came too late.
+        match answer.take() {
+            Some((answered, refusal)) if answered == token => Some(refusal),
+            _ => None,
+        }
     }
 
     fn command(&self, deadline: u64, waiter: Waiter) -> Arc<Ask> {

@@ -329,7 +329,9 @@ impl Life {
     /// Continue from what an earlier incarnation left.
     async fn inherit(&mut self, inheritance: Inheritance) -> Result<(), Ending> {
         let Inheritance { snapshot, version } = inheritance;
-        let Some(version) = version else {
+        let own = self.blueprint.metadata();
+        let Some(version) = version.filter(|version| own.is_none_or(|own| own.version != *version))
+        else {
             return self.restore(&snapshot).await;
         };
         match self.ask_guest(Request::Migrate(version, snapshot)).await? {
@@ -393,6 +395,9 @@ impl Life {
                 step
             };
             match step {
+                Step::Message(envelope) if self.cell.is_hooked() => {
+                    finished = Some(self.handle_hooked(&envelope).await?);
+                }
                 Step::Message(envelope) => finished = Some(self.handle(&envelope).await?),
                 Step::Callback(callback) => self.call_back(callback).await?,
                 Step::Request(Request::Prepare(successor), ask) => {
@@ -410,7 +415,7 @@ impl Life {
     }
 
     /// Let the guest handle a message. What it comes to: `None` if it was handled, else why it is dead.
-    async fn handle(&mut self, envelope: &Arc<Envelope>) -> Result<Option<Reason>, Ending> {
+    pub(super) async fn handle(&mut self, envelope: &Arc<Envelope>) -> Result<Option<Reason>, Ending> {
         if self.guest.handler.is_none() {
             self.bury(
                 envelope,

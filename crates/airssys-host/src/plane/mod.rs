@@ -15,6 +15,7 @@ mod context;
 mod convert;
 mod events;
 mod failure;
+mod hook;
 mod host;
 mod incarnation;
 pub(crate) mod link;

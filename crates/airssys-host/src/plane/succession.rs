@@ -21,8 +21,17 @@ use crate::instance::Link;
 #[derive(Clone, Debug)]
 pub struct Inheritance {
     pub snapshot: Bytes,
-    /// The version of the component that wrote it, where it is to be migrated first.
+    /// The version of the component that wrote it, if it is to be migrated first where it is another.
     pub version: Option<String>,
+}
+
+impl From<Bytes> for Inheritance {
+    fn from(snapshot: Bytes) -> Self {
+        Self {
+            snapshot,
+            version: None,
+        }
+    }
 }
 
 /// What becomes of the state of the one that makes room.
@@ -89,10 +98,7 @@ impl Life {
         };
         let inherits = match (&successor.hand_over, state.clone()) {
             (HandOver::Given(inheritance), _) => Some(inheritance.clone()),
-            (HandOver::Restore, Some(snapshot)) => Some(Inheritance {
-                snapshot,
-                version: None,
-            }),
+            (HandOver::Restore, Some(snapshot)) => Some(snapshot.into()),
             (HandOver::Migrate(version), Some(snapshot)) => Some(Inheritance {
                 snapshot,
                 version: Some(version.clone()),

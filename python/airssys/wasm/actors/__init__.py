@@ -11,7 +11,8 @@ from airssys.wasm.actors.failures import (
     NotPermitted,
     StartFailed,
 )
-from airssys.wasm.actors.hooks import Hooks
+from airssys.wasm.actors.hand_over import HandOverRefused
+from airssys.wasm.actors.hooks import Hooks, MessageSeen
 from airssys.wasm.actors.log_line import LogLine
 from airssys.wasm.actors.ref import ComponentRef
 from airssys.wasm.actors.rights import Rights
@@ -23,9 +24,11 @@ __all__ = [
     "ComponentFailed",
     "ComponentRef",
     "GuestRefused",
+    "HandOverRefused",
     "Hooks",
     "InvalidActorState",
     "LogLine",
+    "MessageSeen",
     "NoSuchExport",
     "NotPermitted",
     "Rights",

@@ -45,6 +45,22 @@ class Make:
         """The codecs that are taken, as numbers; none for any."""
         return [_number(name) for name in self.settings.accepts]
 
+    def exports(self, interface: str) -> bool:
+        """Whether the component exports an interface of `airssys:core`."""
+        prefix = f"airssys:core/{interface}@"
+        return any(path.startswith(prefix) for path in self.component.exports)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What the message plane makes instances of, besides the component."""
+        return {
+            "limits": self.limits,
+            "wasi": self.wasi,
+            "services": self.services,
+            "accepts": self.accepts,
+            "config": self.config,
+        }
+
     @property
     def config(self) -> list[tuple[str, bool | int | float | str]]:
         """What `initialize` gets."""

@@ -54,12 +54,8 @@ class Site:
         return self.exchange.plane.spawn(
             self.address,
             make.component,
-            limits=make.limits,
-            wasi=make.wasi,
-            services=make.services,
             gate=settings.rights.native,
-            accepts=make.accepts,
-            config=make.config,
+            **make.parts,
             capacity=settings.mailbox,
             capacity_bytes=int(settings.mailbox_bytes),
             overflow=settings.on_overflow,
@@ -70,12 +66,5 @@ class Site:
         """Make further incarnations of this; the one that lives goes on until it is restarted."""
         self.make = make
         if self.place is not None and self.place.ref.alive:
-            self.place.native.upgrade(
-                make.component,
-                limits=make.limits,
-                wasi=make.wasi,
-                services=make.services,
-                config=make.config,
-                accepts=make.accepts,
-            )
+            self.place.native.upgrade(make.component, **make.parts)
             self.place.native.regrant(make.settings.rights.native)
