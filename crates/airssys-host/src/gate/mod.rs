@@ -14,6 +14,7 @@ pub mod kind;
 pub mod matcher;
 pub mod network;
 pub mod pattern;
+mod pausing;
 pub mod reserved;
 pub mod rule_gate;
 pub mod rules;
@@ -33,6 +34,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use self::kind::{AccessBits, Kind};
+
+pub use pausing::Pausing;
 
 pub use allow_list::{AllowList, Allowed, Counts, Pattern, PatternError};
 
@@ -311,6 +314,11 @@ pub trait Gate: Send + Sync + 'static {
     fn decide(&self, access: &Access<'_>) -> Decision;
 
     fn generation(&self) -> &Generation;
+
+    /// Whether it ever answers [`Decision::Ask`].
+    fn may_ask(&self) -> bool {
+        false
+    }
 
     /// How long the guest should wait before it goes on, because it fills the log faster than it may. Told
     /// once.

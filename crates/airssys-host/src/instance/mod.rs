@@ -5,6 +5,7 @@ mod incoming;
 mod kill;
 mod link;
 mod outgoing;
+mod pauses;
 mod shared;
 
 use std::future::poll_fn;
@@ -34,6 +35,7 @@ pub use link::{
     Companion, Link, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
 };
 pub use outgoing::Outgoing;
+pub use pauses::Pauses;
 pub use shared::{Instance, Lease};
 
 /// The data of every store.
@@ -134,6 +136,9 @@ impl Live {
         actor: Option<Box<ActorContext>>,
     ) -> Result<Box<Self>, Error> {
         let admission = Admission::new()?;
+        if let Some(pauses) = wasi.pauses() {
+            link.pause_with(pauses);
+        }
         let mut attached = Services::default();
         for service in std::mem::take(&mut wasi.services).iter().chain(services) {
             service.attach(identity, &mut attached)?;
@@ -224,6 +229,9 @@ impl Live {
     pub fn lend_link(&mut self, link: Arc<Link>) {
         if let Some(companion) = self.link.companion() {
             link.accompany(companion.clone());
+        }
+        if let Some(pauses) = self.link.pauses() {
+            link.pause_with(pauses);
         }
         self.store.data_mut().link = link;
     }

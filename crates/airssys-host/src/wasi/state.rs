@@ -13,6 +13,7 @@ use super::fs::object::Object;
 use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
+use crate::instance::Pauses;
 use crate::services::Service;
 use crate::storage::Namespace;
 use crate::storage::guest::{GuestStorage, View};
@@ -37,6 +38,8 @@ pub struct WasiState {
     pub(crate) listeners: Vec<Arc<SocketRight>>,
     pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
+    /// What stops the clock of calls, where the gate may ask somebody.
+    pub(crate) pauses: Option<Arc<Pauses>>,
     /// Attached to the instance when it is made.
     pub(crate) services: Vec<Arc<dyn Service>>,
 }
@@ -65,6 +68,11 @@ impl WasiState {
             ctx: self.ctx.clocks(),
             table: &mut self.table,
         }
+    }
+
+    /// What stops the clock of calls while the guest waits for an approver; `None` where nobody is ever asked.
+    pub fn pauses(&self) -> Option<&Arc<Pauses>> {
+        self.pauses.as_ref()
     }
 
     /// Whether the thread that polls may block in file operations; it may unless told otherwise.
