@@ -966,9 +966,7 @@ class MessageRights:
         subscribe: Sequence[str] = ...,
     ) -> Self: ...
     @staticmethod
-    def by_rules(
-        gate: Gate, subject: Subject, questions: Questions | None = None
-    ) -> MessageRights:
+    def by_rules(gate: Gate, subject: Subject, questions: Questions | None = None) -> MessageRights:
         """Rights that `subject` has by the rules of `gate`; decisions are audited.
 
         What rules say to ask for goes to `questions`; without, it is refused.

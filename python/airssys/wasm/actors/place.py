@@ -22,7 +22,6 @@ from airssys.rt import (
     Restarted,
     RuntimeFailure,
 )
-from airssys.rt._cell import ENDED
 from airssys.rt._foreign import ForeignCell, ForeignRequest
 from airssys.rt._mailbox import Extras
 from airssys.rt._request import Request, Room
@@ -426,9 +425,8 @@ class Place:
         self.native.regrant(make.settings.rights.native)
         try:
             await self.cell.dispatcher.lifecycle.renew(self.cell)
-        except RuntimeFailure:
-            if self.ref.alive and not self.cell.block & ENDED:
-                raise
+        except RuntimeFailure:  # it is ending anyway, and what runs goes with it
+            self._taking = self._settling = False
 
     async def quietly(self, hook: str, calling: Any) -> None:
         """Await a hook; what it raises is reported and the end goes on."""
