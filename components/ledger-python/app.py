@@ -10,7 +10,8 @@ import json
 
 from componentize_py_types import Err, Result
 from wit_world import exports
-from wit_world.imports import batch, host, store, timers, topics, types
+from wit_world.imports import airssys_core_types as types  # storage has a `types` of its own
+from wit_world.imports import batch, host, store, timers, topics
 
 JSON = b"\x80\x04"
 

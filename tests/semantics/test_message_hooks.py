@@ -65,6 +65,7 @@ async def test_what_is_refused_before_never_reaches_the_guest(components: Compon
     keeper.tell({"tag": "fine"})
     assert await components.kept(keeper) == ["fine"]
     assert components.system.dead_letters.reasons() == ["rejected", "rejected"]
+    await components.system.settle()  # the hook after the last one
     books = components.system.inspect(keeper).books
     assert books.dead_by_reason == {"rejected": 2}
     assert books.accepted == books.handled + books.dead == 4
