@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from worlds import do, json_payload
 
-from airssys.rt import ActorFailed, HookFailed
+from airssys.rt import PERMANENT, ActorFailed, HookFailed
 from airssys.wasm.actors import GuestRefused, Hooks
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ async def test_what_is_refused_before_never_reaches_the_guest(components: Compon
 
 async def test_what_happens_after_is_told_too(components: ComponentWorld) -> None:
     watch = Watch()
-    keeper = await components.keeper(hooks=watch, settings={"message_hooks": True})
+    keeper = await components.keeper(
+        hooks=watch, settings={"message_hooks": True}, restart=PERMANENT
+    )
     events: list[HookFailed] = []
     components.system.events.subscribe(events.append, HookFailed)
     await keeper.ask(do(["give", "noisy"]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -295,10 +294,7 @@ class ComponentWorld:
                 publish=everyone,
                 subscribe=everyone,
             ),
-            config={
-                name: value if isinstance(value, str) else json.dumps(value)
-                for name, value in {**scripts.get(start, {}), **settings.pop("config", {})}.items()
-            },
+            config={**scripts.get(start, {}), **settings.pop("config", {})},
             **settings,
         )
         make = Make(

@@ -153,11 +153,15 @@ class Exchange:
         for address in [name for name, port in self._ports.items() if port.cell is cell]:
             self._ports.pop(address).close()
 
+    def known_port(self, cell: Cell) -> PythonPort | None:
+        """Return a port by which a Python actor is reached, if it has one."""
+        return next((port for port in self._ports.values() if port.cell is cell), None)
+
     def port_of(self, cell: Cell) -> PythonPort:
         """Return a port by which a Python actor is reached; made where it has none."""
-        for port in self._ports.values():
-            if port.cell is cell:
-                return port
+        known = self.known_port(cell)
+        if known is not None:
+            return known
         self.name_of(cell)
         name = self._names.get(cell)
         if name is not None:

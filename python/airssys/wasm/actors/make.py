@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any
 
 from airssys.wasm.actors.hooks import Hooks
@@ -62,9 +61,9 @@ class Make:
         }
 
     @property
-    def config(self) -> list[tuple[str, bool | int | float | str]]:
-        """What `initialize` gets."""
-        return [(name, _setting(value)) for name, value in self.settings.config.items()]
+    def config(self) -> list[tuple[str, Any]]:
+        """What `initialize` gets; what is neither a number, a truth nor a text travels as JSON."""
+        return list(self.settings.config.items())
 
 
 def _number(name: str) -> int:
@@ -76,7 +75,3 @@ def _number(name: str) -> int:
             known=list(PREFIXES),
         )
     return number
-
-
-def _setting(value: Any) -> bool | int | float | str:
-    return value if isinstance(value, (bool, int, float, str)) else json.dumps(value)

@@ -63,7 +63,9 @@ class SharedTopics:
             place: Any = cell.outside
             place.native.unsubscribe(pattern)
             return True
-        self._exchange.port_of(cell).native.unsubscribe(pattern)
+        port = self._exchange.known_port(cell)
+        if port is not None:  # one that has ended has none any more
+            port.native.unsubscribe(pattern)
         return False
 
     def published(self, topic: str, message: Any, priority: Priority | None) -> Published:
