@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airssys.wasm import Host
-from airssys.wasm.actors import ActorSettings, Rights
+from airssys.wasm.actors import ActorSettings
 from benchmarks.row import Row
 from benchmarks.timing import interleaved
 from benchmarks.wasm.guests import guest
@@ -66,12 +66,16 @@ def rows(seconds: float) -> Iterator[Row]:
         )
 
 
-async def _deploy(host: Host, name: str, component: str, **settings: Any) -> ComponentRef[Any]:
+async def _deploy(
+    host: Host, name: str, component: str, *, sends: str = "bench/none", **settings: Any
+) -> ComponentRef[Any]:
     deployment = await host.deploy(
         guest(component),
         name=name,
         lifetime="actor",
         actor=ActorSettings(burst=10**9, max_consecutive=10**9, **settings),
+        capabilities={"messaging": [{"send": sends}]},
+        grant="requested",
     )
     return await deployment.start()
 
@@ -88,7 +92,7 @@ async def _beside(state: str, seconds: float) -> tuple[float, float]:
                 f"bench/{name}",
                 "actor-puppet",
                 codec="json",
-                rights=Rights(send=("bench/drain",)),
+                sends="bench/drain",
                 config={"on-initialize": json.dumps(script)},
             )
         return alone, await _p99(echo, seconds)

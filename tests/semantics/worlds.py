@@ -7,6 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airssys._core import MessageRights
 from airssys.rt import (
     Actor,
     Ask,
@@ -24,7 +25,7 @@ from airssys.rt import (
 )
 from airssys.rt.system import DEFAULT_OPTIONS
 from airssys.wasm import codecs
-from airssys.wasm.actors import ActorSettings, ComponentChild, Hooks, Rights
+from airssys.wasm.actors import ActorSettings, ComponentChild, Hooks
 from airssys.wasm.actors.exchange import Exchange
 from airssys.wasm.actors.make import Make
 from airssys.wasm.actors.site import Site
@@ -34,6 +35,7 @@ from airssys.wasm.limits import Limits
 if TYPE_CHECKING:
     from airssys.testing import TestSystem
     from airssys.wasm import Component
+    from airssys.wasm._native import _core
     from airssys.wasm.actors import ComponentRef
 
 
@@ -269,6 +271,7 @@ class ComponentWorld:
         snapshots: bool = False,
         options: Options = DEFAULT_OPTIONS,
         rights: bool = True,
+        limits: _core.Limits | None = None,
         **settings: Any,
     ) -> Site:
         scripts: dict[str, Any] = {
@@ -287,20 +290,20 @@ class ComponentWorld:
             start_timeout=options.start_timeout,
             shutdown=options.shutdown,
             codec="json",
-            rights=Rights(
+            config={**scripts.get(start, {}), **settings.pop("config", {})},
+            **settings,
+        )
+        make = Make(
+            component=self.component._native,
+            limits=limits or Limits(call_timeout=30.0).native,
+            settings=wanted,
+            rights=MessageRights(
                 send=everyone,
                 ask=everyone,
                 broadcast=everyone,
                 publish=everyone,
                 subscribe=everyone,
             ),
-            config={**scripts.get(start, {}), **settings.pop("config", {})},
-            **settings,
-        )
-        make = Make(
-            component=self.component._native,
-            limits=Limits(call_timeout=30.0).native,
-            settings=wanted,
             hooks=hooks or (Hooks() if log is None else Journal(log)),
         )
         return Site(self.exchange, address, make, Snapshots() if snapshots else None)

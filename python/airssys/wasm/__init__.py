@@ -52,7 +52,10 @@ if TYPE_CHECKING:
         UnknownRevision,
     )
     from airssys.wasm.limits import Limits
+    from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Revision, Rollout, Settings
+    from airssys.wasm.security.errors import UnknownGrant
+    from airssys.wasm.security.grant import Grant, RequestState
     from airssys.wasm.storage import Namespace, Storage, StorageWatch
     from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
     from airssys.wasm.storage_errors import InvalidStorageRequest, StorageQuotaExceeded
@@ -120,7 +123,10 @@ else:
                 "UnknownRevision",
             ),
             "limits": ("Limits",),
+            "quotas": ("Ceilings", "HostCeilings", "LimitNotice", "Usage"),
             "revision": ("Revision", "Rollout", "Settings"),
+            "security.errors": ("UnknownGrant",),
+            "security.grant": ("Grant", "RequestState"),
             "storage": ("Namespace", "Storage", "StorageWatch"),
             "storage_blocking": ("BlockingNamespace", "BlockingStorage"),
             "storage_errors": ("InvalidStorageRequest", "StorageQuotaExceeded"),
@@ -148,6 +154,7 @@ __all__ = [
     "BlockingNamespace",
     "BlockingStorage",
     "CallDrained",
+    "Ceilings",
     "Check",
     "CompileError",
     "Component",
@@ -166,11 +173,13 @@ __all__ = [
     "Err",
     "ForkedHostError",
     "Function",
+    "Grant",
     "GuestError",
     "GuestExit",
     "GuestFuture",
     "GuestStream",
     "Host",
+    "HostCeilings",
     "HostClosed",
     "HostError",
     "HostShutDown",
@@ -182,6 +191,7 @@ __all__ = [
     "InvalidSetting",
     "InvalidStorageRequest",
     "LimitExceeded",
+    "LimitNotice",
     "Limits",
     "LinkError",
     "Namespace",
@@ -189,6 +199,7 @@ __all__ = [
     "Ok",
     "PoolExhausted",
     "Put",
+    "RequestState",
     "Resource",
     "Revision",
     "RevisionStatistics",
@@ -214,8 +225,10 @@ __all__ = [
     "Trap",
     "UnknownDeployment",
     "UnknownExport",
+    "UnknownGrant",
     "UnknownImport",
     "UnknownRevision",
+    "Usage",
     "Wasi",
     "WitError",
     "build_info",

@@ -10,7 +10,7 @@ import pytest
 from airssys.errors import AirsSysError
 from airssys.rt import ActorFailed
 from airssys.wasm import Host, Limits
-from airssys.wasm.actors import ActorSettings, GuestRefused, Rights
+from airssys.wasm.actors import ActorSettings, GuestRefused
 
 #: What a misbehaving actor is told, again and again.
 MISCHIEF = {
@@ -32,15 +32,14 @@ MISCHIEF = {
 
 
 async def deploy(host, guest, name, **settings):
-    rights = Rights(send=("**",), ask=("**",))
     deployment = await host.deploy(
         guest("actor-puppet"),
         name=f"acme/{name}",
         lifetime="actor",
         limits=Limits(memory="64MiB", call_timeout=0.2),
-        actor=ActorSettings(
-            codec="json", rights=rights, burst=10**6, max_consecutive=10**6, **settings
-        ),
+        actor=ActorSettings(codec="json", burst=10**6, max_consecutive=10**6, **settings),
+        capabilities={"messaging": [{"ask": "acme/*"}, {"send": "acme/*"}]},
+        grant="requested",
     )
     return await deployment.start()
 
@@ -90,7 +89,8 @@ async def test_an_actor_at_its_quota_is_told_and_goes_on(state, guest):
             name="acme/storing",
             lifetime="actor",
             limits=Limits(storage=8),  # the key `count` and three digits
-            actor=ActorSettings(codec="json"),
+            capabilities={"storage": [{"namespace": "self", "access": ["read", "write"]}]},
+            grant="requested",
         )
         ref = await storing.start()
         assert await ref.ask(999) == 999

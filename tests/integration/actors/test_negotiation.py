@@ -6,17 +6,21 @@ import pytest
 
 from airssys.rt import Actor, SpawnFailed, handles
 from airssys.wasm import Host, codecs
-from airssys.wasm.actors import ActorSettings, Rights
+from airssys.wasm.actors import ActorSettings
 from airssys.wasm.codecs import CodecMismatch, PayloadTooLarge, UnknownCodec
 
 CBOR, PROTOBUF = 0x51, 0x50
 
 
 async def puppet_of(host, guest, name="acme/puppet", **settings):
-    everyone = Rights(send=("**",), ask=("**",))
-    settings = {"codec": "json", "rights": everyone} | settings
+    settings = {"codec": "json"} | settings
     puppet = await host.deploy(
-        guest("actor-puppet"), name=name, lifetime="actor", actor=ActorSettings(**settings)
+        guest("actor-puppet"),
+        name=name,
+        lifetime="actor",
+        actor=ActorSettings(**settings),
+        capabilities={"messaging": [{"ask": "acme/*"}, {"send": "acme/*"}]},
+        grant="requested",
     )
     return await puppet.start()
 

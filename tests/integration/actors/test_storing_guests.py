@@ -8,7 +8,7 @@ import pytest
 
 from airssys.rt import Actor, Health, handles
 from airssys.wasm import Host
-from airssys.wasm.actors import ActorSettings, GuestRefused, Rights
+from airssys.wasm.actors import ActorSettings, GuestRefused
 
 
 @pytest.fixture
@@ -29,13 +29,16 @@ class Listener(Actor):
         self.heard.put_nowait(message)
 
 
+STORED = {"storage": [{"namespace": "self", "access": ["read", "write", "list"]}]}
+
+
 async def ledger_of(host, guest):
-    rights = Rights(publish=("ledger.*",))
     deployment = await host.deploy(
         guest("ledger-python"),
         name="demo/ledger",
         lifetime="actor",
-        actor=ActorSettings(rights=rights),
+        capabilities=STORED | {"messaging": [{"publish": "ledger.*"}]},
+        grant="requested",
     )
     return await deployment.start()
 
@@ -68,9 +71,9 @@ async def test_what_the_ledger_publishes_is_heard_in_python_and_in_javascript(st
             tally,
             name="demo/tally",
             lifetime="actor",
-            actor=ActorSettings(
-                config={"topics": "ledger.*"}, rights=Rights(subscribe=("ledger.**",))
-            ),
+            actor=ActorSettings(config={"topics": "ledger.*"}),
+            capabilities=STORED | {"messaging": [{"subscribe": "ledger.*"}]},
+            grant="requested",
         )
         count = await counting.start()
         ledger = await ledger_of(host, guest)

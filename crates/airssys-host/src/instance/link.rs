@@ -84,7 +84,7 @@ pub type Companion = Arc<dyn Any + Send + Sync>;
 pub struct Link {
     exchange: Mutex<Exchange>,
     companion: OnceLock<Companion>,
-    limits: Limits,
+    limits: Arc<Limits>,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
     /// What stops the clock; of the store whose guest runs by it.
@@ -109,11 +109,11 @@ const PAUSED: Duration = Duration::from_hours(24);
 
 impl Link {
     #[must_use]
-    pub fn new(limits: Limits, may_block: Arc<AtomicBool>) -> Arc<Self> {
+    pub fn new(limits: impl Into<Arc<Limits>>, may_block: Arc<AtomicBool>) -> Arc<Self> {
         Arc::new(Self {
             exchange: Mutex::default(),
             companion: OnceLock::new(),
-            limits,
+            limits: limits.into(),
             may_block,
             pauses: OnceLock::new(),
             deadline: AtomicU64::new(u64::MAX),
@@ -128,7 +128,7 @@ impl Link {
     }
 
     #[must_use]
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
     }
 
@@ -370,6 +370,7 @@ impl Link {
         LimitExceeded {
             limit: Limit::CallTimeout,
             configured: self.limits.call_timeout.as_secs_f64(),
+            owner: None,
         }
     }
 
@@ -395,6 +396,7 @@ impl Link {
             return Err(LimitExceeded {
                 limit: Limit::CpuPerCall,
                 configured,
+                owner: None,
             }
             .into());
         }

@@ -75,7 +75,7 @@ struct About {
 /// One revision as an actor needs it. Shared by the actors of a deployment.
 pub struct Blueprint {
     pub component: Arc<Component>,
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     pub wasi: MakeWasi,
     pub services: Vec<Arc<dyn Service>>,
     pub config: Vec<(String, Setting)>,
@@ -91,22 +91,23 @@ impl Blueprint {
     /// [`Error::Link`] when something that the component imports is not there.
     pub fn new(
         component: Arc<Component>,
-        limits: Limits,
+        limits: impl Into<Arc<Limits>>,
         wasi: MakeWasi,
         services: Vec<Arc<dyn Service>>,
         config: Vec<(String, Setting)>,
         accepts: Vec<u64>,
+        statistics: Arc<Statistics>,
     ) -> Result<Arc<Self>, Error> {
         let exports = Exports::of(&component)?;
         Ok(Arc::new(Self {
             component,
-            limits,
+            limits: limits.into(),
             wasi,
             services,
             config,
             accepts,
             about: OnceLock::new(),
-            statistics: Arc::default(),
+            statistics,
             exports,
         }))
     }

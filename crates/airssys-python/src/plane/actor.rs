@@ -18,6 +18,7 @@ use super::rights::MessageRights;
 use super::service::PyService;
 use crate::component::PyComponent;
 use crate::limits::PyLimits;
+use crate::route::PyLineStatistics;
 use crate::wasi::PyWasi;
 
 /// How long a wait goes on before signals are looked at.
@@ -375,7 +376,7 @@ impl ComponentActor {
 
     /// Get another revision's instance ready beside the present one.
     #[pyo3(signature = (component, hand_over, *, version=None, given=None, limits=None, wasi=None,
-        services=Vec::new(), accepts=Vec::new(), config=None, timeout=5.0, shutdown=5.0))]
+        services=Vec::new(), accepts=Vec::new(), config=None, statistics=None, timeout=5.0, shutdown=5.0))]
     fn prepare(
         &self,
         py: Python<'_>,
@@ -388,6 +389,7 @@ impl ComponentActor {
         services: Vec<Bound<'_, PyService>>,
         accepts: Vec<u64>,
         config: Option<Vec<(String, Bound<'_, PyAny>)>>,
+        statistics: Option<&Bound<'_, PyLineStatistics>>,
         timeout: f64,
         shutdown: f64,
     ) -> PyResult<Py<PyAny>> {
@@ -408,7 +410,9 @@ impl ComponentActor {
         };
         let described = component.get().described.clone();
         let successor = Arc::new(Successor {
-            blueprint: blueprint(py, &described, limits, wasi, services, accepts, config)?,
+            blueprint: blueprint(
+                py, &described, limits, wasi, services, accepts, config, statistics,
+            )?,
             hand_over,
             shutdown: convert::nanos(shutdown)?,
         });
@@ -499,7 +503,8 @@ impl ComponentActor {
     }
 
     /// Say what the next incarnation is made of.
-    #[pyo3(signature = (component, *, limits=None, wasi=None, services=Vec::new(), accepts=Vec::new(), config=None))]
+    #[pyo3(signature = (component, *, limits=None, wasi=None, services=Vec::new(), accepts=Vec::new(), config=None,
+        statistics=None))]
     fn upgrade(
         &self,
         py: Python<'_>,
@@ -509,9 +514,12 @@ impl ComponentActor {
         services: Vec<Bound<'_, PyService>>,
         accepts: Vec<u64>,
         config: Option<Vec<(String, Bound<'_, PyAny>)>>,
+        statistics: Option<&Bound<'_, PyLineStatistics>>,
     ) -> PyResult<()> {
         let described = component.get().described.clone();
-        let blueprint = blueprint(py, &described, limits, wasi, services, accepts, config)?;
+        let blueprint = blueprint(
+            py, &described, limits, wasi, services, accepts, config, statistics,
+        )?;
         self.cell.upgrade(blueprint);
         Ok(())
     }

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.hooks import Hooks, MessageSeen
     from airssys.wasm.actors.log_line import LogLine
     from airssys.wasm.actors.ref import ComponentRef
-    from airssys.wasm.actors.rights import Rights
     from airssys.wasm.actors.settings import ActorSettings
 else:
     __getattr__, __dir__ = lazily(
@@ -39,7 +38,6 @@ else:
             "hooks": ("Hooks", "MessageSeen"),
             "log_line": ("LogLine",),
             "ref": ("ComponentRef",),
-            "rights": ("Rights",),
             "settings": ("ActorSettings",),
         },
     )
@@ -57,6 +55,5 @@ __all__ = [
     "MessageSeen",
     "NoSuchExport",
     "NotPermitted",
-    "Rights",
     "StartFailed",
 ]

@@ -27,8 +27,10 @@ class Make:
         wasi: What instances may reach; None for nothing.
         services: Host services that instances use.
         settings: How the actor is run.
+        rights: Whom it may send to; None for nobody.
         hooks: What is called at the turns of its life.
         revision: The revision that it belongs to; 0 where there is no deployment.
+        statistics: Where its messages are counted; None counts them nowhere else.
     """
 
     component: _core.Component
@@ -36,8 +38,10 @@ class Make:
     wasi: _core.Wasi | None = None
     services: Sequence[_core.Service] = ()
     settings: ActorSettings = dataclasses.field(default_factory=ActorSettings)
+    rights: _core.MessageRights | None = None
     hooks: Hooks = dataclasses.field(default_factory=Hooks)
     revision: int = 0
+    statistics: _core.LineStatistics | None = None
 
     @property
     def accepts(self) -> list[int]:
@@ -58,6 +62,7 @@ class Make:
             "services": self.services,
             "accepts": self.accepts,
             "config": self.config,
+            "statistics": self.statistics,
         }
 
     @property

@@ -422,7 +422,7 @@ class Place:
         self._taking = self._settling = True
         await self.native.decide(takes=True)
         self.site.make = make
-        self.native.regrant(make.settings.rights.native)
+        self.native.regrant(make.rights)
         try:
             await self.cell.dispatcher.lifecycle.renew(self.cell)
         except RuntimeFailure:  # it is ending anyway, and what runs goes with it

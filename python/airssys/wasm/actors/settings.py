@@ -9,7 +9,6 @@ import msgspec
 
 from airssys.rt import Backoff, Bounded, Options, Restart
 from airssys.wasm.actors.hand_over import HandOver, Rollback, StateRules
-from airssys.wasm.actors.rights import Rights
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import parse_bytes
 
@@ -56,7 +55,6 @@ class ActorSettings:
         message_hooks: Whether `Hooks.before_message` and `after_message` are called. Each message
             then makes two trips to the loop of the actor system, and the guest waits for both.
         config: What `initialize` gets, by name.
-        rights: Whom it may send to; nobody by default.
 
     Raises:
         InvalidSetting: A value is out of range.
@@ -81,7 +79,6 @@ class ActorSettings:
     codec: str | None = None
     accepts: tuple[str, ...] = ()
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
-    rights: Rights = dataclasses.field(default_factory=Rights)
     hand_over: HandOver | None = None
     rollback: Rollback | None = None
     message_hooks: bool = False

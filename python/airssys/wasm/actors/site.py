@@ -54,12 +54,13 @@ class Site:
         return self.exchange.plane.spawn(
             self.address,
             make.component,
-            gate=settings.rights.native,
+            gate=make.rights,
             **make.parts,
             capacity=settings.mailbox,
             capacity_bytes=int(settings.mailbox_bytes),
             overflow=settings.on_overflow,
             message_size=int(settings.message_size),
+            statistics=make.statistics,
         )
 
     def upgrade(self, make: Make) -> None:
@@ -67,4 +68,4 @@ class Site:
         self.make = make
         if self.place is not None and self.place.ref.alive:
             self.place.native.upgrade(make.component, **make.parts)
-            self.place.native.regrant(make.settings.rights.native)
+            self.place.native.regrant(make.rights)
