@@ -89,6 +89,7 @@ async def test_an_actor_at_its_quota_is_told_and_goes_on(state, guest):
             name="acme/storing",
             lifetime="actor",
             limits=Limits(storage=8),  # the key `count` and three digits
+            actor=ActorSettings(codec="json"),
             capabilities={"storage": [{"namespace": "self", "access": ["read", "write"]}]},
             grant="requested",
         )
