@@ -29,6 +29,7 @@ RUN = [
         *sorted((ROOT / "docs" / "adr").glob("*.md")),
         ROOT / "docs/concepts/architecture.md",
         ROOT / "docs/concepts/components.md",
+        ROOT / "docs/concepts/security.md",
         ROOT / "docs/guides/run-component-actors.md",
         ROOT / "docs/guides/embed-components.md",
         ROOT / "docs/guides/storage.md",

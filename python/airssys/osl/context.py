@@ -145,6 +145,45 @@ class Acting:
         _current.reset(self._token)
 
 
+class Standing(Execution):
+    """An execution of its own for a `with` block, whose context is made where somebody looks at it.
+
+    For code that runs often on behalf of somebody and seldom touches the system.
+    """
+
+    __slots__ = ("_made", "_principal", "_token")
+
+    def __init__(self, principal: Principal, system: OSL) -> None:
+        self._principal = principal
+        self._made: Context | None = None
+        self._subject = None
+        self._rules = None
+        self.system = system
+        self.caller = _current.get()
+
+    @property
+    def context(self) -> Context:  # type: ignore[override] # made late
+        """The context, made now."""
+        if self._made is None:
+            outer = self.caller.context if self.caller is not None else None
+            self._made = (
+                Context(self._principal)
+                if outer is None
+                else Context(
+                    self._principal,
+                    trace_id=outer.trace_id,
+                    callers=(*outer.callers, outer.principal),
+                )
+            )
+        return self._made
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self)
+
+    def __exit__(self, *error: object) -> None:
+        _current.reset(self._token)
+
+
 def current_execution() -> Execution:
     """Return context and pipeline of the caller, or raise `NoContext`."""
     execution = _current.get()

@@ -13,6 +13,7 @@ from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.make import Make
 from airssys.wasm.limits import Limits
 from airssys.wasm.quotas.ledger import usage_of
+from airssys.wasm.security.host_functions import on_behalf
 from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Directory, Wasi
 
@@ -165,7 +166,10 @@ class Serving:
             number=number,
             limits=counted,
             wasi=wasi.native,
-            functions=component._functions(self._imports),  # noqa: SLF001
+            functions=[
+                on_behalf(function, self._security.osl, subject)
+                for function in component._functions(self._imports)  # noqa: SLF001
+            ],
             instances=settings.instances if settings.lifetime == "pooled" else 0,
             waiting=_MOST_WAITING,
             statistics=statistics,

@@ -13,6 +13,8 @@ class Who:
     name: str
     roles: frozenset[str] = frozenset()
     attributes: dict = field(default_factory=dict, hash=False)
+    #: The revision of a deployment that acts; None for code.
+    revision: int | None = None
 
     def is_meant_by(self, principal: str) -> bool:
         if principal.startswith("name:") and "*" in principal:
@@ -26,6 +28,7 @@ class Who:
             {"*", f"name:{self.name}"}
             | {f"role:{role}" for role in self.roles}
             | ({f"namespace:{namespace}"} if namespace else set())
+            | ({f"revision:{self.name}@{self.revision}"} if self.revision else set())
         )
 
 
@@ -159,10 +162,20 @@ def decide(
     access: str,
     target: str,
     arguments: list[str] | None = None,
+    *,
+    ceiling: bool = False,
 ) -> str:
-    """allow, deny or ask: deny wins over everything, an error denies, asking wins over allowing."""
+    """allow, deny or ask: deny wins over everything, an error denies, asking wins over allowing.
+
+    A component needs a request and a grant, and where there is a ceiling a rule of that; what the
+    policy leaves to a person is asked of what it requests.
+    """
     effects = set()
+    component = who.revision is not None
     for rule in rules:
+        part = rule.get("part", "whole")
+        if part in {"request", "grant"} and not component:
+            continue
         if rule["kind"] != kind or not (access in rule["access"] or "*" in rule["access"]):
             continue
         if not any(who.is_meant_by(principal) for principal in rule["principals"]):
@@ -176,12 +189,17 @@ def decide(
         if value == ERROR:
             return "deny"
         if value:
-            effects.add(rule["effect"])
-    if "deny" in effects:
+            own = part if component else "whole"
+            effects.add((rule["effect"], own))
+    if any(effect == "deny" for effect, _ in effects):
         return "deny"
-    if "require-approval" in effects:
+    requested = ("allow", "request") in effects
+    asks = ("require-approval", "whole") in effects
+    if asks or (("require-approval", "ceiling") in effects and requested):
         return "ask"
-    return "allow" if "allow" in effects else "deny"
+    granted = requested and ("allow", "grant") in effects
+    within = ("allow", "ceiling") in effects or not ceiling
+    return "allow" if ("allow", "whole") in effects or (granted and within) else "deny"
 
 
 def network_target_matches(pattern: str, host: str, port: int) -> bool:

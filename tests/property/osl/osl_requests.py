@@ -76,6 +76,7 @@ def selector(rng: random.Random) -> str:
             f"name:{rng.choice(NAME_PATTERNS)}",
             f"role:{rng.choice(ROLES)}",
             f"namespace:{rng.choice(['acme', 'umbra'])}",
+            f"revision:{rng.choice(NAMES)}@{rng.randint(1, 2)}",
         ]
     )
 
@@ -105,11 +106,20 @@ def rule(rng: random.Random, number: int) -> dict:
         }
     if rng.random() < 0.2:
         made["when"] = condition(rng)
+    if rng.random() < 0.7:
+        # Of what components have, more than a third each would seldom meet.
+        part = rng.choice(["request", "request", "grant", "grant", "ceiling"])
+        if effect == "allow" or (effect == "require-approval" and part == "ceiling"):
+            made["part"] = part
     return made
 
 
 def rules(rng: random.Random) -> list[dict]:
-    return [rule(rng, number) for number in range(rng.randint(0, 14))]
+    return [rule(rng, number) for number in range(rng.randint(0, 20))]
+
+
+def ceiling(rng: random.Random) -> bool:
+    return rng.random() < 0.5
 
 
 def who(rng: random.Random) -> Who:
@@ -117,6 +127,7 @@ def who(rng: random.Random) -> Who:
         rng.choice(NAMES),
         frozenset(rng.sample(ROLES, rng.randint(0, 2))),
         {name: rng.choice(values) for name, values in ATTRIBUTES.items() if rng.random() < 0.8},
+        rng.choice([None, 1, 2, 2]),
     )
 
 
