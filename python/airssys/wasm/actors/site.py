@@ -60,7 +60,6 @@ class Site:
             capacity_bytes=int(settings.mailbox_bytes),
             overflow=settings.on_overflow,
             message_size=int(settings.message_size),
-            statistics=make.statistics,
         )
 
     def upgrade(self, make: Make) -> None:
