@@ -440,7 +440,10 @@ impl Life {
     }
 
     /// Let the guest handle a message. What it comes to: `None` if it was handled, else why it is dead.
-    pub(super) async fn handle(&mut self, envelope: &Arc<Envelope>) -> Result<Option<Reason>, Ending> {
+    pub(super) async fn handle(
+        &mut self,
+        envelope: &Arc<Envelope>,
+    ) -> Result<Option<Reason>, Ending> {
         if self.guest.handler.is_none() {
             self.bury(
                 envelope,

@@ -378,9 +378,10 @@ impl Shared {
             let send = |payload: &Bytes| {
                 self.send_now(target, source.clone(), payload.clone(), options.clone(), 0)
             };
-            let sent = forms.iter().map(send).find(|sent| {
-                !matches!(sent, Err(Failure::CodecMismatch { .. }))
-            });
+            let sent = forms
+                .iter()
+                .map(send)
+                .find(|sent| !matches!(sent, Err(Failure::CodecMismatch { .. })));
             match sent {
                 Some(Ok(())) => accepted += 1,
                 _ => refused += 1,

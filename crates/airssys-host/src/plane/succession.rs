@@ -135,8 +135,7 @@ impl Life {
             cell.succession_over(None, self.link.clone());
             return Ok(());
         }
-        let decision =
-            poll_fn(|_| cell.take_decision().map_or(Poll::Pending, Poll::Ready)).await;
+        let decision = poll_fn(|_| cell.take_decision().map_or(Poll::Pending, Poll::Ready)).await;
         if !decision.takes {
             drop(life);
             cell.succession_over(None, self.link.clone());

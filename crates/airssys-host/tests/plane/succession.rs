@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use airssys_host::limits::Limits;
 use airssys_host::plane::{
-    Answer, Blueprint, Cell, Failure, HandOver, Outcome, Outputs, Reason, Setting, Stage, Successor,
-    Waiter,
+    Answer, Blueprint, Cell, Failure, HandOver, Outcome, Outputs, Reason, Setting, Stage,
+    Successor, Waiter,
 };
 use airssys_host::services::Identity;
 use airssys_host::wasi::{Builder, Output};
@@ -27,7 +27,14 @@ fn successor(hand_over: HandOver, scripts: &[(&str, Value)]) -> Arc<Successor> {
         .iter()
         .map(|(name, script)| ((*name).to_owned(), Setting::Json(script.to_string())))
         .collect();
-    let made = Blueprint::new(puppet(), Limits::default(), wasi, Vec::new(), config, vec![]);
+    let made = Blueprint::new(
+        puppet(),
+        Limits::default(),
+        wasi,
+        Vec::new(),
+        config,
+        vec![],
+    );
     Arc::new(Successor {
         blueprint: made.unwrap(),
         hand_over,
@@ -66,8 +73,7 @@ fn colored(world: &World) -> Arc<Cell> {
 fn the_successor_takes_state_and_queue_over() {
     let world = World::new();
     let ann = colored(&world);
-    let Ok(Answer::Payload(Some(_))) =
-        prepared(&world, &ann, successor(HandOver::Restore, &[]))
+    let Ok(Answer::Payload(Some(_))) = prepared(&world, &ann, successor(HandOver::Restore, &[]))
     else {
         panic!("it is ready, and the old one left its state")
     };
@@ -132,7 +138,10 @@ fn what_goes_wrong_with_the_successor_leaves_the_old_one_as_it_was() {
 fn a_successor_that_never_gets_ready_is_given_up_in_time() {
     let world = World::new();
     let ann = colored(&world);
-    let next = successor(HandOver::Restore, &[("on-initialize", json!([["sleep", 1e6]]))]);
+    let next = successor(
+        HandOver::Restore,
+        &[("on-initialize", json!([["sleep", 1e6]]))],
+    );
     let ready = ann.prepare(next, SECOND, Waiter::Nobody);
     world.pass(2 * SECOND);
     assert_eq!(ready.take(), Some(Err(Failure::Timeout)));

@@ -4,8 +4,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use airssys_host::plane::{
-    Answer, Ask, Cell, Failure, Foreign, HandOver, Inheritance, Outcome, Reason, Request, ShutdownReason,
-    Successor, Target, Waiter,
+    Answer, Ask, Cell, Failure, Foreign, HandOver, Inheritance, Outcome, Reason, Request,
+    ShutdownReason, Successor, Target, Waiter,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
