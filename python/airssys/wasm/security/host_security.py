@@ -292,6 +292,31 @@ class HostSecurity:
             self._drop(self._rights(name), chosen, who=who, why=why)
         return chosen
 
+    def reread(self) -> bool:
+        """Take over what another process recorded of grants; return whether that was anything.
+
+        Raises:
+            StateDirectoryError: It cannot be read; what was in force stays.
+        """
+        with self._one_change:
+            granted = self._records.of_all()
+            changed = False
+            with self._table:
+                for rights in self._deployments.values():
+                    known = {each.grant.id: each for each in rights.grants}
+                    found = self._records.read(
+                        rights.name, rights.identity, granted.get(rights.identity, ())
+                    )
+                    if known.keys() != {grant.id for grant in found}:
+                        # Those that are known go on counting the time they have had.
+                        rights.grants = [
+                            known.get(grant.id) or HeldGrant.of(grant) for grant in found
+                        ]
+                        changed = True
+            if changed:
+                self.osl.reload_components()
+        return changed
+
     def grants(self, name: str) -> tuple[Grant, ...]:
         """Return what is granted to a deployment, the oldest grant first."""
         rights = self._rights(name)
