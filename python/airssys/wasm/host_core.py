@@ -376,7 +376,7 @@ class HostCore:
                         return serving
                     self.check()
                     self._state.blobs.put(content)
-                    _, revision = self._state.registry.record_deploy(
+                    record, revision = self._state.registry.record_deploy(
                         name,
                         digest=digest,
                         size=len(content),
@@ -389,6 +389,7 @@ class HostCore:
                     )
                     moved.set()
                     admission.set()
+                    self.security.identify(name, record.id)
             self._switch(serving, revision, prepared)
             return serving
 
