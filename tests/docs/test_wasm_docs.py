@@ -34,6 +34,8 @@ RUN = [
         ROOT / "docs/guides/embed-components.md",
         ROOT / "docs/guides/storage.md",
         ROOT / "docs/guides/messages-and-codecs.md",
+        ROOT / "docs/guides/reading-the-audit-log.md",
+        ROOT / "docs/guides/writing-a-manifest.md",
         ROOT / "docs/guides/signed-components.md",
         ROOT / "docs/guides/streams.md",
         ROOT / "docs/reference/limits.md",

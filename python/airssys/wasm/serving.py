@@ -139,6 +139,7 @@ class Serving:
         storage = self._namespace(component, limits)
         subject = self._security.subject(self.name, number, settings)
         rules = (self._security.gate, subject)
+        approvals = self._security.osl.approvals
         wasi = Wasi(
             environment=settings.environment,
             directories={
@@ -146,7 +147,7 @@ class Serving:
                 for guest, mount in settings.mounts.items()
             },
             rules=rules,
-            approver=self._security.osl.approvals,
+            approver=approvals,
         )
         if settings.actor is not None:
             make = Make(
@@ -155,7 +156,7 @@ class Serving:
                 wasi=wasi.native,
                 services=() if storage is None else (storage,),
                 settings=settings.actor,
-                rights=_core.MessageRights.by_rules(*rules, self._security.osl.approvals.questions),
+                rights=_core.MessageRights.by_rules(*rules, approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
                 statistics=statistics,
@@ -257,7 +258,12 @@ class Serving:
         """Return what the deployment used since the host was opened."""
         found = self.statistics()
         stored = 0
-        if self.component is not None and self.quota is not None and self._stores(self.component):
+        if (
+            self.revision is not None
+            and self.component is not None
+            and self.quota is not None
+            and self._stores(self.component)
+        ):
             stored = self._storage.namespace(self.name, self.quota).usage().wait()[1]
         handled = sum(each.calls for each in found.revisions if each.revision in self._of_actors)
         sums = {
@@ -289,12 +295,17 @@ class Serving:
         revisions = []
         for number, statistics in sorted(self._statistics.items()):
             lines = [line for line in self._lines() if line.number == number]
+            instances = sum(line.instances for line in lines)
+            memory = sum(line.memory for line in lines)
+            if self.make is not None and number == self.make.revision:
+                held = self.account.usage()
+                instances, memory = held["instances"], held["memory"]
             revisions.append(
                 RevisionStatistics(
                     revision=number,
                     in_flight=sum(line.in_flight for line in lines),
-                    instances=sum(line.instances for line in lines),
-                    memory=sum(line.memory for line in lines),
+                    instances=instances,
+                    memory=memory,
                     **statistics.snapshot(),
                 )
             )

@@ -7,12 +7,14 @@ the next call.
 from __future__ import annotations
 
 import dataclasses
+import http.server
 import itertools
 import socketserver
 import threading
 
 import pytest
 
+from airssys.osl import read_records
 from airssys.wasm import Engine, GuestError, Host, LimitExceeded, Limits, Trap, Wasi
 from airssys.wasm.actors import ActorSettings
 
@@ -139,6 +141,28 @@ async def test_a_mailbox_flood_stays_with_its_sender(state, guest):
         assert (books.dead, books.queued) == (0, 0)
 
 
+async def test_an_audit_flood_is_counted_and_not_written(state, guest):
+    attempts, pace = 20_000, 100
+    async with Host.open(state) as host:
+        flood = await host.deploy(
+            guest("actor-puppet"),
+            name="evil/flood",
+            lifetime="actor",
+            actor=ActorSettings(codec="json"),
+            limits=Limits(audit_records_per_second=pace),
+        )
+        (flooded,) = await flood.actor().ask({"do": [["flood", "good/nobody", attempts, {}]]})
+        assert flooded == {"ok": 0, "refused": {"not-permitted": attempts}}
+        host.osl.audit.flush()
+        records = [
+            record
+            for record in read_records(host.directory / "audit", principal="evil/flood")
+            if record.operation == "messaging.send"
+        ]
+    assert sum(record.count or 1 for record in records) == attempts
+    assert len(records) < attempts // 10
+
+
 @pytest.mark.parametrize("limit", ["storage", "storage_keys", "storage_value"])
 def test_a_storage_flood_meets_the_quota_of_its_deployment(state, guest, notices, limit):
     size = {"storage": 100, "storage_keys": 10, "storage_value": 4000}[limit]
@@ -199,3 +223,34 @@ def test_a_guest_gets_as_many_connections_as_it_may_and_gives_them_back(guest, s
     assert third == first
     assert run(f"tcp-many|{server}|20", connections=20) == ["ok:20"]
     assert run(f"tcp|{server}|x", connections=0)[0].startswith("err:")
+
+
+def test_requests_under_way_are_connections_too(guest):
+    class Hello(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "5")
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    client = Engine().load(guest("http-client"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        place = f"127.0.0.1:{listening.server_address[1]}"
+
+        def run(connections: int) -> list[str]:
+            request = f"GET|http|{place}|/"
+            wasi = Wasi(arguments=["http-client", *[request] * 5], http=[place], stdout="capture")
+            found = client.run(wasi=wasi, limits=Limits(connections=connections))
+            return found.stdout.decode().splitlines()
+
+        try:
+            assert run(1) == ["ok:200 hello"] * 5  # each gives its place back
+            assert run(0) == ["err:ConnectionLimitReached"] * 5
+        finally:
+            listening.shutdown()
+            thread.join()

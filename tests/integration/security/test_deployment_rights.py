@@ -18,10 +18,7 @@ import pytest
 from airssys.osl import OSL, OslError, Policy, Rule, read_records
 from airssys.wasm import BlockingHost, Directory, GuestError, Host, InvalidSetting, LinkError
 from airssys.wasm.manifest.component_manifest import Capabilities, FilesystemRequest
-from airssys.wasm.registry import Registry
-from airssys.wasm.security.asking import granting_of
 from airssys.wasm.security.errors import UnknownGrant
-from airssys.wasm.security.grants import GrantRecords
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -393,24 +390,6 @@ def open_files() -> set[Path]:
         with contextlib.suppress(OSError):  # that of this very listing is gone
             found.add(descriptor.readlink())
     return found
-
-
-def test_grants_that_another_process_recorded_are_taken_over(
-    host: BlockingHost, data: Path
-) -> None:
-    reader = deployed(host, data)
-    with contextlib.closing(Registry(host.directory)) as registry:
-        records = GrantRecords(registry)
-        identity = registry.deployment(NAME).id
-        wanted = granting_of("filesystem[0]", reader.revision.settings)
-        (grant,) = records.add(NAME, identity, wanted, who="ann", why="from elsewhere")
-        assert not may_read(reader)
-        assert host._core.security.reread()
-        assert may_read(reader)
-        assert not host._core.security.reread(), "nothing new"
-        records.revoke([grant], who="ann", why="")
-        assert host._core.security.reread()
-        assert not may_read(reader)
 
 
 def test_wrong_input_is_refused_by_name(host: BlockingHost, data: Path) -> None:

@@ -49,12 +49,15 @@ class HostEntry(Record, kw_only=True, frozen=True):
     Attributes:
         state: State directory, relative to this file.
         admission: Lets `any` component in, or `trusted` ones only.
+        policy: Policy files, relative to this file: what may be granted at most, what is denied,
+            and what is left to a person.
         memory: Guests, mailboxes, bodies and buffers together; by default half of the machine's.
         maxima: The most that any deployment gets.
     """
 
     state: Text | None = None
     admission: Literal["any", "trusted"] = "any"
+    policy: Text | tuple[Text, ...] = ()
     memory: Size | None = None
     maxima: Maxima = field(default_factory=Maxima)
 
