@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
+    from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
     from airssys.wasm.storage_holder import StorageSettings
@@ -89,6 +90,7 @@ class Host:
         approver: Approver | None = None,
         approval_timeout: float = 60.0,
         development: bool = False,
+        secrets: SecretSource | None = None,
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
 
@@ -115,6 +117,9 @@ class Host:
                 is first counts: it, or a person with `airssys approve` or `airssys deny`.
             approval_timeout: Seconds after which an unanswered question is a refusal.
             development: Permits the enforcement `learn`.
+            secrets: Where the secrets come from that values of a deployment's `environment` and
+                `config` have a place for (`${secret:NAME}`): a mapping, or a function of the name,
+                as for `Wasi`. They are nowhere stored.
 
         Raises:
             PolicyError: The policy cannot be used.
@@ -131,6 +136,7 @@ class Host:
             approver=approver,
             approval_timeout=approval_timeout,
             development=development,
+            secrets=secrets,
         )
         return cls(directory, provides, admission, system, storage, security, ceilings)
 
@@ -147,6 +153,7 @@ class Host:
         approver: Approver | None = None,
         approval_timeout: float = 60.0,
         development: bool = False,
+        secrets: SecretSource | None = None,
     ) -> BlockingHost:
         """Open a state directory and return a host whose methods block; as `open` otherwise.
 
@@ -163,6 +170,7 @@ class Host:
             approver=approver,
             approval_timeout=approval_timeout,
             development=development,
+            secrets=secrets,
         )
 
     @property
