@@ -21,7 +21,7 @@ from airssys.wasm.storage import Storage
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
@@ -193,7 +193,14 @@ class Host:
         """The actor system that deployments of lifetime `actor` live in."""
         return self._core.actors.system
 
-    def expose(self, ref: Ref[Any], address: str, *, expected: Any = None) -> None:
+    def expose(
+        self,
+        ref: Ref[Any],
+        address: str,
+        *,
+        expected: Any = None,
+        accepts: Collection[str] | None = None,
+    ) -> None:
         """Let components reach a Python actor of `system` by a name, until it ends.
 
         An actor that is registered in `system.registry` under a name of words joined by slashes can
@@ -204,11 +211,13 @@ class Host:
             address: Words joined by slashes.
             expected: What payloads are decoded to, as an annotation: a dataclass, or `bytes` for
                 the payload itself; None takes what the payload says.
+            accepts: The codecs that it takes; None for all that are registered. Another fails
+                where it is sent, with both lists.
 
         Raises:
             NameTaken: Another actor has the address.
         """
-        self._core.actors.exchange.expose(ref, address, expected=expected)
+        self._core.actors.exchange.expose(ref, address, expected=expected, accepts=accepts)
 
     async def deploy(
         self,
