@@ -370,6 +370,7 @@ class Deployment(_Deployment):
         self,
         grants: Grant | int | Sequence[Grant | int] | Literal["all"],
         *,
+        wait: bool = False,
         why: str = "",
         who: str | None = None,
     ) -> tuple[Grant, ...]:
@@ -377,6 +378,9 @@ class Deployment(_Deployment):
 
         Args:
             grants: Grants or their ids, or `all`.
+            wait: Return when nothing is left that was opened with them: every instance is replaced,
+                calls that run have the drain time of the revision, and actors start again from what
+                they hand over. A component that does not start without them is held.
             why: The reason, for the records.
             who: Who revokes; the user of this process by default.
 
@@ -388,7 +392,7 @@ class Deployment(_Deployment):
             StateWriteFailed: It could not be recorded; nothing has changed.
         """
         change = self._host._change  # noqa: SLF001
-        return await change(self._core.revoke, self.name, _ids(grants), who=who, why=why)
+        return await change(self._core.revoke, self.name, _ids(grants), wait=wait, who=who, why=why)
 
     async def rollback(
         self, to: int | None = None, *, who: str | None = None, why: str = ""
@@ -518,11 +522,12 @@ class BlockingDeployment(_Deployment):
         self,
         grants: Grant | int | Sequence[Grant | int] | Literal["all"],
         *,
+        wait: bool = False,
         why: str = "",
         who: str | None = None,
     ) -> tuple[Grant, ...]:
         """Take grants back, durably and at once; see `Deployment.revoke`."""
-        return self._core.revoke(self.name, _ids(grants), who=who, why=why)
+        return self._core.revoke(self.name, _ids(grants), wait=wait, who=who, why=why)
 
     def rollback(self, to: int | None = None, *, who: str | None = None, why: str = "") -> Revision:
         """Make an earlier revision live again, at once where it is kept warm.

@@ -386,7 +386,7 @@ class HostCore:
                         return serving
                     self.check()
                     self._state.blobs.put(content)
-                    _, revision = self._state.registry.record_deploy(
+                    record, revision = self._state.registry.record_deploy(
                         name,
                         digest=digest,
                         size=len(content),
@@ -399,6 +399,7 @@ class HostCore:
                     )
                     moved.set()
                     admission.set()
+                    self.security.identify(name, record.id)
                 if grant:
                     self.security.record_approval(name, about, effective, who=who, why=why)
             self._switch(serving, revision, prepared)
@@ -536,9 +537,17 @@ class HostCore:
         )
 
     def revoke(
-        self, name: str, grants: Sequence[int] | None, *, who: str | None = None, why: str = ""
+        self,
+        name: str,
+        grants: Sequence[int] | None,
+        *,
+        wait: bool = False,
+        who: str | None = None,
+        why: str = "",
     ) -> tuple[Grant, ...]:
         """Take grants of a deployment back by their ids, or all of them; return those.
+
+        With `wait` its instances are replaced too, and with them goes whatever they held.
 
         Raises:
             UnknownGrant: The deployment has no such grant; nothing has changed.
@@ -546,7 +555,31 @@ class HostCore:
         """
         # Not in turn with deployments: a right that is taken back ends now.
         self.serving(name)
-        return self.security.revoke(name, grants, who=who or user(), why=why)
+        revoked = self.security.revoke(name, grants, who=who or user(), why=why)
+        if wait and revoked:
+            self._renew(name)
+        return revoked
+
+    def _renew(self, name: str) -> None:
+        """Put fresh instances in the place of all that a deployment has."""
+        with self._change(name) as serving:
+            revision, component = serving.revision, serving.component
+            if revision is None or component is None:
+                return
+            hooks = None if serving.make is None else serving.make.hooks
+            settings = revision.settings
+            try:
+                prepared = serving.prepare(revision.number, component, settings, hooks)
+                with self._actors_move(serving, prepared) as moved:
+                    moved.set()
+            except (AirsSysError, OSError, ValueError) as error:
+                # What it has must go all the same.
+                serving.hold(revision, f"it does not start without what was revoked: {error}")
+                self.actors.close_fleet(name)
+                serving.drain(settings.drain)
+                return
+            self._switch(serving, revision, prepared)
+            serving.settle(settings.drain)
 
     def grants(self, name: str) -> tuple[Grant, ...]:
         """Return what is granted to a deployment, the oldest grant first."""

@@ -306,6 +306,14 @@ class Serving:
     def _stores(component: Component) -> bool:
         return any(name.startswith(_STORAGE) for name in component.imports)
 
+    def settle(self, seconds: float) -> None:
+        """Wait until no replaced instance is left, and end those that are after so many seconds."""
+        end = time.monotonic() + seconds
+        for line in self._draining:
+            if not line.wait_drained(max(0.0, end - time.monotonic())):
+                line.kill()
+                line.wait_drained(_KILL_GRACE)
+
     def statistics(self) -> DeploymentStatistics:
         """Return the counts of every revision that took calls since the host was opened."""
         revisions = []

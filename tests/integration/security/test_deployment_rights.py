@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import os
@@ -364,6 +365,31 @@ os.kill(os.getpid(), signal.SIGKILL)
             reader = host.deployment(NAME)
             assert len(reader.grants()) == granted
             assert may_read(reader) is bool(granted)
+
+
+def test_revoking_and_waiting_leaves_nothing_that_was_opened(
+    host: BlockingHost, data: Path
+) -> None:
+    reader = deployed(host, data, grant="requested")
+    reader.call("open-file", "/data/file")
+    assert reader.call("read-file", 1) == b"w"
+    assert data / "file" in open_files()
+    (revoked,) = reader.revoke("all", wait=True)
+    assert data / "file" not in open_files()
+    reader.grant()
+    with pytest.raises(GuestError, match="nothing is open"):
+        reader.call("read-file", 1)
+    assert may_read(reader)
+    assert revoked not in reader.grants()
+
+
+def open_files() -> set[Path]:
+    """What this process has open."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of this very listing is gone
+            found.add(descriptor.readlink())
+    return found
 
 
 def test_wrong_input_is_refused_by_name(host: BlockingHost, data: Path) -> None:

@@ -97,16 +97,34 @@ class SecuritySettings:
 class _Rights:
     """What one deployment asks for and was granted, while its host is open."""
 
-    def __init__(self, name: str, identity: int, grants: Iterable[Grant] = ()) -> None:
+    def __init__(self, name: str, identity: int | None, grants: Iterable[Grant] = ()) -> None:
         self.name = name
-        self.identity = identity
+        self._identity = identity
         self.revisions: dict[int, Settings] = {}
         self.grants = [HeldGrant.of(grant) for grant in grants]
         self._requests: dict[int, list[dict[str, Any]]] = {}
 
+    @property
+    def identity(self) -> int:
+        """The id of the deployment."""
+        assert self._identity is not None, "set aside, or given with the first revision"  # noqa: S101
+        return self._identity
+
+    @identity.setter
+    def identity(self, identity: int) -> None:
+        self._identity = identity
+
+    @property
+    def known_identity(self) -> int | None:
+        """The id of the deployment; None where it has none yet."""
+        return self._identity
+
     def add(self, number: int, settings: Settings) -> None:
         self.revisions[number] = settings
-        self._requests[number] = request_rules(self.name, self.identity, number, settings)
+        if settings.capabilities is None:
+            self._requests[number] = []
+        else:
+            self._requests[number] = request_rules(self.name, self.identity, number, settings)
 
     def keep(self, numbers: Collection[int]) -> None:
         for number in [each for each in self.revisions if each not in numbers]:
@@ -248,7 +266,11 @@ class HostSecurity:
         """
         with self._one_change:
             with self._table:
-                names = {each.identity: each.name for each in self._deployments.values()}
+                names = {
+                    each.known_identity: each.name
+                    for each in self._deployments.values()
+                    if each.known_identity is not None
+                }
             changes = self._records.untold(names)
             if not changes:
                 return
@@ -271,7 +293,7 @@ class HostSecurity:
         granted = self._records.of_all()
         with self._table:
             for rights in self._deployments.values():
-                if rights.identity in identities:
+                if rights.known_identity in identities:
                     held = {each.grant.id: each for each in rights.grants}
                     found = granted.get(rights.identity, ())
                     grants = self._records.read(rights.name, rights.identity, found)
@@ -280,7 +302,7 @@ class HostSecurity:
     @contextlib.contextmanager
     def admitting(
         self, name: str, number: int, settings: Settings, *, grant: bool, who: str, why: str
-    ) -> Iterator[tuple[int, threading.Event]]:
+    ) -> Iterator[tuple[int | None, threading.Event]]:
         """Give a revision its rights before it runs; take them back unless it is kept.
 
         Args:
@@ -292,7 +314,8 @@ class HostSecurity:
             why: The reason.
 
         Yields:
-            The deployment's id, and an event which says that the revision is kept.
+            The deployment's id where it has one already, and an event which says that the revision
+            is kept.
         """
         kept = threading.Event()
         granted: tuple[Grant, ...] = ()
@@ -300,7 +323,9 @@ class HostSecurity:
             rights = self._deployments.get(name)
             new = rights is None
             if rights is None:
-                rights = _Rights(name, self._registry.identity(name))
+                # Set aside where something is recorded for it; else it comes with the deployment.
+                aside = self._registry.identity(name) if settings.capabilities else None
+                rights = _Rights(name, aside)
                 self._deployments[name] = rights
             known = number in rights.revisions
             rights.add(number, settings)
@@ -311,7 +336,7 @@ class HostSecurity:
                     granted = self._add(rights, missing, who=who, why=why)
             if rights.needs and not granted:
                 self.osl.reload_components()
-            yield rights.identity, kept
+            yield rights.known_identity, kept
         finally:
             if not kept.is_set():
                 with self._table:
@@ -324,6 +349,10 @@ class HostSecurity:
                     self._drop(rights, granted, who=who, why="it was not deployed")
                 elif needed:
                     self.osl.reload_components()
+
+    def identify(self, name: str, identity: int) -> None:
+        """Say which id a deployment was given, before anything is granted to it."""
+        self._rights(name).identity = identity
 
     def about(self, content: bytes) -> Reviewed:
         """Return what an approval of a component is about.
@@ -339,12 +368,13 @@ class HostSecurity:
         """Return what somebody who deploys a component should know about what it asks for."""
         with self._table:
             rights = self._deployments.get(name)
+        known = None if rights is None else rights.known_identity
         return review_of(
             name,
             settings,
             self.about(content),
             grants=() if rights is None else self.grants(name),
-            approved=None if rights is None else self._reviews.last(rights.identity),
+            approved=None if known is None else self._reviews.last(known),
             trusted=trusted,
             ceiling=self._ceiling,
         )
