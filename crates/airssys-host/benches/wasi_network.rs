@@ -66,7 +66,7 @@ fn server() -> SocketAddr {
     let address = listener.local_addr().expect("it listens");
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let _ = stream.and_then(|stream| answer(stream));
+            let _ = stream.and_then(answer);
         }
     });
     address

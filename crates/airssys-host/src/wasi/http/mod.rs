@@ -373,7 +373,10 @@ impl HttpRight {
 
     /// Why no response came.
     fn why(&self, error: hyper::Error, exceeded: &AtomicBool) -> Error {
-        if exceeded.load(Ordering::Acquire) {
+        if self.check().is_err() {
+            // The connection was cut because the right was lost.
+            Error::HttpRequestDenied
+        } else if exceeded.load(Ordering::Acquire) {
             Error::HttpRequestBodySize(Some(self.limits.request_body))
         } else if error.is_parse_too_large() {
             self.ended_for(RESPONSE_HEADERS);
