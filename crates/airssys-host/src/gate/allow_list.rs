@@ -9,6 +9,8 @@ use arc_swap::ArcSwap;
 
 use super::address::{canonical, is_global};
 use super::pattern::{Segment, matches_sequence, parse_segments};
+use super::callers::Acting;
+use super::subject::Subject;
 use super::{
     Access, At, Decision, Denial, FileAccess, Gate, Generation, HARD_LINK, MessageAccess, Transport,
 };
@@ -464,6 +466,18 @@ impl Gate for AllowList {
 
     fn generation(&self) -> &Generation {
         &self.generation
+    }
+
+    fn mark(&self) -> u64 {
+        self.generation.mark(0)
+    }
+
+    fn of_instance(&self, _: &Arc<Acting>) -> Option<Arc<dyn Gate>> {
+        None
+    }
+
+    fn principal(&self) -> Option<&Arc<Subject>> {
+        None
     }
 
     fn decide_tree(&self, path: &Path, access: FileAccess, at: At<'_>) -> Decision {

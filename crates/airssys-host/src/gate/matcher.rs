@@ -111,6 +111,7 @@ pub enum Reason {
     AddressNotAllowed,
     AddressMissing,
     Expired,
+    OtherCallers,
     ConditionFalse,
     ConditionError,
 }
@@ -127,6 +128,7 @@ impl Reason {
             }
             Reason::AddressMissing => "the name was not resolved to an address yet",
             Reason::Expired => "has expired",
+            Reason::OtherCallers => "names other callers",
             Reason::ConditionFalse => "its condition is false",
             Reason::ConditionError => "its condition could not be decided",
         }
@@ -339,7 +341,8 @@ impl RuleSet {
             let concerns = |clause: &Clause| {
                 let rule = &self.rules[clause.rule as usize];
                 let concerned = rule.access & request.access != 0
-                    && rule.expiry.is_none_or(|expiry| !expiry.is_over());
+                    && rule.expiry.is_none_or(|expiry| !expiry.is_over())
+                    && rule.fits_callers(subject);
                 concerned.then_some(rule)
             };
             index.walk_subtree(
@@ -387,6 +390,7 @@ impl RuleSet {
                         let rule = &self.rules[clause.rule as usize];
                         listed |= rule.effect != Effect::Deny
                             && rule.expiry.is_none_or(|expiry| !expiry.is_over())
+                            && rule.fits_callers(subject)
                             && rule.addresses.iter().any(|range| range.contains(address));
                     },
                 );
@@ -504,6 +508,9 @@ fn judge(rule: &Rule, clause: &Clause, subject: &Subject, request: &Request<'_>)
     if rule.expiry.is_some_and(|expiry| expiry.is_over()) {
         return Reason::Expired;
     }
+    if !rule.fits_callers(subject) {
+        return Reason::OtherCallers;
+    }
     if rule.effect != Effect::Deny
         && let Some(reason) = judge_address(rule, clause, request)
     {
@@ -527,7 +534,7 @@ fn judge(rule: &Rule, clause: &Clause, subject: &Subject, request: &Request<'_>)
     let facts = Facts {
         principal: &subject.name,
         namespace: subject.namespace.as_deref().unwrap_or_default(),
-        caller: subject.original_caller().map_or("", |caller| &caller.name),
+        callers: subject.callers.as_deref(),
         subject: &subject.attributes,
         call: request.attributes,
     };

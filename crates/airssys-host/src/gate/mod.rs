@@ -8,6 +8,7 @@ pub mod address;
 mod allow_list;
 pub mod audit;
 pub mod authority;
+pub mod callers;
 pub mod condition;
 pub mod index;
 pub mod kind;
@@ -27,12 +28,15 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use self::callers::Acting;
 use self::kind::{AccessBits, Kind};
+use self::subject::Subject;
 
 pub use allow_list::{AllowList, Allowed, Counts, Pattern, PatternError};
 
@@ -281,6 +285,13 @@ impl Generation {
         self.number.load(Ordering::Acquire)
     }
 
+    /// The present generation together with the number of a chain of callers. Generations repeat after 16 million
+    /// changes of rights.
+    pub fn mark(&self, callers: u64) -> u64 {
+        const CALLERS: u32 = 40;
+        self.current() << CALLERS | callers & ((1 << CALLERS) - 1)
+    }
+
     /// Begin a new generation and wake whoever waits in an operation that rests on an older one.
     pub fn advance(&self) {
         self.number.fetch_add(1, Ordering::AcqRel);
@@ -311,6 +322,17 @@ pub trait Gate: Send + Sync + 'static {
     fn decide(&self, access: &Access<'_>) -> Decision;
 
     fn generation(&self) -> &Generation;
+
+    /// What a decision rests on beside the access: another number after a change of rights, and while the
+    /// principal acts for others. Whatever stays open is decided again when it is not what it was.
+    fn mark(&self) -> u64;
+
+    /// The same gate for one instance, of which `acting` tells for whom it acts; `None` where that makes no
+    /// difference.
+    fn of_instance(&self, acting: &Arc<Acting>) -> Option<Arc<dyn Gate>>;
+
+    /// Whose accesses it decides, where it knows.
+    fn principal(&self) -> Option<&Arc<Subject>>;
 
     /// How long the guest should wait before it goes on, because it fills the log faster than it may. Told
     /// once.

@@ -26,6 +26,7 @@ use super::target::Target;
 use super::timers::{Due, Entry};
 use crate::error::Error;
 use crate::gate::Gate;
+use crate::gate::callers::Callers;
 use crate::instance::{Link, Usage};
 
 const IDLE: u8 = 0;
@@ -110,6 +111,8 @@ struct Life {
 /// A timer that a guest set.
 pub(super) struct GuestTimer {
     payload: Bytes,
+    /// For whom the actor acted when it set it.
+    callers: Option<Arc<Callers>>,
     /// 0 for one that fires once.
     interval: u64,
     entry: Entry,
@@ -786,6 +789,7 @@ impl Cell {
         first: u64,
         interval: u64,
         payload: Bytes,
+        callers: Option<Arc<Callers>>,
     ) -> Option<u64> {
         let mut timers = locked(&self.timers);
         if timers.len() >= TIMERS {
@@ -797,6 +801,7 @@ impl Cell {
             timer,
             GuestTimer {
                 payload,
+                callers,
                 interval,
                 entry,
                 queued: None,
@@ -844,6 +849,7 @@ impl Cell {
                 expires: u64::MAX,
                 ask: None,
                 trace: None,
+                callers: found.callers.clone(),
                 incarnation,
             })
         };

@@ -190,7 +190,13 @@ fn set_timer(
     codec::read(&payload).map_err(|_| timers::TimerError::InvalidPayload)?;
     context
         .cell
-        .set_timer(context.incarnation, first, interval, payload.into())
+        .set_timer(
+            context.incarnation,
+            first,
+            interval,
+            payload.into(),
+            context.acting.callers(),
+        )
         .ok_or(timers::TimerError::TooMany)
 }
 
@@ -219,8 +225,9 @@ impl State {
             .route(MessageAccess::Send, target)
             .map_err(at_once)?;
         let options = Options {
-            trace: context.trace(),
-            ..options
+            priority: options.priority,
+            time_to_live: options.time_to_live,
+            ..context.options()
         };
         let dies_with = context.dies_with(&target);
         context.shared.send_now(
@@ -267,10 +274,7 @@ impl State {
             cell.set_waits_for(None);
             return Err(Failure::WaitCycle(cycle));
         }
-        let options = Options {
-            trace: context.trace(),
-            ..Options::default()
-        };
+        let options = context.options();
         let begun = context.shared.send_and_wait(
             kind,
             &receiver,
@@ -311,7 +315,7 @@ impl messaging::Host for State {
         let options = Options {
             priority: convert::priority(options.priority),
             time_to_live: options.time_to_live,
-            trace: None,
+            ..Options::default()
         };
         self.tell_now(&target, payload, options)
             .map_err(convert::delivery_error)
@@ -349,10 +353,7 @@ impl messaging::Host for State {
                 incarnation: context.incarnation,
                 correlation,
             };
-            let options = Options {
-                trace: context.trace(),
-                ..Options::default()
-            };
+            let options = context.options();
             let ask = context.shared.ask(
                 &target,
                 context.source(),
@@ -361,7 +362,8 @@ impl messaging::Host for State {
                 timeout,
                 waiter,
             )?;
-            context.asks.insert(correlation, ask);
+            let callers = context.acting.callers();
+            context.asks.insert(correlation, (ask, callers));
             Ok(correlation)
         };
         begin().map_err(convert::delivery_error)
@@ -374,7 +376,7 @@ impl messaging::Host for State {
         context
             .asks
             .remove(&correlation)
-            .is_some_and(|ask| ask.cancel())
+            .is_some_and(|(ask, _)| ask.cancel())
     }
 
     fn reply_later(&mut self) -> Result<u64, Told> {
@@ -415,10 +417,7 @@ impl messaging::Host for State {
                 if !pattern.matches(target.deployment()) || target.is(&own) {
                     continue;
                 }
-                let options = Options {
-                    trace: context.trace(),
-                    ..Options::default()
-                };
+                let options = context.options();
                 let sent = context
                     .permit(MessageAccess::Broadcast, target.deployment())
                     .map_err(at_once)
@@ -446,10 +445,7 @@ impl topics::Host for State {
             context
                 .permit(MessageAccess::Publish, &topic)
                 .map_err(at_once)?;
-            let options = Options {
-                trace: context.trace(),
-                ..Options::default()
-            };
+            let options = context.options();
             let publisher = context.cell.address.text.clone();
             let (accepted, refused) =
                 context
@@ -470,12 +466,13 @@ impl topics::Host for State {
                     .permit(MessageAccess::Subscribe, &pattern)
                     .map_err(at_once)?;
             }
-            let gate = context.gate().clone();
             let target = Target::Actor(context.cell.clone());
+            let (gate, _) = context.cell.rights();
+            let callers = context.acting.callers();
             context
                 .shared
                 .topics
-                .subscribe(target, &pattern, parsed, Some(gate));
+                .subscribe(target, &pattern, parsed, Some((gate, callers)));
             Ok(())
         };
         subscribe(self).map_err(convert::delivery_error)

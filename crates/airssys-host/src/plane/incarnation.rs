@@ -148,7 +148,11 @@ async fn begin(
     let of = |error| Ending::of(error, "");
     let wasi = (blueprint.wasi)(&identity, outputs(&cell, incarnation)).map_err(of)?;
     let may_block = wasi.may_block().clone();
-    let context = Box::new(ActorContext::new(cell.clone(), incarnation));
+    let context = Box::new(ActorContext::new(
+        cell.clone(),
+        incarnation,
+        wasi.acting().clone(),
+    ));
     let services = blueprint.services.clone();
     let (made, ended) = bounded(
         &cell,
@@ -370,6 +374,7 @@ impl Life {
                 Step::Request(request, ask) => self.answer(request, &ask).await?,
                 Step::Stop(reason) => {
                     self.cell.finish(&mut finished);
+                    self.context().acting.begin(None);
                     self.part().await?;
                     return self.shut_down(reason).await;
                 }
@@ -395,6 +400,7 @@ impl Life {
         let context = self.context();
         context.current = Some(envelope.clone());
         context.put_off = false;
+        context.acting.begin(envelope.callers.as_ref());
         let host_calls = context.host_calls;
         let source = match &envelope.source {
             Source::Host => types::Source::Host,
@@ -493,9 +499,13 @@ impl Life {
             outcome,
         } = callback;
         // One that was cancelled meanwhile is not told.
-        if self.context().asks.remove(&correlation).is_none() || self.guest.handler.is_none() {
+        let Some((_, callers)) = self.context().asks.remove(&correlation) else {
+            return Ok(());
+        };
+        if self.guest.handler.is_none() {
             return Ok(());
         }
+        self.context().acting.begin(callers.as_ref());
         let accepted;
         let cycle: Vec<&str>;
         let outcome = match &outcome {
@@ -540,6 +550,7 @@ impl Life {
     }
 
     async fn ask_guest(&mut self, request: Request) -> Result<Outcome, Ending> {
+        self.context().acting.begin(None);
         Ok(match request {
             Request::Health => {
                 let Some(lifecycle) = &self.guest.lifecycle else {

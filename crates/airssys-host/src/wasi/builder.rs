@@ -21,6 +21,7 @@ use super::http::{Http, default_tls};
 use super::net::Net;
 use super::state::WasiState;
 use crate::gate::Gate;
+use crate::gate::callers::Acting;
 use crate::services::Service;
 
 /// How many handles (descriptors, streams, sockets, pollables) a guest may hold unless told otherwise.
@@ -244,6 +245,10 @@ impl Builder {
     /// # Errors
     /// When a mounted directory cannot be opened, or this kernel lacks `openat2` (Linux 5.6) or `/proc`.
     pub fn build(&mut self) -> std::io::Result<WasiState> {
+        let acting = Arc::<Acting>::default();
+        if let Some(gate) = self.gate.of_instance(&acting) {
+            self.gate = gate;
+        }
         let may_block = Arc::new(AtomicBool::new(true));
         let fs = Arc::new(Fs::new(Arc::clone(&self.gate), Arc::clone(&may_block)));
         let mut mounts = Vec::with_capacity(self.mounts.len());
@@ -270,6 +275,7 @@ impl Builder {
             rights: HashMap::new(),
             listeners: Vec::new(),
             may_block,
+            acting,
             services: std::mem::take(&mut self.services),
         })
     }

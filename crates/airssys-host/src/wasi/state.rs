@@ -13,6 +13,7 @@ use super::fs::object::Object;
 use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
+use crate::gate::callers::Acting;
 use crate::services::Service;
 use crate::storage::Namespace;
 use crate::storage::guest::{GuestStorage, View};
@@ -37,6 +38,7 @@ pub struct WasiState {
     pub(crate) listeners: Vec<Arc<SocketRight>>,
     pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
+    pub(crate) acting: Arc<Acting>,
     /// Attached to the instance when it is made.
     pub(crate) services: Vec<Arc<dyn Service>>,
 }
@@ -65,6 +67,11 @@ impl WasiState {
             ctx: self.ctx.clocks(),
             table: &mut self.table,
         }
+    }
+
+    /// For whom the instance acts; whoever lets it handle a call or message sets it.
+    pub fn acting(&self) -> &Arc<Acting> {
+        &self.acting
     }
 
     /// Whether the thread that polls may block in file operations; it may unless told otherwise.
