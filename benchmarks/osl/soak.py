@@ -25,7 +25,7 @@ import osl_requests as world  # noqa: E402
 from osl_killed import killed_run  # noqa: E402
 
 from airssys.osl import OSL, verify_log  # noqa: E402
-from airssys.osl._native import AuditLog, Gate, Subject  # noqa: E402
+from airssys.osl._native import AuditLog, Gate  # noqa: E402
 
 
 def decisions(count: int, seed: int) -> None:
@@ -42,13 +42,7 @@ def decisions(count: int, seed: int) -> None:
             gate.load(json.dumps({"schema": 1, "rules": rules}).encode())
             for _ in range(40):
                 who = world.who(rng)
-                namespace = who.name.split("/")[0] if "/" in who.name else None
-                subject = Subject(
-                    who.name,
-                    roles=sorted(who.roles),
-                    namespace=namespace,
-                    attributes=who.attributes,
-                )
+                subject = world.subject(who)
                 for _ in range(5):
                     kind, access, target, arguments = request = world.request(rng)
                     expected = model.decide(rules, who, *request)

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod osl;
 pub mod plane;
 pub mod route;
+pub mod security;
 pub mod services;
 pub mod storage;
 pub mod value;

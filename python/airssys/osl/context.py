@@ -6,8 +6,10 @@ import secrets
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from airssys._callers import callers
+from airssys.osl._native import Callers
 from airssys.osl.errors import ContextExpired, NoContext, OslError
 
 if TYPE_CHECKING:
@@ -93,14 +95,30 @@ class Context:
 
 
 class Execution:
-    """A context, the pipeline it was entered on, and what the native gate knows it by."""
+    """A context, the pipeline it was entered on, and what the native gate knows it by.
 
-    __slots__ = ("_rules", "_subject", "caller", "context", "system")
+    Args:
+        context: Who acts.
+        system: The pipeline; None where a component acts and no pipeline was entered before.
+        caller: The block around this one.
+        served: The chain of those who called, where they did so after that block was entered.
+    """
 
-    def __init__(self, context: Context, system: OSL, caller: Execution | None) -> None:
+    __slots__ = ("_rules", "_subject", "caller", "chain", "context", "served", "system")
+
+    def __init__(
+        self,
+        context: Context,
+        system: OSL | None,
+        caller: Execution | None,
+        served: Callers | None = None,
+    ) -> None:
         self.context = context
         self.system = system
         self.caller = caller
+        self.served = served
+        #: For whom everything acts that is called from the block.
+        self.chain: Callers | None = None
         self._subject: Subject | None = None
         self._rules: object = None
 
@@ -115,25 +133,61 @@ class Execution:
         return self._subject
 
     def _make(self, system: OSL) -> Subject:
+        if self.served is not None:
+            return system.subject_of(self.context, callers=self.served)
         caller = self.caller.subject(system) if self.caller is not None else None
         return system.subject_of(self.context, caller)
+
+
+class ComponentExecution(Execution):
+    """What a host function does for the component that called it."""
+
+    __slots__ = ()
+
+    def __init__(self, served: Callers, outer: Execution | None) -> None:
+        subject = served.subject
+        context = Context(
+            Principal(subject.name),
+            callers=tuple(Principal(name) for name in subject.callers if " " not in name),
+        )
+        super().__init__(context, outer.system if outer is not None else None, None, served)
+
+    def subject(self, system: OSL) -> Subject:  # noqa: ARG002 - the component's own, anywhere
+        """Return the component as the gate knows it, acting for those who called it."""
+        assert self.served is not None  # noqa: S101 - made with it
+        return self.served.subject
 
 
 _current: ContextVar[Execution | None] = ContextVar("airssys_osl_execution", default=None)
 
 
+def _nearest() -> tuple[Execution | None, Callers | None]:
+    """Return the block that the code here is in, and who called since it was entered."""
+    outer, served = _current.get(), cast("Callers | None", callers.get())
+    if outer is not None and outer.chain is served:
+        return outer, None
+    return outer, served
+
+
 class Acting:
     """Makes a context the current one for a `with` block; made by `OSL.acting_as`."""
 
-    __slots__ = ("_execution", "_token")
+    __slots__ = ("_execution", "_served", "_token")
 
     def __init__(self, context: Context, system: OSL) -> None:
-        self._execution = Execution(context, system, _current.get())
+        outer, served = _nearest()
+        self._execution = Execution(context, system, outer, served)
         self._token: Token[Execution | None] | None = None
+        self._served: Token[Any] | None = None
 
     def __enter__(self) -> Context:
-        self._token = _current.set(self._execution)
-        return self._execution.context
+        execution = self._execution
+        assert execution.system is not None  # noqa: S101 - made with it
+        if execution.chain is None:
+            execution.chain = Callers(execution.subject(execution.system))
+        self._token = _current.set(execution)
+        self._served = callers.set(execution.chain)
+        return execution.context
 
     def __exit__(
         self,
@@ -142,12 +196,19 @@ class Acting:
         traceback: TracebackType | None,
     ) -> None:
         assert self._token is not None  # noqa: S101 - `with` enters before it exits
+        assert self._served is not None  # noqa: S101 - as above
+        callers.reset(self._served)
         _current.reset(self._token)
+
+
+def _present() -> Execution | None:
+    outer, served = _nearest()
+    return outer if served is None else ComponentExecution(served, outer)
 
 
 def current_execution() -> Execution:
     """Return context and pipeline of the caller, or raise `NoContext`."""
-    execution = _current.get()
+    execution = _present()
     if execution is None:
         raise NoContext(
             "no principal is acting here, so nothing is allowed; "
@@ -158,12 +219,14 @@ def current_execution() -> Execution:
 
 def maybe_context() -> Context | None:
     """Return the context of the caller, or `None` outside any."""
-    execution = _current.get()
+    execution = _present()
     return execution.context if execution is not None else None
 
 
 def current_context() -> Context:
     """Return the context of the caller.
+
+    In a host function that is the component that called it, for those who called the component.
 
     Raises:
         NoContext: The caller is outside any context. There is no default principal.
@@ -175,6 +238,13 @@ def current_system() -> OSL:
     """Return the pipeline that operations of the caller run through.
 
     Raises:
-        NoContext: The caller is outside any context.
+        NoContext: The caller is outside any context, or acts for a component in a program that
+            has entered no pipeline.
     """
-    return current_execution().system
+    system = current_execution().system
+    if system is None:
+        raise NoContext(
+            "a component acts here, and no pipeline was entered; "
+            "run the operation with that of the host: `await host.osl.run(...)`",
+        )
+    return system

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
+    from airssys.osl._native import Callers
     from airssys.osl.approval import Approver
     from airssys.osl.context import Attribute
     from airssys.osl.operation import Operation
@@ -254,8 +255,14 @@ class OSL:
         )
         return Acting(context, self)
 
-    def subject_of(self, context: Context, caller: Subject | None = None) -> Subject:
-        """Return the native form of a context."""
+    def subject_of(
+        self,
+        context: Context,
+        caller: Subject | None = None,
+        *,
+        callers: Callers | None = None,
+    ) -> Subject:
+        """Return the native form of a context: of who called it, or a whole chain of callers."""
         principal = context.principal
         return Subject(
             principal.name,
@@ -265,6 +272,7 @@ class OSL:
             enforcement=self._enforcement.value,
             observe_until=self._observe_until,
             caller=caller,
+            callers=callers,
             trace_id=context.trace_id,
             session=context.session or None,
             audit_rate=self.audit_rate,

@@ -13,6 +13,8 @@ class Who:
     name: str
     roles: frozenset[str] = frozenset()
     attributes: dict = field(default_factory=dict, hash=False)
+    #: Who called, the original caller first; no two of them have one name.
+    callers: tuple[Who, ...] = ()
 
     def is_meant_by(self, principal: str) -> bool:
         if principal.startswith("name:") and "*" in principal:
@@ -152,6 +154,21 @@ def test_leaf(condition: dict, attributes: dict) -> bool | str:  # noqa: PLR0912
 test_leaf.__test__ = False
 
 
+def fits_callers(rule: dict, who: Who) -> bool:
+    """All callers are named by a rule that allows, one of them by a rule that denies or asks."""
+    if "callers" not in rule:
+        return True
+    named = [any(each.is_meant_by(one) for one in rule["callers"]) for each in who.callers]
+    if rule["effect"] == "allow":
+        return bool(named) and all(named)
+    return any(named)
+
+
+def guarded(kind: str, access: str) -> bool:
+    """Whether the original caller must hold the right too."""
+    return kind in {"process", "secret"} or access in {"write", "create", "delete"}
+
+
 def decide(
     rules: list[dict],
     who: Who,
@@ -160,9 +177,35 @@ def decide(
     target: str,
     arguments: list[str] | None = None,
 ) -> str:
-    """allow, deny or ask: deny wins over everything, an error denies, asking wins over allowing."""
-    effects = set()
-    for rule in rules:
+    """What `who` may do, and for what is guarded what the original caller may do as well."""
+    request = (kind, access, target, arguments)
+    own, rule = decide_alone(rules, who, *request)
+    if own == "deny" or not who.callers or not guarded(kind, access):
+        return own
+    if rule is not None and rule.get("act_as") == "self":
+        return own
+    theirs, _ = decide_alone(rules, who.callers[0], *request)
+    return {"allow": own, "ask": "ask", "deny": "deny"}[theirs]
+
+
+def decide_alone(
+    rules: list[dict],
+    who: Who,
+    kind: str,
+    access: str,
+    target: str,
+    arguments: list[str] | None = None,
+) -> tuple[str, dict | None]:
+    """allow, deny or ask: deny wins over everything, an error denies, asking wins over allowing.
+
+    With it the first rule, by its id, that says so.
+    """
+    facts = who.attributes | {
+        "caller": who.callers[0].name if who.callers else "",
+        "callers": [each.name for each in who.callers],
+    }
+    effects: dict[str, dict] = {}
+    for rule in sorted(rules, key=lambda rule: rule["id"]):
         if rule["kind"] != kind or not (access in rule["access"] or "*" in rule["access"]):
             continue
         if not any(who.is_meant_by(principal) for principal in rule["principals"]):
@@ -172,16 +215,17 @@ def decide(
         if kind == "process" and access == "spawn":
             if not arguments_match(rule.get("arguments"), arguments or []):
                 continue
-        value = test_condition(rule["when"], who.attributes) if "when" in rule else True
+        if not fits_callers(rule, who):
+            continue
+        value = test_condition(rule["when"], facts) if "when" in rule else True
         if value == ERROR:
-            return "deny"
+            return "deny", None
         if value:
-            effects.add(rule["effect"])
-    if "deny" in effects:
-        return "deny"
-    if "require-approval" in effects:
-        return "ask"
-    return "allow" if "allow" in effects else "deny"
+            effects.setdefault(rule["effect"], rule)
+    for effect, answer in (("deny", "deny"), ("require-approval", "ask"), ("allow", "allow")):
+        if effect in effects:
+            return answer, effects[effect]
+    return "deny", None
 
 
 def network_target_matches(pattern: str, host: str, port: int) -> bool:

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use super::address::{canonical, is_global};
 use super::pattern::{Segment, matches_sequence, parse_segments};
 use super::callers::Acting;
+use super::rule_gate::RuleGate;
 use super::subject::Subject;
 use super::{
     Access, At, Decision, Denial, FileAccess, Gate, Generation, HARD_LINK, MessageAccess, Transport,
@@ -368,6 +369,7 @@ impl Allowed {
                 _ => self.file(path, access),
             },
             Access::NoTarget { reason, .. } => return Some(reason),
+            Access::Stated { .. } => false,
             Access::Connect {
                 transport,
                 address,
@@ -473,6 +475,10 @@ impl Gate for AllowList {
     }
 
     fn of_instance(&self, _: &Arc<Acting>) -> Option<Arc<dyn Gate>> {
+        None
+    }
+
+    fn rules(&self) -> Option<&RuleGate> {
         None
     }
 

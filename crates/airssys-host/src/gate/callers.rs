@@ -39,6 +39,22 @@ impl Callers {
         extended(before.as_deref(), std::slice::from_ref(subject), None)
     }
 
+    /// The chain without `subject` where that is its end; `None` if nobody is left.
+    pub fn before(self: &Arc<Self>, subject: &Subject) -> Option<Arc<Callers>> {
+        let (last, before) = self.chain.split_last()?;
+        if last.id != subject.id || last.name != subject.name {
+            return Some(Arc::clone(self));
+        }
+        if before.is_empty() {
+            return None;
+        }
+        Some(Arc::new(Callers {
+            number: next_number(),
+            chain: before.into(),
+            left_out: self.left_out,
+        }))
+    }
+
     pub const fn number(&self) -> u64 {
         self.number
     }
@@ -118,7 +134,6 @@ fn extended(
     new: &[Arc<Subject>],
     also_left_out: Option<Enforcement>,
 ) -> Arc<Callers> {
-    static NUMBERS: AtomicU64 = AtomicU64::new(1);
     let mut chain: Vec<Arc<Subject>> = before.map_or_else(Vec::new, |before| before.chain.to_vec());
     chain.extend_from_slice(new);
     let left_out = before.and_then(|before| before.left_out);
@@ -130,10 +145,15 @@ fn extended(
         }
     }
     Arc::new(Callers {
-        number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+        number: next_number(),
         chain: chain.into(),
         left_out,
     })
+}
+
+fn next_number() -> u64 {
+    static NUMBERS: AtomicU64 = AtomicU64::new(1);
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
 fn stricter(one: Option<Enforcement>, other: Option<Enforcement>) -> Option<Enforcement> {

@@ -399,6 +399,36 @@ impl RuleSet {
         listed
     }
 
+    /// What rules allow `subject`, as it is written: kind, access (`*` for all) and pattern of targets. A condition
+    /// or a deny may still refuse it.
+    pub fn rights(&self, subject: &Subject) -> Vec<(Kind, &'static str, String)> {
+        let mut rights = Vec::new();
+        for rule in &self.rules {
+            let theirs = rule.selectors.iter().any(|selector| selector.selects(subject));
+            if !theirs
+                || rule.effect != Effect::Allow
+                || rule.expiry.is_some_and(|expiry| expiry.is_over())
+                || !rule.fits_callers(subject)
+            {
+                continue;
+            }
+            let accesses = rule.kind.accesses().iter().enumerate();
+            let mut named: Vec<&'static str> = accesses
+                .filter(|(position, _)| rule.access & (1 << position) != 0)
+                .map(|(_, name)| *name)
+                .collect();
+            if rule.access == AccessBits::MAX {
+                named = vec!["*"];
+            }
+            for access in named {
+                for target in &rule.targets {
+                    rights.push((rule.kind, access, target.clone()));
+                }
+            }
+        }
+        rights
+    }
+
     /// The filesystem rights of `subject` that are whole files or whole trees, for the kernel to enforce:
     /// path, whether all below it, accesses. What a deny, a condition or an approval touches is left out.
     pub fn path_grants(&self, subject: &Subject) -> Vec<(Vec<u8>, bool, AccessBits)> {

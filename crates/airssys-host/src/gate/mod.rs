@@ -36,6 +36,7 @@ use tokio::sync::Notify;
 
 use self::callers::Acting;
 use self::kind::{AccessBits, Kind};
+use self::rule_gate::RuleGate;
 use self::subject::Subject;
 
 pub use allow_list::{AllowList, Allowed, Counts, Pattern, PatternError};
@@ -124,6 +125,14 @@ pub enum Access<'a> {
         access: MessageAccess,
         target: &'a str,
     },
+    /// In the words of rules: what a host function needs, or a guest asks for ahead of the access itself.
+    Stated {
+        kind: Kind,
+        access: &'a str,
+        text: &'a str,
+        /// In the words of whoever asks; empty for nothing.
+        reason: &'a str,
+    },
     /// What the guest wrote is no target; never allowed, asked so that it is on record.
     NoTarget {
         kind: Kind,
@@ -209,6 +218,9 @@ impl fmt::Display for Access<'_> {
             Access::Storage { access, target } => {
                 write!(formatter, "storage.{} {target}", access.name())
             }
+            Access::Stated {
+                kind, access, text, ..
+            } => write!(formatter, "{}.{access} {text}", kind.name()),
             Access::NoTarget {
                 kind, access, text, ..
             } => write!(formatter, "{}.{access} {text:?}", kind.name()),
@@ -330,6 +342,9 @@ pub trait Gate: Send + Sync + 'static {
     /// The same gate for one instance, of which `acting` tells for whom it acts; `None` where that makes no
     /// difference.
     fn of_instance(&self, acting: &Arc<Acting>) -> Option<Arc<dyn Gate>>;
+
+    /// The rules behind it, where there are any.
+    fn rules(&self) -> Option<&RuleGate>;
 
     /// Whose accesses it decides, where it knows.
     fn principal(&self) -> Option<&Arc<Subject>>;

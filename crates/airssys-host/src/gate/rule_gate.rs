@@ -14,8 +14,8 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, fstat, statat};
 use rustix::io::Errno;
 
-use super::authority::{Answer, Authority, Circumstances, Decided};
-use super::callers::{Acting, Callers};
+use super::authority::{Answer, Authority, Circumstances, Decided, Explained, Said};
+use super::callers::Acting;
 use super::condition::Attributes;
 use super::kind::{AccessBits, Kind, OTHER_METHOD};
 use super::matcher::Request;
@@ -149,6 +149,10 @@ impl Gate for RuleGate {
         }))
     }
 
+    fn rules(&self) -> Option<&RuleGate> {
+        Some(self)
+    }
+
     fn principal(&self) -> Option<&Arc<Subject>> {
         Some(&self.subject)
     }
@@ -233,6 +237,32 @@ impl RuleGate {
                 subject
             }
         }
+    }
+
+    /// What the rules say of an access in their words; nothing is recorded.
+    ///
+    /// # Errors
+    /// Why `text` is no target.
+    pub fn explain(&self, kind: Kind, access: &str, text: &str) -> Result<Explained, String> {
+        let attributes = Attributes::new();
+        let described = Described::of(&Access::Stated {
+            kind,
+            access,
+            text,
+            reason: "",
+        });
+        let request = described.request(&attributes)?;
+        Ok(self.authority.explain(&self.subject(), &request))
+    }
+
+    /// The rights that rules give the subject: kind, access and pattern of targets, as they are written.
+    pub fn rights(&self) -> Vec<(Kind, &'static str, String)> {
+        self.authority.rules().rights(&self.subject())
+    }
+
+    /// Record what the subject itself says.
+    pub fn say(&self, event: &str, detail: &str) -> Said {
+        self.authority.say(&self.subject(), event, detail)
     }
 
     /// A decision whose record is as durable as it must be before the effect.
@@ -385,6 +415,19 @@ impl Described {
                 1 << *access as u8,
                 target.as_bytes().to_vec(),
             ),
+            Access::Stated {
+                kind,
+                access,
+                text,
+                reason,
+            } => Described {
+                detail: (!reason.is_empty()).then(|| format!("reason: {reason}")),
+                ..plain(
+                    *kind,
+                    kind.access_bit(access).unwrap_or(OTHER_METHOD),
+                    text.as_bytes().to_vec(),
+                )
+            },
             Access::NoTarget {
                 kind,
                 access,
@@ -449,6 +492,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::super::audit::{AuditLog, Filter, Options, Reader};
+    use super::super::callers::Callers;
     use super::*;
 
     fn gate(name: &str) -> (std::path::PathBuf, RuleGate) {

@@ -71,6 +71,8 @@ pub struct Rule {
     pub kind: Kind,
     pub access: AccessBits,
     pub patterns: Vec<TargetPattern>,
+    /// The targets as they were written.
+    pub targets: Vec<String>,
     pub when: Option<Condition>,
     /// The rule counts only for these callers: see [`Rule::fits_callers`].
     pub callers: Option<Vec<Selector>>,
@@ -366,6 +368,7 @@ fn check(text: RuleText) -> Result<Rule, Fault> {
         kind,
         access,
         patterns,
+        targets: text.targets,
         when: text.when,
         callers,
         must_audit: text.must_audit,

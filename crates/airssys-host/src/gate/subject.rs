@@ -1,6 +1,7 @@
 //! Who acts, for whom, and how strictly rules are enforced.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 
@@ -152,6 +153,15 @@ impl Subject {
         }
     }
 
+    /// The same principal as it acted when `chain`, in which it came last, was made.
+    #[must_use]
+    pub fn called_by(&self, chain: &Arc<Callers>) -> Subject {
+        Subject {
+            callers: chain.before(self),
+            ..self.again()
+        }
+    }
+
     pub(super) fn record_part(&self, make: impl FnOnce() -> Vec<u8>) -> &[u8] {
         self.record.get_or_init(make)
     }
@@ -174,6 +184,28 @@ impl Budget {
             burst,
             state: Mutex::new((burst, std::time::Instant::now())),
         }
+    }
+
+    /// Take one token if there is one.
+    pub fn try_take(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.grown(&state);
+        if tokens < 1.0 {
+            return false;
+        }
+        *state = (tokens - 1.0, Instant::now());
+        true
+    }
+
+    /// Whether nothing was taken for long enough.
+    pub fn is_full(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.grown(&state) >= self.burst
+    }
+
+    /// The tokens that there are by now.
+    fn grown(&self, state: &(f64, Instant)) -> f64 {
+        (state.0 + state.1.elapsed().as_secs_f64() * self.rate).min(self.burst)
     }
 
     /// Take one token; the answer is how long the caller should wait, zero within the budget.

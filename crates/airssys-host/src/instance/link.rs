@@ -11,6 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::error::HostFunctionFailed;
+use crate::gate::callers::Acting;
+use crate::gate::subject::Subject;
 use crate::limits::{Limit, LimitExceeded, Limits};
 use crate::value::Value;
 
@@ -83,6 +85,8 @@ pub type Companion = Arc<dyn Any + Send + Sync>;
 pub struct Link {
     exchange: Mutex<Exchange>,
     companion: OnceLock<Companion>,
+    /// Whose store it is, and for whom it acts; nothing where no rules decide.
+    actor: OnceLock<(Arc<Subject>, Arc<Acting>)>,
     limits: Limits,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
@@ -107,6 +111,7 @@ impl Link {
         Arc::new(Self {
             exchange: Mutex::default(),
             companion: OnceLock::new(),
+            actor: OnceLock::new(),
             limits,
             may_block,
             deadline: AtomicU64::new(u64::MAX),
@@ -118,6 +123,23 @@ impl Link {
             interrupted: AtomicBool::new(false),
             gave_way: AtomicBool::new(false),
         })
+    }
+
+    /// Say whose store it is, once.
+    pub(super) fn belongs_to(&self, principal: &Arc<Subject>, acting: &Arc<Acting>) {
+        let _ = self.actor.set((principal.clone(), acting.clone()));
+    }
+
+    pub(super) fn is_of(&self, other: &Self) {
+        if let Some((principal, acting)) = other.actor.get() {
+            self.belongs_to(principal, acting);
+        }
+    }
+
+    /// Whose store it is, and for whom that acts at this moment.
+    #[must_use]
+    pub fn acts(&self) -> Option<(&Arc<Subject>, &Arc<Acting>)> {
+        self.actor.get().map(|(principal, acting)| (principal, acting))
     }
 
     #[must_use]

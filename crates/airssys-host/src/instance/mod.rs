@@ -19,6 +19,7 @@ use wasmtime::{Store, UpdateDeadline};
 use crate::component::Component;
 use crate::engine::address_space::Admission;
 use crate::error::Error;
+use crate::gate::callers::Callers;
 use crate::limits::Limiter;
 use crate::plane::ActorContext;
 use crate::route::Held;
@@ -139,6 +140,9 @@ impl Live {
             service.attach(identity, &mut attached)?;
         }
         let prepared = component.prepared()?;
+        if let Some(principal) = wasi.principal() {
+            link.belongs_to(principal, wasi.acting());
+        }
         let limits = link.limits();
         let limiter = Limiter::new(limits.clone());
         let state = State {
@@ -225,6 +229,7 @@ impl Live {
         if let Some(companion) = self.link.companion() {
             link.accompany(companion.clone());
         }
+        link.is_of(&self.link);
         self.store.data_mut().link = link;
     }
 
@@ -234,6 +239,11 @@ impl Live {
         for (import, representation) in lent.take_dropped() {
             self.link.note_dropped(import, representation);
         }
+    }
+
+    /// From now on the instance acts for `callers`.
+    pub fn act_for(&self, callers: Option<&Arc<Callers>>) {
+        self.store.data().wasi.acting().begin(callers);
     }
 
     /// Drop a guest's resource; its destructor runs.

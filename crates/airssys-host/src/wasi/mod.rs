@@ -16,4 +16,5 @@ pub use builder::{Builder, Capture, Input, Output};
 pub use http::tls_trusting;
 /// How the HTTPS requests of a guest authenticate servers.
 pub use rustls::ClientConfig as Tls;
+pub(crate) use state::Mounts;
 pub use state::{Governed, WasiState, is_handle_limit};

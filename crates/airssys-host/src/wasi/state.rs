@@ -13,10 +13,15 @@ use super::fs::object::Object;
 use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
+use crate::gate::Gate;
 use crate::gate::callers::Acting;
+use crate::gate::subject::Subject;
 use crate::services::Service;
 use crate::storage::Namespace;
 use crate::storage::guest::{GuestStorage, View};
+
+/// The directories that a guest sees, with what it calls them.
+pub(crate) struct Mounts<'a>(pub &'a [(Arc<Object>, String)]);
 
 /// The data of a store whose guest uses WASI.
 pub trait Governed: Send + 'static {
@@ -67,6 +72,21 @@ impl WasiState {
             ctx: self.ctx.clocks(),
             table: &mut self.table,
         }
+    }
+
+    /// What decides for the instance.
+    pub fn gate(&self) -> &Arc<dyn Gate> {
+        self.fs.gate()
+    }
+
+    /// The directories that the guest sees.
+    pub(crate) fn mounts(&self) -> Mounts<'_> {
+        Mounts(&self.mounts)
+    }
+
+    /// Whose instance it is, where the gate knows.
+    pub fn principal(&self) -> Option<&Arc<Subject>> {
+        self.fs.gate().principal()
     }
 
     /// For whom the instance acts; whoever lets it handle a call or message sets it.

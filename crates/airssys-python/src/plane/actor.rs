@@ -71,6 +71,7 @@ impl ComponentActor {
     /// Begin to wait for the answer (or for room), on this thread as far as it goes without waiting.
     fn begin(
         &self,
+        py: Python<'_>,
         awaited: Awaited,
         payload: &Bound<'_, PyAny>,
         timeout: f64,
@@ -80,7 +81,7 @@ impl ComponentActor {
         trace: Option<&str>,
     ) -> PyResult<Result<Arc<Ask>, Failure>> {
         let payload = convert::payload(payload)?;
-        let options = convert::options(priority, ttl, trace)?;
+        let options = convert::options(py, priority, ttl, trace)?;
         let timeout = convert::nanos(timeout)?;
         let source = convert::source(sender);
         let shared = self.inner.plane.shared();
@@ -190,7 +191,7 @@ impl ComponentActor {
     ) -> PyResult<()> {
         ready(py)?;
         let payload = convert::payload(payload)?;
-        let options = convert::options(priority, ttl, trace)?;
+        let options = convert::options(py, priority, ttl, trace)?;
         self.inner
             .plane
             .shared()
@@ -213,6 +214,7 @@ impl ComponentActor {
         ready(py)?;
         self.inner.bridge(py)?;
         let begun = self.begin(
+            py,
             Awaited::Room,
             payload,
             timeout,
@@ -247,6 +249,7 @@ impl ComponentActor {
             }
         }
         let begun = self.begin(
+            py,
             Awaited::Reply,
             payload,
             timeout,
@@ -281,6 +284,7 @@ impl ComponentActor {
     ) -> PyResult<Bound<'py, PyAny>> {
         ready(py)?;
         let begun = self.begin(
+            py,
             Awaited::Reply,
             payload,
             timeout,
