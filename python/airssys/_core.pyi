@@ -57,6 +57,7 @@ class Wasi:
         capture_bytes: int,
         trust: bytes | None,
         rules: tuple[Gate, Subject] | None,
+        approver: object = None,
     ) -> Self: ...
     @property
     def stdout(self) -> bytes | None: ...
@@ -614,6 +615,24 @@ class Replacement:
     def abort(self) -> None: ...
 
 @final
+class Questions:
+    """Where gates put what their rules leave to a person.
+
+    Args:
+        people: Returns the object that is told of questions, or None when that is gone. A thread
+            of its own calls its `put(number, principal, roles, callers, session, trace_id, kind,
+            access, target, rule)`, and `withdraw(number)` when nobody waits any more.
+        timeout: Seconds. A question that is open somewhat longer is refused from here.
+    """
+
+    def __new__(cls, people: Callable[[], object], timeout: float) -> Self: ...
+    def answer(self, number: int, approved_by: str | None, reason: str = "") -> None:
+        """Answer a question: who agreed, or None and why not. The second answer is ignored."""
+
+    def close(self) -> None:
+        """Refuse what waits, and all that is asked from now on."""
+
+@final
 class Gate:
     """Everything that decides: rules, enforcement, the audit log.
 
@@ -967,8 +986,11 @@ class MessageRights:
         subscribe: Sequence[str] = ...,
     ) -> Self: ...
     @staticmethod
-    def by_rules(gate: Gate, subject: Subject) -> MessageRights:
-        """Rights that `subject` has by the rules of `gate`; decisions are audited."""
+    def by_rules(gate: Gate, subject: Subject, questions: Questions | None = None) -> MessageRights:
+        """Rights that `subject` has by the rules of `gate`; decisions are audited.
+
+        What rules say to ask for goes to `questions`; without, it is refused.
+        """
 
     def replace(
         self,

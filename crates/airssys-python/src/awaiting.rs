@@ -300,6 +300,11 @@ async fn in_background(call: Call) -> Background {
             Progress::HostFunctions => return Poll::Ready(Background::HostFunctions(running)),
             Progress::Suspended => {}
         }
+        if running.link().pauses().is_some() {
+            // The wait for a person does not count, so the end may have moved.
+            let until = tokio::time::Instant::now() + running.time_left();
+            deadline.as_mut().reset(until);
+        }
         if deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(Background::Ended(None, Err(running.overdue())));
         }

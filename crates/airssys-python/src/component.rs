@@ -325,7 +325,7 @@ impl PyComponent {
         py: Python<'_>,
         limits: &PyLimits,
         wasi: &PyWasi,
-        functions: Vec<Py<PyAny>>,
+        mut functions: Vec<Py<PyAny>>,
     ) -> PyResult<(Call, Arc<Imports>)> {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         rearm_signal_handlers();
@@ -333,6 +333,8 @@ impl PyComponent {
         link(py, &component)?;
         let state = wasi.state(limits.limits.open_handles, None)?;
         let call = Call::fresh(component, state, limits.limits.clone(), None);
+        // Behind the functions that the guest knows by position: what lives as long as the instance.
+        functions.extend(wasi.approver(py));
         let imports = Imports::new(self.described.clone(), functions);
         imports.handles.ask_by(call.link().clone());
         Ok((call, imports))

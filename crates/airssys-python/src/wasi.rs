@@ -9,11 +9,12 @@ use airssys_host::plane::Outputs;
 use airssys_host::storage::Namespace;
 use airssys_host::wasi::{Builder, Capture, Input, Output, Tls, WasiState, tls_trusting};
 use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::gate::{Gate, Subject};
+use crate::gate::{Gate, Questions, Subject};
 use crate::storage::PyStorageNamespace;
 
 /// Refused accesses kept for a look; older ones make room.
@@ -70,6 +71,8 @@ pub struct PyWasi {
     /// How HTTPS servers are authenticated, where it was said.
     tls: Option<Arc<Tls>>,
     denials: Arc<Mutex<std::collections::VecDeque<String>>>,
+    /// Who is asked by those that the gate puts its questions to. The gate itself holds nothing of Python's.
+    approver: Option<Py<PyAny>>,
 }
 
 /// What decides.
@@ -83,7 +86,7 @@ enum Rights {
 #[pymethods]
 impl PyWasi {
     #[new]
-    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, storage, keys, stdin, stdout, stderr, capture_bytes, trust, rules))]
+    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, storage, keys, stdin, stdout, stderr, capture_bytes, trust, rules, approver=None))]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,
@@ -100,6 +103,7 @@ impl PyWasi {
         capture_bytes: usize,
         trust: Option<PyBackedBytes>,
         rules: Option<(Bound<'_, Gate>, Bound<'_, Subject>)>,
+        approver: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let bad = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
         let mut allowed = Allowed::default();
@@ -156,12 +160,16 @@ impl PyWasi {
             }
             seen.push_back(format!("{access}: {}", denial.rule));
         });
+        let questions = match &approver {
+            Some(approver) => Some(approver.getattr("questions")?.cast_into::<Questions>()?),
+            None => None,
+        };
         let rights = match rules {
             None => Rights::Listed(Arc::new(gate)),
             Some((gate, subject)) => Rights::Ruled(Arc::new(RuleGate::new(
                 Arc::clone(&gate.get().inner),
                 Arc::clone(&subject.get().inner),
-                None,
+                questions.map(|questions| questions.get().approver()),
             ))),
         };
         Ok(Self {
@@ -175,7 +183,12 @@ impl PyWasi {
             storage: storage.map(|storage| storage.namespace.clone()),
             tls,
             denials,
+            approver: approver.map(Bound::unbind),
         })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.approver)
     }
 
     /// What was written to standard output, where it is captured.
@@ -216,6 +229,13 @@ impl PyWasi {
 }
 
 impl PyWasi {
+    /// What an instance has to keep alive.
+    pub fn approver(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.approver
+            .as_ref()
+            .map(|approver| approver.clone_ref(py))
+    }
+
     /// The state of one instance, whose storage is `storage`, that of its deployment, if it has one.
     ///
     /// # Errors

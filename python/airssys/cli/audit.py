@@ -11,10 +11,11 @@ import sys
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
 
 import typer
 
+from airssys.cli.configuration import State, state_directory
 from airssys.cli.output import print_note, size_text
 from airssys.osl.audit_log import Record, public_key_of, read_records, verify_log
 from airssys.osl.retention import Retention, plan_pruning, prune_log
@@ -27,7 +28,6 @@ __all__ = ["app"]
 app = typer.Typer(
     name="audit",
     help="Follow, search, verify, export and prune the audit log.",
-    no_args_is_help=True,
     add_completion=False,
 )
 
@@ -45,9 +45,12 @@ class Format(Enum):
 
 
 Directory = Annotated[
-    Path,
+    Path | None,
     typer.Option(
-        "--log", envvar="AIRSSYS_AUDIT", help="Directory of the log.", show_default="state/audit"
+        "--log",
+        envvar="AIRSSYS_AUDIT",
+        help="Directory of the log; by default that of the host.",
+        show_default=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
@@ -59,13 +62,52 @@ TargetOption = Annotated[str | None, typer.Option("--target", help="Part of the 
 DecisionOption = Annotated[
     str | None, typer.Option("--decision", help="allow, deny, ask, observed, outcome, …")
 ]
+DeniedOption = Annotated[bool, typer.Option("--denied", help="Only what was refused.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
+LastOption = Annotated[
+    int | None, typer.Option("--last", min=0, help="Begin this many records back.")
+]
+FollowOption = Annotated[
+    bool, typer.Option("--follow", "-f", help="Go on with what is recorded from now on.")
+]
 RuleOption = Annotated[str | None, typer.Option("--rule", help="The rule that decided.")]
 SinceOption = Annotated[
     str | None, typer.Option("--since", help="2026-01-31T12:00:00Z, or 15m, 2h, 7d ago.")
 ]
 UntilOption = Annotated[str | None, typer.Option("--until", help="As --since.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")]
-_DEFAULT = Path("state/audit")
+
+
+class Wanted(NamedTuple):
+    """Which records are wanted; `None` for any."""
+
+    principal: str | None
+    operation: str | None
+    target: str | None
+    decision: str | None
+    rule: str | None
+
+
+def _log(directory: Path | None, state: Path | None) -> Path:
+    """Return the directory of the log: the one that is named, or that of the host."""
+    if directory is not None and state is not None:
+        raise typer.BadParameter("--log and --state name two logs; give one of them")
+    return directory if directory is not None else state_directory(state) / "audit"
+
+
+def _decision(decision: str | None, *, denied: bool) -> str | None:
+    if denied and decision not in {None, "deny"}:
+        raise typer.BadParameter(f"--denied and --decision {decision!r} exclude each other")
+    return "deny" if denied else decision
+
+
+def _span_of_time(since: str | None, until: str | None) -> tuple[float | None, float | None]:
+    begin, end = _moment(since, "--since"), _moment(until, "--until")
+    if begin is not None and end is not None and begin > end:
+        raise typer.BadParameter(
+            f"{until!r} is before --since {since!r}; nothing lies between", param_hint="--until"
+        )
+    return begin, end
 
 
 def _moment(text: str | None, option: str) -> float | None:
@@ -123,68 +165,122 @@ def _print(records: Iterator[Record], *, as_json: bool) -> int:
     return count
 
 
-@app.command()
-def follow(
-    directory: Directory = _DEFAULT,
+@app.callback(invoke_without_command=True)
+def _audit(
+    context: typer.Context,
+    directory: Directory = None,
     principal: WhoOption = None,
     operation: WhatOption = None,
     target: TargetOption = None,
     decision: DecisionOption = None,
-    rule: RuleOption = None,
-    last: Annotated[int, typer.Option("--last", help="Begin this many records back.")] = 10,
-    as_json: AsJson = False,
-) -> None:
-    """Print records as they are written, until interrupted."""
-    records = read_records(
-        directory,
-        principal=principal,
-        operation=operation,
-        target=target,
-        decision=decision,
-        rule=rule,
-        last=last,
-        follow=True,
-    )
-    _print(records, as_json=as_json)
-
-
-@app.command()
-def search(
-    directory: Directory = _DEFAULT,
-    principal: WhoOption = None,
-    operation: WhatOption = None,
-    target: TargetOption = None,
-    decision: DecisionOption = None,
+    denied: DeniedOption = False,
     rule: RuleOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    limit: LimitOption = None,
+    last: LastOption = None,
+    follow: FollowOption = False,
+    state: State = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the records that match, oldest first."""
-    begin, end = _moment(since, "--since"), _moment(until, "--until")
-    if begin is not None and end is not None and begin > end:
-        raise typer.BadParameter(
-            f"{until!r} is before --since {since!r}; nothing lies between", param_hint="--until"
-        )
+    """Print the records that match, oldest first; with --follow also those to come."""
+    if context.invoked_subcommand is not None:
+        given = [name for name, value in context.params.items() if value not in (None, False)]
+        if given:
+            raise typer.BadParameter(
+                f"write the options after `{context.invoked_subcommand}`, not before it"
+            )
+        return
+    _show(
+        _log(directory, state),
+        Wanted(principal, operation, target, _decision(decision, denied=denied), rule),
+        _span_of_time(since, until),
+        limit=limit,
+        last=last,
+        follow=follow,
+        as_json=as_json,
+    )
+
+
+def _show(
+    directory: Path,
+    wanted: Wanted,
+    span: tuple[float | None, float | None],
+    *,
+    limit: int | None,
+    last: int | None,
+    follow: bool,
+    as_json: bool,
+) -> None:
     records = read_records(
         directory,
-        principal=principal,
-        operation=operation,
-        target=target,
-        decision=decision,
-        rule=rule,
-        since=begin,
-        until=end,
+        **wanted._asdict(),
+        since=span[0],
+        until=span[1],
         limit=limit,
+        last=last,
+        follow=follow,
     )
     if not _print(records, as_json=as_json) and not as_json:
         print_note("no record matches")
 
 
 @app.command()
+def follow(
+    directory: Directory = None,
+    principal: WhoOption = None,
+    operation: WhatOption = None,
+    target: TargetOption = None,
+    decision: DecisionOption = None,
+    denied: DeniedOption = False,
+    rule: RuleOption = None,
+    since: SinceOption = None,
+    last: LastOption = 10,
+    state: State = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print records as they are written, until interrupted."""
+    _show(
+        _log(directory, state),
+        Wanted(principal, operation, target, _decision(decision, denied=denied), rule),
+        _span_of_time(since, None),
+        limit=None,
+        last=None if since is not None else last,
+        follow=True,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def search(
+    directory: Directory = None,
+    principal: WhoOption = None,
+    operation: WhatOption = None,
+    target: TargetOption = None,
+    decision: DecisionOption = None,
+    denied: DeniedOption = False,
+    rule: RuleOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = None,
+    state: State = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the records that match, oldest first; the same as `airssys audit` itself."""
+    _show(
+        _log(directory, state),
+        Wanted(principal, operation, target, _decision(decision, denied=denied), rule),
+        _span_of_time(since, until),
+        limit=limit,
+        last=None,
+        follow=False,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def verify(
-    directory: Directory = _DEFAULT,
+    directory: Directory = None,
     key: Annotated[
         Path | None,
         typer.Option(help="File with the public key, or the signing key; default: LOG.key."),
@@ -193,9 +289,11 @@ def verify(
         Path | None,
         typer.Option(help="A checkpoint kept elsewhere; a log behind it was truncated."),
     ] = None,
+    state: State = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the chain of hashes, the signatures of the checkpoints, and that nothing is missing."""
+    directory = _log(directory, state)
     found: dict[str, Any] = verify_log(directory, key=key, checkpoint=checkpoint)
     if as_json:
         typer.echo(json.dumps({"ok": True, **found}, default=str))
@@ -223,14 +321,16 @@ def _some(count: int, what: str) -> str:
 @app.command()
 def export(
     output: Annotated[Path, typer.Argument(help="File to write; - for standard output.")],
-    directory: Directory = _DEFAULT,
+    directory: Directory = None,
     kind: Annotated[Format, typer.Option("--format", help="jsonl or csv.")] = Format.JSONL,
     since: SinceOption = None,
     until: UntilOption = None,
     force: ForceOption = False,
+    state: State = None,
     as_json: AsJson = False,
 ) -> None:
     """Write records to a file; as jsonl they are byte for byte what the log holds."""
+    directory = _log(directory, state)
     records = read_records(
         directory, since=_moment(since, "--since"), until=_moment(until, "--until")
     )
@@ -251,7 +351,7 @@ def _need_free(output: Path, *, force: bool) -> None:
 
 @app.command()
 def prune(
-    directory: Directory = _DEFAULT,
+    directory: Directory = None,
     age: Annotated[
         str | None, typer.Option("--keep-age", help="Keep records of this span: 12h, 30d, 52w.")
     ] = None,
@@ -264,12 +364,14 @@ def prune(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be removed.")
     ] = False,
+    state: State = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove the oldest segments, after recording and signing that they go.
 
     The rest still verifies. A program that has its log open prunes it itself (OSL.prune_log).
     """
+    directory = _log(directory, state)
     if age is None and size is None:
         raise typer.BadParameter("say what to keep", param_hint="--keep-age or --keep-size")
     retention = Retention(_span(age), _size(size))
@@ -316,10 +418,12 @@ def _size(text: str | None) -> int | None:
 @app.command()
 def public_key(
     output: Annotated[Path, typer.Argument(help="File to write; by convention it ends in .pub.")],
-    directory: Directory = _DEFAULT,
+    directory: Directory = None,
     force: ForceOption = False,
+    state: State = None,
 ) -> None:
     """Write the public half of a log's key, for those who verify and shall not sign."""
+    directory = _log(directory, state)
     _need_free(output, force=force)
     with output.open("wb" if force else "xb") as file:
         file.write(public_key_of(directory))

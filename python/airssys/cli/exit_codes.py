@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from airssys.cli.configuration import InvalidConfiguration
-from airssys.osl.errors import OslError
+from airssys.osl.errors import InvalidAccess, OslError, PolicyError
 from airssys.rt import ActorFailed
 from airssys.wasm.actors import GuestRefused, StartFailed
 from airssys.wasm.codecs import CodecError
@@ -53,6 +53,8 @@ def exit_code_of(error: Exception) -> ExitCode:  # noqa: PLR0911 - one answer pe
             | InvalidSetting()
             | InvalidStorageRequest()
             | CodecError()
+            | InvalidAccess()
+            | PolicyError()
         ):
             return ExitCode.USAGE
         case ManifestError(context={"line": _}):

@@ -20,6 +20,7 @@ from airssys.cli import (
     logs,
     manifest,
     messages,
+    policy,
     trust,
 )
 from airssys.cli.exit_codes import ExitCode, exit_code_of
@@ -99,6 +100,7 @@ doctor.add_to(app)
 app.add_typer(kv.app, name="kv")
 app.add_typer(audit.app, name="audit")
 app.add_typer(manifest.app, name="manifest")
+app.add_typer(policy.app, name="policy")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -3,6 +3,7 @@
 from airssys.osl import sync
 from airssys.osl.approval import (
     ApprovalRequest,
+    Approvals,
     Approver,
     Verdict,
 )
@@ -180,6 +181,7 @@ __all__ = [
     "Action",
     "ApprovalDenied",
     "ApprovalRequest",
+    "Approvals",
     "Approver",
     "Attribute",
     "Authority",

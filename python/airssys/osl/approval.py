@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from airssys.osl._native import Questions
+from airssys.osl.context import Context, Principal
+from airssys.osl.operation import Permission
+from airssys.osl.portal import portal
 
 if TYPE_CHECKING:
-    from airssys.osl.context import Context
-    from airssys.osl.operation import Permission
+    from collections.abc import Coroutine
 
-__all__ = ["ApprovalRequest", "Approver", "Verdict"]
+    from airssys.osl.operation import AnyKind
+
+__all__ = ["ApprovalRequest", "Approvals", "Approver", "Verdict"]
 
 # A refused request is not put to the approver again for this many seconds.
 _REMEMBER_SECONDS = 60.0
@@ -30,7 +40,7 @@ class ApprovalRequest:
         context: Who wants it, with the chain of callers.
         permission: What, on the resolved target.
         rule: The rule that says to ask.
-        operation_id: Id of the operation that waits.
+        operation_id: Id of the operation that waits; empty for a component.
     """
 
     context: Context
@@ -50,18 +60,71 @@ class Verdict:
 #: Answers with the name of who approves, or `None` to refuse.
 Approver: TypeAlias = Callable[[ApprovalRequest], Awaitable[str | None]]
 
-_Key: TypeAlias = tuple[str, "Permission"]
+_log = logging.getLogger("airssys.osl")
+
+_Key: TypeAlias = tuple[str, Permission]
+
+
+@dataclass(slots=True, eq=False)
+class _Question:
+    """One question that is put, and how many wait for its answer."""
+
+    loop: asyncio.AbstractEventLoop
+    verdict: Future[Verdict] = field(default_factory=Future)
+    waiting: int = 0
+    task: asyncio.Task[None] | None = None
+
+    def put(self, work: Coroutine[Any, Any, Verdict]) -> None:
+        """Begin to ask; on the loop."""
+        if self.verdict.done():
+            work.close()
+            return
+        self.task = self.loop.create_task(self._answer(work))
+
+    async def _answer(self, work: Coroutine[Any, Any, Verdict]) -> None:
+        try:
+            self.verdict.set_result(await work)
+        except Exception as error:  # noqa: BLE001 - it is the answer to all who wait
+            self.verdict.set_exception(error)
+        finally:
+            if not self.verdict.done():
+                self.verdict.set_result(Verdict(None, "approval-unavailable"))
+
+    def withdraw(self) -> None:
+        """Stop asking; on the loop."""
+        if self.task is not None:
+            self.task.cancel()
+        elif not self.verdict.done():
+            self.verdict.set_result(Verdict(None, "approval-unavailable"))
 
 
 class Approvals:
-    """Puts each question once: callers that want the same thing share one answer."""
+    """Puts each question once: callers that want the same thing share one answer.
+
+    For operations of Python and for components alike, from every thread and event loop. The
+    approver runs on the event loop that this object was made on, while that runs; else on the
+    loop of who asks, and for components of programs without a loop on one in a thread.
+
+    Args:
+        approver: Answers the questions; without one they are refused.
+        timeout: Seconds after which an unanswered question is a refusal.
+    """
 
     def __init__(self, approver: Approver | None, timeout: float) -> None:
         self._approver = approver
         self._timeout = timeout
-        self._pending: dict[_Key, asyncio.Task[Verdict]] = {}
+        try:
+            self._home: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._home = None
+        self._lock = threading.Lock()
+        self._pending: dict[_Key, _Question] = {}
         self._refused: OrderedDict[_Key, float] = OrderedDict()
         self._asked: dict[str, list[float]] = {}
+        # Of components, by the number that the gate gave them.
+        self._serving: dict[int, Future[None]] = {}
+        #: Where gates of components put their questions.
+        self.questions = Questions(weakref.ref(self), timeout)
 
     async def ask(self, request: ApprovalRequest) -> Verdict:
         """Wait for the approver, at most the timeout.
@@ -72,27 +135,110 @@ class Approvals:
         if self._approver is None:
             return Verdict(None, "approval-unavailable")
         key = (request.context.principal.name, request.permission)
-        now = time.monotonic()
-        if self._refused.get(key, 0.0) > now:
-            return Verdict(None, "approval-refused-before")
-        task = self._pending.get(key)
-        if task is None:
-            if not self._may_ask(request.context.principal.name, now):
-                return Verdict(None, "approval-rate-limited")
-            task = asyncio.create_task(self._put(self._approver, request))
-            self._pending[key] = task
-            task.add_done_callback(lambda _: self._pending.pop(key, None))
-        verdict = await _shared(task)
-        if verdict.approved_by is None:
-            self._refused[key] = time.monotonic() + _REMEMBER_SECONDS
-            self._refused.move_to_end(key)
-            if len(self._refused) > _REMEMBERED:
-                self._refused.popitem(last=False)
-        return verdict
+        found = self._question(key)
+        if isinstance(found, Verdict):
+            return found
+        question, new = found
+        if new:
+            work = self._put(self._approver, request, key)
+            if question.loop is asyncio.get_running_loop():
+                question.put(work)
+            else:
+                question.loop.call_soon_threadsafe(question.put, work)
+        try:
+            # Shielded: whoever is cancelled here does not answer for the others.
+            return await asyncio.shield(asyncio.wrap_future(question.verdict))
+        finally:
+            self._leave(key, question)
 
     def forget(self) -> None:
         """Forget refusals: new rules deserve new questions."""
-        self._refused.clear()
+        with self._lock:
+            self._refused.clear()
+
+    def close(self) -> None:
+        """Refuse what waits and whatever components ask from now on."""
+        self.questions.close()
+        with self._lock:
+            serving = list(self._serving.values())
+        for waiting in serving:
+            waiting.cancel()
+
+    # -- called by the carrier of native questions, on a thread of its own
+
+    def put(
+        self,
+        number: int,
+        principal: str,
+        roles: list[str],
+        callers: list[str],
+        session: str | None,
+        trace_id: str | None,
+        kind: AnyKind,
+        access: str,
+        target: str,
+        rule: str,
+    ) -> None:
+        """Put the question of a component; `Questions.answer` gets what came of it."""
+        context = Context(
+            Principal(principal, frozenset(roles)),
+            session=session or "",
+            trace_id=trace_id or "",
+            callers=tuple(Principal(name) for name in callers),
+        )
+        request = ApprovalRequest(context, Permission(kind, access, target), rule, "")
+        loop = self._home
+        if loop is None or not loop.is_running():
+            loop = portal.loop()
+        waiting = asyncio.run_coroutine_threadsafe(self._serve(number, request), loop)
+        with self._lock:
+            self._serving[number] = waiting
+        waiting.add_done_callback(lambda _: self._serving.pop(number, None))
+
+    def withdraw(self, number: int) -> None:
+        """Stop waiting for the answer to the question of a component."""
+        with self._lock:
+            waiting = self._serving.get(number)
+        if waiting is not None:
+            waiting.cancel()
+
+    # --
+
+    async def _serve(self, number: int, request: ApprovalRequest) -> None:
+        verdict = Verdict(None, "approval-failed")
+        try:
+            verdict = await self.ask(request)
+        except Exception:  # noqa: BLE001 - the approver is the program's; this is where it ends
+            _log.exception("the approver failed; %s is refused", request.permission)
+        finally:
+            self.questions.answer(number, verdict.approved_by, verdict.reason)
+
+    def _question(self, key: _Key) -> Verdict | tuple[_Question, bool]:
+        name, now = key[0], time.monotonic()
+        with self._lock:
+            if self._refused.get(key, 0.0) > now:
+                return Verdict(None, "approval-refused-before")
+            question = self._pending.get(key)
+            new = question is None
+            if question is None:
+                if not self._may_ask(name, now):
+                    return Verdict(None, "approval-rate-limited")
+                home = self._home
+                running = home is not None and home.is_running()
+                loop = cast("asyncio.AbstractEventLoop", home if running else None)
+                question = _Question(loop or asyncio.get_running_loop())
+                self._pending[key] = question
+            question.waiting += 1
+            return question, new
+
+    def _leave(self, key: _Key, question: _Question) -> None:
+        with self._lock:
+            question.waiting -= 1
+            last = question.waiting == 0 and not question.verdict.done()
+            if (last or question.verdict.done()) and self._pending.get(key) is question:
+                del self._pending[key]
+        if last and not question.loop.is_closed():
+            question.loop.call_soon_threadsafe(question.withdraw)
 
     def _may_ask(self, name: str, now: float) -> bool:
         recent = [at for at in self._asked.get(name, ()) if at > now - 60]
@@ -104,7 +250,17 @@ class Approvals:
         self._asked[name] = [*recent, now]
         return True
 
-    async def _put(self, approver: Approver, request: ApprovalRequest) -> Verdict:
+    async def _put(self, approver: Approver, request: ApprovalRequest, key: _Key) -> Verdict:
+        verdict = await self._verdict(approver, request)
+        if verdict.approved_by is None:
+            with self._lock:
+                self._refused[key] = time.monotonic() + _REMEMBER_SECONDS
+                self._refused.move_to_end(key)
+                if len(self._refused) > _REMEMBERED:
+                    self._refused.popitem(last=False)
+        return verdict
+
+    async def _verdict(self, approver: Approver, request: ApprovalRequest) -> Verdict:
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 name = await approver(request)
@@ -113,18 +269,3 @@ class Approvals:
                 raise
             return Verdict(None, "approval-timeout")
         return Verdict(name) if name else Verdict(None, "approval-refused")
-
-
-_waiting: dict[asyncio.Task[Verdict], int] = {}
-
-
-async def _shared(task: asyncio.Task[Verdict]) -> Verdict:
-    _waiting[task] = _waiting.get(task, 0) + 1
-    try:
-        return await asyncio.shield(task)
-    finally:
-        _waiting[task] -= 1
-        if _waiting[task] == 0:
-            del _waiting[task]
-            if not task.done():
-                task.cancel()

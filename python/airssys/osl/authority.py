@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airssys.osl._native import Decision, Gate, Subject
     from airssys.osl.context import Context
     from airssys.osl.middleware.chain import Call
-    from airssys.osl.operation import Kind, Operation
+    from airssys.osl.operation import AnyKind, Operation
     from airssys.osl.system import OSL
 
 __all__ = ["Authority"]
@@ -56,7 +56,7 @@ class Authority:
 
     async def decide(
         self,
-        kind: Kind,
+        kind: AnyKind,
         access: str,
         target: str | bytes,
         *,
@@ -81,12 +81,12 @@ class Authority:
         return await self.settle(kind, access, decide(), decide)
 
     async def settle(
-        self, kind: Kind, access: str, decision: Decision, decide: Callable[..., Decision]
+        self, kind: AnyKind, access: str, decision: Decision, decide: Callable[..., Decision]
     ) -> Decision:
         """Wait for approval where the rules ask for it, and raise what is then refused.
 
         Args:
-            kind: Kind of what is accessed.
+            kind: AnyKind of what is accessed.
             access: What is done.
             decision: The first answer of the gate.
             decide: Asks it again, with the name of who approved as `approved_by`.
@@ -101,7 +101,7 @@ class Authority:
 
     async def acquire(
         self,
-        kind: Kind,
+        kind: AnyKind,
         access: str,
         attempt: Callable[[str | None], T],
         *,
@@ -110,7 +110,7 @@ class Authority:
         """Run a native function that resolves, decides, records and acts in one step.
 
         Args:
-            kind: Kind of what is accessed, for the approver.
+            kind: AnyKind of what is accessed, for the approver.
             access: What is done, for the approver.
             attempt: Gets the name of who approved, or `None`.
             in_thread: Run it in a worker thread, since it can block.
@@ -156,7 +156,7 @@ class Authority:
         if delay:
             await asyncio.sleep(delay)
 
-    async def _refusal(self, kind: Kind, access: str, error: AirsSysError) -> AirsSysError:
+    async def _refusal(self, kind: AnyKind, access: str, error: AirsSysError) -> AirsSysError:
         decision = cast("Decision | None", error.context.get("decision"))
         if decision is None:
             refusal = typed(error)
@@ -172,7 +172,7 @@ class Authority:
             return self.denied(kind, access, decision)
         return typed(error)
 
-    async def _approval(self, kind: Kind, access: str, decision: Decision) -> str:
+    async def _approval(self, kind: AnyKind, access: str, decision: Decision) -> str:
         permission = Permission(kind, access, decision.target)
         clock = self._call.clock
         if clock is not None:

@@ -14,6 +14,7 @@ __all__ = [
     "ConfinementUnavailable",
     "ContextExpired",
     "DefinitionError",
+    "InvalidAccess",
     "LimitExceeded",
     "NoContext",
     "NotRegistered",
@@ -59,6 +60,12 @@ class PolicyError(OslError):
     """A policy cannot be used; `context` has `file`, `line` and `column` where they are known."""
 
     default_code = "policy-error"
+
+
+class InvalidAccess(OslError, ValueError):
+    """What was to be explained is no access of its kind, or its target is none."""
+
+    default_code = "invalid-access"
 
 
 class DefinitionError(OslError, TypeError):

@@ -6,12 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airssys.osl.errors import InvalidAccess
 from airssys.osl.operation import Operation, Permission
 
 if TYPE_CHECKING:
     from airssys.osl._native import Gate, Subject
 
-__all__ = ["Explained"]
+__all__ = ["Explained", "explain", "explain_access"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +40,38 @@ def explain(gate: Gate, subject: Subject, operation: Operation[object]) -> tuple
     """Return an explanation for each permission that the operation needs."""
     explained = []
     for permission in operation.permissions():
-        target = permission.target
         if permission.kind == "filesystem":
-            target = os.path.realpath(target)
-        answer = gate.explain(subject, permission.kind, permission.access, target)
-        explained.append(
-            Explained(
-                Permission(permission.kind, permission.access, target),
-                answer.effect,
-                answer.rule,
-                answer.reason,
-                answer.position,
-                tuple(answer.matched),
-            )
-        )
+            target = os.path.realpath(permission.target)
+            permission = Permission(permission.kind, permission.access, target)  # noqa: PLW2901
+        explained.append(explain_access(gate, subject, permission))
     return tuple(explained)
+
+
+def explain_access(
+    gate: Gate, subject: Subject, permission: Permission, *, address: str | None = None
+) -> Explained:
+    """Say how one access to a resolved target would be decided.
+
+    Args:
+        gate: Its rules decide.
+        subject: For whom.
+        permission: What, on the resolved target.
+        address: What a host name led to; without it, rules for names cannot be told.
+
+    Raises:
+        InvalidAccess: There is no such access, or the target is none.
+    """
+    try:
+        answer = gate.explain(
+            subject, permission.kind, permission.access, permission.target, address=address
+        )
+    except ValueError as error:
+        raise InvalidAccess(str(error), access=str(permission)) from None
+    return Explained(
+        permission,
+        answer.effect,
+        answer.rule,
+        answer.reason,
+        answer.position,
+        tuple(answer.matched),
+    )

@@ -17,10 +17,14 @@ from airssys.osl.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Kind", "Operation", "Permission", "operation", "operations"]
+__all__ = ["AnyKind", "Kind", "Operation", "Permission", "operation", "operations"]
 
 #: The kinds of capability that operations can need.
 Kind: TypeAlias = Literal["filesystem", "network", "process", "environment", "config", "custom"]
+#: All kinds of capability: those of components besides.
+AnyKind: TypeAlias = (
+    Kind | Literal["http", "storage", "messaging", "secret", "clock", "random", "log"]
+)
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 
 T = TypeVar("T", covariant=True)  # noqa: PLC0105 - an operation only gives its output out
@@ -37,7 +41,7 @@ class Permission(Struct, frozen=True):
         target: On what, in the kind's own notation: a path, `tcp:host:port`, an executable.
     """
 
-    kind: Kind
+    kind: AnyKind
     access: str
     target: str
 

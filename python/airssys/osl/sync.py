@@ -7,15 +7,11 @@ running event loop is never blocked: inside one these functions raise.
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import contextvars
 import functools
-import threading
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from airssys.osl import functions
-from airssys.osl.errors import OslError
+from airssys.osl.portal import portal
 
 if TYPE_CHECKING:
     import signal as signals
@@ -68,68 +64,10 @@ T = TypeVar("T")
 L = TypeVar("L")
 
 
-class _Portal:
-    """An event loop in a thread, for callers that have none."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            work.close()
-            raise OslError(
-                "a blocking operation was called on a running event loop; "
-                "await the function of the same name in airssys.osl",
-                code="would-block-loop",
-            )
-        loop = self._running()
-        context = contextvars.copy_context()
-
-        async def inside() -> T:
-            return await asyncio.get_running_loop().create_task(work, context=context)
-
-        future = asyncio.run_coroutine_threadsafe(inside(), loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=loop.run_forever, name="airssys-osl-sync", daemon=True
-                )
-                self._thread.start()
-                self._loop = loop
-            assert self._loop is not None  # noqa: S101 - made together with the thread
-            return self._loop
-
-    def stop(self) -> None:
-        with self._lock:
-            if self._loop is not None and self._thread is not None and self._thread.is_alive():
-                self._loop.call_soon_threadsafe(self._loop.stop)
-                self._thread.join()
-                self._loop.close()
-            self._loop = self._thread = None
-
-
-_portal = _Portal()
-atexit.register(_portal.stop)
-
-
 def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return _portal.call(function(*args, **kwargs))
+        return portal.call(function(*args, **kwargs))
 
     return call
 
@@ -183,7 +121,7 @@ class BlockingProcess(_Held["Process"]):
 
     def write(self, data: bytes) -> None:
         """Send bytes to its standard input."""
-        _portal.call(self.live.write(data))
+        portal.call(self.live.write(data))
 
     def close_input(self) -> None:
         """Let it read the end of its standard input."""
@@ -191,15 +129,15 @@ class BlockingProcess(_Held["Process"]):
         async def close() -> None:
             self.live.close_input()
 
-        _portal.call(close())
+        portal.call(close())
 
     def read(self, size: int = 65536) -> bytes:
         """Return up to `size` bytes of its standard output; none at the end."""
-        return _portal.call(self.live.read(size))
+        return portal.call(self.live.read(size))
 
     def read_error(self, size: int = 65536) -> bytes:
         """Return up to `size` bytes of its standard error; none at the end."""
-        return _portal.call(self.live.read_error(size))
+        return portal.call(self.live.read_error(size))
 
     @property
     def status(self) -> ExitStatus | None:
@@ -212,15 +150,15 @@ class BlockingProcess(_Held["Process"]):
 
     def wait(self) -> ExitStatus:
         """Wait until it ends."""
-        return _portal.call(self.live.wait())
+        return portal.call(self.live.wait())
 
     def signal(self, signal: signals.Signals, *, tree: bool = False) -> None:
         """Send it a signal."""
-        _portal.call(self.live.signal(signal, tree=tree))
+        portal.call(self.live.signal(signal, tree=tree))
 
     def kill(self) -> None:
         """End it and all in its session."""
-        _portal.call(self.live.kill())
+        portal.call(self.live.kill())
 
 
 class BlockingConnection(_Held["Connection"], _Closing):
@@ -228,15 +166,15 @@ class BlockingConnection(_Held["Connection"], _Closing):
 
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
-        _portal.call(self.live.send(data))
+        portal.call(self.live.send(data))
 
     def receive(self, size: int = 65536) -> bytes:
         """Return up to `size` bytes; none when the peer has ended the stream."""
-        return _portal.call(self.live.receive(size))
+        return portal.call(self.live.receive(size))
 
     def close(self) -> None:
         """Close the connection."""
-        _portal.call(self.live.close())
+        portal.call(self.live.close())
 
 
 class BlockingListener(_Held["Listener"], _Closing):
@@ -249,11 +187,11 @@ class BlockingListener(_Held["Listener"], _Closing):
 
     def accept(self) -> BlockingConnection:
         """Wait for a connection."""
-        return BlockingConnection(_portal.call(self.live.accept()))
+        return BlockingConnection(portal.call(self.live.accept()))
 
     def close(self) -> None:
         """Stop listening."""
-        _portal.call(self.live.close())
+        portal.call(self.live.close())
 
 
 class BlockingDatagrams(_Held["Datagrams"], _Closing):
@@ -266,15 +204,15 @@ class BlockingDatagrams(_Held["Datagrams"], _Closing):
 
     def send(self, data: bytes, host: str, port: int) -> None:
         """Send one datagram."""
-        _portal.call(self.live.send(data, host, port))
+        portal.call(self.live.send(data, host, port))
 
     def receive(self, size: int = 65536) -> tuple[bytes, tuple[str, int]]:
         """Wait for a datagram; return it and where it came from."""
-        return _portal.call(self.live.receive(size))
+        return portal.call(self.live.receive(size))
 
     def close(self) -> None:
         """Close the socket."""
-        _portal.call(self.live.close())
+        portal.call(self.live.close())
 
 
 class BlockingWatch(_Held["Watch"], _Closing):
@@ -289,7 +227,7 @@ class BlockingWatch(_Held["Watch"], _Closing):
 
     def __next__(self) -> Change:
         """Wait for the next change; ends when it is closed, also from another thread."""
-        change = _portal.call(anext(self.live, None))
+        change = portal.call(anext(self.live, None))
         if change is None:
             raise StopIteration
         return change
@@ -300,7 +238,7 @@ class BlockingWatch(_Held["Watch"], _Closing):
         async def close() -> None:
             self.live.close()
 
-        _portal.call(close())
+        portal.call(close())
 
 
 def _holding(
@@ -308,7 +246,7 @@ def _holding(
 ) -> Callable[P, T]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return hold(_portal.call(function(*args, **kwargs)))
+        return hold(portal.call(function(*args, **kwargs)))
 
     return call
 
@@ -319,7 +257,7 @@ def _iterate(live: AsyncIterator[L]) -> Iterator[L]:
             return (item,)
         return None
 
-    while (found := _portal.call(step())) is not None:
+    while (found := portal.call(step())) is not None:
         yield found[0]
 
 
@@ -341,7 +279,7 @@ def wait(
     middleware: Iterable[Middleware] = (),
 ) -> ExitStatus:
     """Wait until a child ends and return how it did; see `WaitProcess`."""
-    return _portal.call(functions.wait(process.live, timeout=timeout, middleware=middleware))
+    return portal.call(functions.wait(process.live, timeout=timeout, middleware=middleware))
 
 
 def send_signal(
@@ -353,10 +291,10 @@ def send_signal(
 ) -> None:
     """Send a signal to a child, or to any process by its id; see `SignalProcess`."""
     target = process if isinstance(process, int) else process.live
-    _portal.call(functions.send_signal(target, signal, tree=tree, middleware=middleware))
+    portal.call(functions.send_signal(target, signal, tree=tree, middleware=middleware))
 
 
 def kill(process: BlockingProcess | int, *, middleware: Iterable[Middleware] = ()) -> None:
     """End a process without asking it; see `KillProcess`."""
     target = process if isinstance(process, int) else process.live
-    _portal.call(functions.kill(target, middleware=middleware))
+    portal.call(functions.kill(target, middleware=middleware))

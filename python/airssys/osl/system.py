@@ -396,6 +396,7 @@ class OSL:
         """Kill the children that are left, sign a checkpoint, and close the audit log."""
         if not self._closed:
             self._closed = True
+            self.approvals.close()
             self.end_children()
             try:
                 self.checkpoint()

@@ -404,7 +404,8 @@ class Dispatcher:
         run.cell = cell
         run.envelope = envelope = self.letter
         run.reentrant = handler.reentrant
-        run.context = self.serving(cell, envelope[EXTRA]).copy()
+        extra = None if envelope is None else envelope[EXTRA]
+        run.context = self.serving(cell, extra).copy()
         run.coroutine = coroutine
         try:
             awaited = self.step(run, run.send, coroutine)

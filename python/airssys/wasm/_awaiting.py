@@ -10,7 +10,6 @@ from airssys._callers import callers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
-    from types import TracebackType
 
     from airssys.wasm._native import Callers, KillWatch
 
@@ -33,16 +32,10 @@ class _Served(Coroutine[Any, Any, Any]):
         finally:
             callers.reset(token)
 
-    def throw(
-        self,
-        error: Any,
-        value: object = None,
-        traceback: TracebackType | None = None,
-        /,
-    ) -> Any:
+    def throw(self, *error: Any) -> Any:
         token = callers.set(self._served)
         try:
-            return self._coroutine.throw(error if value is None else value)  # type: ignore[arg-type]
+            return self._coroutine.throw(*error)
         finally:
             callers.reset(token)
 
@@ -57,7 +50,7 @@ class _Served(Coroutine[Any, Any, Any]):
         return self
 
     def __iter__(self) -> Iterator[Any]:
-        return self  # type: ignore[return-value]
+        return self
 
     def __next__(self) -> Any:
         return self.send(None)

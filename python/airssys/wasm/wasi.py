@@ -11,6 +11,7 @@ from airssys.wasm._native import _core
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from airssys.osl.approval import Approvals
     from airssys.wasm._native import Gate, Subject
     from airssys.wasm.storage import Namespace
     from airssys.wasm.storage_blocking import BlockingNamespace
@@ -61,10 +62,14 @@ class Wasi:
         rules: A gate of `airssys.osl` and the subject that the guest acts as. The gate's rules
             decide each access then, its audit log records each decision, and `gate.load` grants
             and revokes while the guest runs; `directories` only say what it sees.
+        approver: Who is asked what the rules leave to a person: `OSL.approvals`, or an `Approvals`
+            of your own. The guest waits, and the time does not count against the limits of its
+            call; without one it is refused.
 
     Raises:
         OSError: If a directory does not exist.
-        ValueError: If a pattern or `trust` cannot be read, or rights are listed beside `rules`.
+        ValueError: If a pattern or `trust` cannot be read, or rights are listed beside `rules`,
+            or there is an approver without rules.
     """
 
     __slots__ = ("_native",)
@@ -87,7 +92,10 @@ class Wasi:
         capture_bytes: int = 1 << 20,
         trust: bytes | None = None,
         rules: tuple[Gate, Subject] | None = None,
+        approver: Approvals | None = None,
     ) -> None:
+        if approver is not None and rules is None:
+            raise ValueError("approver answers what rules leave to a person; pass rules as well")
         mounts: list[tuple[str, str, bool]] = []
         for guest, directory in (directories or {}).items():
             given = directory if isinstance(directory, Directory) else Directory(directory)
@@ -108,6 +116,7 @@ class Wasi:
             capture_bytes=capture_bytes,
             trust=trust,
             rules=rules,
+            approver=approver,
         )
 
     @property

@@ -113,9 +113,6 @@ class Deputies:
 
     def records(self, kind: str, timeout: float = 0.0) -> list[Record]:
         """The decisions about a kind, in order; waits so long for the first."""
-        self.log.flush()
-        reader = AuditReader(self._log_folder, operation=kind)
-        found = [json.loads(line) for line in reader.read(100_000, timeout)]
         return [
             Record(
                 line.get("principal", ""),
@@ -125,8 +122,20 @@ class Deputies:
                 line["decision"],
                 line.get("rule", ""),
             )
-            for line in found
+            for line in self.lines(kind, timeout)
         ]
+
+    def lines(self, kind: str, timeout: float = 0.0) -> list[dict[str, Any]]:
+        """The records about a kind as they are written."""
+        self.log.flush()
+        reader = AuditReader(self._log_folder, operation=kind)
+        return [json.loads(line) for line in reader.read(100_000, timeout)]
+
+    def log_bytes(self) -> bytes:
+        """All that the log has written."""
+        self.log.flush()
+        segments = [each for each in self._log_folder.rglob("*") if each.is_file()]
+        return b"".join(each.read_bytes() for each in segments)
 
     async def wait_for(self, kind: str) -> list[Record]:
         """The decisions about a kind, once there are any."""

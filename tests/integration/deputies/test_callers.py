@@ -53,8 +53,7 @@ async def test_who_is_in_the_middle_lends_nothing(deputies):
     write = ["write", "/data/x", "1"]
     assert await deputies.via(b, C, write) == [{"ok": None}]
     ((refused,),) = [
-        outcome["ok"]
-        for outcome in await deputies.via(a, B, ["ask", C, {"do": [write]}, 30])
+        outcome["ok"] for outcome in await deputies.via(a, B, ["ask", C, {"do": [write]}, 30])
     ]
     assert refused == REFUSED
     assert deputies.records("filesystem")[-1].callers == [A, B]

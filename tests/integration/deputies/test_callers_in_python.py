@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 
 import pytest
-from deputy_world import COMPONENTS, PREFIX, failure, script
+from deputy_world import COMPONENTS, PREFIX, script
 
 from airssys._callers import callers
 from airssys._core import MessageRights, Subject
-from airssys.osl import OSL, AccessDenied, NoContext, Policy, Principal, Rule, WriteFile
-from airssys.osl import current_context, read_records
-from airssys.rt import Actor, Ask, System, handles
-from airssys.wasm import Directory, Engine, HostFunctionError, Wasi
+from airssys.osl import (
+    OSL,
+    AccessDenied,
+    NoContext,
+    Policy,
+    Principal,
+    Rule,
+    RunProcess,
+    WriteFile,
+    current_context,
+    read_records,
+)
+from airssys.rt import Actor, System, handles
+from airssys.wasm import Directory, Engine, Trap, Wasi
 from airssys.wasm.actors.exchange import Exchange
 
 pytestmark = pytest.mark.anyio
 
 WHO = "acme/calls"
+GIT = os.path.realpath("/usr/bin/git")
 
 
 def names() -> tuple[str, ...]:
@@ -78,7 +90,7 @@ async def test_a_host_function_knows_for_whom_it_works(calls, system):
         instance["log-once"]("x")
     instance["log-once"]("x")
     plain = calls.instantiate(imports=imports(log=log))
-    with pytest.raises(HostFunctionError) as caught:
+    with pytest.raises(Trap) as caught:
         plain["log-once"]("x")
     assert isinstance(caught.value.__cause__, NoContext), "no rules, nobody who acts"
     called = ((WHO,), WHO)
@@ -124,7 +136,7 @@ async def test_operations_of_a_host_function_are_those_of_the_component(calls, s
     await call(0)
     with system.acting_as(Principal("alice")):
         await call(1)
-        with pytest.raises(HostFunctionError) as caught:
+        with pytest.raises(Trap) as caught:
             await call(0)
     assert isinstance(caught.value.__cause__, AccessDenied)
     found = [
@@ -145,18 +157,54 @@ async def test_a_service_in_between_does_not_hide_the_person(calls, system, tmp_
 
     instance = calls.instantiate(imports=imports({"slow": slow}), wasi=ruled(system))
     await instance["slow"].call_async(0)
-    with system.acting_as(Principal("alice")), pytest.raises(HostFunctionError):
+    with system.acting_as(Principal("alice")), pytest.raises(Trap):
         await instance["slow"].call_async(0)
     chains = [
-        each.callers
-        for each in read_records(tmp_path / "audit")
-        if each.principal == "service"
+        each.callers for each in read_records(tmp_path / "audit") if each.principal == "service"
     ]
     assert chains[0] == (WHO,)
     assert chains[-1] == ("alice", WHO)
 
 
-class Look(Ask[object, object]): ...
+async def test_a_guest_gets_no_program_by_way_of_a_host_function(calls, tmp_path):
+    """What a host function starts for a guest is started as the guest's, with its arguments."""
+    spawn = Rule(
+        name="git",
+        to=(WHO,),
+        kind="process",
+        access=("spawn",),
+        target=(GIT,),
+        arguments=("--version",),
+        act_as="self",
+    )
+    wanted = [
+        ("git", "--version"),
+        ("git", "--exec-path=/tmp", "--version"),
+        ("./git", "--version"),
+        ("/bin/sh", "-c", "id"),
+    ]
+
+    with OSL(policy=Policy(rules=(spawn,)), audit=tmp_path / "audit") as system:
+
+        async def slow(which: int) -> int:
+            done = await system.run(RunProcess(*wanted[which]))
+            assert done.output.stdout.startswith(b"git version")
+            return 0
+
+        instance = calls.instantiate(imports=imports({"slow": slow}), wasi=ruled(system))
+        outcomes = []
+        for which in range(len(wanted)):
+            instance = calls.instantiate(imports=imports({"slow": slow}), wasi=ruled(system))
+            try:
+                await instance["slow"].call_async(which)
+            except Trap as error:
+                outcomes.append(type(error.__cause__).__name__)
+            else:
+                outcomes.append("ran")
+        found = [each for each in read_records(tmp_path / "audit") if "spawn" in each.operation]
+    assert outcomes == ["ran", "AccessDenied", "AccessDenied", "AccessDenied"]
+    assert {each.principal for each in found} == {WHO}
+    assert [each.decision for each in found] == ["allow", "deny", "deny", "deny"]
 
 
 class Broker(Actor):
@@ -215,5 +263,5 @@ async def test_a_python_actor_passes_on_for_whom_it_works(deputies, puppet):
         assert json.loads(answer.removeprefix(PREFIX)) == [{"ok": [{"error": "PermissionDenied"}]}]
         assert await onward({}) == [{"ok": None}], "the host itself may"
         exchange.close()
-    assert [each.callers for each in deputies.records("filesystem")][0] == ["acme/a"]
+    assert deputies.records("filesystem")[0].callers == ["acme/a"]
     assert names() == ()

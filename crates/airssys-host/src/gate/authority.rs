@@ -233,6 +233,34 @@ impl Authority {
         self.record(subject, kind, access, target, opinion, generation, with)
     }
 
+    /// Record that nobody agreed to what the rules leave to a person, for `reason`.
+    pub fn record_unapproved(
+        &self,
+        subject: &Subject,
+        kind: Kind,
+        access: AccessBits,
+        target: &[u8],
+        reason: &str,
+    ) {
+        let appended = self.audit.append(&Entry {
+            subject: Some(subject),
+            operation: (kind.name(), access_name(kind, access)),
+            target,
+            requested: None,
+            decision: "deny",
+            rule: reason,
+            enforcement: subject.effective_enforcement().name(),
+            detail: None,
+            approved_by: None,
+            alarm: false,
+            coalesce: true,
+        });
+        if let Err(error) = appended {
+            // It is refused with or without the record.
+            tracing::error!(%error, "a refusal could not be recorded");
+        }
+    }
+
     /// Decide `access` to everything that is or may come below the directory `path`.
     pub fn decide_tree(
         &self,

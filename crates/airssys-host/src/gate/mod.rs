@@ -15,6 +15,7 @@ pub mod kind;
 pub mod matcher;
 pub mod network;
 pub mod pattern;
+mod pausing;
 pub mod reserved;
 pub mod rule_gate;
 pub mod rules;
@@ -38,6 +39,8 @@ use self::callers::Acting;
 use self::kind::{AccessBits, Kind};
 use self::rule_gate::RuleGate;
 use self::subject::Subject;
+
+pub use pausing::Pausing;
 
 pub use allow_list::{AllowList, Allowed, Counts, Pattern, PatternError};
 
@@ -348,6 +351,11 @@ pub trait Gate: Send + Sync + 'static {
 
     /// Whose accesses it decides, where it knows.
     fn principal(&self) -> Option<&Arc<Subject>>;
+
+    /// Whether it ever answers [`Decision::Ask`].
+    fn may_ask(&self) -> bool {
+        false
+    }
 
     /// How long the guest should wait before it goes on, because it fills the log faster than it may. Told
     /// once.

@@ -23,10 +23,13 @@ use super::subject::Subject;
 use super::target::{LISTEN, TCP, Target, UDP};
 use super::{Access, At, Bar, Decision, Denial, FileAccess, Gate, Generation, RESERVED, Transport};
 
+/// What became of a question: who agreed, or why nobody did.
+pub type Answered = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
 /// Asks a person whether an access may take place.
 pub trait Approver: Send + Sync + 'static {
-    /// Who agrees to `subject` doing `access` to `target`, which `rule` leaves to them; `None` when nobody
-    /// does.
+    /// Who agrees to `subject` doing `access` to `target`, which `rule` leaves to them; why not, in the word of
+    /// the log, when nobody does. Dropped, the question is withdrawn.
     fn ask(
         &self,
         subject: &Subject,
@@ -34,7 +37,7 @@ pub trait Approver: Send + Sync + 'static {
         access: AccessBits,
         target: &[u8],
         rule: &str,
-    ) -> Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+    ) -> Answered;
 }
 
 const UNKNOWN: Bar = Bar {
@@ -49,11 +52,11 @@ const MOST_APPROVED: usize = 1024;
 #[derive(Default)]
 struct Approved {
     generation: u64,
-    by: HashMap<Question, String>,
+    by: HashMap<Matter, String>,
 }
 
 /// What was agreed to: the access, and for whom.
-type Question = (Kind, AccessBits, Vec<u8>, Option<Chain>);
+type Matter = (Kind, AccessBits, Vec<u8>, Option<Chain>);
 /// The names of a chain of callers.
 type Chain = Vec<String>;
 
@@ -105,22 +108,16 @@ impl Gate for RuleGate {
             (Answer::Allow, _) => Decision::Allow,
             (Answer::Ask, Some(approver)) => {
                 let rule = decided.rule.as_str();
-                let Described {
-                    kind, access, text, ..
-                } = described;
-                let answer = approver.ask(&subject, kind, access, &text, rule);
-                let approved = Arc::clone(&self.approved);
-                Decision::Ask(Box::pin(async move {
-                    let who = answer.await;
-                    let agreed = who.is_some();
-                    if let Some(who) = who {
-                        let mut approved = approved.lock().unwrap_or_else(PoisonError::into_inner);
-                        approved
-                            .of(generation)
-                            .insert((kind, access, text, chain_of(&subject)), who);
-                    }
-                    agreed
-                }))
+                let (kind, bits) = (described.kind, described.access);
+                let answer = approver.ask(&subject, kind, bits, &described.text, rule);
+                let question = Question {
+                    authority: Arc::clone(&self.authority),
+                    subject,
+                    approved: Arc::clone(&self.approved),
+                    described,
+                    generation,
+                };
+                Decision::Ask(Box::pin(question.settled(answer)))
             }
             _ => Decision::Deny(Denial {
                 rule: decided.rule.as_str().to_owned(),
@@ -155,6 +152,10 @@ impl Gate for RuleGate {
 
     fn principal(&self) -> Option<&Arc<Subject>> {
         Some(&self.subject)
+    }
+
+    fn may_ask(&self) -> bool {
+        self.approver.is_some()
     }
 
     fn pause(&self) -> Duration {
@@ -195,7 +196,7 @@ impl Gate for RuleGate {
 
 impl Approved {
     /// Those of `generation`, with room for one more.
-    fn of(&mut self, generation: u64) -> &mut HashMap<Question, String> {
+    fn of(&mut self, generation: u64) -> &mut HashMap<Matter, String> {
         if self.generation != generation || self.by.len() >= MOST_APPROVED {
             self.by.clear();
             self.generation = generation;
@@ -332,6 +333,68 @@ impl RuleGate {
             Ok(below) => below.then_some(RESERVED),
             Err(_) => Some(UNKNOWN),
         }
+    }
+}
+
+/// An access that waits for a person.
+struct Question {
+    authority: Arc<Authority>,
+    subject: Arc<Subject>,
+    approved: Arc<Mutex<Approved>>,
+    described: Described,
+    /// Of the rules that said to ask.
+    generation: u64,
+}
+
+impl Question {
+    /// Whether to decide the access anew: somebody agreed, or the rules no longer leave it to anybody.
+    async fn settled(mut self, mut answer: Answered) -> bool {
+        loop {
+            let seen = self.generation;
+            let answered = tokio::select! {
+                biased;
+                answered = &mut answer => answered,
+                () = self.authority.generation().changed_since(seen) => {
+                    self.generation = self.authority.generation().current();
+                    if self.stands() {
+                        continue;
+                    }
+                    return true;
+                }
+            };
+            return match answered {
+                Ok(who) => {
+                    // The rules that the next decision rests on: it is made by them, whatever was agreed to.
+                    let current = self.authority.generation().current();
+                    let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+                    let Described {
+                        kind, access, text, ..
+                    } = self.described;
+                    let matter = (kind, access, text, chain_of(&self.subject));
+                    approved.of(current).insert(matter, who);
+                    true
+                }
+                Err(reason) => {
+                    self.authority.record_unapproved(
+                        &self.subject,
+                        self.described.kind,
+                        self.described.access,
+                        &self.described.text,
+                        &reason,
+                    );
+                    false
+                }
+            };
+        }
+    }
+
+    /// Whether the rules as they are now still ask.
+    fn stands(&self) -> bool {
+        let attributes = Attributes::new();
+        let request = self.described.request(&attributes);
+        request.is_ok_and(|request| {
+            self.authority.explain(&self.subject, &request).answer == Answer::Ask
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::Pauses;
 use crate::error::HostFunctionFailed;
 use crate::gate::callers::Acting;
 use crate::gate::subject::Subject;
@@ -90,6 +91,8 @@ pub struct Link {
     limits: Limits,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
+    /// What stops the clock; of the store whose guest runs by it.
+    pauses: OnceLock<Arc<Pauses>>,
     deadline: AtomicU64,
     cpu_limit: AtomicU64,
     cpu_used: AtomicU64,
@@ -105,6 +108,9 @@ pub struct Link {
 
 const WALL: u64 = 1 << 63;
 
+/// What is left of a call whose clock stands: whoever waits looks again when it goes on.
+const PAUSED: Duration = Duration::from_hours(24);
+
 impl Link {
     #[must_use]
     pub fn new(limits: Limits, may_block: Arc<AtomicBool>) -> Arc<Self> {
@@ -114,6 +120,7 @@ impl Link {
             actor: OnceLock::new(),
             limits,
             may_block,
+            pauses: OnceLock::new(),
             deadline: AtomicU64::new(u64::MAX),
             cpu_limit: AtomicU64::new(u64::MAX),
             cpu_used: AtomicU64::new(0),
@@ -254,6 +261,35 @@ impl Link {
         self.companion.get_or_init(|| companion);
     }
 
+    /// Let the waits of a store for people stop the clock. The first counts.
+    pub fn pause_with(&self, pauses: &Arc<Pauses>) {
+        self.pauses.get_or_init(|| Arc::clone(pauses)).begin_call();
+    }
+
+    /// What stops the clock.
+    #[must_use]
+    pub fn pauses(&self) -> Option<&Arc<Pauses>> {
+        self.pauses.get()
+    }
+
+    /// What stops the clock, also of a store that brought nothing along.
+    #[must_use]
+    pub fn own_pauses(&self) -> Arc<Pauses> {
+        self.pauses.get_or_init(Arc::default).clone()
+    }
+
+    /// Whether the clock stands.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.pauses.get().is_some_and(|pauses| pauses.is_paused())
+    }
+
+    /// Nanoseconds for which the clock of the present call stood.
+    #[must_use]
+    pub fn paused_nanos(&self) -> u64 {
+        self.pauses.get().map_or(0, |pauses| pauses.nanos())
+    }
+
     /// Calls of host functions so far.
     #[must_use]
     pub fn host_calls(&self) -> u64 {
@@ -269,6 +305,9 @@ impl Link {
 
     /// Begin the clock of a call that begins at `now`, which is [`now_nanos`] of a moment ago.
     pub fn begin_call_at(&self, now: u64) {
+        if let Some(pauses) = self.pauses.get() {
+            pauses.begin_call();
+        }
         let limits = &self.limits;
         let timeout = u64::try_from(limits.call_timeout.as_nanos()).unwrap_or(u64::MAX);
         self.deadline
@@ -332,14 +371,19 @@ impl Link {
         self.cpu_used.load(Ordering::Relaxed)
     }
 
-    /// How long the call may still take.
+    /// How long the call may still take; as long as one likes to wait while its clock stands.
     #[must_use]
     pub fn time_left(&self) -> Duration {
-        Duration::from_nanos(
-            self.deadline
-                .load(Ordering::Relaxed)
-                .saturating_sub(now_nanos()),
-        )
+        if self.is_paused() {
+            return PAUSED;
+        }
+        Duration::from_nanos(self.deadline().saturating_sub(now_nanos()))
+    }
+
+    /// When the time of the call is over, in [`now_nanos`], as things stand.
+    fn deadline(&self) -> u64 {
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        deadline.saturating_add(self.paused_nanos())
     }
 
     /// The call took longer than it may.
@@ -360,7 +404,7 @@ impl Link {
         if self.interrupted.load(Ordering::Acquire) {
             return Err(wasmtime::Error::msg("the guest was interrupted"));
         }
-        if now_nanos() >= self.deadline.load(Ordering::Relaxed) {
+        if now_nanos() >= self.deadline() {
             return Err(self.timed_out().into());
         }
         if self

@@ -5,6 +5,7 @@ mod incoming;
 mod kill;
 mod link;
 mod outgoing;
+mod pauses;
 mod shared;
 
 use std::future::poll_fn;
@@ -35,6 +36,7 @@ pub use link::{
     Companion, Link, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
 };
 pub use outgoing::Outgoing;
+pub use pauses::Pauses;
 pub use shared::{Instance, Lease};
 
 /// The data of every store.
@@ -135,6 +137,9 @@ impl Live {
         actor: Option<Box<ActorContext>>,
     ) -> Result<Box<Self>, Error> {
         let admission = Admission::new()?;
+        if let Some(pauses) = wasi.pauses() {
+            link.pause_with(pauses);
+        }
         let mut attached = Services::default();
         for service in std::mem::take(&mut wasi.services).iter().chain(services) {
             service.attach(identity, &mut attached)?;
@@ -230,6 +235,9 @@ impl Live {
             link.accompany(companion.clone());
         }
         link.is_of(&self.link);
+        if let Some(pauses) = self.link.pauses() {
+            link.pause_with(pauses);
+        }
         self.store.data_mut().link = link;
     }
 

@@ -257,7 +257,7 @@ impl State {
                 Ok(receiver) => break receiver,
                 Err(Refusal::Failure(failure)) => return Err(failure),
                 Err(Refusal::Ask(approval)) => {
-                    if !approval.await {
+                    if !self.link.own_pauses().during(approval).await {
                         return Err(Failure::NotPermitted("the approver refused".to_owned()));
                     }
                 }

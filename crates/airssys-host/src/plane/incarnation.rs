@@ -247,6 +247,10 @@ async fn bounded<R>(
             now.saturating_add(timeout)
                 .saturating_sub(now_nanos() - began)
         });
+        if link.is_paused() {
+            return Poll::Pending;
+        }
+        let until = until.saturating_add(link.paused_nanos());
         if now >= until {
             return Poll::Ready(Err(Error::Limit(link.timed_out())));
         }

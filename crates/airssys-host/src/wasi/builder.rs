@@ -20,8 +20,9 @@ use super::fs::Fs;
 use super::http::{Http, default_tls};
 use super::net::Net;
 use super::state::WasiState;
-use crate::gate::Gate;
 use crate::gate::callers::Acting;
+use crate::gate::{Gate, Pausing};
+use crate::instance::Pauses;
 use crate::services::Service;
 
 /// How many handles (descriptors, streams, sockets, pollables) a guest may hold unless told otherwise.
@@ -250,7 +251,12 @@ impl Builder {
             self.gate = gate;
         }
         let may_block = Arc::new(AtomicBool::new(true));
-        let fs = Arc::new(Fs::new(Arc::clone(&self.gate), Arc::clone(&may_block)));
+        let pauses = self.gate.may_ask().then(Arc::<Pauses>::default);
+        let gate = match &pauses {
+            None => Arc::clone(&self.gate),
+            Some(pauses) => Arc::new(Pausing::new(Arc::clone(&self.gate), Arc::clone(pauses))),
+        };
+        let fs = Arc::new(Fs::new(Arc::clone(&gate), Arc::clone(&may_block)));
         let mut mounts = Vec::with_capacity(self.mounts.len());
         for (host, guest, writable) in self.mounts.drain(..) {
             let object = fs.open_mount(&host, writable).map_err(|errno| {
@@ -264,7 +270,7 @@ impl Builder {
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(self.handles);
-        let net = Arc::new(Net::new(Arc::clone(&self.gate)));
+        let net = Arc::new(Net::new(gate));
         Ok(WasiState {
             ctx: self.ctx.build(),
             table,
@@ -276,6 +282,7 @@ impl Builder {
             listeners: Vec::new(),
             may_block,
             acting,
+            pauses,
             services: std::mem::take(&mut self.services),
         })
     }

@@ -16,6 +16,7 @@ use super::net::socket::SocketRight;
 use crate::gate::Gate;
 use crate::gate::callers::Acting;
 use crate::gate::subject::Subject;
+use crate::instance::Pauses;
 use crate::services::Service;
 use crate::storage::Namespace;
 use crate::storage::guest::{GuestStorage, View};
@@ -44,6 +45,8 @@ pub struct WasiState {
     pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
     pub(crate) acting: Arc<Acting>,
+    /// What stops the clock of calls, where the gate may ask somebody.
+    pub(crate) pauses: Option<Arc<Pauses>>,
     /// Attached to the instance when it is made.
     pub(crate) services: Vec<Arc<dyn Service>>,
 }
@@ -92,6 +95,11 @@ impl WasiState {
     /// For whom the instance acts; whoever lets it handle a call or message sets it.
     pub fn acting(&self) -> &Arc<Acting> {
         &self.acting
+    }
+
+    /// What stops the clock of calls while the guest waits for an approver; `None` where nobody is ever asked.
+    pub fn pauses(&self) -> Option<&Arc<Pauses>> {
+        self.pauses.as_ref()
     }
 
     /// Whether the thread that polls may block in file operations; it may unless told otherwise.

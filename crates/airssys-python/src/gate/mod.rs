@@ -7,12 +7,14 @@ mod errors;
 mod files;
 mod gate;
 mod inotify;
+mod questions;
 mod replacement;
 mod spawn;
 mod subject;
 
 pub use gate::Gate;
 use pyo3::prelude::*;
+pub use questions::Questions;
 pub use subject::Subject;
 
 pub use self::errors::raise;
@@ -25,6 +27,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<decision::Explanation>()?;
     module.add_class::<files::OpenedFile>()?;
     module.add_class::<gate::Gate>()?;
+    module.add_class::<questions::Questions>()?;
     module.add_class::<replacement::Replacement>()?;
     module.add_class::<spawn::Child>()?;
     module.add_class::<subject::Subject>()?;

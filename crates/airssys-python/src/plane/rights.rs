@@ -7,7 +7,7 @@ use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, MessageAccess};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::gate::{Gate, Subject};
+use crate::gate::{Gate, Questions, Subject};
 
 enum Rights {
     Listed(Arc<AllowList>),
@@ -59,11 +59,16 @@ impl MessageRights {
 
     /// Rights that `subject` has by the rules of `gate`.
     #[staticmethod]
-    fn by_rules(gate: &Bound<'_, Gate>, subject: &Bound<'_, Subject>) -> Self {
+    #[pyo3(signature = (gate, subject, questions=None))]
+    fn by_rules(
+        gate: &Bound<'_, Gate>,
+        subject: &Bound<'_, Subject>,
+        questions: Option<&Bound<'_, Questions>>,
+    ) -> Self {
         Self(Rights::Ruled(Arc::new(RuleGate::new(
             gate.get().inner.clone(),
             subject.get().inner.clone(),
-            None,
+            questions.map(|questions| questions.get().approver()),
         ))))
     }
 

@@ -29,7 +29,21 @@ __all__ = [
 Effect: TypeAlias = Literal["allow", "deny", "ask"]
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096)]
 Texts: TypeAlias = Annotated[tuple[Text, ...], Meta(min_length=1)]
-KindName: TypeAlias = Literal["filesystem", "network", "process", "environment", "config", "custom"]
+KindName: TypeAlias = Literal[
+    "filesystem",
+    "network",
+    "http",
+    "storage",
+    "messaging",
+    "process",
+    "environment",
+    "config",
+    "secret",
+    "clock",
+    "random",
+    "log",
+    "custom",
+]
 Scalar: TypeAlias = str | int | float | bool
 Clock: TypeAlias = Annotated[str, Meta(pattern="^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

@@ -8,7 +8,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airssys.errors import AirsSysError
 from airssys.osl._inotify import Inotify, Mask
+from airssys.osl._native import Gate, typed
 from airssys.osl.errors import OslError, PolicyError
 from airssys.osl.policy.compile import compile_policy
 from airssys.osl.policy.load import load_policy
@@ -67,6 +69,19 @@ class PolicySource:
                 "`observe_until` has no time zone; write it like 2027-01-31T00:00:00Z"
             )
         return policy, compile_policy(policy, positions)
+
+    def check(self) -> Policy:
+        """Return the policy after looking whether a gate would take it.
+
+        Raises:
+            PolicyError: A file cannot be used.
+        """
+        policy, description = self.read()
+        try:
+            Gate.check(description)
+        except AirsSysError as error:
+            raise typed(error) from None
+        return policy
 
     def _merge(self) -> tuple[Policy, dict[tuple[str, int], str]]:
         tables: dict[str, list[object]] = {"rule": [], "acl": [], "role": []}
