@@ -1,27 +1,23 @@
-"""The commands on deployments."""
+"""The commands that change and call deployments."""
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path  # noqa: TC003 - typer looks at annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from airssys.cli.configuration import State, state_directory
+from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
 from airssys.cli.invoke import invoke
 from airssys.cli.names import Name, opened
-from airssys.cli.output import Json, print_json, print_note, print_table, size_text, working
+from airssys.cli.output import Json, print_json, print_note, short_digest, working
 from airssys.wasm.actors import ActorSettings, Rights
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import settings_from
 from airssys.wasm.limits import Limits
-from airssys.wasm.state_directory import open_registry
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.revision import Revision
 
@@ -34,8 +30,6 @@ Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for
 def add_to(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(deploy)
-    app.command("list")(list_deployments)
-    app.command()(history)
     app.command()(rollback)
     app.command()(call)
     app.command()(remove)
@@ -175,58 +169,6 @@ def remove(name: Name, *, why: Why = "", state: State = None, as_json: Json = Fa
         print_note(f"removed {name}")
 
 
-def list_deployments(*, state: State = None, as_json: Json = False) -> None:
-    """List the deployments of a state directory, whether or not a host has it open."""
-    with contextlib.closing(open_registry(state_directory(state))) as registry:
-        found = [
-            (deployment, registry.revision(deployment.name, deployment.live))
-            for deployment in registry.deployments()
-        ]
-    if as_json:
-        print_json([{"deployment": deployment, "live": live} for deployment, live in found])
-        return
-    print_table(
-        ("name", "revision", "lifetime", "component", "size", "since"),
-        (
-            (
-                deployment.name,
-                live.number,
-                live.settings.lifetime,
-                _short(live.digest),
-                size_text(live.size),
-                _minute(live.at),
-            )
-            for deployment, live in found
-        ),
-    )
-
-
-def history(name: Name, *, state: State = None, as_json: Json = False) -> None:
-    """Show the revisions of a deployment, and how it moved between them."""
-    with contextlib.closing(open_registry(state_directory(state))) as registry:
-        deployment = registry.deployment(name)
-        revisions = registry.revisions(name)
-        rollouts = registry.rollouts(name)
-    if as_json:
-        print_json({"deployment": deployment, "revisions": revisions, "rollouts": rollouts})
-        return
-    print_table(
-        ("", "revision", "component", "size", "deployed", "by", "why"),
-        (
-            (
-                "live" if revision.number == deployment.live else "",
-                revision.number,
-                _short(revision.digest),
-                size_text(revision.size),
-                _minute(revision.at),
-                revision.who,
-                revision.why,
-            )
-            for revision in revisions
-        ),
-    )
-
-
 def _report(core: HostCore, name: str, before: Revision | None, *, as_json: bool) -> None:
     live = core.live(name)
     changed = live != before
@@ -234,12 +176,4 @@ def _report(core: HostCore, name: str, before: Revision | None, *, as_json: bool
         print_json({"deployment": name, "changed": changed, "live": live})
     elif live is not None:
         verb = "is now at" if changed else "is already at"
-        print_note(f"{name} {verb} revision {live.number} ({_short(live.digest)})")
-
-
-def _short(digest: str) -> str:
-    return digest[: len("sha256:") + 12]
-
-
-def _minute(moment: dt.datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+        print_note(f"{name} {verb} revision {live.number} ({short_digest(live.digest)})")

@@ -3,25 +3,9 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
-from airssys.cli.configuration import InvalidConfiguration
-from airssys.osl.errors import InvalidAccess, OslError, PolicyError
-from airssys.rt import ActorFailed
-from airssys.wasm.actors import GuestRefused, StartFailed
-from airssys.wasm.codecs import CodecError
-from airssys.wasm.errors import GuestExit, LimitExceeded, Trap, UnknownExport
-from airssys.wasm.host_errors import (
-    CallDrained,
-    DeploymentHeld,
-    InvalidDeploymentName,
-    InvalidSetting,
-    NothingToRollBackTo,
-    StateDirectoryError,
-    UnknownDeployment,
-    UnknownRevision,
-)
-from airssys.wasm.manifest.errors import ManifestError
-from airssys.wasm.storage_errors import InvalidStorageRequest
+from airssys.errors import AirsSysError
 
 __all__ = ["ExitCode", "exit_code_of"]
 
@@ -44,43 +28,46 @@ class ExitCode(enum.IntEnum):
     """Ctrl-C."""
 
 
-def exit_code_of(error: Exception) -> ExitCode:  # noqa: PLR0911 - one answer per kind
+#: By the code of an error, or of a class it is of. Codes are stable; naming the classes themselves
+#: would make every command load everything.
+EXIT_CODES: Final = {
+    "invalid-configuration": ExitCode.USAGE,
+    "invalid-deployment-name": ExitCode.USAGE,
+    "invalid-setting": ExitCode.USAGE,
+    "invalid-storage-request": ExitCode.USAGE,
+    "codec-error": ExitCode.USAGE,
+    "invalid-access": ExitCode.USAGE,
+    "policy-error": ExitCode.USAGE,
+    "unknown-deployment": ExitCode.NOT_FOUND,
+    "unknown-revision": ExitCode.NOT_FOUND,
+    "nothing-to-roll-back-to": ExitCode.NOT_FOUND,
+    "unknown-export": ExitCode.NOT_FOUND,
+    "no-audit-log": ExitCode.NOT_FOUND,
+    "audit-key": ExitCode.NOT_FOUND,
+    "trap": ExitCode.GUEST,
+    "limit-exceeded": ExitCode.GUEST,
+    "guest-exit": ExitCode.GUEST,
+    "call-drained": ExitCode.GUEST,
+    "deployment-held": ExitCode.GUEST,
+    "actor-failed": ExitCode.GUEST,
+    "refused": ExitCode.GUEST,
+    "start-failed": ExitCode.GUEST,
+    "state-directory": ExitCode.STATE,
+    "audit-locked": ExitCode.STATE,
+    "audit-full": ExitCode.STATE,
+}
+
+
+def exit_code_of(error: Exception) -> ExitCode:
     """Return the exit code for an error that ended a command."""
-    match error:
-        case (
-            InvalidConfiguration()
-            | InvalidDeploymentName()
-            | InvalidSetting()
-            | InvalidStorageRequest()
-            | CodecError()
-            | InvalidAccess()
-            | PolicyError()
-        ):
-            return ExitCode.USAGE
-        case ManifestError(context={"line": _}):
-            return ExitCode.USAGE
-        case (
-            UnknownDeployment()
-            | UnknownRevision()
-            | NothingToRollBackTo()
-            | UnknownExport()
-            | FileNotFoundError()
-        ):
-            return ExitCode.NOT_FOUND
-        case (
-            Trap()
-            | LimitExceeded()
-            | GuestExit()
-            | CallDrained()
-            | DeploymentHeld()
-            | ActorFailed()
-            | GuestRefused()
-            | StartFailed()
-        ):
-            return ExitCode.GUEST
-        case StateDirectoryError() | OslError(code="audit-locked" | "audit-full"):
-            return ExitCode.STATE
-        case OslError(code="no-audit-log" | "audit-key"):
-            return ExitCode.NOT_FOUND
-        case _:
-            return ExitCode.FAILURE
+    if isinstance(error, FileNotFoundError):
+        return ExitCode.NOT_FOUND
+    if not isinstance(error, AirsSysError):
+        return ExitCode.FAILURE
+    if error.code == "manifest-invalid" and "line" in error.context:
+        return ExitCode.USAGE
+    classes = (each for each in type(error).__mro__ if issubclass(each, AirsSysError))
+    for code in (error.code, *(each.default_code for each in classes)):
+        if code in EXIT_CODES:
+            return EXIT_CODES[code]
+    return ExitCode.FAILURE

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from airssys.cli import (
-    actors,
-    audit,
-    components,
-    deployments,
-    doctor,
-    kv,
-    logs,
-    manifest,
-    messages,
-    policy,
-    trust,
-)
+from airssys.cli.commands import Commands
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import print_error
 from airssys.errors import AirsSysError
-from airssys.wasm import build_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +39,10 @@ class _Interrupted(Exception):
 
 
 class _Commands(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Commands()  # type: ignore[assignment]  # nobody adds to them
+
     def invoke(self, context: typer.Context) -> object:  # type: ignore[override]
         try:
             return super().invoke(context)
@@ -73,6 +64,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from airssys.wasm import build_info  # noqa: PLC0415 - only this needs the native module
+
         typer.echo(f"airssys {build_info()['version']}")
         raise typer.Exit
 
@@ -88,19 +81,6 @@ def _airssys(
     ] = False,
 ) -> None:
     pass
-
-
-components.add_to(app)
-deployments.add_to(app)
-messages.add_to(app)
-actors.add_to(app)
-logs.add_to(app)
-trust.add_to(app)
-doctor.add_to(app)
-app.add_typer(kv.app, name="kv")
-app.add_typer(audit.app, name="audit")
-app.add_typer(manifest.app, name="manifest")
-app.add_typer(policy.app, name="policy")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

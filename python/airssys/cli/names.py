@@ -9,12 +9,13 @@ import typer
 
 from airssys.cli.configuration import admission, state_directory
 from airssys.errors import AirsSysError
-from airssys.wasm.host_core import HostCore
 from airssys.wasm.state_directory import open_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from airssys.wasm.host_core import HostCore
 
 __all__ = ["Address", "Name", "opened"]
 
@@ -48,6 +49,9 @@ Address = Annotated[
 @contextlib.contextmanager
 def opened(state: Path | None, name: str) -> Iterator[HostCore]:
     """Open the state directory with one of its deployments."""
+    # Most commands only read; they need no host.
+    from airssys.wasm.host_core import HostCore  # noqa: PLC0415
+
     core = HostCore(state_directory(state), only=(name,), admission=admission())
     try:
         yield core

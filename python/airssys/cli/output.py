@@ -1,4 +1,8 @@
-"""What `airssys` prints: data on stdout, everything else on stderr."""
+"""What `airssys` prints: data on stdout, everything else on stderr.
+
+The libraries that print are imported where they are used: every command imports this module, and
+most print one line.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +25,7 @@ __all__ = [
     "print_pairs",
     "print_table",
     "print_text",
+    "short_digest",
     "size_text",
     "working",
 ]
@@ -41,11 +42,17 @@ def escaped(text: str) -> str:
 
 def print_json(document: object) -> None:
     """Print records, mappings, lists and scalars as indented JSON."""
+    import msgspec  # noqa: PLC0415
+
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; every cell is taken literally."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -78,6 +85,8 @@ def working(what: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
+    from rich.console import Console  # noqa: PLC0415
+
     with Console(stderr=True).status(escaped(what)):
         yield
 
@@ -97,6 +106,11 @@ def print_error(summary: str, hint: str = "", *, notes: Iterable[str] = ()) -> N
         sys.stderr.write(f"{escaped(note)}\n")
     if hint:
         sys.stderr.write(f"hint: {escaped(hint)}\n")
+
+
+def short_digest(digest: str) -> str:
+    """Return as much of `sha256:...` as tells components apart for a person."""
+    return digest[: len("sha256:") + 12]
 
 
 def size_text(count: float) -> str:

@@ -1,177 +1,323 @@
 """The operating-system layer: checked and recorded files, processes, network."""
 
-from airssys.osl import sync
-from airssys.osl.approval import (
-    ApprovalRequest,
-    Approvals,
-    Approver,
-    Verdict,
-)
-from airssys.osl.audit_log import (
-    Record,
-    read_records,
-    verify_log,
-)
-from airssys.osl.authority import (
-    Authority,
-)
-from airssys.osl.context import (
-    Attribute,
-    Context,
-    Principal,
-    current_context,
-    current_system,
-)
-from airssys.osl.errors import (
-    AccessDenied,
-    ApprovalDenied,
-    ConfinementUnavailable,
-    ContextExpired,
-    DefinitionError,
-    LimitExceeded,
-    NoContext,
-    NotRegistered,
-    OperationTimeout,
-    OslError,
-    PolicyError,
-    RateLimited,
-    UtilityFailed,
-)
-from airssys.osl.executor import (
-    Executor,
-    Executors,
-    Outcome,
-    executor,
-)
-from airssys.osl.explain import (
-    Explained,
-)
-from airssys.osl.files import (
-    Change,
-    CopyFile,
-    DeleteFile,
-    Entry,
-    FileStat,
-    ListDirectory,
-    MakeDirectory,
-    MoveFile,
-    ReadFile,
-    RemoveDirectory,
-    StatFile,
-    Walk,
-    WalkDirectory,
-    Watch,
-    WatchPath,
-    WriteFile,
-)
-from airssys.osl.functions import (
-    connect,
-    connect_unix,
-    copy_file,
-    delete_file,
-    kill,
-    list_children,
-    list_directory,
-    listen,
-    listen_unix,
-    make_directory,
-    move_file,
-    open_socket,
-    perform,
-    read_file,
-    remove_directory,
-    run,
-    send_signal,
-    spawn,
-    stat_file,
-    wait,
-    walk_directory,
-    watch,
-    write_file,
-)
-from airssys.osl.middleware import (
-    Action,
-    Backoff,
-    Call,
-    Continue,
-    Metrics,
-    Middleware,
-    OperationStatistics,
-    Proceed,
-    Replace,
-    Retry,
-    Stop,
-    Suppress,
-    audit,
-    dry_run,
-    hooks,
-    middleware,
-    rate_limit,
-    retry,
-    timeout,
-)
-from airssys.osl.network import (
-    Connect,
-    Connection,
-    ConnectUnix,
-    Datagrams,
-    Listen,
-    Listener,
-    ListenUnix,
-    OpenSocket,
-)
-from airssys.osl.operation import (
-    Kind,
-    Operation,
-    Permission,
-    operation,
-    operations,
-)
-from airssys.osl.policy import (
-    Acl,
-    Condition,
-    Enforcement,
-    Grant,
-    Policy,
-    Role,
-    Rule,
-    Tags,
-    TimeOfDay,
-)
-from airssys.osl.processes import (
-    DEFAULT_ENVIRONMENT,
-    Confinement,
-    ExitStatus,
-    KillProcess,
-    ListChildren,
-    Process,
-    ProcessLimits,
-    ProcessOutput,
-    RunProcess,
-    SignalProcess,
-    SpawnProcess,
-    WaitProcess,
-)
-from airssys.osl.result import (
-    Result,
-)
-from airssys.osl.retention import (
-    Pruned,
-    Retention,
-    plan_pruning,
-    prune_log,
-)
-from airssys.osl.system import (
-    OSL,
-)
-from airssys.osl.utilities import (
-    GitCommit,
-    GitStatus,
-    RunUtility,
-    Utility,
-    git_log,
-    git_status,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airssys._lazy import lazily
+
+if TYPE_CHECKING:
+    from airssys.osl import sync
+    from airssys.osl.approval import (
+        ApprovalRequest,
+        Approvals,
+        Approver,
+        Verdict,
+    )
+    from airssys.osl.audit_log import (
+        Record,
+        read_records,
+        verify_log,
+    )
+    from airssys.osl.authority import (
+        Authority,
+    )
+    from airssys.osl.context import (
+        Attribute,
+        Context,
+        Principal,
+        current_context,
+        current_system,
+    )
+    from airssys.osl.errors import (
+        AccessDenied,
+        ApprovalDenied,
+        ConfinementUnavailable,
+        ContextExpired,
+        DefinitionError,
+        LimitExceeded,
+        NoContext,
+        NotRegistered,
+        OperationTimeout,
+        OslError,
+        PolicyError,
+        RateLimited,
+        UtilityFailed,
+    )
+    from airssys.osl.executor import (
+        Executor,
+        Executors,
+        Outcome,
+        executor,
+    )
+    from airssys.osl.explain import (
+        Explained,
+    )
+    from airssys.osl.files import (
+        Change,
+        CopyFile,
+        DeleteFile,
+        Entry,
+        FileStat,
+        ListDirectory,
+        MakeDirectory,
+        MoveFile,
+        ReadFile,
+        RemoveDirectory,
+        StatFile,
+        Walk,
+        WalkDirectory,
+        Watch,
+        WatchPath,
+        WriteFile,
+    )
+    from airssys.osl.functions import (
+        connect,
+        connect_unix,
+        copy_file,
+        delete_file,
+        kill,
+        list_children,
+        list_directory,
+        listen,
+        listen_unix,
+        make_directory,
+        move_file,
+        open_socket,
+        perform,
+        read_file,
+        remove_directory,
+        run,
+        send_signal,
+        spawn,
+        stat_file,
+        wait,
+        walk_directory,
+        watch,
+        write_file,
+    )
+    from airssys.osl.middleware import (
+        Action,
+        Backoff,
+        Call,
+        Continue,
+        Metrics,
+        Middleware,
+        OperationStatistics,
+        Proceed,
+        Replace,
+        Retry,
+        Stop,
+        Suppress,
+        audit,
+        hooks,
+        middleware,
+    )
+    from airssys.osl.middleware.dry_run import dry_run
+    from airssys.osl.middleware.rate_limit import rate_limit
+    from airssys.osl.middleware.retry import retry
+    from airssys.osl.middleware.timeout import timeout
+    from airssys.osl.network import (
+        Connect,
+        Connection,
+        ConnectUnix,
+        Datagrams,
+        Listen,
+        Listener,
+        ListenUnix,
+        OpenSocket,
+    )
+    from airssys.osl.operation import (
+        Kind,
+        Operation,
+        Permission,
+        operation,
+        operations,
+    )
+    from airssys.osl.policy import (
+        Acl,
+        Condition,
+        Enforcement,
+        Grant,
+        Policy,
+        Role,
+        Rule,
+        Tags,
+        TimeOfDay,
+    )
+    from airssys.osl.processes import (
+        DEFAULT_ENVIRONMENT,
+        Confinement,
+        ExitStatus,
+        KillProcess,
+        ListChildren,
+        Process,
+        ProcessLimits,
+        ProcessOutput,
+        RunProcess,
+        SignalProcess,
+        SpawnProcess,
+        WaitProcess,
+    )
+    from airssys.osl.result import (
+        Result,
+    )
+    from airssys.osl.retention import (
+        Pruned,
+        Retention,
+        plan_pruning,
+        prune_log,
+    )
+    from airssys.osl.system import (
+        OSL,
+    )
+    from airssys.osl.utilities import (
+        GitCommit,
+        GitStatus,
+        RunUtility,
+        Utility,
+        git_log,
+        git_status,
+    )
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "sync": (),
+            "approval": ("ApprovalRequest", "Approvals", "Approver", "Verdict"),
+            "audit_log": ("Record", "read_records", "verify_log"),
+            "authority": ("Authority",),
+            "context": ("Attribute", "Context", "Principal", "current_context", "current_system"),
+            "errors": (
+                "AccessDenied",
+                "ApprovalDenied",
+                "ConfinementUnavailable",
+                "ContextExpired",
+                "DefinitionError",
+                "LimitExceeded",
+                "NoContext",
+                "NotRegistered",
+                "OperationTimeout",
+                "OslError",
+                "PolicyError",
+                "RateLimited",
+                "UtilityFailed",
+            ),
+            "executor": ("Executor", "Executors", "Outcome", "executor"),
+            "explain": ("Explained",),
+            "files": (
+                "Change",
+                "CopyFile",
+                "DeleteFile",
+                "Entry",
+                "FileStat",
+                "ListDirectory",
+                "MakeDirectory",
+                "MoveFile",
+                "ReadFile",
+                "RemoveDirectory",
+                "StatFile",
+                "Walk",
+                "WalkDirectory",
+                "Watch",
+                "WatchPath",
+                "WriteFile",
+            ),
+            "functions": (
+                "connect",
+                "connect_unix",
+                "copy_file",
+                "delete_file",
+                "kill",
+                "list_children",
+                "list_directory",
+                "listen",
+                "listen_unix",
+                "make_directory",
+                "move_file",
+                "open_socket",
+                "perform",
+                "read_file",
+                "remove_directory",
+                "run",
+                "send_signal",
+                "spawn",
+                "stat_file",
+                "wait",
+                "walk_directory",
+                "watch",
+                "write_file",
+            ),
+            "middleware": (
+                "Action",
+                "Backoff",
+                "Call",
+                "Continue",
+                "Metrics",
+                "Middleware",
+                "OperationStatistics",
+                "Proceed",
+                "Replace",
+                "Retry",
+                "Stop",
+                "Suppress",
+                "audit",
+                "hooks",
+                "middleware",
+            ),
+            "middleware.dry_run": ("dry_run",),
+            "middleware.rate_limit": ("rate_limit",),
+            "middleware.retry": ("retry",),
+            "middleware.timeout": ("timeout",),
+            "network": (
+                "Connect",
+                "Connection",
+                "ConnectUnix",
+                "Datagrams",
+                "Listen",
+                "Listener",
+                "ListenUnix",
+                "OpenSocket",
+            ),
+            "operation": ("Kind", "Operation", "Permission", "operation", "operations"),
+            "policy": (
+                "Acl",
+                "Condition",
+                "Enforcement",
+                "Grant",
+                "Policy",
+                "Role",
+                "Rule",
+                "Tags",
+                "TimeOfDay",
+            ),
+            "processes": (
+                "DEFAULT_ENVIRONMENT",
+                "Confinement",
+                "ExitStatus",
+                "KillProcess",
+                "ListChildren",
+                "Process",
+                "ProcessLimits",
+                "ProcessOutput",
+                "RunProcess",
+                "SignalProcess",
+                "SpawnProcess",
+                "WaitProcess",
+            ),
+            "result": ("Result",),
+            "retention": ("Pruned", "Retention", "plan_pruning", "prune_log"),
+            "system": ("OSL",),
+            "utilities": (
+                "GitCommit",
+                "GitStatus",
+                "RunUtility",
+                "Utility",
+                "git_log",
+                "git_status",
+            ),
+        },
+    )
 
 __all__ = [
     "DEFAULT_ENVIRONMENT",

@@ -2,93 +2,191 @@
 
 from __future__ import annotations
 
-from airssys.rt._lifecycle import LinkBroken
-from airssys.rt._mailbox import Bounded
-from airssys.rt._options import Backoff, Options, Restart
-from airssys.rt._timers import Timer, Timers
-from airssys.rt.actor import Actor, actor, handles
-from airssys.rt.books import Books, Inspection
-from airssys.rt.breaker import Breaker
-from airssys.rt.dead_letters import DeadLetters
-from airssys.rt.errors import (
-    ActorFailed,
-    AskTimeout,
-    BreakerOpen,
-    ForkedSystem,
-    InvalidHandler,
-    InvalidSpec,
-    MailboxFull,
-    NameTaken,
-    NoCurrentActor,
-    Refuse,
-    RequestDropped,
-    RestartLimit,
-    RuntimeFailure,
-    SendTimeout,
-    SpawnFailed,
-    StashFull,
-    SystemStopped,
-    WaitCycle,
-    WaitTimeout,
-    WrongThread,
-)
-from airssys.rt.events import (
-    ActorEnded,
-    ActorFailing,
-    ActorRestarted,
-    ActorRestarting,
-    ActorResumed,
-    ActorStarted,
-    ActorStopping,
-    ActorSuspended,
-    Backpressure,
-    Event,
-    EventStream,
-    HealthChanged,
-    HookFailed,
-    Leaked,
-    LimitExceeded,
-    MessageHandled,
-    Overdue,
-    Subscription,
-)
-from airssys.rt.garbage import bulk_spawn
-from airssys.rt.groups import Groups, Published, Topics
-from airssys.rt.health import Health, HealthCheck, Unhealthy
-from airssys.rt.messages import (
-    Ask,
-    DeadLetter,
-    DeadReason,
-    Down,
-    Exit,
-    Message,
-    Priority,
-    Reason,
-    Restarted,
-    Tell,
-)
-from airssys.rt.middleware import Delivery, Drop, Middleware
-from airssys.rt.monitors import Monitor
-from airssys.rt.offload import Offload
-from airssys.rt.pools import PoolRef
-from airssys.rt.ref import LocalRef, Ref, ThreadsafeRef
-from airssys.rt.registry import Registry
-from airssys.rt.reply import Reply
-from airssys.rt.supervision import (
-    ONE_FOR_ALL,
-    ONE_FOR_ONE,
-    PERMANENT,
-    REST_FOR_ONE,
-    TEMPORARY,
-    TRANSIENT,
-    Child,
-    Intensity,
-    Strategy,
-    Supervision,
-    Supervisor,
-)
-from airssys.rt.system import ShutdownReport, SupervisorRef, System
-from airssys.rt.watchdog import Overrun, Watchdog
+from typing import TYPE_CHECKING
+
+from airssys._lazy import lazily
+
+if TYPE_CHECKING:
+    from airssys.rt._lifecycle import LinkBroken
+    from airssys.rt._mailbox import Bounded
+    from airssys.rt._options import Backoff, Options, Restart
+    from airssys.rt._timers import Timer, Timers
+    from airssys.rt.actor import Actor, actor, handles
+    from airssys.rt.books import Books, Inspection
+    from airssys.rt.breaker import Breaker
+    from airssys.rt.dead_letters import DeadLetters
+    from airssys.rt.errors import (
+        ActorFailed,
+        AskTimeout,
+        BreakerOpen,
+        ForkedSystem,
+        InvalidHandler,
+        InvalidSpec,
+        MailboxFull,
+        NameTaken,
+        NoCurrentActor,
+        Refuse,
+        RequestDropped,
+        RestartLimit,
+        RuntimeFailure,
+        SendTimeout,
+        SpawnFailed,
+        StashFull,
+        SystemStopped,
+        WaitCycle,
+        WaitTimeout,
+        WrongThread,
+    )
+    from airssys.rt.events import (
+        ActorEnded,
+        ActorFailing,
+        ActorRestarted,
+        ActorRestarting,
+        ActorResumed,
+        ActorStarted,
+        ActorStopping,
+        ActorSuspended,
+        Backpressure,
+        Event,
+        EventStream,
+        HealthChanged,
+        HookFailed,
+        Leaked,
+        LimitExceeded,
+        MessageHandled,
+        Overdue,
+        Subscription,
+    )
+    from airssys.rt.garbage import bulk_spawn
+    from airssys.rt.groups import Groups, Published, Topics
+    from airssys.rt.health import Health, HealthCheck, Unhealthy
+    from airssys.rt.messages import (
+        Ask,
+        DeadLetter,
+        DeadReason,
+        Down,
+        Exit,
+        Message,
+        Priority,
+        Reason,
+        Restarted,
+        Tell,
+    )
+    from airssys.rt.middleware import Delivery, Drop, Middleware
+    from airssys.rt.monitors import Monitor
+    from airssys.rt.offload import Offload
+    from airssys.rt.pools import PoolRef
+    from airssys.rt.ref import LocalRef, Ref, ThreadsafeRef
+    from airssys.rt.registry import Registry
+    from airssys.rt.reply import Reply
+    from airssys.rt.supervision import (
+        ONE_FOR_ALL,
+        ONE_FOR_ONE,
+        PERMANENT,
+        REST_FOR_ONE,
+        TEMPORARY,
+        TRANSIENT,
+        Child,
+        Intensity,
+        Strategy,
+        Supervision,
+        Supervisor,
+    )
+    from airssys.rt.system import ShutdownReport, SupervisorRef, System
+    from airssys.rt.watchdog import Overrun, Watchdog
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "_lifecycle": ("LinkBroken",),
+            "_mailbox": ("Bounded",),
+            "_options": ("Backoff", "Options", "Restart"),
+            "_timers": ("Timer", "Timers"),
+            "actor": ("Actor", "actor", "handles"),
+            "books": ("Books", "Inspection"),
+            "breaker": ("Breaker",),
+            "dead_letters": ("DeadLetters",),
+            "errors": (
+                "ActorFailed",
+                "AskTimeout",
+                "BreakerOpen",
+                "ForkedSystem",
+                "InvalidHandler",
+                "InvalidSpec",
+                "MailboxFull",
+                "NameTaken",
+                "NoCurrentActor",
+                "Refuse",
+                "RequestDropped",
+                "RestartLimit",
+                "RuntimeFailure",
+                "SendTimeout",
+                "SpawnFailed",
+                "StashFull",
+                "SystemStopped",
+                "WaitCycle",
+                "WaitTimeout",
+                "WrongThread",
+            ),
+            "events": (
+                "ActorEnded",
+                "ActorFailing",
+                "ActorRestarted",
+                "ActorRestarting",
+                "ActorResumed",
+                "ActorStarted",
+                "ActorStopping",
+                "ActorSuspended",
+                "Backpressure",
+                "Event",
+                "EventStream",
+                "HealthChanged",
+                "HookFailed",
+                "Leaked",
+                "LimitExceeded",
+                "MessageHandled",
+                "Overdue",
+                "Subscription",
+            ),
+            "garbage": ("bulk_spawn",),
+            "groups": ("Groups", "Published", "Topics"),
+            "health": ("Health", "HealthCheck", "Unhealthy"),
+            "messages": (
+                "Ask",
+                "DeadLetter",
+                "DeadReason",
+                "Down",
+                "Exit",
+                "Message",
+                "Priority",
+                "Reason",
+                "Restarted",
+                "Tell",
+            ),
+            "middleware": ("Delivery", "Drop", "Middleware"),
+            "monitors": ("Monitor",),
+            "offload": ("Offload",),
+            "pools": ("PoolRef",),
+            "ref": ("LocalRef", "Ref", "ThreadsafeRef"),
+            "registry": ("Registry",),
+            "reply": ("Reply",),
+            "supervision": (
+                "ONE_FOR_ALL",
+                "ONE_FOR_ONE",
+                "PERMANENT",
+                "REST_FOR_ONE",
+                "TEMPORARY",
+                "TRANSIENT",
+                "Child",
+                "Intensity",
+                "Strategy",
+                "Supervision",
+                "Supervisor",
+            ),
+            "system": ("ShutdownReport", "SupervisorRef", "System"),
+            "watchdog": ("Overrun", "Watchdog"),
+        },
+    )
 
 __all__ = [
     "ONE_FOR_ALL",

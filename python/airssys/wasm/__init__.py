@@ -2,70 +2,145 @@
 
 from __future__ import annotations
 
-from airssys.wasm._native import Function, Instance, Resource, build_info
-from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
-from airssys.wasm.component import Component, RunResult
-from airssys.wasm.deployment import BlockingDeployment, Deployment
-from airssys.wasm.engine import Engine
-from airssys.wasm.errors import (
-    CompileError,
-    ComponentTooLarge,
-    EngineError,
-    ForkedHostError,
-    GuestExit,
-    HostShutDown,
-    InstanceBusy,
-    InstancePoisoned,
-    InvalidComponent,
-    LimitExceeded,
-    LinkError,
-    PoolExhausted,
-    Trap,
-    UnknownExport,
-    UnknownImport,
-)
-from airssys.wasm.host import Host
-from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_errors import (
-    CallDrained,
-    ComponentDamaged,
-    DeploymentHeld,
-    DeploymentIsActor,
-    DeploymentIsNoActor,
-    DeploymentOverloaded,
-    HostClosed,
-    HostError,
-    InvalidDeploymentName,
-    InvalidSetting,
-    NothingToRollBackTo,
-    StateDirectoryDamaged,
-    StateDirectoryError,
-    StateDirectoryInUse,
-    StateDirectoryTooNew,
-    StateWriteFailed,
-    UnknownDeployment,
-    UnknownRevision,
-)
-from airssys.wasm.limits import Limits
-from airssys.wasm.revision import Revision, Rollout, Settings
-from airssys.wasm.storage import Namespace, Storage, StorageWatch
-from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
-from airssys.wasm.storage_errors import InvalidStorageRequest, StorageQuotaExceeded
-from airssys.wasm.storage_holder import StorageSettings
-from airssys.wasm.storage_records import (
-    Check,
-    Delete,
-    Put,
-    StorageChange,
-    StorageCopy,
-    StorageEntry,
-    StorageGap,
-    StorageQuota,
-    StorageUsage,
-)
-from airssys.wasm.streams import GuestFuture, GuestStream
-from airssys.wasm.values import Err, GuestError, Ok, Some, WitError
-from airssys.wasm.wasi import Directory, Wasi
+from typing import TYPE_CHECKING
+
+from airssys._lazy import lazily
+
+if TYPE_CHECKING:
+    from airssys.wasm._native import Function, Instance, Resource, build_info
+    from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
+    from airssys.wasm.component import Component, RunResult
+    from airssys.wasm.deployment import BlockingDeployment, Deployment
+    from airssys.wasm.engine import Engine
+    from airssys.wasm.errors import (
+        CompileError,
+        ComponentTooLarge,
+        EngineError,
+        ForkedHostError,
+        GuestExit,
+        HostShutDown,
+        InstanceBusy,
+        InstancePoisoned,
+        InvalidComponent,
+        LimitExceeded,
+        LinkError,
+        PoolExhausted,
+        Trap,
+        UnknownExport,
+        UnknownImport,
+    )
+    from airssys.wasm.host import Host
+    from airssys.wasm.host_blocking import BlockingHost
+    from airssys.wasm.host_errors import (
+        CallDrained,
+        ComponentDamaged,
+        DeploymentHeld,
+        DeploymentIsActor,
+        DeploymentIsNoActor,
+        DeploymentOverloaded,
+        HostClosed,
+        HostError,
+        InvalidDeploymentName,
+        InvalidSetting,
+        NothingToRollBackTo,
+        StateDirectoryDamaged,
+        StateDirectoryError,
+        StateDirectoryInUse,
+        StateDirectoryTooNew,
+        StateWriteFailed,
+        UnknownDeployment,
+        UnknownRevision,
+    )
+    from airssys.wasm.limits import Limits
+    from airssys.wasm.revision import Revision, Rollout, Settings
+    from airssys.wasm.storage import Namespace, Storage, StorageWatch
+    from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
+    from airssys.wasm.storage_errors import InvalidStorageRequest, StorageQuotaExceeded
+    from airssys.wasm.storage_holder import StorageSettings
+    from airssys.wasm.storage_records import (
+        Check,
+        Delete,
+        Put,
+        StorageChange,
+        StorageCopy,
+        StorageEntry,
+        StorageGap,
+        StorageQuota,
+        StorageUsage,
+    )
+    from airssys.wasm.streams import GuestFuture, GuestStream
+    from airssys.wasm.values import Err, GuestError, Ok, Some, WitError
+    from airssys.wasm.wasi import Directory, Wasi
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "_native": ("Function", "Instance", "Resource", "build_info"),
+            "accounting": ("DeploymentStatistics", "RevisionStatistics"),
+            "component": ("Component", "RunResult"),
+            "deployment": ("BlockingDeployment", "Deployment"),
+            "engine": ("Engine",),
+            "errors": (
+                "CompileError",
+                "ComponentTooLarge",
+                "EngineError",
+                "ForkedHostError",
+                "GuestExit",
+                "HostShutDown",
+                "InstanceBusy",
+                "InstancePoisoned",
+                "InvalidComponent",
+                "LimitExceeded",
+                "LinkError",
+                "PoolExhausted",
+                "Trap",
+                "UnknownExport",
+                "UnknownImport",
+            ),
+            "host": ("Host",),
+            "host_blocking": ("BlockingHost",),
+            "host_errors": (
+                "CallDrained",
+                "ComponentDamaged",
+                "DeploymentHeld",
+                "DeploymentIsActor",
+                "DeploymentIsNoActor",
+                "DeploymentOverloaded",
+                "HostClosed",
+                "HostError",
+                "InvalidDeploymentName",
+                "InvalidSetting",
+                "NothingToRollBackTo",
+                "StateDirectoryDamaged",
+                "StateDirectoryError",
+                "StateDirectoryInUse",
+                "StateDirectoryTooNew",
+                "StateWriteFailed",
+                "UnknownDeployment",
+                "UnknownRevision",
+            ),
+            "limits": ("Limits",),
+            "revision": ("Revision", "Rollout", "Settings"),
+            "storage": ("Namespace", "Storage", "StorageWatch"),
+            "storage_blocking": ("BlockingNamespace", "BlockingStorage"),
+            "storage_errors": ("InvalidStorageRequest", "StorageQuotaExceeded"),
+            "storage_holder": ("StorageSettings",),
+            "storage_records": (
+                "Check",
+                "Delete",
+                "Put",
+                "StorageChange",
+                "StorageCopy",
+                "StorageEntry",
+                "StorageGap",
+                "StorageQuota",
+                "StorageUsage",
+            ),
+            "streams": ("GuestFuture", "GuestStream"),
+            "values": ("Err", "GuestError", "Ok", "Some", "WitError"),
+            "wasi": ("Directory", "Wasi"),
+        },
+    )
 
 __all__ = [
     "BlockingDeployment",

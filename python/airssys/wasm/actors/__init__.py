@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from airssys.wasm.actors.child import ComponentChild
-from airssys.wasm.actors.failures import (
-    ComponentFailed,
-    GuestRefused,
-    InvalidActorState,
-    NoSuchExport,
-    NotPermitted,
-    StartFailed,
-)
-from airssys.wasm.actors.hooks import Hooks
-from airssys.wasm.actors.log_line import LogLine
-from airssys.wasm.actors.ref import ComponentRef
-from airssys.wasm.actors.rights import Rights
-from airssys.wasm.actors.settings import ActorSettings
+from typing import TYPE_CHECKING
+
+from airssys._lazy import lazily
+
+if TYPE_CHECKING:
+    from airssys.wasm.actors.child import ComponentChild
+    from airssys.wasm.actors.failures import (
+        ComponentFailed,
+        GuestRefused,
+        InvalidActorState,
+        NoSuchExport,
+        NotPermitted,
+        StartFailed,
+    )
+    from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.log_line import LogLine
+    from airssys.wasm.actors.ref import ComponentRef
+    from airssys.wasm.actors.rights import Rights
+    from airssys.wasm.actors.settings import ActorSettings
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "child": ("ComponentChild",),
+            "failures": (
+                "ComponentFailed",
+                "GuestRefused",
+                "InvalidActorState",
+                "NoSuchExport",
+                "NotPermitted",
+                "StartFailed",
+            ),
+            "hooks": ("Hooks",),
+            "log_line": ("LogLine",),
+            "ref": ("ComponentRef",),
+            "rights": ("Rights",),
+            "settings": ("ActorSettings",),
+        },
+    )
 
 __all__ = [
     "ActorSettings",

@@ -1,24 +1,49 @@
 """Who made a component: keys, signatures, and the store that says whose signature counts."""
 
-from airssys.wasm.trust.errors import (
-    ComponentBlocked,
-    DowngradeRefused,
-    KeyUnusable,
-    NotTrusted,
-    SignatureUnusable,
-    TrustError,
-    TrustStoreUnusable,
-)
-from airssys.wasm.trust.keys import PublicKey, SigningKey
-from airssys.wasm.trust.signature import Signature, Statement, read_signatures, sign, subject_of
-from airssys.wasm.trust.store import (
-    Admission,
-    Assessment,
-    Level,
-    TrustedKey,
-    TrustStore,
-    rotation,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airssys._lazy import lazily
+
+if TYPE_CHECKING:
+    from airssys.wasm.trust.errors import (
+        ComponentBlocked,
+        DowngradeRefused,
+        KeyUnusable,
+        NotTrusted,
+        SignatureUnusable,
+        TrustError,
+        TrustStoreUnusable,
+    )
+    from airssys.wasm.trust.keys import PublicKey, SigningKey
+    from airssys.wasm.trust.signature import Signature, Statement, read_signatures, sign, subject_of
+    from airssys.wasm.trust.store import (
+        Admission,
+        Assessment,
+        Level,
+        TrustedKey,
+        TrustStore,
+        rotation,
+    )
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "errors": (
+                "ComponentBlocked",
+                "DowngradeRefused",
+                "KeyUnusable",
+                "NotTrusted",
+                "SignatureUnusable",
+                "TrustError",
+                "TrustStoreUnusable",
+            ),
+            "keys": ("PublicKey", "SigningKey"),
+            "signature": ("Signature", "Statement", "read_signatures", "sign", "subject_of"),
+            "store": ("Admission", "Assessment", "Level", "TrustedKey", "TrustStore", "rotation"),
+        },
+    )
 
 __all__ = [
     "Admission",
