@@ -514,6 +514,9 @@ class Callers:
     @property
     def subject(self) -> Subject:
         """Who called last, acting for those before it."""
+    @property
+    def gate(self) -> int:
+        """The number of the gate that decides for who called last; 0 where it is not known."""
 
 @final
 class Decision:
@@ -654,6 +657,8 @@ class Gate:
     @staticmethod
     def check(rules: bytes) -> None:
         """Raise what `load` would raise for these rules."""
+    @property
+    def number(self) -> int: ...
     @property
     def generation(self) -> int: ...
     @property

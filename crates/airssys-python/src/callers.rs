@@ -21,6 +21,8 @@ pub struct Callers {
     pub chain: Arc<HostCallers>,
     /// Who called last. It stands in the chain where it came in first.
     last: Arc<HostSubject>,
+    /// The number of the gate's authority that decides for it; 0 where that is not known.
+    authority: u64,
 }
 
 impl Callers {
@@ -32,13 +34,22 @@ impl Callers {
         Self::new(chain, last)
     }
 
+    /// The same, of someone for whom the authority of this number decides.
+    pub fn of(self, authority: u64) -> Self {
+        Self { authority, ..self }
+    }
+
     pub fn new(chain: Arc<HostCallers>, last: Option<Arc<HostSubject>>) -> Self {
         EVER.store(true, Ordering::Release);
         let last = last.unwrap_or_else(|| {
             let named = chain.named();
             Arc::clone(&named[named.len() - 1])
         });
-        Self { chain, last }
+        Self {
+            chain,
+            last,
+            authority: 0,
+        }
     }
 }
 
@@ -46,7 +57,7 @@ impl Callers {
 impl Callers {
     /// The chain for whoever `subject` calls: its own callers, then itself.
     #[new]
-    fn of(subject: &Bound<'_, Subject>) -> Self {
+    fn made_of(subject: &Bound<'_, Subject>) -> Self {
         let subject = &subject.get().inner;
         Self::new(HostCallers::with(None, subject), Some(subject.clone()))
     }
@@ -63,6 +74,12 @@ impl Callers {
         Subject {
             inner: Arc::new(self.last.called_by(&self.chain)),
         }
+    }
+
+    /// The number of the gate that decides for who called last; 0 where it is not known.
+    #[getter]
+    const fn gate(&self) -> u64 {
+        self.authority
     }
 
     fn __repr__(&self) -> String {

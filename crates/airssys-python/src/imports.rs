@@ -156,18 +156,19 @@ impl Imports {
 
     /// For whom a function works that the store behind `link` calls; nobody where no rules decide.
     fn callers(&self, py: Python<'_>, link: &Link) -> PyResult<Option<Py<Callers>>> {
-        let Some((principal, acting)) = link.acts() else {
+        let Some(owner) = link.owner() else {
             return Ok(None);
         };
-        let number = acting.number();
+        let number = owner.acting.number();
         let mut served = self.served.lock().expect("no code under this lock panics");
         if let Some((known, callers)) = &*served
             && *known == number
         {
             return Ok(Some(callers.clone_ref(py)));
         }
-        let chain = HostCallers::with(acting.callers().as_ref(), principal);
-        let callers = Py::new(py, Callers::new(chain, Some(principal.clone())))?;
+        let chain = HostCallers::with(owner.acting.callers().as_ref(), &owner.principal);
+        let callers = Callers::new(chain, Some(owner.principal.clone())).of(owner.authority);
+        let callers = Py::new(py, callers)?;
         *served = Some((number, callers.clone_ref(py)));
         Ok(Some(callers))
     }

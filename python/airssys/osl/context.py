@@ -7,6 +7,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from weakref import WeakValueDictionary
 
 from airssys._callers import callers
 from airssys.osl._native import Callers
@@ -94,12 +95,17 @@ class Context:
             )
 
 
+#: Pipelines by the number of their gate: what a host function does for a component runs through
+#: that of the component's gate.
+systems: WeakValueDictionary[int, OSL] = WeakValueDictionary()
+
+
 class Execution:
     """A context, the pipeline it was entered on, and what the native gate knows it by.
 
     Args:
         context: Who acts.
-        system: The pipeline; None where a component acts and no pipeline was entered before.
+        system: The pipeline; None where a component acts whose gate is no pipeline's.
         caller: The block around this one.
         served: The chain of those who called, where they did so after that block was entered.
     """
@@ -150,7 +156,10 @@ class ComponentExecution(Execution):
             Principal(subject.name),
             callers=tuple(Principal(name) for name in subject.callers if " " not in name),
         )
-        super().__init__(context, outer.system if outer is not None else None, None, served)
+        system = systems.get(served.gate)
+        if system is None and outer is not None:
+            system = outer.system
+        super().__init__(context, system, None, served)
 
     def subject(self, system: OSL) -> Subject:  # noqa: ARG002 - the component's own, anywhere
         """Return the component as the gate knows it, acting for those who called it."""
@@ -238,13 +247,13 @@ def current_system() -> OSL:
     """Return the pipeline that operations of the caller run through.
 
     Raises:
-        NoContext: The caller is outside any context, or acts for a component in a program that
-            has entered no pipeline.
+        NoContext: The caller is outside any context, or acts for a component whose gate is no
+            pipeline's.
     """
     system = current_execution().system
     if system is None:
         raise NoContext(
-            "a component acts here, and no pipeline was entered; "
-            "run the operation with that of the host: `await host.osl.run(...)`",
+            "a component acts here, whose gate is that of no pipeline; "
+            "run the operation with one: `await system.run(...)`",
         )
     return system

@@ -20,7 +20,14 @@ from airssys.errors import AirsSysError
 from airssys.osl._native import AuditLog, Gate, Subject, typed
 from airssys.osl.approval import Approvals
 from airssys.osl.authority import Authority
-from airssys.osl.context import Acting, Context, Principal, current_execution, maybe_context
+from airssys.osl.context import (
+    Acting,
+    Context,
+    Principal,
+    current_execution,
+    maybe_context,
+    systems,
+)
 from airssys.osl.errors import ContextExpired, DefinitionError, OslError
 from airssys.osl.executor import Executors, Outcome
 from airssys.osl.explain import Explained, explain
@@ -132,6 +139,7 @@ class OSL:
             hidden = [os.fspath(path) for path in reserved]
             hidden += [os.path.realpath(key), *self._source.paths, *_packages()]
             self.gate = Gate(self.audit, reserved=hidden)
+            systems[self.gate.number] = self
             self.reload()
             if retention is not None:
                 self.prune_log()

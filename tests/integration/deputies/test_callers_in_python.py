@@ -18,7 +18,6 @@ from airssys.osl import (
     Policy,
     Principal,
     Rule,
-    RunProcess,
     WriteFile,
     current_context,
     read_records,
@@ -178,20 +177,21 @@ async def test_a_guest_gets_no_program_by_way_of_a_host_function(calls, tmp_path
         act_as="self",
     )
     wanted = [
-        ("git", "--version"),
-        ("git", "--exec-path=/tmp", "--version"),
-        ("./git", "--version"),
-        ("/bin/sh", "-c", "id"),
+        ("git", ("--version",)),
+        ("git", ("--exec-path=/tmp", "--version")),
+        ("./git", ("--version",)),
+        ("/bin/sh", ("-c", "id")),
     ]
 
     with OSL(policy=Policy(rules=(spawn,)), audit=tmp_path / "audit") as system:
 
         async def slow(which: int) -> int:
-            done = await system.run(RunProcess(*wanted[which]))
-            assert done.output.stdout.startswith(b"git version")
+            done = await system.run(
+                RunProcess(program=wanted[which][0], arguments=wanted[which][1])
+            )
+            assert done.stdout.startswith(b"git version")
             return 0
 
-        instance = calls.instantiate(imports=imports({"slow": slow}), wasi=ruled(system))
         outcomes = []
         for which in range(len(wanted)):
             instance = calls.instantiate(imports=imports({"slow": slow}), wasi=ruled(system))

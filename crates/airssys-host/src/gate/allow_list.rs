@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::address::{canonical, is_global};
-use super::pattern::{Segment, matches_sequence, parse_segments};
 use super::callers::Acting;
+use super::pattern::{Segment, matches_sequence, parse_segments};
 use super::rule_gate::RuleGate;
 use super::subject::Subject;
 use super::{

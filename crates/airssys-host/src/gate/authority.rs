@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ pub struct Circumstances<'a> {
 /// Everything that decides: one for a host.
 #[derive(Debug)]
 pub struct Authority {
+    /// Never another's in this process.
+    number: u64,
     rules: ArcSwap<RuleSet>,
     generation: Generation,
     audit: Arc<AuditLog>,
@@ -121,7 +124,9 @@ impl Authority {
         reserved.add(std::os::unix::ffi::OsStrExt::as_bytes(
             audit.directory().as_os_str(),
         ))?;
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
         Ok(Authority {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             rules: ArcSwap::default(),
             generation: Generation::default(),
             audit,
@@ -129,6 +134,10 @@ impl Authority {
             learned: Mutex::default(),
             saying: Mutex::default(),
         })
+    }
+
+    pub const fn number(&self) -> u64 {
+        self.number
     }
 
     pub fn audit(&self) -> &Arc<AuditLog> {

@@ -263,9 +263,19 @@ mod tests {
         }
         let names: Vec<_> = callers.names().collect();
         assert_eq!(names.len(), MOST_CALLERS + 1);
-        assert_eq!(names[..9], ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", LEFT_OUT]);
-        assert_eq!(names[9..], ["p32", "p33", "p34", "p35", "p36", "p37", "p38", "p39"]);
-        assert!(callers.enforcements().any(|one| one == Enforcement::Enforce));
+        assert_eq!(
+            names[..9],
+            ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", LEFT_OUT]
+        );
+        assert_eq!(
+            names[9..],
+            ["p32", "p33", "p34", "p35", "p36", "p37", "p38", "p39"]
+        );
+        assert!(
+            callers
+                .enforcements()
+                .any(|one| one == Enforcement::Enforce)
+        );
     }
 
     #[test]

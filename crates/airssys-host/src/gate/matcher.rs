@@ -404,7 +404,10 @@ impl RuleSet {
     pub fn rights(&self, subject: &Subject) -> Vec<(Kind, &'static str, String)> {
         let mut rights = Vec::new();
         for rule in &self.rules {
-            let theirs = rule.selectors.iter().any(|selector| selector.selects(subject));
+            let theirs = rule
+                .selectors
+                .iter()
+                .any(|selector| selector.selects(subject));
             if !theirs
                 || rule.effect != Effect::Allow
                 || rule.expiry.is_some_and(|expiry| expiry.is_over())

@@ -240,6 +240,12 @@ impl RuleGate {
         }
     }
 
+    /// The number of the authority behind it.
+    #[must_use]
+    pub fn authority(&self) -> u64 {
+        self.authority.number()
+    }
+
     /// What the rules say of an access in their words; nothing is recorded.
     ///
     /// # Errors

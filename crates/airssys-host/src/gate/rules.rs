@@ -93,7 +93,11 @@ impl Selector {
             Selector::Role(role) => subject.roles.contains(role),
             Selector::Namespace(namespace) => subject.namespace.as_ref() == Some(namespace),
             Selector::Names(pattern) => {
-                let name: Vec<&[u8]> = subject.name.as_bytes().split(|byte| *byte == b'/').collect();
+                let name: Vec<&[u8]> = subject
+                    .name
+                    .as_bytes()
+                    .split(|byte| *byte == b'/')
+                    .collect();
                 matches_sequence(pattern, &name)
             }
         }
@@ -339,7 +343,10 @@ fn check(text: RuleText) -> Result<Rule, Fault> {
             if callers.is_empty() {
                 return Err("name at least one, or \"*\" for any".to_owned());
             }
-            callers.iter().map(|caller| parse_selector(caller)).collect()
+            callers
+                .iter()
+                .map(|caller| parse_selector(caller))
+                .collect()
         })
         .transpose()
         .map_err(|message| ("callers", message))?;

@@ -136,7 +136,10 @@ impl Subject {
 
     /// The strictest enforcement in the chain of callers.
     pub fn effective_enforcement(&self) -> Enforcement {
-        let theirs = self.callers.iter().flat_map(|callers| callers.enforcements());
+        let theirs = self
+            .callers
+            .iter()
+            .flat_map(|callers| callers.enforcements());
         theirs.fold(self.enforcement.now(), Enforcement::stricter)
     }
 

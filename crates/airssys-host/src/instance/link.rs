@@ -82,12 +82,21 @@ struct Exchange {
 /// What whoever drives calls keeps with an instance from one call to the next; nothing here looks at it.
 pub type Companion = Arc<dyn Any + Send + Sync>;
 
+/// Whose store it is.
+#[derive(Clone)]
+pub struct Owner {
+    pub principal: Arc<Subject>,
+    pub acting: Arc<Acting>,
+    /// The number of the authority that decides.
+    pub authority: u64,
+}
+
 /// Shared by a store, its import futures and the driver. What guests hold of the driver's is an index here.
 pub struct Link {
     exchange: Mutex<Exchange>,
     companion: OnceLock<Companion>,
-    /// Whose store it is, and for whom it acts; nothing where no rules decide.
-    actor: OnceLock<(Arc<Subject>, Arc<Acting>)>,
+    /// Nothing where no rules decide.
+    owner: OnceLock<Owner>,
     limits: Limits,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
@@ -117,7 +126,7 @@ impl Link {
         Arc::new(Self {
             exchange: Mutex::default(),
             companion: OnceLock::new(),
-            actor: OnceLock::new(),
+            owner: OnceLock::new(),
             limits,
             may_block,
             pauses: OnceLock::new(),
@@ -133,20 +142,20 @@ impl Link {
     }
 
     /// Say whose store it is, once.
-    pub(super) fn belongs_to(&self, principal: &Arc<Subject>, acting: &Arc<Acting>) {
-        let _ = self.actor.set((principal.clone(), acting.clone()));
+    pub(super) fn belongs_to(&self, owner: Owner) {
+        let _ = self.owner.set(owner);
     }
 
     pub(super) fn is_of(&self, other: &Self) {
-        if let Some((principal, acting)) = other.actor.get() {
-            self.belongs_to(principal, acting);
+        if let Some(owner) = other.owner() {
+            self.belongs_to(owner.clone());
         }
     }
 
-    /// Whose store it is, and for whom that acts at this moment.
+    /// Whose store it is.
     #[must_use]
-    pub fn acts(&self) -> Option<(&Arc<Subject>, &Arc<Acting>)> {
-        self.actor.get().map(|(principal, acting)| (principal, acting))
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.get()
     }
 
     #[must_use]

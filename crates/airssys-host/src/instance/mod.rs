@@ -33,7 +33,8 @@ pub(crate) use incoming::attach_all;
 pub use incoming::{End, Front, Incoming, MOST_BYTES};
 pub use kill::Kill;
 pub use link::{
-    Companion, Link, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
+    Companion, Link, Owner, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down,
+    thread_cpu_nanos,
 };
 pub use outgoing::Outgoing;
 pub use pauses::Pauses;
@@ -145,8 +146,12 @@ impl Live {
             service.attach(identity, &mut attached)?;
         }
         let prepared = component.prepared()?;
-        if let Some(principal) = wasi.principal() {
-            link.belongs_to(principal, wasi.acting());
+        if let (Some(principal), Some(rules)) = (wasi.principal(), wasi.gate().rules()) {
+            link.belongs_to(Owner {
+                principal: principal.clone(),
+                acting: wasi.acting().clone(),
+                authority: rules.authority(),
+            });
         }
         let limits = link.limits();
         let limiter = Limiter::new(limits.clone());

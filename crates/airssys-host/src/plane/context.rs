@@ -177,8 +177,7 @@ impl ActorContext {
             return onward.clone();
         }
         let known = self.gate().principal().cloned();
-        let own =
-            known.unwrap_or_else(|| Arc::new(Subject::named(&*self.cell.address.deployment)));
+        let own = known.unwrap_or_else(|| Arc::new(Subject::named(&*self.cell.address.deployment)));
         let onward = Callers::with(callers.as_ref(), &own);
         self.onward = Some((callers, onward.clone()));
         onward

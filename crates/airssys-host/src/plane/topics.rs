@@ -110,10 +110,7 @@ impl Topics {
                     text: subscription.text.clone(),
                     pattern: subscription.pattern.clone(),
                     target: subscription.target.clone(),
-                    gate: Some(bound(
-                        gate,
-                        &Acting::only_for(subscription.callers.clone()),
-                    )),
+                    gate: Some(bound(gate, &Acting::only_for(subscription.callers.clone()))),
                     callers: subscription.callers.clone(),
                     allowed: Mutex::default(),
                 });

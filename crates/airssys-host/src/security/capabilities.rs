@@ -118,7 +118,10 @@ impl Host for State {
 impl Mounts<'_> {
     /// What the guest calls `path`, where rules call it what is returned.
     fn host_path(&self, path: &str) -> Option<String> {
-        let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
+        let path = path
+            .strip_suffix('/')
+            .filter(|path| !path.is_empty())
+            .unwrap_or(path);
         let (host, rest) = self
             .all()
             .filter_map(|(host, guest)| Some((host, below(path, guest)?)))

@@ -130,7 +130,11 @@ impl Subject {
     /// Names of those for whom it acts, the original caller first.
     #[getter]
     fn callers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let names = self.inner.callers.iter().flat_map(|callers| callers.names());
+        let names = self
+            .inner
+            .callers
+            .iter()
+            .flat_map(|callers| callers.names());
         PyTuple::new(py, names.collect::<Vec<_>>())
     }
 
