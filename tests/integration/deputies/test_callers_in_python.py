@@ -9,6 +9,7 @@ import os
 import pytest
 from deputy_world import COMPONENTS, PREFIX, script
 
+from airssys import osl
 from airssys._callers import callers
 from airssys._core import MessageRights, Subject
 from airssys.osl import (
@@ -186,9 +187,8 @@ async def test_a_guest_gets_no_program_by_way_of_a_host_function(calls, tmp_path
     with OSL(policy=Policy(rules=(spawn,)), audit=tmp_path / "audit") as system:
 
         async def slow(which: int) -> int:
-            done = await system.run(
-                RunProcess(program=wanted[which][0], arguments=wanted[which][1])
-            )
+            program, arguments = wanted[which]
+            done = await osl.run(program, *arguments)
             assert done.stdout.startswith(b"git version")
             return 0
 
