@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from airssys._core import AuditLog, AuditReader, Gate, MessageRights, Plane, Subject
 from airssys.errors import AirsSysError
-from airssys.wasm import Wasi
+from airssys.wasm import Component, Engine, Wasi
 from airssys.wasm.wasi import Directory
 
 COMPONENTS = Path(__file__).parents[3] / "build" / "components"
@@ -29,6 +29,11 @@ class Record(NamedTuple):
 
 def failure(code: str, message: str, context: dict[str, Any]) -> AirsSysError:
     return AirsSysError(message, code=code, **context)
+
+
+def load(name: str) -> Component:
+    """A component of `components/`."""
+    return Engine().load(COMPONENTS / f"{name}.wasm")
 
 
 def script(*actions: Any, tag: str | None = None) -> bytes:
@@ -85,7 +90,7 @@ class Deputies:
     def subject(self, name: str, **more: Any) -> Subject:
         return Subject(name, deployment=name, guest=True, **more)
 
-    async def actor(self, name: str, key: str = "", **more: Any) -> Any:
+    async def actor(self, name: str, key: str = "", *, component: Any = None, **more: Any) -> Any:
         """Start a puppet that is `name` for rules, and sees the folder of data as `/data`."""
         subject = self.subject(name, **more)
         wasi = Wasi(
@@ -93,7 +98,7 @@ class Deputies:
         )
         actor = self.plane.spawn(
             f"{name}#{key}" if key else name,
-            self._component._native,
+            (component or self._component)._native,
             wasi=wasi.native,
             gate=MessageRights.by_rules(self.gate, subject),
         )

@@ -202,7 +202,7 @@ async def test_a_guest_gets_no_program_by_way_of_a_host_function(calls, tmp_path
             else:
                 outcomes.append("ran")
         found = [each for each in read_records(tmp_path / "audit") if "spawn" in each.operation]
-    assert outcomes == ["ran", "AccessDenied", "AccessDenied", "AccessDenied"]
+    assert outcomes == ["ran", "AccessDenied", "OslError", "AccessDenied"]
     assert {each.principal for each in found} == {WHO}
     assert [each.decision for each in found] == ["allow", "deny", "deny", "deny"]
 

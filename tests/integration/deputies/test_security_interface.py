@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from deputy_world import script
+from deputy_world import load, script
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +129,28 @@ async def test_without_rules_there_is_nothing_to_ask(deputies, puppet):
     assert answers[0] == []
     assert "no rules decide" in answers[1]["detail"]
     assert answers[2] == {"error": "unavailable"}
+
+
+async def test_a_guest_in_python_asks_and_records(deputies):
+    deputies.load(
+        deputies.files("acme/python", "read", "in/**"),
+        deputies.files("acme/python", "write", effect="require-approval", id="by-hand"),
+    )
+    guest = await deputies.actor("acme/python", component=load("rights-python"))
+
+    async def ask(request: object) -> object:
+        answer = await guest.ask(b"\x80\x04" + json.dumps(request).encode(), 30.0)
+        return json.loads(answer[2:])
+
+    assert await ask("mine") == [["filesystem", "read", "/data/in/**"]]
+    assert await ask({"check": ["filesystem", "read", "/data/in/x"]}) == "allowed"
+    assert await ask({"check": ["filesystem", "list", "/data"]}) == ["denied", "default-deny"]
+    refused = await ask({"request": ["filesystem", "write", "/data/x"], "reason": "please"})
+    assert refused == {"error": ["denied", "by-hand"]}
+    assert await ask({"emit": "hello", "fields": {"a": "b"}}) == "recorded"
+    (said,) = deputies.lines("guest")
+    assert (said["principal"], said["target"], said["detail"]) == (
+        "acme/python",
+        "hello",
+        '{"a":"b"}',
+    )
