@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from airssys.wasm import Host
-from airssys.wasm.actors import ActorSettings, GuestRefused, Rights
+from airssys.wasm.actors import ActorSettings, GuestRefused
 
 COMPONENTS = Path(__file__).resolve().parent.parent / "build" / "components"
 ROOM = "demo/chat-room#lobby"
@@ -29,13 +29,17 @@ async def main() -> None:
                 COMPONENTS / "chat-room.wasm",
                 name="demo/chat-room",
                 lifetime="actor",
-                actor=ActorSettings(codec="json", rights=Rights(send=("demo/chat-member",))),
+                actor=ActorSettings(codec="json"),
+                capabilities={"messaging": [{"send": "demo/chat-member"}]},
+                grant="requested",
             )
             members = await host.deploy(
                 COMPONENTS / "chat-member.wasm",
                 name="demo/chat-member",
                 lifetime="actor",
-                actor=ActorSettings(codec="json", rights=Rights(ask=("demo/chat-room",))),
+                actor=ActorSettings(codec="json"),
+                capabilities={"messaging": [{"ask": "demo/chat-room"}]},
+                grant="requested",
             )
             await host.deployment("demo/chat-room").start("lobby")
             ada, bob, eve = [await members.start(name) for name in ("Ada", "Bob", "Eve")]

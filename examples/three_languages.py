@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from airssys.wasm import Host
-from airssys.wasm.actors import ActorSettings, ComponentRef, Rights
+from airssys.wasm.actors import ActorSettings, ComponentRef
 
 COMPONENTS = Path(__file__).resolve().parent.parent / "build" / "components"
 LINES = """\
@@ -34,9 +34,14 @@ async def main() -> None:
 
             async def actor(guest: str, *ask: str, **config: str) -> ComponentRef[Any]:
                 name = "demo/" + guest.partition("-")[0]
-                settings = ActorSettings(codec="json", config=config, rights=Rights(ask=ask))
-                path = COMPONENTS / f"{guest}.wasm"
-                deployed = await host.deploy(path, name=name, lifetime="actor", actor=settings)
+                deployed = await host.deploy(
+                    COMPONENTS / f"{guest}.wasm",
+                    name=name,
+                    lifetime="actor",
+                    actor=ActorSettings(codec="json", config=config),
+                    capabilities={"messaging": [{"ask": each} for each in ask]},
+                    grant="requested",
+                )
                 return await deployed.start()
 
             await actor("keeper-python")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airssys.errors import AirsSysError
 from airssys.rt import Actor, Ask, Tell, handles
 from airssys.wasm import Host
-from airssys.wasm.actors import ActorSettings, ComponentRef, Rights
+from airssys.wasm.actors import ActorSettings, ComponentRef
 from benchmarks.actors import nats
 from benchmarks.row import Row
 from benchmarks.timing import ROUNDS, interleaved
@@ -93,12 +93,19 @@ def rows(seconds: float) -> Iterator[Row]:
 async def _assemble(stack: contextlib.AsyncExitStack, state: str, address: str) -> Cast:
     host = await stack.enter_async_context(Host.open(state))
     request = await stack.enter_async_context(nats.requests(address, PAYLOAD))
-    everybody = Rights(send=("**",), ask=("**",))
+    everybody = {"messaging": [{"send": "**"}, {"ask": "**"}]}
     often = {"burst": 10**9, "max_consecutive": 10**9}
 
-    async def actor(name: str, component: str, **settings: Any) -> ComponentRef[Any]:
+    async def actor(
+        name: str, component: str, capabilities: Any = None, **settings: Any
+    ) -> ComponentRef[Any]:
         deployment = await host.deploy(
-            guest(component), name=name, lifetime="actor", actor=ActorSettings(**settings)
+            guest(component),
+            name=name,
+            lifetime="actor",
+            actor=ActorSettings(**settings),
+            capabilities=capabilities,
+            grant="requested",
         )
         return await deployment.start()
 
@@ -107,7 +114,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, state: str, address: str) 
     return Cast(
         host=host,
         echo=await actor("bench/echo", "actor-echo"),
-        sender=await actor("bench/sender", "actor-echo", rights=everybody),
+        sender=await actor("bench/sender", "actor-echo", capabilities=everybody),
         counter=await actor("bench/counter", "counter-rust", **often),
         plain=await host.system.spawn(Plain),
         nats=request,

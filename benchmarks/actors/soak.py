@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from airssys._core import MessageRights
 from airssys.errors import AirsSysError
 from airssys.rt import (
     ActorRestarted,
@@ -28,7 +29,7 @@ from airssys.rt import (
 )
 from airssys.testing.conservation import assert_conserved
 from airssys.wasm import Engine, Limits
-from airssys.wasm.actors import ActorSettings, ComponentChild, Rights
+from airssys.wasm.actors import ActorSettings, ComponentChild
 from airssys.wasm.actors.exchange import Exchange
 from airssys.wasm.actors.make import Make
 from airssys.wasm.actors.site import Site
@@ -108,8 +109,8 @@ async def start(
             codec="json",
             mailbox=500,
             max_consecutive=10**9,
-            rights=Rights(send=("**",), ask=("**",)),
         ),
+        rights=MessageRights(send=("**",), ask=("**",)),
     )
     top = await system.start(Supervisor("soak", burst=10**9, period=1.0))
     refs: list[Any] = []

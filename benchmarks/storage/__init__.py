@@ -91,7 +91,13 @@ def _relaxed(folder: Path, seconds: float) -> Iterator[Row]:
 @contextlib.contextmanager
 def _guest(state: Path, storage: StorageSettings | None) -> Iterator[BlockingDeployment]:
     with Host.open_blocking(state, storage=storage) as host:
-        yield host.deploy(built("key-value"), name="bench/store", lifetime="pooled")
+        yield host.deploy(
+            built("key-value"),
+            name="bench/store",
+            lifetime="pooled",
+            capabilities={"storage": [{"namespace": "self", "access": ["*"]}]},
+            grant="requested",
+        )
 
 
 @contextlib.contextmanager

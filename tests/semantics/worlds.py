@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airssys._core import MessageRights
 from airssys.rt import (
     Actor,
     Ask,
@@ -24,7 +25,7 @@ from airssys.rt import (
 )
 from airssys.rt.system import DEFAULT_OPTIONS
 from airssys.wasm import codecs
-from airssys.wasm.actors import ActorSettings, ComponentChild, Hooks, Rights
+from airssys.wasm.actors import ActorSettings, ComponentChild, Hooks
 from airssys.wasm.actors.exchange import Exchange
 from airssys.wasm.actors.make import Make
 from airssys.wasm.actors.site import Site
@@ -271,13 +272,6 @@ class ComponentWorld:
             start_timeout=options.start_timeout,
             shutdown=options.shutdown,
             codec="json",
-            rights=Rights(
-                send=everyone,
-                ask=everyone,
-                broadcast=everyone,
-                publish=everyone,
-                subscribe=everyone,
-            ),
             config={
                 name: value if isinstance(value, str) else json.dumps(value)
                 for name, value in {**scripts.get(start, {}), **settings.pop("config", {})}.items()
@@ -288,6 +282,13 @@ class ComponentWorld:
             component=self.component._native,
             limits=Limits(call_timeout=30.0).native,
             settings=wanted,
+            rights=MessageRights(
+                send=everyone,
+                ask=everyone,
+                broadcast=everyone,
+                publish=everyone,
+                subscribe=everyone,
+            ),
             hooks=hooks or (Hooks() if log is None else Journal(log)),
         )
         return Site(self.exchange, address, make, Snapshots() if snapshots else None)

@@ -12,10 +12,11 @@ from airssys.cli.configuration import State  # noqa: TC001 - typer looks at anno
 from airssys.cli.invoke import invoke
 from airssys.cli.names import Name, opened
 from airssys.cli.output import Json, print_json, print_note, short_digest, working
-from airssys.wasm.actors import ActorSettings, Rights
+from airssys.wasm.actors import ActorSettings
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import settings_from
 from airssys.wasm.limits import Limits
+from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 
 if TYPE_CHECKING:
     from airssys.wasm.host_core import HostCore
@@ -96,13 +97,16 @@ def deploy(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     actor = None
+    asked = tuple(
+        MessagingRequest(**{access: pattern})
+        for pattern in may_send or ()
+        for access in ("send", "ask")
+    )
     if lifetime == "actor":
-        patterns = tuple(may_send or ())
         actor = ActorSettings(
             config=dict(_setting(each) for each in config or ()),
             codec=codec,
             accepts=tuple(accepts or ()),
-            rights=Rights(send=patterns, ask=patterns),
         )
     settings = settings_from(
         lifetime=lifetime,
@@ -111,10 +115,18 @@ def deploy(
         drain=drain,
         keep=keep,
         actor=actor,
+        capabilities=Capabilities(messaging=asked) if asked else None,
     )
     with opened(state, name) as core, working(f"deploying {file.name}"):
         before = core.live(name)
-        core.deploy(file, name=name, settings=settings, why=why, allow_downgrade=allow_downgrade)
+        core.deploy(
+            file,
+            name=name,
+            settings=settings,
+            why=why,
+            allow_downgrade=allow_downgrade,
+            grant=bool(asked),
+        )
         _report(core, name, before, as_json=as_json)
 
 

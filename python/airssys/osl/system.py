@@ -7,6 +7,7 @@ import functools
 import os
 import secrets
 import sysconfig
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -32,6 +33,7 @@ from airssys.osl.errors import ContextExpired, DefinitionError, OslError
 from airssys.osl.executor import Executors, Outcome
 from airssys.osl.explain import Explained, explain
 from airssys.osl.middleware.chain import Call, Middleware, compose
+from airssys.osl.policy.compile import document
 from airssys.osl.policy.model import Enforcement, Policy
 from airssys.osl.policy.source import PolicySource
 from airssys.osl.result import Result
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from airssys.osl.approval import Approver
     from airssys.osl.context import Attribute
     from airssys.osl.operation import Operation
+    from airssys.osl.policy.compile import Description
     from airssys.osl.processes.process import Process
     from airssys.osl.retention import Pruned, Retention
 
@@ -58,6 +61,26 @@ class Live(Protocol):
 
     def recheck(self) -> None:
         """Look whether the right is still there, and close where it is not."""
+
+
+class Components(Protocol):
+    """Whoever runs components that this gate decides about."""
+
+    def rules(self) -> Iterable[Description]:
+        """Return what the components ask for and were granted."""
+
+    @property
+    def ceiling(self) -> bool:
+        """Whether they may do only what a rule of the policy allows, whatever is granted."""
+
+
+class _InForce:
+    """What the rules in force are made of, shared by pipelines over one gate."""
+
+    def __init__(self) -> None:
+        self.one_load = threading.Lock()
+        self.policy: list[Description] = []
+        self.components: Components | None = None
 
 
 class OSL:
@@ -113,7 +136,7 @@ class OSL:
     ) -> None:
         self.search_path = tuple(search_path)
         self.audit_rate = audit_rate
-        self._development = development
+        self.development = development
         self._retention = retention
         self._on_checkpoint = on_checkpoint
         self._source = PolicySource(policy)
@@ -122,6 +145,7 @@ class OSL:
         self.children: dict[int, Process] = {}
         self._live: weakref.WeakSet[Live] = weakref.WeakSet()
         self._closed = False
+        self._in_force = _InForce()
         directory = Path(audit)
         directory.mkdir(parents=True, exist_ok=True)
         key = directory.with_name(directory.name + ".key")
@@ -299,22 +323,62 @@ class OSL:
         Raises:
             PolicyError: The new policy cannot be used; the old one stays in force.
         """
-        policy, description = self._source.read()
-        if policy.enforcement is Enforcement.LEARN and not self._development:
+        policy, described = self._source.read()
+        if policy.enforcement is Enforcement.LEARN and not self.development:
             raise OslError(
                 "the policy says enforcement = 'learn', which is for development hosts; "
                 "pass development=True to OSL if this is one",
                 code="learn-refused",
             )
+        with self._in_force.one_load:
+            generation = self._load(described)
+            self._in_force.policy = described
+            self._enforcement = policy.enforcement
+            until = policy.observe_until
+            self._observe_until = until.timestamp() if until is not None else None
+            self.enforcement_state = object()
+        self.approvals.forget()
+        self.recheck()
+        return generation
+
+    def _load(self, policy: Iterable[Description]) -> int:
+        """Put a policy and the rights of components in force, in one step."""
+        components = self._in_force.components
+        if components is None:
+            rules = document(policy)
+        else:
+            rules = document((*policy, *components.rules()), ceiling=components.ceiling)
         try:
-            generation = self.gate.load(description)
+            return self.gate.load(rules)
         except AirsSysError as error:
             raise typed(error) from None
-        self._enforcement = policy.enforcement
-        until = policy.observe_until
-        self._observe_until = until.timestamp() if until is not None else None
-        self.enforcement_state = object()
-        self.approvals.forget()
+
+    def govern(self, components: Components | None) -> None:
+        """Decide about components too, by the policy and their own requests and grants.
+
+        A host does this when it opens, and gives None when it closes.
+
+        Raises:
+            OslError: Another host's components are governed already.
+        """
+        if components is not None and self._in_force.components is not None:
+            raise OslError(
+                "this OSL governs the components of another host; close that one, or make another "
+                "OSL with a log of its own",
+                code="components-governed",
+            )
+        self._in_force.components = components
+
+    def reload_components(self) -> int:
+        """Put what components ask for and were granted in force again, as after any change of it.
+
+        The policy stays as it was read last. Returns the generation of rules now in force.
+
+        Raises:
+            PolicyError: A rule cannot be used; the old ones stay in force.
+        """
+        with self._in_force.one_load:
+            generation = self._load(self._in_force.policy)
         self.recheck()
         return generation
 

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     )
     from airssys.wasm.limits import Limits
     from airssys.wasm.revision import Revision, Rollout, Settings
+    from airssys.wasm.security.errors import UnknownGrant
+    from airssys.wasm.security.grant import Grant, RequestState
     from airssys.wasm.storage import Namespace, Storage, StorageWatch
     from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
     from airssys.wasm.storage_errors import InvalidStorageRequest, StorageQuotaExceeded
@@ -121,6 +123,8 @@ else:
             ),
             "limits": ("Limits",),
             "revision": ("Revision", "Rollout", "Settings"),
+            "security.errors": ("UnknownGrant",),
+            "security.grant": ("Grant", "RequestState"),
             "storage": ("Namespace", "Storage", "StorageWatch"),
             "storage_blocking": ("BlockingNamespace", "BlockingStorage"),
             "storage_errors": ("InvalidStorageRequest", "StorageQuotaExceeded"),
@@ -166,6 +170,7 @@ __all__ = [
     "Err",
     "ForkedHostError",
     "Function",
+    "Grant",
     "GuestError",
     "GuestExit",
     "GuestFuture",
@@ -189,6 +194,7 @@ __all__ = [
     "Ok",
     "PoolExhausted",
     "Put",
+    "RequestState",
     "Resource",
     "Revision",
     "RevisionStatistics",
@@ -214,6 +220,7 @@ __all__ = [
     "Trap",
     "UnknownDeployment",
     "UnknownExport",
+    "UnknownGrant",
     "UnknownImport",
     "UnknownRevision",
     "Wasi",

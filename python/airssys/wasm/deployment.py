@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airssys.wasm.actors.blocking_actor import BlockingActor
 from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.api import Api
 from airssys.wasm.deployment_name import namespace_of
-from airssys.wasm.host_core import settings_from
+from airssys.wasm.host_core import moment_of, settings_from
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.security.asking import granting_of, request_states
+from airssys.wasm.security.grant import Grant
+from airssys.wasm.security.inputs import capabilities_from
+from airssys.wasm.security.mounts import mounts_from
 from airssys.wasm.storage import Namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    import datetime as dt
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.child import ComponentChild
@@ -24,9 +29,12 @@ if TYPE_CHECKING:
     from airssys.wasm.component import Component
     from airssys.wasm.host import Host
     from airssys.wasm.host_blocking import BlockingHost
-    from airssys.wasm.host_core import HostCore, Source
+    from airssys.wasm.host_core import HostCore, Mounts, Source
     from airssys.wasm.limits import Limits
-    from airssys.wasm.revision import Lifetime, Revision, Rollout, Settings
+    from airssys.wasm.revision import Enforcement, Lifetime, Revision, Rollout, Settings
+    from airssys.wasm.security.grant import RequestState
+    from airssys.wasm.security.grants import Granting
+    from airssys.wasm.security.inputs import Asked
     from airssys.wasm.serving import Serving
     from airssys.wasm.storage_blocking import BlockingNamespace
 
@@ -85,6 +93,17 @@ class _Deployment:
             raise HostClosed(f"deployment '{self.name}' was removed", name=self.name)
         return component
 
+    def grants(self) -> tuple[Grant, ...]:
+        """Return what is granted to it, the oldest grant first; what has ended is left out."""
+        return self._core.grants(self.name)
+
+    def requests(self) -> tuple[RequestState, ...]:
+        """Return what the live revision asks for, and what is granted of it by which grants."""
+        return request_states(self.revision.settings, self.grants())
+
+    def _granting(self, what: Asked | str | Sequence[str] | None) -> list[Granting] | None:
+        return None if what is None else granting_of(what, self.revision.settings)
+
     @property
     def exports(self) -> list[str]:
         """Paths of the live revision's functions: `add`, or `demo:calc/ops#add`."""
@@ -125,6 +144,14 @@ class _Deployment:
         settings = self.revision.settings
         if limits := changes.pop("limits", None):
             changes["limits"] = settings_from(limits=limits).limits
+        if "capabilities" in changes:
+            changes["capabilities"] = capabilities_from(changes["capabilities"])
+        if "mounts" in changes:
+            changes["mounts"] = mounts_from(changes["mounts"])
+        if "observe_until" in changes:
+            changes["observe_until"] = moment_of(changes["observe_until"])
+        elif changes.get("enforcement", "observe") != "observe":
+            changes["observe_until"] = None
         lifetime = changes.get("lifetime", settings.lifetime)
         if lifetime == "actor" and settings.actor is None:
             changes.setdefault("actor", ActorSettings())
@@ -244,6 +271,13 @@ class Deployment(_Deployment):
         keep: int | None = None,
         actor: ActorSettings | None = None,
         hooks: Hooks | None = None,
+        capabilities: Asked | None = None,
+        mounts: Mounts | None = None,
+        environment: Mapping[str, str] | None = None,
+        config: Mapping[str, Any] | None = None,
+        grant: Literal["requested"] | None = None,
+        enforcement: Enforcement | None = None,
+        observe_until: dt.datetime | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -256,10 +290,89 @@ class Deployment(_Deployment):
             drain=drain,
             keep=keep,
             actor=actor,
+            capabilities=capabilities,
+            mounts=mounts,
+            environment=environment,
+            config=config,
+            enforcement=enforcement,
+            observe_until=observe_until,
         )
         return await self._host._deploy(  # noqa: SLF001
-            source, self.name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+            source,
+            self.name,
+            settings,
+            hooks,
+            who,
+            why,
+            allow_downgrade=allow_downgrade,
+            grant=grant,
+            inherited=capabilities is None,
         )
+
+    async def grant(
+        self,
+        what: Asked | str | Sequence[str] | None = None,
+        *,
+        why: str = "",
+        until: dt.datetime | None = None,
+        act_as: Literal["self"] | None = None,
+        caller: str | None = None,
+        who: str | None = None,
+    ) -> tuple[Grant, ...]:
+        """Grant capabilities, durably and at once, for every revision that asks for them.
+
+        Args:
+            what: Places of requests, as `requests` and the manifest have them (`http[0]`); or
+                capabilities, of which what the component asks for too is worth something; or None
+                for all that it asks for and has not been granted.
+            why: The reason, for the records.
+            until: When it ends. It ends by the time that has passed, too, where a clock was set.
+            act_as: `self` where callers of the component need not hold the right themselves.
+            caller: The one caller for whom it counts.
+            who: Who grants; the user of this process by default.
+
+        Returns:
+            The grants that were made.
+
+        Raises:
+            InvalidSetting: There is no such request, or a capability is none.
+            StateWriteFailed: It could not be recorded; nothing has changed.
+        """
+        change = self._host._change  # noqa: SLF001
+        return await change(
+            self._core.grant,
+            self.name,
+            self._granting(what),
+            who=who,
+            why=why,
+            until=until,
+            act_as=act_as,
+            caller=caller,
+        )
+
+    async def revoke(
+        self,
+        grants: Grant | int | Sequence[Grant | int] | Literal["all"],
+        *,
+        why: str = "",
+        who: str | None = None,
+    ) -> tuple[Grant, ...]:
+        """Take grants back, durably and at once: what is open stops at its next operation.
+
+        Args:
+            grants: Grants or their ids, or `all`.
+            why: The reason, for the records.
+            who: Who revokes; the user of this process by default.
+
+        Returns:
+            The grants that were taken back.
+
+        Raises:
+            UnknownGrant: It has no such grant, or not any more; nothing has changed.
+            StateWriteFailed: It could not be recorded; nothing has changed.
+        """
+        change = self._host._change  # noqa: SLF001
+        return await change(self._core.revoke, self.name, _ids(grants), who=who, why=why)
 
     async def rollback(
         self, to: int | None = None, *, who: str | None = None, why: str = ""
@@ -324,6 +437,13 @@ class BlockingDeployment(_Deployment):
         keep: int | None = None,
         actor: ActorSettings | None = None,
         hooks: Hooks | None = None,
+        capabilities: Asked | None = None,
+        mounts: Mounts | None = None,
+        environment: Mapping[str, str] | None = None,
+        config: Mapping[str, Any] | None = None,
+        grant: Literal["requested"] | None = None,
+        enforcement: Enforcement | None = None,
+        observe_until: dt.datetime | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -336,10 +456,55 @@ class BlockingDeployment(_Deployment):
             drain=drain,
             keep=keep,
             actor=actor,
+            capabilities=capabilities,
+            mounts=mounts,
+            environment=environment,
+            config=config,
+            enforcement=enforcement,
+            observe_until=observe_until,
         )
         return self._host._deploy(  # noqa: SLF001
-            source, self.name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+            source,
+            self.name,
+            settings,
+            hooks,
+            who,
+            why,
+            allow_downgrade=allow_downgrade,
+            grant=grant,
+            inherited=capabilities is None,
         )
+
+    def grant(
+        self,
+        what: Asked | str | Sequence[str] | None = None,
+        *,
+        why: str = "",
+        until: dt.datetime | None = None,
+        act_as: Literal["self"] | None = None,
+        caller: str | None = None,
+        who: str | None = None,
+    ) -> tuple[Grant, ...]:
+        """Grant capabilities, durably and at once; see `Deployment.grant`."""
+        return self._core.grant(
+            self.name,
+            self._granting(what),
+            who=who,
+            why=why,
+            until=until,
+            act_as=act_as,
+            caller=caller,
+        )
+
+    def revoke(
+        self,
+        grants: Grant | int | Sequence[Grant | int] | Literal["all"],
+        *,
+        why: str = "",
+        who: str | None = None,
+    ) -> tuple[Grant, ...]:
+        """Take grants back, durably and at once; see `Deployment.revoke`."""
+        return self._core.revoke(self.name, _ids(grants), who=who, why=why)
 
     def rollback(self, to: int | None = None, *, who: str | None = None, why: str = "") -> Revision:
         """Make an earlier revision live again, at once where it is kept warm.
@@ -370,3 +535,10 @@ class BlockingDeployment(_Deployment):
             StateWriteFailed: It could not be recorded; nothing has changed.
         """
         self._core.remove(self.name, who=who, why=why)
+
+
+def _ids(grants: Grant | int | Sequence[Grant | int] | Literal["all"]) -> list[int] | None:
+    if grants == "all":
+        return None
+    several = (grants,) if isinstance(grants, (Grant, int)) else grants
+    return [each.id if isinstance(each, Grant) else int(each) for each in several]

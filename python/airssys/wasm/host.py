@@ -6,26 +6,31 @@ import asyncio
 import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import HostCore, settings_from
+from airssys.wasm.host_core import HostCore, settings_from, wanted
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.storage import Storage
 
 if TYPE_CHECKING:
+    import datetime as dt
     import os
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
+    from airssys.osl import OSL, Approver
     from airssys.rt import Ref, System
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Source
+    from airssys.wasm.host_core import Mounts, Source
     from airssys.wasm.limits import Limits
-    from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.revision import Enforcement, Lifetime, Settings
+    from airssys.wasm.security.host_security import PolicyGiven
+    from airssys.wasm.security.inputs import Asked
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
 
@@ -50,7 +55,9 @@ class Host:
         admission: Admission,
         system: System | None,
         storage: StorageSettings | None = None,
+        security: SecuritySettings | None = None,
     ) -> None:
+        self._security = security
         self._directory = directory
         self._provides = provides
         self._admission: Admission = admission
@@ -69,6 +76,11 @@ class Host:
         admission: Admission = "any",
         system: System | None = None,
         storage: StorageSettings | None = None,
+        policy: PolicyGiven | None = None,
+        osl: OSL | None = None,
+        approver: Approver | None = None,
+        approval_timeout: float = 60.0,
+        development: bool = False,
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
 
@@ -86,14 +98,32 @@ class Host:
             system: The actor system that deployments of lifetime `actor` live in, beside the
                 program's own actors; one of the host's own by default.
             storage: How what components store is kept; durably in the state directory by default.
+            policy: What may be granted at most, and what is denied or asked for: policy files of
+                `airssys.osl`, or a `Policy`. Without one there is no ceiling.
+            osl: The system of `airssys.osl` that decides and records, in the place of one of the
+                host's own in the state directory; its policy is the policy then.
+            approver: Answers accesses that the policy says to ask for; without one they are
+                refused.
+            approval_timeout: Seconds after which an unanswered question is a refusal.
+            development: Permits the enforcement `learn`.
 
         Raises:
+            PolicyError: The policy cannot be used.
+            OslError: The audit log is damaged, or behind its checkpoint.
+            InvalidSetting: `osl` is given beside `policy`, `approver` or `development`.
             StateDirectoryInUse: Another host owns the directory.
             StateDirectoryTooNew: A newer version of AirsSys wrote it.
             StateDirectoryDamaged: It holds what AirsSys did not write.
             StateWriteFailed: It cannot be written.
         """
-        return cls(directory, provides, admission, system, storage)
+        security = SecuritySettings(
+            policy=policy,
+            osl=osl,
+            approver=approver,
+            approval_timeout=approval_timeout,
+            development=development,
+        )
+        return cls(directory, provides, admission, system, storage, security)
 
     @staticmethod
     def open_blocking(
@@ -102,17 +132,37 @@ class Host:
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
         storage: StorageSettings | None = None,
+        policy: PolicyGiven | None = None,
+        osl: OSL | None = None,
+        approver: Approver | None = None,
+        approval_timeout: float = 60.0,
+        development: bool = False,
     ) -> BlockingHost:
         """Open a state directory and return a host whose methods block; as `open` otherwise.
 
         The host is open when this returns; it is a context manager that closes it.
         """
-        return BlockingHost.open(directory, provides=provides, admission=admission, storage=storage)
+        return BlockingHost.open(
+            directory,
+            provides=provides,
+            admission=admission,
+            storage=storage,
+            policy=policy,
+            osl=osl,
+            approver=approver,
+            approval_timeout=approval_timeout,
+            development=development,
+        )
 
     @property
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._core.directory
+
+    @property
+    def osl(self) -> OSL:
+        """The system whose gate decides about the deployments, and whose log records it."""
+        return self._core.osl
 
     @property
     def storage(self) -> Storage:
@@ -153,6 +203,13 @@ class Host:
         keep: int = 5,
         actor: ActorSettings | None = None,
         hooks: Hooks | None = None,
+        capabilities: Asked | None = None,
+        mounts: Mounts | None = None,
+        environment: Mapping[str, str] | None = None,
+        config: Mapping[str, Any] | None = None,
+        grant: Literal["requested"] | None = None,
+        enforcement: Enforcement = "enforce",
+        observe_until: dt.datetime | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -179,6 +236,18 @@ class Host:
                 it is None.
             hooks: What is called at the turns of its actors' life. It is not recorded: give it
                 again after the host was opened again; that alone deploys nothing.
+            capabilities: What the component asks for, where it carries no manifest that says so:
+                `Capabilities`, or the same as the table of a `Component.toml`:
+                `{"messaging": [{"ask": "demo/*"}]}`.
+            mounts: Directories of this machine by their path in the component: a path (to read
+                only) or a `Directory`. What it may do there takes a request and a grant.
+            environment: Environment variables that it may be granted to read.
+            config: Values of its configuration.
+            grant: `requested` grants what it asks for and has not been granted; by default it has
+                what was granted before. Either way no more than the policy of the host allows.
+            enforcement: `enforce`; `observe`, until `observe_until`, which lets pass and records
+                what is merely not granted; `learn`, the same on a development host.
+            observe_until: When observing ends.
             who: Who deploys, for the history; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
@@ -188,7 +257,8 @@ class Host:
             NotTrusted: It is not trusted, and the host lets only trusted ones in.
             DowngradeRefused: It is signed as a lower version than the name has had.
             InvalidDeploymentName: The name breaks the rules.
-            InvalidSetting: A setting is out of range.
+            InvalidSetting: A setting is out of range, or a request is none.
+            ManifestError: The manifest in the component is not one.
             OSError: The file cannot be read.
             InvalidComponent: It is not a component, or a broken one.
             ComponentTooLarge: It exceeds a static limit.
@@ -205,9 +275,15 @@ class Host:
             drain=drain,
             keep=keep,
             actor=actor,
+            capabilities=capabilities,
+            mounts=mounts,
+            environment=environment,
+            config=config,
+            enforcement=enforcement,
+            observe_until=observe_until,
         )
         return await self._deploy(
-            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
 
     def deployment(self, name: str) -> Deployment:
@@ -251,6 +327,7 @@ class Host:
                 admission=self._admission,
                 actors=actors,
                 storage=self._storage,
+                security=self._security,
             )
         )
         try:
@@ -282,6 +359,8 @@ class Host:
         why: str,
         *,
         allow_downgrade: bool,
+        grant: Literal["requested"] | None,
+        inherited: bool = False,
     ) -> Deployment:
         given_up = threading.Event()
         try:
@@ -294,6 +373,8 @@ class Host:
                 who=who,
                 why=why,
                 allow_downgrade=allow_downgrade,
+                grant=wanted(grant),
+                inherited=inherited,
                 given_up=given_up,
             )
         except asyncio.CancelledError:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airssys.wasm.deployment import BlockingDeployment
-from airssys.wasm.host_core import HostCore, settings_from
+from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.security.host_security import SecuritySettings
 
 if TYPE_CHECKING:
+    import datetime as dt
     import os
     from collections.abc import Mapping
     from pathlib import Path
 
+    from airssys.osl import OSL, Approver
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Source
+    from airssys.wasm.host_core import Mounts, Source
     from airssys.wasm.limits import Limits
-    from airssys.wasm.revision import Lifetime, Settings
+    from airssys.wasm.revision import Enforcement, Lifetime, Settings
+    from airssys.wasm.security.host_security import PolicyGiven
+    from airssys.wasm.security.inputs import Asked
     from airssys.wasm.storage_blocking import BlockingStorage
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
@@ -43,14 +48,34 @@ class BlockingHost:
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
         storage: StorageSettings | None = None,
+        policy: PolicyGiven | None = None,
+        osl: OSL | None = None,
+        approver: Approver | None = None,
+        approval_timeout: float = 60.0,
+        development: bool = False,
     ) -> Self:
         """Open a state directory; see `Host.open_blocking`."""
-        return cls(HostCore(directory, provides, admission=admission, storage=storage))
+        security = SecuritySettings(
+            policy=policy,
+            osl=osl,
+            approver=approver,
+            approval_timeout=approval_timeout,
+            development=development,
+        )
+        core = HostCore(
+            directory, provides, admission=admission, storage=storage, security=security
+        )
+        return cls(core)
 
     @property
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._core.directory
+
+    @property
+    def osl(self) -> OSL:
+        """The system whose gate decides; see `Host.osl`."""
+        return self._core.osl
 
     @property
     def storage(self) -> BlockingStorage:
@@ -69,6 +94,13 @@ class BlockingHost:
         keep: int = 5,
         actor: ActorSettings | None = None,
         hooks: Hooks | None = None,
+        capabilities: Asked | None = None,
+        mounts: Mounts | None = None,
+        environment: Mapping[str, str] | None = None,
+        config: Mapping[str, Any] | None = None,
+        grant: Literal["requested"] | None = None,
+        enforcement: Enforcement = "enforce",
+        observe_until: dt.datetime | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -84,9 +116,15 @@ class BlockingHost:
             drain=drain,
             keep=keep,
             actor=actor,
+            capabilities=capabilities,
+            mounts=mounts,
+            environment=environment,
+            config=config,
+            enforcement=enforcement,
+            observe_until=observe_until,
         )
         return self._deploy(
-            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade
+            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
 
     def deployment(self, name: str) -> BlockingDeployment:
@@ -121,6 +159,8 @@ class BlockingHost:
         why: str,
         *,
         allow_downgrade: bool,
+        grant: Literal["requested"] | None,
+        inherited: bool = False,
     ) -> BlockingDeployment:
         serving = self._core.deploy(
             source,
@@ -130,5 +170,7 @@ class BlockingHost:
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
+            grant=wanted(grant),
+            inherited=inherited,
         )
         return BlockingDeployment(self, self._core, serving)

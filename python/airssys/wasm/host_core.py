@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -27,32 +28,44 @@ from airssys.wasm.host_errors import (
     DeploymentIsActor,
     DeploymentIsNoActor,
     HostClosed,
+    InvalidSetting,
     UnknownDeployment,
 )
 from airssys.wasm.limits import Limits, parse_bytes
 from airssys.wasm.revision import Settings
+from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
+from airssys.wasm.security.inputs import capabilities_from, capabilities_of
+from airssys.wasm.security.mounts import mounts_from
 from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
 from airssys.wasm.storage_holder import StorageHolder, StorageSettings
 from airssys.wasm.trust.admissions import Admissions
+from airssys.wasm.wasi import Directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    import datetime as dt
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from airssys.osl import OSL
     from airssys.rt import Reason
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
-    from airssys.wasm.revision import Lifetime, Revision, Rollout
+    from airssys.wasm.revision import Enforcement, Lifetime, Revision, Rollout
+    from airssys.wasm.security.grant import Grant
+    from airssys.wasm.security.grants import Granting
+    from airssys.wasm.security.inputs import Asked
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
 
-__all__ = ["HostCore", "Source", "settings_from"]
+__all__ = ["HostCore", "Mounts", "Source", "moment_of", "settings_from", "wanted"]
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+#: Directories by their path in the component: a path (read only) or a `Directory`.
+Mounts = Mapping[str, str | os.PathLike[str] | Directory]
 
 _log: Final = logging.getLogger("airssys.wasm")
 
@@ -65,6 +78,12 @@ def settings_from(
     drain: float = 30.0,
     keep: int = 5,
     actor: ActorSettings | None = None,
+    capabilities: Asked | None = None,
+    mounts: Mounts | None = None,
+    environment: Mapping[str, str] | None = None,
+    config: Mapping[str, Any] | None = None,
+    enforcement: Enforcement = "enforce",
+    observe_until: dt.datetime | None = None,
 ) -> Settings:
     """Return effective settings.
 
@@ -86,7 +105,42 @@ def settings_from(
         drain=drain,
         keep=keep,
         actor=actor or ActorSettings() if lifetime == "actor" else actor,
+        capabilities=capabilities_from(capabilities),
+        mounts=mounts_from(mounts or {}),
+        environment=dict(environment or {}),
+        config=dict(config or {}),
+        enforcement=enforcement,
+        observe_until=moment_of(observe_until),
     )
+
+
+def wanted(grant: str | None) -> bool:
+    """Return whether what is requested is to be granted.
+
+    Raises:
+        InvalidSetting: `grant` is neither `requested` nor None.
+    """
+    if grant not in (None, "requested"):
+        raise InvalidSetting(
+            f"grant {grant!r} is not known",
+            hint="'requested' grants what the component asks for; or deployment.grant(...) later",
+        )
+    return grant is not None
+
+
+def moment_of(at: dt.datetime | None) -> float | None:
+    """Return a moment in seconds since 1970.
+
+    Raises:
+        InvalidSetting: It has no time zone.
+    """
+    if at is None:
+        return None
+    if at.tzinfo is None:
+        raise InvalidSetting(
+            f"{at.isoformat()} has no time zone", hint="as datetime.now(timezone.utc)"
+        )
+    return at.timestamp()
 
 
 class HostCore:
@@ -100,6 +154,7 @@ class HostCore:
         actors: Where deployments of lifetime `actor` run; on a thread of their own by default.
         admission: Which components it lets in: `any` that is not blocked, or only `trusted` ones.
         storage: How the host stores what components keep; durably by default.
+        security: By what it decides about components; without a policy by default.
 
     Raises:
         StateDirectoryError: The directory cannot be used; a subclass says why.
@@ -113,17 +168,25 @@ class HostCore:
         admission: Admission = "any",
         actors: HostActors | None = None,
         storage: StorageSettings | None = None,
+        security: SecuritySettings | None = None,
     ) -> None:
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._engine = Engine()
         self._state = StateDirectory(Path(directory))
         self._admissions = Admissions(self._state.path, admission, self._state.registry)
-        self._storage = StorageHolder(
-            self._state.path / "kv" / "storage.redb",
-            storage or StorageSettings(),
-            self._state.registry.removed,
-        )
+        with contextlib.ExitStack() as undoing:
+            undoing.callback(self._state.close)
+            self.security = HostSecurity(
+                security or SecuritySettings(), self._state.path, self._state.registry
+            )
+            undoing.callback(self.security.close)
+            self._storage = StorageHolder(
+                self._state.path / "kv" / "storage.redb",
+                storage or StorageSettings(),
+                self._state.registry.removed,
+            )
+            undoing.pop_all()
         self._servings: dict[str, Serving] = {}
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
@@ -134,13 +197,17 @@ class HostCore:
         self._closed = False
         # A host that was never closed still ends before the interpreter does.
         self._end = weakref.finalize(
-            self, _abandon, self._process, self._state, self._servings, self._storage
+            self,
+            _abandon,
+            self._process,
+            self._state,
+            self._servings,
+            self._storage,
+            self.security,
         )
         try:
             self._state.collect()
-            for record in self._state.registry.deployments():
-                if only is None or record.name in only:
-                    self._bring_back(record.name, record.live)
+            self._bring_back_all(only)
         except BaseException:
             self.actors.close()
             self._end()
@@ -150,6 +217,11 @@ class HostCore:
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._state.path
+
+    @property
+    def osl(self) -> OSL:
+        """The system whose gate decides about the deployments and whose log records it."""
+        return self.security.osl
 
     @property
     def storage(self) -> BlockingStorage:
@@ -234,6 +306,8 @@ class HostCore:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        grant: bool = False,
+        inherited: bool = False,
         given_up: threading.Event | None = None,
     ) -> Serving:
         """Make a component the live revision of a deployment, which is made where it is missing.
@@ -249,6 +323,8 @@ class HostCore:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
+            grant: Grant what it asks for.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
             given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
                 process that compiles is killed.
         """
@@ -257,37 +333,54 @@ class HostCore:
         with ShortTurns():  # every step of reading a file waits for the interpreter
             content = _read(source)
             digest = digest_of(content)
+        self.security.check(settings)
+        who = who or _user()
         with self._change(name) as serving:
             live = serving.revision
-            if (
-                live is not None
-                and serving.held is None
-                and (live.digest, live.settings) == (digest, settings)
-            ):
-                fleet = self.actors.fleet(name)
-                if hooks is not None and fleet is not None:
-                    fleet.set_hooks(hooks)
-                return serving
+
+            def asking() -> Settings:
+                given = settings.capabilities
+                asked = capabilities_of(content, given, inherited=inherited)
+                return dataclasses.replace(settings, capabilities=asked)
+
+            if live is not None and serving.held is None and live.digest == digest:
+                effective = asking()
+                if live.settings == effective:
+                    if grant:
+                        self.security.grant_requested(name, effective, who=who, why=why)
+                    fleet = self.actors.fleet(name)
+                    if hooks is not None and fleet is not None:
+                        fleet.set_hooks(hooks)
+                    return serving
             admitted = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
+            effective = asking()  # after the compiler, which says best what is no component
             number = self._state.registry.next_number(name)
-            prepared = serving.prepare(number, component, settings, hooks)
-            with self._actors_move(serving, prepared) as moved, self._storing:
-                if given_up is not None and given_up.is_set():
-                    return serving
-                self.check()
-                self._state.blobs.put(content)
-                _, revision = self._state.registry.record_deploy(
-                    name,
-                    digest=digest,
-                    size=len(content),
-                    settings=settings,
-                    who=who or _user(),
-                    why=why,
-                    version=admitted.version,
-                    signer=admitted.key,
-                )
-                moved.set()
+            with self.security.admitting(
+                name, number, effective, grant=grant, who=who, why=why
+            ) as (
+                identity,
+                admission,
+            ):
+                prepared = serving.prepare(number, component, effective, hooks)
+                with self._actors_move(serving, prepared) as moved, self._storing:
+                    if given_up is not None and given_up.is_set():
+                        return serving
+                    self.check()
+                    self._state.blobs.put(content)
+                    _, revision = self._state.registry.record_deploy(
+                        name,
+                        digest=digest,
+                        size=len(content),
+                        settings=effective,
+                        who=who,
+                        why=why,
+                        version=admitted.version,
+                        signer=admitted.key,
+                        identity=identity,
+                    )
+                    moved.set()
+                    admission.set()
             self._switch(serving, revision, prepared)
             return serving
 
@@ -315,10 +408,15 @@ class HostCore:
                 content = self._readmitted(name, revision)
                 component = component or self._compile(content, None)
             hooks = None if serving.make is None else serving.make.hooks
-            prepared = serving.prepare(revision.number, component, revision.settings, hooks)
-            with self._actors_move(serving, prepared) as moved:
-                registry.record_rollback(name, revision.number, who=who or _user(), why=why)
-                moved.set()
+            who = who or _user()
+            with self.security.admitting(
+                name, revision.number, revision.settings, grant=False, who=who, why=why
+            ) as (_, admission):
+                prepared = serving.prepare(revision.number, component, revision.settings, hooks)
+                with self._actors_move(serving, prepared) as moved:
+                    registry.record_rollback(name, revision.number, who=who, why=why)
+                    moved.set()
+                    admission.set()
             self._switch(serving, revision, prepared)
 
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
@@ -337,8 +435,64 @@ class HostCore:
                 self._state.collect()
             self.actors.close_fleet(name)
             serving.drain(revision.settings.drain if revision else 0)
+            self.security.forget(name, who=who or _user(), why=why)
             # Killed before this, the next opening of the storage does it.
             self._storage.clear(name)
+
+    def grant(
+        self,
+        name: str,
+        capabilities: Sequence[Granting] | None,
+        *,
+        who: str | None = None,
+        why: str = "",
+        until: dt.datetime | None = None,
+        act_as: str | None = None,
+        caller: str | None = None,
+    ) -> tuple[Grant, ...]:
+        """Grant capabilities to a deployment, or what it asks for and was not granted.
+
+        Raises:
+            StateWriteFailed: It could not be recorded; nothing has changed.
+            PolicyError: One is no capability; nothing has changed.
+        """
+        revision = self._there(self.serving(name))
+        if capabilities is None:
+            capabilities = self.security.missing(name, revision.settings)
+        moment_of(until)
+        return self.security.grant(
+            name,
+            capabilities,
+            who=who or _user(),
+            why=why,
+            until=until,
+            act_as=act_as,
+            caller=caller,
+        )
+
+    def revoke(
+        self, name: str, grants: Sequence[int] | None, *, who: str | None = None, why: str = ""
+    ) -> tuple[Grant, ...]:
+        """Take grants of a deployment back by their ids, or all of them; return those.
+
+        Raises:
+            UnknownGrant: The deployment has no such grant; nothing has changed.
+            StateWriteFailed: It could not be recorded; nothing has changed.
+        """
+        # Not in turn with deployments: a right that is taken back ends now.
+        self.serving(name)
+        return self.security.revoke(name, grants, who=who or _user(), why=why)
+
+    def grants(self, name: str) -> tuple[Grant, ...]:
+        """Return what is granted to a deployment, the oldest grant first."""
+        self.serving(name)
+        return self.security.grants(name)
+
+    def _there(self, serving: Serving) -> Revision:
+        """Return the live revision, if nobody removed the deployment meanwhile."""
+        if serving.revision is None:
+            raise HostClosed(f"deployment '{serving.name}' was removed", name=serving.name)
+        return serving.revision
 
     def history(self, name: str) -> tuple[Revision, ...]:
         """Return every revision of a deployment, the first one first."""
@@ -406,7 +560,7 @@ class HostCore:
         while True:
             with self._one_addition:
                 serving = self._servings.setdefault(
-                    name, Serving(name, self._provides, self._storage)
+                    name, Serving(name, self._provides, self._storage, self.security)
                 )
             with serving.one_change:
                 # Removed while this waited: the name is another deployment's now.
@@ -456,6 +610,7 @@ class HostCore:
         elif serving.make is None:
             self._records.add(serving.name, "")
         serving.switch(revision, prepared)
+        self.security.keep(serving.name, serving.numbers)
 
     def _held_by(self, serving: Serving) -> Callable[[Reason], None]:
         """Return what is called when a deployment's actors have been given up."""
@@ -468,9 +623,21 @@ class HostCore:
 
         return hold
 
-    def _bring_back(self, name: str, number: int) -> None:
-        serving = self._servings[name] = Serving(name, self._provides, self._storage)
-        revision = self._state.registry.revision(name, number)
+    def _bring_back_all(self, only: Collection[str] | None) -> None:
+        registry = self._state.registry
+        live = [
+            (record, registry.revision(record.name, record.live))
+            for record in registry.deployments()
+            if only is None or record.name in only
+        ]
+        # Before any of them runs, and at once for all.
+        self.security.restore([(record, revision.settings) for record, revision in live])
+        for record, revision in live:
+            self._bring_back(record.name, revision)
+
+    def _bring_back(self, name: str, revision: Revision) -> None:
+        serving = self._servings[name] = Serving(name, self._provides, self._storage, self.security)
+        number = revision.number
         try:
             component = self._engine.load(self._readmitted(name, revision))
             prepared = serving.prepare(number, component, revision.settings)
@@ -518,13 +685,17 @@ def _user() -> str:
 
 
 def _abandon(
-    process: int, state: StateDirectory, servings: dict[str, Serving], storage: StorageHolder
+    process: int,
+    state: StateDirectory,
+    servings: dict[str, Serving],
+    storage: StorageHolder,
+    security: HostSecurity,
 ) -> None:
     if os.getpid() != process:
         return  # a forked child: the database and the lock are the parent's
     for serving in servings.values():
         serving.close()
-    try:
-        storage.close()
-    finally:
-        state.close()
+    with contextlib.ExitStack() as closing:
+        closing.callback(state.close)
+        closing.callback(security.close)
+        closing.callback(storage.close)

@@ -103,6 +103,27 @@ class Registry:
         )[0]
         return (highest or 0) + 1
 
+    def identity(self, name: str) -> int:
+        """Return the id of a deployment, or one set aside for it where there is none yet.
+
+        An id that was set aside and then not used is not used for anything else either.
+
+        Raises:
+            StateWriteFailed: It could not be set aside.
+        """
+        rows = self._read(f"{_LIVE} AND name = ?", name)
+        if rows:
+            return _deployment(rows[0]).id
+        with self._writing("set an id aside") as connection:
+            connection.execute(
+                "INSERT INTO sqlite_sequence (name, seq) SELECT 'deployments', 0"
+                " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'deployments')"
+            )
+            (identity,) = connection.execute(
+                "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'deployments' RETURNING seq"
+            ).fetchone()
+        return int(identity)
+
     def rollouts(self, name: str) -> tuple[Rollout, ...]:
         """Return every rollout of a deployment, the first one first.
 
@@ -165,8 +186,11 @@ class Registry:
         why: str,
         version: str | None = None,
         signer: str | None = None,
+        identity: int | None = None,
     ) -> tuple[DeploymentRecord, Revision]:
         """Record a new revision and make it the live one; the first makes the deployment.
+
+        A deployment that is made has the id `identity`, which was set aside for it.
 
         Raises:
             StateWriteFailed: Nothing was recorded.
@@ -176,7 +200,7 @@ class Registry:
             found = connection.execute(f"{_LIVE} AND name = ?", (name,)).fetchone()
             if found is None:
                 deployment = DeploymentRecord(
-                    id=_insert_deployment(connection, name, at), name=name, live=1, at=at
+                    id=_insert_deployment(connection, identity, name, at), name=name, live=1, at=at
                 )
                 replaced = None
             else:
@@ -281,10 +305,12 @@ class Registry:
             yield self._connection
 
 
-def _insert_deployment(connection: sqlite3.Connection, name: str, at: dt.datetime) -> int:
+def _insert_deployment(
+    connection: sqlite3.Connection, identity: int | None, name: str, at: dt.datetime
+) -> int:
     (identity,) = connection.execute(
-        "INSERT INTO deployments (name, live, at) VALUES (?, 1, ?) RETURNING id",
-        (name, at.timestamp()),
+        "INSERT INTO deployments (id, name, live, at) VALUES (?, ?, 1, ?) RETURNING id",
+        (identity, name, at.timestamp()),
     ).fetchone()
     return int(identity)
 

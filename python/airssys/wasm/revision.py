@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
 from airssys.wasm.host_errors import InvalidSetting
+from airssys.wasm.manifest.component_manifest import Capabilities  # noqa: TC001 - as above
+from airssys.wasm.security.mounts import Mount  # noqa: TC001 - as above
 
 if TYPE_CHECKING:
     import datetime as dt
 
-__all__ = ["DeploymentRecord", "Lifetime", "Revision", "Rollout", "Settings"]
+__all__ = ["DeploymentRecord", "Enforcement", "Lifetime", "Revision", "Rollout", "Settings"]
 
 Lifetime = Literal["call", "pooled", "actor"]
+Enforcement = Literal["enforce", "observe", "learn"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,14 @@ class Settings:
         keep: How many earlier revisions stay warm, so that a rollback to one of them compiles
             nothing.
         actor: How the actors of lifetime `actor` are run; None for the other lifetimes.
+        capabilities: What the component asks for; None for nothing. What it gets is decided by its
+            grants and the policy of the host, as they are now.
+        mounts: Directories of the host by their path in the component.
+        environment: Environment variables that the component may be granted to read.
+        config: Values of the component's configuration.
+        enforcement: `enforce`; `observe`, which lets pass what is merely not granted; or `learn`,
+            the same on a development host, remembered for a suggestion.
+        observe_until: When observing ends, in seconds since 1970.
 
     Raises:
         InvalidSetting: A value is out of range.
@@ -41,8 +52,25 @@ class Settings:
     drain: float = 30.0
     keep: int = 5
     actor: ActorSettings | None = None
+    capabilities: Capabilities | None = None
+    mounts: dict[str, Mount] = dataclasses.field(default_factory=dict)
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    enforcement: Enforcement = "enforce"
+    observe_until: float | None = None
 
     def __post_init__(self) -> None:
+        if self.enforcement not in ("enforce", "observe", "learn"):
+            raise InvalidSetting(
+                f"enforcement {self.enforcement!r} is not known",
+                hint="it is 'enforce', 'observe' or 'learn'",
+            )
+        if (self.observe_until is not None) is not (self.enforcement == "observe"):
+            raise InvalidSetting(
+                f"observe_until does not go with enforcement {self.enforcement!r}"
+                if self.observe_until is not None
+                else "enforcement 'observe' needs observe_until, the moment at which it ends"
+            )
         if self.lifetime not in ("call", "pooled", "actor"):
             raise InvalidSetting(
                 f"lifetime {self.lifetime!r} is not known", hint="it is 'call', 'pooled' or 'actor'"

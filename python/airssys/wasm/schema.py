@@ -70,6 +70,28 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         PRIMARY KEY (deployment, key)
     ) STRICT, WITHOUT ROWID;
     """,
+    # A grant is recorded before the deployment that it is for, so that nothing runs without it.
+    """
+    CREATE TABLE grants (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        deployment INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        access TEXT NOT NULL,
+        target TEXT NOT NULL,
+        more TEXT NOT NULL,
+        who TEXT NOT NULL,
+        at REAL NOT NULL,
+        why TEXT NOT NULL,
+        until REAL,
+        place TEXT NOT NULL,
+        act_as TEXT,
+        caller TEXT,
+        revoked_at REAL,
+        revoked_by TEXT,
+        revoked_why TEXT
+    ) STRICT;
+    CREATE INDEX grants_by_deployment ON grants (deployment) WHERE revoked_at IS NULL;
+    """,
 )
 
 

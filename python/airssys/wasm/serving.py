@@ -13,13 +13,14 @@ from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.make import Make
 from airssys.wasm.limits import Limits
 from airssys.wasm.storage_records import StorageQuota
-from airssys.wasm.wasi import Wasi
+from airssys.wasm.wasi import Directory, Wasi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airssys.wasm.component import Component
     from airssys.wasm.revision import Revision, Settings
+    from airssys.wasm.security.host_security import HostSecurity
     from airssys.wasm.storage_holder import StorageHolder
 
 __all__ = ["Prepared", "Serving", "quota_of"]
@@ -66,6 +67,7 @@ class Serving:
         imports: The host functions that its components are given, as `Component.instantiate` takes
             them.
         storage: The storage of the host.
+        security: What decides about everything that instances reach.
 
     Attributes:
         name: The deployment.
@@ -79,7 +81,13 @@ class Serving:
         quota: What the live revision may store; None before the first.
     """
 
-    def __init__(self, name: str, imports: Mapping[str, Any], storage: StorageHolder) -> None:
+    def __init__(
+        self,
+        name: str,
+        imports: Mapping[str, Any],
+        storage: StorageHolder,
+        security: HostSecurity,
+    ) -> None:
         self.name = name
         self.route = _core.Route(name)
         self.one_change = threading.Lock()
@@ -91,6 +99,7 @@ class Serving:
         self.quota: StorageQuota | None = None
         self._imports = imports
         self._storage = storage
+        self._security = security
         self._warm: dict[int, Component] = {}
         self._statistics: dict[int, _core.LineStatistics] = {}
         self._line: _core.Line | None = None
@@ -117,13 +126,25 @@ class Serving:
         statistics = self._statistics.get(number) or _core.LineStatistics()
         limits = Limits(**cast("dict[str, Any]", settings.limits))
         storage = self._namespace(component, limits)
+        subject = self._security.subject(self.name, number, settings)
+        rules = (self._security.gate, subject)
+        wasi = Wasi(
+            environment=settings.environment,
+            directories={
+                guest: Directory(mount.path, mount.write)
+                for guest, mount in settings.mounts.items()
+            },
+            rules=rules,
+            approver=self._security.osl.approvals,
+        )
         if settings.actor is not None:
             make = Make(
                 component=component._native,  # noqa: SLF001
                 limits=limits.native,
-                wasi=None if storage is None else Wasi().native,
+                wasi=wasi.native,
                 services=() if storage is None else (storage,),
                 settings=settings.actor,
+                rights=_core.MessageRights.by_rules(*rules, self._security.osl.approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
             )
@@ -132,7 +153,7 @@ class Serving:
             component._native,  # noqa: SLF001
             number=number,
             limits=limits.native,
-            wasi=Wasi().native,
+            wasi=wasi.native,
             functions=component._functions(self._imports),  # noqa: SLF001
             instances=settings.instances if settings.lifetime == "pooled" else 0,
             waiting=_MOST_WAITING,
@@ -172,6 +193,13 @@ class Serving:
         for cold in list(self._warm)[: -(revision.settings.keep + 1)]:
             del self._warm[cold]
             self._statistics[cold].go_cold()
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """The revisions of which instances may run, or are kept to."""
+        running = (line.number for line in self._lines() if line.in_flight)
+        live = () if self.revision is None else (self.revision.number,)
+        return frozenset((*self._warm, *running, *live))
 
     def warm(self, number: int) -> Component | None:
         """Return the component of a revision if it is kept warm."""

@@ -16,7 +16,7 @@ from airssys.rt import (
     System,
 )
 from airssys.wasm import DeploymentHeld, Host, Limits
-from airssys.wasm.actors import ActorSettings, GuestRefused, Hooks, Rights
+from airssys.wasm.actors import ActorSettings, GuestRefused, Hooks
 from airssys.wasm.codecs import CodecMismatch, PayloadTooLarge, UnknownCodec, ValueUnencodable
 from airssys.wasm.host_errors import DeploymentIsActor, DeploymentIsNoActor
 
@@ -378,9 +378,10 @@ async def test_a_conversation_through_three_languages(state, guest):
             actor=ActorSettings(
                 codec="json",
                 config={"next": "demo/keeper"},
-                rights=Rights(ask=("demo/keeper",)),
                 start_timeout=30.0,
             ),
+            capabilities={"messaging": [{"ask": "demo/keeper"}]},
+            grant="requested",
         )
         asker = await host.deploy(
             guest("asker-rust"),
@@ -389,8 +390,9 @@ async def test_a_conversation_through_three_languages(state, guest):
             actor=ActorSettings(
                 codec="json",
                 config={"target": "demo/transformer"},
-                rights=Rights(ask=("demo/transformer",)),
             ),
+            capabilities={"messaging": [{"ask": "demo/transformer"}]},
+            grant="requested",
         )
         ref = asker.actor()
         await ref.ask({"put": {"key": "k", "value": "hello"}}, 10.0)

@@ -8,7 +8,7 @@ import pytest
 
 from airssys.rt import ActorFailed, Health
 from airssys.wasm import Host, codecs
-from airssys.wasm.actors import ActorSettings, GuestRefused, Rights
+from airssys.wasm.actors import ActorSettings, GuestRefused
 from airssys.wasm.codecs import CodecMismatch
 
 KEEPER = ["keeper (Python)"]
@@ -21,10 +21,15 @@ def deployed(guest):
 
     async def deploy(host, name, *, ask=(), settings=None, **config):
         path = guest(name)
-        rights = Rights(ask=tuple(ask))
-        settings = {"codec": "json", "config": config, "rights": rights} | (settings or {})
-        settings = ActorSettings(**settings)
-        deployment = await host.deploy(path, name=f"demo/{name}", lifetime="actor", actor=settings)
+        settings = {"codec": "json", "config": config} | (settings or {})
+        deployment = await host.deploy(
+            path,
+            name=f"demo/{name}",
+            lifetime="actor",
+            actor=ActorSettings(**settings),
+            capabilities={"messaging": [{"ask": each} for each in ask]},
+            grant="requested",
+        )
         return await deployment.start()
 
     return deploy
@@ -157,13 +162,17 @@ async def test_members_of_a_room_hear_each_other_and_nobody_speaks_uninvited(sta
             guest("chat-room"),
             name="demo/chat-room",
             lifetime="actor",
-            actor=ActorSettings(codec="json", rights=Rights(send=("demo/chat-member",))),
+            actor=ActorSettings(codec="json"),
+            capabilities={"messaging": [{"send": "demo/chat-member"}]},
+            grant="requested",
         )
         members = await host.deploy(
             guest("chat-member"),
             name="demo/chat-member",
             lifetime="actor",
-            actor=ActorSettings(codec="json", rights=Rights(ask=("demo/chat-room",))),
+            actor=ActorSettings(codec="json"),
+            capabilities={"messaging": [{"ask": "demo/chat-room"}]},
+            grant="requested",
         )
         lobby = await rooms.start("lobby")
         ada, bob = await members.start("Ada"), await members.start("Bob")

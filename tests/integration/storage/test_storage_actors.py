@@ -19,7 +19,14 @@ STORING = Path(__file__).parents[3] / "build" / "components" / "storing-actor.wa
 async def test_what_an_actor_stores_survives_its_crash_and_its_host(state):
     settings = ActorSettings(codec="json")
     async with Host.open(state) as host:
-        actor = await host.deploy(STORING, name="acme/count", lifetime="actor", actor=settings)
+        actor = await host.deploy(
+            STORING,
+            name="acme/count",
+            lifetime="actor",
+            actor=settings,
+            capabilities={"storage": [{"namespace": "self", "access": ["read", "write"]}]},
+            grant="requested",
+        )
         ref = actor.actor()
         assert await ref.ask(40) == 40
         assert await actor.storage.get("count") == b"40"

@@ -39,7 +39,7 @@ async def namespace():
 
 async def test_host_and_guest_see_the_same(state, key_value):
     async with Host.open(state) as host:
-        store = await host.deploy(key_value, name="acme/store")
+        store = await host.deploy(key_value, grant="requested", name="acme/store")
         await store.storage.set("a", b"1")
         assert await store.api.get("a") == b"1"
         await store.api.set("b", b"2", None)
@@ -118,7 +118,9 @@ async def test_bad_requests_say_what_is_wrong(namespace):
 
 async def test_the_operator_is_held_to_the_limits_of_the_deployment(state, key_value):
     async with Host.open(state) as host:
-        store = await host.deploy(key_value, name="acme/store", limits=Limits(storage_keys=1))
+        store = await host.deploy(
+            key_value, grant="requested", name="acme/store", limits=Limits(storage_keys=1)
+        )
         namespace = store.storage
         await namespace.set("a", b"")
         with pytest.raises(StorageQuotaExceeded, match=r"Limits\(storage_keys=...\)"):
@@ -206,7 +208,7 @@ async def test_a_line_that_is_no_entry_is_named(namespace, tmp_path, line, expec
 async def test_a_backup_is_taken_while_the_storage_is_used(state, key_value, tmp_path):
     file = tmp_path / "backup.redb"
     async with Host.open(state, storage=StorageSettings(relaxed=0.05)) as host:
-        store = await host.deploy(key_value, name="acme/store")
+        store = await host.deploy(key_value, grant="requested", name="acme/store")
         await store.storage.batch([Put(f"k{n}", b"v") for n in range(500)])
         writing = asyncio.gather(*(store.storage.set(f"later{n}", b"") for n in range(50)))
         copy = await host.storage.backup(file)

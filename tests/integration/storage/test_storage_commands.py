@@ -24,7 +24,7 @@ class Done:
 def kv(state, key_value, tmp_path, capfdbinary, monkeypatch):
     """Run `airssys kv` in this process: another one would spend its time on starting."""
     with Host.open_blocking(state) as host:
-        store = host.deploy(key_value, name="acme/store")
+        store = host.deploy(key_value, grant="requested", name="acme/store")
         store.api.set("a", b"text", None)
         store.api.set("b/c", b"\x1b[2J\xff", None)
     monkeypatch.chdir(tmp_path)

@@ -108,7 +108,7 @@ def test_a_full_device_refuses_and_loses_nothing(tmp_path, python):
 @pytest.mark.parametrize("content", [b"", b"no database at all", bytes(8192)])
 def test_a_file_that_is_no_storage_is_refused_and_left_as_it_is(state, key_value, content):
     with Host.open_blocking(state) as host:
-        host.deploy(key_value, name="acme/store").api.set("a", b"1", None)
+        host.deploy(key_value, grant="requested", name="acme/store").api.set("a", b"1", None)
     file = state / "kv" / "storage.redb"
     whole = file.read_bytes()
     file.write_bytes(content)
@@ -204,7 +204,7 @@ def test_a_forked_child_has_no_storage_and_keeps_nobody_out(tmp_path):
 
 def test_a_closed_host_takes_no_request(state, key_value):
     with Host.open_blocking(state) as host:
-        store = host.deploy(key_value, name="acme/store")
+        store = host.deploy(key_value, grant="requested", name="acme/store")
         namespace = store.storage
         namespace.set("a", b"1")
     with pytest.raises(HostClosed):
@@ -216,12 +216,12 @@ def test_a_closed_host_takes_no_request(state, key_value):
 def test_a_removal_that_was_interrupted_is_finished(state, key_value):
     """What a deployment stored does not become the next one's of that name."""
     with Host.open_blocking(state) as host:
-        store = host.deploy(key_value, name="acme/store")
+        store = host.deploy(key_value, grant="requested", name="acme/store")
         store.api.set("a", b"1", None)
         # The removal is on record, and the process is killed before it deletes.
         host._core._state.registry.record_remove("acme/store", who="me", why="")
     with Host.open_blocking(state) as host:
-        store = host.deploy(key_value, name="acme/store")
+        store = host.deploy(key_value, grant="requested", name="acme/store")
         assert store.api.get("a") is None
 
 

@@ -22,7 +22,7 @@ def backend(request):
 def store(request, backend, state, key_value):
     """The guest, deployed on each backend in each lifetime."""
     with Host.open_blocking(state, storage=backend) as host:
-        yield host.deploy(key_value, name="acme/store", lifetime=request.param)
+        yield host.deploy(key_value, grant="requested", name="acme/store", lifetime=request.param)
 
 
 def test_a_value_is_what_was_set_until_it_is_deleted(store):
@@ -122,7 +122,7 @@ def test_what_is_no_key_is_refused_with_the_reason(store):
 def test_quotas_are_exact(backend, state, key_value):
     limits = Limits(storage=20, storage_keys=3)
     with Host.open_blocking(state, storage=backend) as host:
-        store = host.deploy(key_value, name="acme/store", limits=limits)
+        store = host.deploy(key_value, grant="requested", name="acme/store", limits=limits)
         store.api.set("a", bytes(9), None)
         store.api.set("b", bytes(9), None)
         assert store.api.usage() == (2, 20, 3, 20)
@@ -145,8 +145,8 @@ def test_quotas_are_exact(backend, state, key_value):
 
 def test_no_deployment_reaches_the_keys_of_another(state, key_value):
     with Host.open_blocking(state) as host:
-        first = host.deploy(key_value, name="acme/one")
-        second = host.deploy(key_value, name="acme/one-b")
+        first = host.deploy(key_value, grant="requested", name="acme/one")
+        second = host.deploy(key_value, grant="requested", name="acme/one-b")
         first.api.set("secret", b"1", None)
         assert second.api.get("secret") is None
         assert second.api.keys("", 10) == []
@@ -180,12 +180,12 @@ def test_an_instance_without_a_deployment_has_no_storage(key_value):
 
 def test_storage_goes_on_over_revisions_and_ends_with_the_deployment(state, key_value):
     with Host.open_blocking(state) as host:
-        store = host.deploy(key_value, name="acme/store")
+        store = host.deploy(key_value, grant="requested", name="acme/store")
         store.api.set("a", b"1", None)
         store = store.deploy(key_value, limits=Limits(storage_keys=5))
         assert store.api.usage() == (1, 2, 5, 50 << 20)
         assert store.api.get("a") == b"1"
         store.remove()
         assert host.storage.namespaces() == ()
-        store = host.deploy(key_value, name="acme/store")
+        store = host.deploy(key_value, grant="requested", name="acme/store")
         assert store.api.get("a") is None

@@ -21,7 +21,7 @@ def test_acknowledged_writes_survive_a_kill_and_others_are_whole_or_absent(
     """Workers in Python and in a guest write at the same time; a dictionary knows what must be."""
     moment = random.Random(life)
     with Host.open_blocking(state) as host:
-        host.deploy(key_value, name="acme/store", lifetime="pooled")
+        host.deploy(key_value, grant="requested", name="acme/store", lifetime="pooled")
     models = [{} for _ in range(WORKERS)]
     for seed in (2 * life, 2 * life + 1):
         process = python(LIFE, state, seed)
@@ -81,6 +81,6 @@ def test_relaxed_writes_survive_up_to_some_point_and_none_after_it(tmp_path, pyt
 
 def test_closing_a_relaxed_host_keeps_everything(state, key_value):
     with Host.open_blocking(state, storage=StorageSettings(relaxed=60)) as host:
-        host.deploy(key_value, name="acme/store").api.set("a", b"1", None)
+        host.deploy(key_value, grant="requested", name="acme/store").api.set("a", b"1", None)
     with Host.open_blocking(state) as host:
         assert host.deployment("acme/store").api.get("a") == b"1"

@@ -631,8 +631,13 @@ fn judge_for(
             "a rule requires approval".clone_into(&mut opinion.reason);
         }
         Outcome::NotGranted => {
-            opinion.rule = RuleName::Fixed("default-deny");
-            "no rule grants it".clone_into(&mut opinion.reason);
+            let (name, reason) = verdict
+                .lack
+                .map_or(("default-deny", "no rule grants it"), |lack| {
+                    (lack.rule(), lack.text())
+                });
+            opinion.rule = RuleName::Fixed(name);
+            reason.clone_into(&mut opinion.reason);
             opinion.observed = subject.effective_enforcement() != Enforcement::Enforce
                 && request.kind.may_be_observed(request.access);
             if !opinion.observed {

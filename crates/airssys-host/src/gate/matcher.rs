@@ -1,7 +1,8 @@
 //! A compiled set of rules and its decisions.
 //!
 //! Deny wins over an error, an error over a required approval, that over allow; nothing else counts, in
-//! particular not the order in which rules are written.
+//! particular not the order in which rules are written. Where the subject is a component, allow takes a request,
+//! a grant and, if the set has a ceiling, a rule of the policy: see [`Part`].
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ use super::index::{BOUNDARY, Clause, Index, OWN, Segments, Token, Tokens};
 use super::kind::{AccessBits, Kind};
 use super::network::canonical_listen;
 use super::pattern::{Segment, matches_sequence};
-use super::rules::{Effect, Rule, RuleError, Selector, parse_rules};
+use super::rules::{Effect, Part, Rule, RuleError, Rules, Selector, parse_rules};
 use super::subject::Subject;
 use super::target::{Domain, Host, LISTEN, TCP, Target};
 
@@ -97,6 +98,35 @@ pub struct Verdict {
     pub alarm: bool,
     /// Some rule that matched wants its record durable before the effect.
     pub must_audit: bool,
+    /// What is missing where the outcome is [`Outcome::NotGranted`] and something is there.
+    pub lack: Option<Lack>,
+}
+
+/// The part that a component lacks of a right that it has in part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    Request,
+    Grant,
+    Ceiling,
+}
+
+impl Lack {
+    /// What stands in the place of a rule in records.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Lack::Request => "not-requested",
+            Lack::Grant => "not-granted",
+            Lack::Ceiling => "beyond-policy",
+        }
+    }
+
+    pub const fn text(self) -> &'static str {
+        match self {
+            Lack::Request => "it is granted, but the component does not ask for it",
+            Lack::Grant => "the component asks for it, but it is not granted",
+            Lack::Ceiling => "it is granted, but no rule of the policy allows it",
+        }
+    }
 }
 
 const NO_RULE: u32 = u32::MAX;
@@ -105,6 +135,7 @@ const NO_RULE: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     Applies,
+    OtherAudience,
     OtherAccess,
     OtherPlace,
     OtherArguments,
@@ -120,6 +151,7 @@ impl Reason {
     pub const fn text(self) -> &'static str {
         match self {
             Reason::Applies => "applies",
+            Reason::OtherAudience => "is for components",
             Reason::OtherAccess => "names other accesses",
             Reason::OtherPlace => "names another port, scheme or transport",
             Reason::OtherArguments => "names other arguments",
@@ -152,6 +184,7 @@ pub struct Bound {
 pub struct RuleSet {
     number: u64,
     rules: Vec<Rule>,
+    ceiling: bool,
     segments: Segments,
     selectors: HashMap<Selector, Arc<SelectorIndex>>,
     /// Those of them that are patterns of names.
@@ -160,7 +193,7 @@ pub struct RuleSet {
 
 impl Default for RuleSet {
     fn default() -> Self {
-        RuleSet::from_rules(Vec::new())
+        RuleSet::from_rules(Rules::default())
     }
 }
 
@@ -173,7 +206,11 @@ impl RuleSet {
         parse_rules(json).map(Self::from_rules)
     }
 
-    fn from_rules(rules: Vec<Rule>) -> RuleSet {
+    fn from_rules(rules: Rules) -> RuleSet {
+        let Rules {
+            list: rules,
+            ceiling,
+        } = rules;
         static SETS: AtomicU64 = AtomicU64::new(1);
         let mut segments = Segments::default();
         let mut selectors: HashMap<Selector, SelectorIndex> = HashMap::new();
@@ -200,6 +237,7 @@ impl RuleSet {
         RuleSet {
             number: SETS.fetch_add(1, Ordering::Relaxed),
             rules,
+            ceiling,
             segments,
             selectors,
             patterned,
@@ -243,6 +281,9 @@ impl RuleSet {
             .roles
             .iter()
             .map(|name| Selector::Role(name.clone()));
+        let revision = subject
+            .revision
+            .map(|number| Selector::Revision(format!("{}@{number}", subject.name)));
         let name: SmallVec<[&[u8]; 4]> = subject
             .name
             .as_bytes()
@@ -255,6 +296,7 @@ impl RuleSet {
             .into_iter()
             .chain(namespace)
             .chain(roles)
+            .chain(revision)
             .chain(patterns.cloned())
             .filter_map(|selector| self.selectors.get(&selector).cloned())
             .collect();
@@ -266,13 +308,13 @@ impl RuleSet {
 
     /// Decide one access of `subject`.
     pub fn decide(&self, subject: &Subject, request: &Request<'_>) -> Verdict {
-        let mut tally = Tally::default();
+        let mut tally = Tally::of(subject);
         self.candidates(subject, request, |clause| {
             let rule = &self.rules[clause.rule as usize];
             let reason = judge(rule, clause, subject, request);
             tally.count(rule, clause.rule, reason);
         });
-        tally.verdict(request.kind)
+        tally.verdict(request.kind, self.ceiling)
     }
 
     /// Decide like [`Self::decide`], and say for every rule whose pattern matches why it counted or not.
@@ -281,7 +323,7 @@ impl RuleSet {
         subject: &Subject,
         request: &Request<'_>,
     ) -> (Verdict, Vec<(&Rule, Reason)>) {
-        let mut tally = Tally::default();
+        let mut tally = Tally::of(subject);
         let mut considered = Vec::new();
         self.candidates(subject, request, |clause| {
             let rule = &self.rules[clause.rule as usize];
@@ -295,7 +337,7 @@ impl RuleSet {
             .into_iter()
             .map(|(rule, reason)| (&self.rules[rule as usize], reason))
             .collect();
-        (tally.verdict(request.kind), considered)
+        (tally.verdict(request.kind, self.ceiling), considered)
     }
 
     fn candidates(&self, subject: &Subject, request: &Request<'_>, mut found: impl FnMut(&Clause)) {
@@ -333,14 +375,15 @@ impl RuleSet {
     pub fn covers_subtree(&self, subject: &Subject, request: &Request<'_>) -> bool {
         let bound = self.bound(subject);
         let tokens = Tokens::of(&request.target, &self.segments);
-        let (mut covered, mut endangered) = (false, false);
+        let (mut covering, mut endangered) = (Parts::default(), false);
         for indices in &bound.indices {
             let Some(index) = &indices.domains[request.target.domain as usize] else {
                 continue;
             };
             let concerns = |clause: &Clause| {
                 let rule = &self.rules[clause.rule as usize];
-                let concerned = rule.access & request.access != 0
+                let concerned = is_for(rule, subject)
+                    && rule.access & request.access != 0
                     && rule.expiry.is_none_or(|expiry| !expiry.is_over())
                     && rule.fits_callers(subject);
                 concerned.then_some(rule)
@@ -348,8 +391,12 @@ impl RuleSet {
             index.walk_subtree(
                 &tokens,
                 |clause| {
-                    covered |= concerns(clause)
-                        .is_some_and(|rule| rule.effect == Effect::Allow && rule.when.is_none());
+                    if let Some(rule) = concerns(clause)
+                        && rule.effect == Effect::Allow
+                        && rule.when.is_none()
+                    {
+                        covering.add(rule, clause.rule);
+                    }
                 },
                 |clause| {
                     endangered |= concerns(clause)
@@ -357,7 +404,7 @@ impl RuleSet {
                 },
             );
         }
-        covered && !endangered
+        covering.allow(subject.guest, self.ceiling).is_ok() && !endangered
     }
 
     /// Whether a rule that allows HTTP to `host` lists `address` among those that the name may mean.
@@ -380,7 +427,7 @@ impl RuleSet {
                 .position(|token| token.id == BOUNDARY)
                 .map_or(0, |end| end + 1),
         );
-        let mut listed = false;
+        let mut listing = Parts::default();
         for indices in &self.bound(subject).indices {
             if let Some(index) = &indices.domains[Domain::Http as usize] {
                 index.walk_subtree(
@@ -388,15 +435,19 @@ impl RuleSet {
                     |_| {},
                     |clause| {
                         let rule = &self.rules[clause.rule as usize];
-                        listed |= rule.effect != Effect::Deny
+                        if is_for(rule, subject)
+                            && rule.effect != Effect::Deny
                             && rule.expiry.is_none_or(|expiry| !expiry.is_over())
                             && rule.fits_callers(subject)
-                            && rule.addresses.iter().any(|range| range.contains(address));
+                            && rule.addresses.iter().any(|range| range.contains(address))
+                        {
+                            listing.add(rule, clause.rule);
+                        }
                     },
                 );
             }
         }
-        listed
+        listing.allow(subject.guest, self.ceiling).is_ok()
     }
 
     /// What rules allow `subject`, as it is written: kind, access (`*` for all) and pattern of targets. A condition
@@ -408,7 +459,14 @@ impl RuleSet {
                 .selectors
                 .iter()
                 .any(|selector| selector.selects(subject));
+            // What it asked for is no right, and neither is what it may be granted at most.
+            let right = match rule.part {
+                Part::Whole | Part::Grant => is_for(rule, subject),
+                Part::Ceiling => !subject.guest,
+                Part::Request => false,
+            };
             if !theirs
+                || !right
                 || rule.effect != Effect::Allow
                 || rule.expiry.is_some_and(|expiry| expiry.is_over())
                 || !rule.fits_callers(subject)
@@ -523,7 +581,15 @@ fn own_tokens<'a>(
     Some(own)
 }
 
+/// Requests and grants are for components; code never has a right through them.
+fn is_for(rule: &Rule, subject: &Subject) -> bool {
+    subject.guest || !matches!(rule.part, Part::Request | Part::Grant)
+}
+
 fn judge(rule: &Rule, clause: &Clause, subject: &Subject, request: &Request<'_>) -> Reason {
+    if !is_for(rule, subject) {
+        return Reason::OtherAudience;
+    }
     if rule.access & request.access == 0 {
         return Reason::OtherAccess;
     }
@@ -595,67 +661,135 @@ fn judge_address(rule: &Rule, clause: &Clause, request: &Request<'_>) -> Option<
     }
 }
 
-/// The strongest outcome so far, and the first rule by id that led to it.
+/// For each part, the first rule by id that allows.
+#[derive(Clone, Copy)]
+struct Parts {
+    whole: u32,
+    request: u32,
+    grant: u32,
+    ceiling: u32,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Parts {
+            whole: NO_RULE,
+            request: NO_RULE,
+            grant: NO_RULE,
+            ceiling: NO_RULE,
+        }
+    }
+}
+
+impl Parts {
+    fn add(&mut self, rule: &Rule, number: u32) {
+        let first = match rule.part {
+            Part::Whole => &mut self.whole,
+            Part::Request => &mut self.request,
+            Part::Grant => &mut self.grant,
+            Part::Ceiling => &mut self.ceiling,
+        };
+        *first = number.min(*first);
+    }
+
+    /// The rule by which all parts together allow, or what lacks where any is there.
+    fn allow(&self, component: bool, ceiling: bool) -> Result<u32, Option<Lack>> {
+        if self.whole != NO_RULE {
+            let other = if component { NO_RULE } else { self.ceiling };
+            return Ok(self.whole.min(other));
+        }
+        if !component {
+            return if self.ceiling == NO_RULE {
+                Err(None)
+            } else {
+                Ok(self.ceiling)
+            };
+        }
+        match (self.request != NO_RULE, self.grant != NO_RULE) {
+            (false, false) => Err(None),
+            (false, true) => Err(Some(Lack::Request)),
+            (true, false) => Err(Some(Lack::Grant)),
+            (true, true) if ceiling && self.ceiling == NO_RULE => Err(Some(Lack::Ceiling)),
+            (true, true) => Ok(self.grant),
+        }
+    }
+}
+
+/// What the rules that matched come to, with the first rule by id for each outcome.
 struct Tally {
-    outcome: Outcome,
-    rule: u32,
-    alarm: bool,
+    component: bool,
+    allow: Parts,
+    ask: u32,
+    /// Asked for by the policy; of a component only what it requests is put to a person.
+    ask_within: u32,
+    error: u32,
+    deny: u32,
     must_audit: bool,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
+impl Tally {
+    fn of(subject: &Subject) -> Tally {
         Tally {
-            outcome: Outcome::NotGranted,
-            rule: NO_RULE,
-            alarm: false,
+            component: subject.guest,
+            allow: Parts::default(),
+            ask: NO_RULE,
+            ask_within: NO_RULE,
+            error: NO_RULE,
+            deny: NO_RULE,
             must_audit: false,
         }
     }
-}
 
-const fn strength(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::NotGranted => 0,
-        Outcome::Allow => 1,
-        Outcome::RequireApproval => 2,
-        Outcome::RuleError => 3,
-        Outcome::Deny => 4,
-    }
-}
-
-impl Tally {
     fn count(&mut self, rule: &Rule, number: u32, reason: Reason) {
-        let outcome = match reason {
-            Reason::Applies => match rule.effect {
-                Effect::Allow => Outcome::Allow,
-                Effect::Deny => Outcome::Deny,
-                Effect::RequireApproval => Outcome::RequireApproval,
-            },
-            Reason::ConditionError => {
-                self.alarm = true;
-                Outcome::RuleError
+        let first = match (reason, rule.effect) {
+            (Reason::Applies, Effect::Allow) => {
+                self.allow.add(rule, number);
+                self.must_audit |= rule.must_audit;
+                return;
             }
+            (Reason::Applies, Effect::RequireApproval)
+                if self.component && rule.part == Part::Ceiling =>
+            {
+                &mut self.ask_within
+            }
+            (Reason::Applies, Effect::RequireApproval) => &mut self.ask,
+            (Reason::Applies, Effect::Deny) => &mut self.deny,
+            (Reason::ConditionError, _) => &mut self.error,
             _ => return,
         };
+        *first = number.min(*first);
         self.must_audit |= rule.must_audit;
-        let (new, old) = (strength(outcome), strength(self.outcome));
-        if new > old || new == old && number < self.rule {
-            self.outcome = outcome;
-            self.rule = number;
-        }
     }
 
-    fn verdict(self, kind: Kind) -> Verdict {
-        let outcome = match self.outcome {
-            Outcome::NotGranted if kind.given_by_default() => Outcome::Allow,
-            outcome => outcome,
+    fn verdict(self, kind: Kind, ceiling: bool) -> Verdict {
+        let ask = if self.allow.request == NO_RULE {
+            self.ask
+        } else {
+            self.ask.min(self.ask_within)
+        };
+        let mut lack = None;
+        let (outcome, rule) = if self.deny != NO_RULE {
+            (Outcome::Deny, self.deny)
+        } else if self.error != NO_RULE {
+            (Outcome::RuleError, self.error)
+        } else if ask != NO_RULE {
+            (Outcome::RequireApproval, ask)
+        } else {
+            match self.allow.allow(self.component, ceiling) {
+                Ok(rule) => (Outcome::Allow, rule),
+                Err(_) if kind.given_by_default() => (Outcome::Allow, NO_RULE),
+                Err(missing) => {
+                    lack = missing;
+                    (Outcome::NotGranted, NO_RULE)
+                }
+            }
         };
         Verdict {
             outcome,
-            rule: self.rule,
-            alarm: self.alarm,
+            rule,
+            alarm: self.error != NO_RULE,
             must_audit: self.must_audit,
+            lack,
         }
     }
 }

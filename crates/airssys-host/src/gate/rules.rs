@@ -18,6 +18,8 @@ use super::target::{Domain, HTTP, HTTPS, TCP, TOPIC_ACCESSES, UDP, check_name};
 struct Document<R> {
     schema: u32,
     rules: Vec<R>,
+    #[serde(default)]
+    ceiling: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,6 +43,8 @@ struct RuleText {
     transport: Option<Vec<String>>,
     arguments: Option<Vec<String>>,
     position: Option<String>,
+    #[serde(default)]
+    part: Part,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -51,6 +55,31 @@ pub enum Effect {
     RequireApproval,
 }
 
+/// What a rule is worth by itself. A component may do what it asked for, was granted and the policy allows: one
+/// rule of each of the three parts has to match.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The rule counts by itself, for everybody.
+    #[default]
+    Whole,
+    /// What a component asked for; counts for components only.
+    Request,
+    /// What was granted to a component; counts for components only.
+    Grant,
+    /// What may be granted at most; for everybody who is no component the rule counts by itself.
+    Ceiling,
+}
+
+/// A document of rules, checked.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Ordered by id.
+    pub list: Vec<Rule>,
+    /// Whether components may do only what a rule of [`Part::Ceiling`] allows.
+    pub ceiling: bool,
+}
+
 /// To whom a rule applies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Selector {
@@ -58,6 +87,8 @@ pub enum Selector {
     Name(String),
     Role(String),
     Namespace(String),
+    /// One revision of a deployment: `image/resizer@3`.
+    Revision(String),
     /// Names of this form: `image/*`, `acme/**`.
     Names(Vec<Segment>),
 }
@@ -82,6 +113,7 @@ pub struct Rule {
     pub addresses: Vec<Network>,
     pub arguments: Option<Vec<Segment>>,
     pub position: Option<String>,
+    pub part: Part,
 }
 
 impl Selector {
@@ -92,6 +124,9 @@ impl Selector {
             Selector::Name(name) => *name == subject.name,
             Selector::Role(role) => subject.roles.contains(role),
             Selector::Namespace(namespace) => subject.namespace.as_ref() == Some(namespace),
+            Selector::Revision(revision) => subject
+                .revision
+                .is_some_and(|number| *revision == format!("{}@{number}", subject.name)),
             Selector::Names(pattern) => {
                 let name: Vec<&[u8]> = subject
                     .name
@@ -207,7 +242,7 @@ impl std::error::Error for RuleError {}
 ///
 /// # Errors
 /// The first rule that is not understood, and why.
-pub fn parse_rules(json: &[u8]) -> Result<Vec<Rule>, RuleError> {
+pub fn parse_rules(json: &[u8]) -> Result<Rules, RuleError> {
     let whole = |message: String| RuleError {
         rule: None,
         index: None,
@@ -223,6 +258,7 @@ pub fn parse_rules(json: &[u8]) -> Result<Vec<Rule>, RuleError> {
             document.schema
         )));
     }
+    let ceiling = document.ceiling;
     let mut rules = Vec::with_capacity(document.rules.len());
     for (index, text) in document.rules.into_iter().enumerate() {
         let (id, position) = (text.id.clone(), text.position.clone());
@@ -246,7 +282,10 @@ pub fn parse_rules(json: &[u8]) -> Result<Vec<Rule>, RuleError> {
             message: "another rule has this id; ids are unique".to_owned(),
         });
     }
-    Ok(rules)
+    Ok(Rules {
+        list: rules,
+        ceiling,
+    })
 }
 
 /// Say which rule of a document is not understood, by reading each by itself.
@@ -363,6 +402,18 @@ fn check(text: RuleText) -> Result<Rule, Fault> {
             ));
         }
     };
+    match (text.part, text.effect) {
+        (Part::Whole, _) | (_, Effect::Allow) | (Part::Ceiling, Effect::RequireApproval) => {}
+        (Part::Request | Part::Grant, _) => {
+            return Err((
+                "part",
+                "a request or a grant is a rule that allows".to_owned(),
+            ));
+        }
+        (Part::Ceiling, Effect::Deny) => {
+            return Err(("part", "a deny is never a ceiling".to_owned()));
+        }
+    }
     let expiry = text
         .expires
         .map(Expiry::at)
@@ -384,6 +435,7 @@ fn check(text: RuleText) -> Result<Rule, Fault> {
         addresses,
         arguments,
         position: text.position,
+        part: text.part,
     })
 }
 
@@ -391,7 +443,8 @@ fn parse_selector(text: &str) -> Result<Selector, String> {
     if text == "*" {
         return Ok(Selector::Everybody);
     }
-    let expected = || format!("`{text}` is not `*`, `name:…`, `role:…` or `namespace:…`");
+    let expected =
+        || format!("`{text}` is not `*`, `name:…`, `role:…`, `namespace:…` or `revision:…`");
     let (form, name) = text.split_once(':').ok_or_else(expected)?;
     if name.is_empty() || name.contains('*') && form != "name" {
         return Err(format!(
@@ -403,6 +456,7 @@ fn parse_selector(text: &str) -> Result<Selector, String> {
         "name" => Ok(Selector::Name(name.to_owned())),
         "role" => Ok(Selector::Role(name.to_owned())),
         "namespace" => Ok(Selector::Namespace(name.to_owned())),
+        "revision" if name.contains('@') => Ok(Selector::Revision(name.to_owned())),
         _ => Err(expected()),
     }
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airssys.osl.policy.model import Policy, Role, TimeOfDay
 
-__all__ = ["Positions", "compile_policy"]
+__all__ = ["Description", "Positions", "compile_policy", "describe_policy", "document"]
 
 #: Source position of a rule by the table it stands in and its number there.
 Positions: TypeAlias = "Mapping[tuple[str, int], str]"
@@ -36,6 +36,28 @@ class _Place(NamedTuple):
 
 def compile_policy(policy: Policy, positions: Positions | None = None) -> bytes:
     """Return the native description of a policy, as JSON.
+
+    Raises:
+        PolicyError: As `describe_policy` says.
+    """
+    return document(describe_policy(policy, positions))
+
+
+def document(rules: Iterable[Description], *, ceiling: bool = False) -> bytes:
+    """Return rules as the native matcher takes them.
+
+    Args:
+        rules: Their descriptions.
+        ceiling: Components may do only what a rule of the policy allows, whatever is granted.
+    """
+    return msgspec.json.encode({"schema": 1, "ceiling": ceiling, "rules": list(rules)})
+
+
+def describe_policy(policy: Policy, positions: Positions | None = None) -> list[Description]:
+    """Return the native descriptions of the rules of a policy.
+
+    What it allows or asks for, it allows or asks for to code; to components it is the ceiling of
+    what they may do by requests and grants. A deny is one for everybody.
 
     Raises:
         PolicyError: Two rules have one name, a role inherits itself or one that does not exist, or
@@ -75,7 +97,7 @@ def compile_policy(policy: Policy, positions: Positions | None = None) -> bytes:
         where = place("role", number)
         for index, grant in enumerate(role.grants):
             add(_granted(grant, holders[role.name]), f"role:{role.name}#{index + 1}", where)
-    return msgspec.json.encode({"schema": 1, "rules": described})
+    return described
 
 
 def _granted(grant: Grant, to: tuple[str, ...]) -> Rule:
@@ -142,6 +164,8 @@ def _describe(rule: Rule, name: str, where: _Place) -> Description:
         "access": rule.access,
         "position": where.position,
     }
+    if rule.effect != "deny":
+        described["part"] = "ceiling"
     if rule.when is not None:
         described["when"] = _condition(rule.when, where)
     if rule.must_audit:

@@ -12,13 +12,14 @@ from airssys.errors import AirsSysError
 from airssys.osl._inotify import Inotify, Mask
 from airssys.osl._native import Gate, typed
 from airssys.osl.errors import OslError, PolicyError
-from airssys.osl.policy.compile import compile_policy
+from airssys.osl.policy.compile import describe_policy, document
 from airssys.osl.policy.load import load_policy
 from airssys.osl.policy.model import Enforcement, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airssys.osl.policy.compile import Description
     from airssys.osl.system import OSL
 
 __all__ = ["PolicySource"]
@@ -46,8 +47,8 @@ class PolicySource:
         """The files, as they are reserved from every principal."""
         return [os.path.realpath(path) for path in self._files]
 
-    def read(self) -> tuple[Policy, bytes]:
-        """Return the policy, files merged, and its native description.
+    def read(self) -> tuple[Policy, list[Description]]:
+        """Return the policy, files merged, and the native descriptions of its rules.
 
         Where files say different enforcement, the strictest counts.
 
@@ -68,7 +69,7 @@ class PolicySource:
             raise PolicyError(
                 "`observe_until` has no time zone; write it like 2027-01-31T00:00:00Z"
             )
-        return policy, compile_policy(policy, positions)
+        return policy, describe_policy(policy, positions)
 
     def check(self) -> Policy:
         """Return the policy after looking whether a gate would take it.
@@ -78,7 +79,7 @@ class PolicySource:
         """
         policy, description = self.read()
         try:
-            Gate.check(description)
+            Gate.check(document(description))
         except AirsSysError as error:
             raise typed(error) from None
         return policy

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.log_line import LogLine
     from airssys.wasm.actors.ref import ComponentRef
-    from airssys.wasm.actors.rights import Rights
     from airssys.wasm.actors.settings import ActorSettings
 else:
     __getattr__, __dir__ = lazily(
@@ -37,7 +36,6 @@ else:
             "hooks": ("Hooks",),
             "log_line": ("LogLine",),
             "ref": ("ComponentRef",),
-            "rights": ("Rights",),
             "settings": ("ActorSettings",),
         },
     )
@@ -53,6 +51,5 @@ __all__ = [
     "LogLine",
     "NoSuchExport",
     "NotPermitted",
-    "Rights",
     "StartFailed",
 ]

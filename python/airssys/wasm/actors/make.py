@@ -28,6 +28,7 @@ class Make:
         wasi: What instances may reach; None for nothing.
         services: Host services that instances use.
         settings: How the actor is run.
+        rights: Whom it may send to; None for nobody.
         hooks: What is called at the turns of its life.
         revision: The revision that it belongs to; 0 where there is no deployment.
     """
@@ -37,6 +38,7 @@ class Make:
     wasi: _core.Wasi | None = None
     services: Sequence[_core.Service] = ()
     settings: ActorSettings = dataclasses.field(default_factory=ActorSettings)
+    rights: _core.MessageRights | None = None
     hooks: Hooks = dataclasses.field(default_factory=Hooks)
     revision: int = 0
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import msgspec
 
 from airssys.rt import Backoff, Bounded, Options, Restart
-from airssys.wasm.actors.rights import Rights
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import parse_bytes
 
@@ -44,7 +43,6 @@ class ActorSettings:
             `raw`.
         accepts: The codecs that are taken; any known one where it is empty.
         config: What `initialize` gets, by name.
-        rights: Whom it may send to; nobody by default.
 
     Raises:
         InvalidSetting: A value is out of range.
@@ -69,7 +67,6 @@ class ActorSettings:
     codec: str = "cbor"
     accepts: tuple[str, ...] = ()
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
-    rights: Rights = dataclasses.field(default_factory=Rights)
 
     def __post_init__(self) -> None:
         for name in ("mailbox_bytes", "message_size"):

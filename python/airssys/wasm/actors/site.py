@@ -57,7 +57,7 @@ class Site:
             limits=make.limits,
             wasi=make.wasi,
             services=make.services,
-            gate=settings.rights.native,
+            gate=make.rights,
             accepts=make.accepts,
             config=make.config,
             capacity=settings.mailbox,
@@ -78,4 +78,4 @@ class Site:
                 config=make.config,
                 accepts=make.accepts,
             )
-            self.place.native.regrant(make.settings.rights.native)
+            self.place.native.regrant(make.rights)

@@ -1,6 +1,17 @@
 """The two files: `Component.toml` by the author, `airssys.toml` by the operator."""
 
-from airssys.wasm.manifest.component_manifest import ComponentManifest
+from airssys.wasm.manifest.component_manifest import (
+    Capabilities,
+    ComponentManifest,
+    CustomRequest,
+    FilesystemRequest,
+    HttpRequest,
+    MessagingRequest,
+    NetworkRequest,
+    ProcessRequest,
+    SecretRequest,
+    StorageRequest,
+)
 from airssys.wasm.manifest.effective import Effective, effective
 from airssys.wasm.manifest.embedding import (
     canonical,
@@ -20,11 +31,20 @@ from airssys.wasm.manifest.read import (
 from airssys.wasm.manifest.requests import Requested, requested, rules_for
 
 __all__ = [
+    "Capabilities",
     "ComponentManifest",
+    "CustomRequest",
     "Effective",
+    "FilesystemRequest",
     "HostManifest",
+    "HttpRequest",
     "ManifestError",
+    "MessagingRequest",
+    "NetworkRequest",
+    "ProcessRequest",
     "Requested",
+    "SecretRequest",
+    "StorageRequest",
     "canonical",
     "effective",
     "embed_manifest",

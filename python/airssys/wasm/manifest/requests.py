@@ -21,7 +21,15 @@ if TYPE_CHECKING:
         Request,
     )
 
-__all__ = ["Requested", "WrongRequestError", "requested", "rules_for"]
+__all__ = [
+    "Requested",
+    "WrongRequestError",
+    "check_requests",
+    "requested",
+    "requested_of",
+    "rules_for",
+    "shown",
+]
 
 
 T = TypeVar("T")
@@ -56,7 +64,21 @@ def requested(manifest: ComponentManifest) -> list[Requested]:
     Raises:
         WrongRequestError: A pattern or an access is none.
     """
-    found = list(_all(manifest.capabilities))
+    return check_requests(manifest.capabilities)
+
+
+def requested_of(capabilities: Capabilities) -> list[Requested]:
+    """Return every request of capabilities that were checked before."""
+    return list(_all(capabilities))
+
+
+def check_requests(capabilities: Capabilities) -> list[Requested]:
+    """Return every request of these capabilities, checked as the gate will check it.
+
+    Raises:
+        WrongRequestError: A pattern or an access is none.
+    """
+    found = list(_all(capabilities))
     for request in found:
         rule = _rule(request, "request", ("*",))
         try:

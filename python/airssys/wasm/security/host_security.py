@@ -1,0 +1,410 @@
+"""The one gate and the one log of a host, and what its deployments ask for and were granted."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from airssys.osl import OSL, Policy
+from airssys.wasm._native import Subject
+from airssys.wasm.deployment_name import namespace_of
+from airssys.wasm.host_errors import HostClosed, InvalidSetting
+from airssys.wasm.manifest.requests import shown
+from airssys.wasm.security.asking import is_covered
+from airssys.wasm.security.errors import UnknownGrant
+from airssys.wasm.security.grants import Granting, GrantRecords
+from airssys.wasm.security.rules import (
+    HeldGrant,
+    grant_rules,
+    request_rules,
+    requests_of,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from airssys.osl import Approver
+    from airssys.wasm._native import Gate
+    from airssys.wasm.registry import Registry
+    from airssys.wasm.revision import DeploymentRecord, Settings
+    from airssys.wasm.security.grant import Grant
+
+__all__ = ["HostSecurity", "PolicyGiven", "SecuritySettings"]
+
+#: A policy file, several, or a policy made in Python.
+PolicyGiven = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Policy
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecuritySettings:
+    """By what a host decides about its components; see `Host.open`.
+
+    Raises:
+        InvalidSetting: `osl` is given beside what is its own.
+    """
+
+    policy: PolicyGiven | None = None
+    osl: OSL | None = None
+    approver: Approver | None = None
+    approval_timeout: float = 60.0
+    development: bool = False
+
+    def __post_init__(self) -> None:
+        own = (self.policy, self.approver) != (None, None) or self.development
+        if self.osl is not None and own:
+            raise InvalidSetting(
+                "`osl` does not go with `policy`, `approver` and `development`",
+                hint="give them to the OSL, or leave it out and the host makes its own",
+            )
+
+    def open(self, state: Path) -> OSL:
+        """Return the system that decides: the one that was given, or one of the host's own."""
+        if self.osl is not None:
+            return self.osl
+        return OSL(
+            policy=Policy() if self.policy is None else self.policy,
+            audit=state / "audit",
+            reserved=[state],
+            approver=self.approver,
+            approval_timeout=self.approval_timeout,
+            development=self.development,
+        )
+
+
+class _Rights:
+    """What one deployment asks for and was granted, while its host is open."""
+
+    def __init__(self, name: str, identity: int, grants: Iterable[Grant] = ()) -> None:
+        self.name = name
+        self.identity = identity
+        self.revisions: dict[int, Settings] = {}
+        self.grants = [HeldGrant.of(grant) for grant in grants]
+        self._requests: dict[int, list[dict[str, Any]]] = {}
+
+    def add(self, number: int, settings: Settings) -> None:
+        self.revisions[number] = settings
+        self._requests[number] = request_rules(self.name, self.identity, number, settings)
+
+    def keep(self, numbers: Collection[int]) -> None:
+        for number in [each for each in self.revisions if each not in numbers]:
+            del self.revisions[number], self._requests[number]
+
+    @property
+    def needs(self) -> bool:
+        """Whether there is anything to put in force."""
+        return bool(self.grants) or any(self._requests.values())
+
+    def rules(self) -> Iterator[dict[str, Any]]:
+        for rules in self._requests.values():
+            yield from rules
+        if self.grants:
+            yield from grant_rules(self.name, self.revisions, self.grants)
+
+
+class HostSecurity:
+    """Decides what the deployments of a host may do: requested, granted and within policy.
+
+    The rules of all of them are in force together; a change of any is one load. Safe to use from
+    several threads.
+
+    Args:
+        settings: By what it decides.
+        state: The state directory, which nobody may touch.
+        registry: The open registry of the state directory.
+
+    Attributes:
+        osl: The system whose gate decides and whose log records.
+    """
+
+    def __init__(self, settings: SecuritySettings, state: Path, registry: Registry) -> None:
+        self._owned = settings.osl is None
+        self._ceiling = settings.osl is not None or settings.policy is not None
+        self._records = GrantRecords(registry)
+        self._registry = registry
+        self._deployments: dict[str, _Rights] = {}
+        # Held while grants change and until that is in force; the other only while the above is
+        # read or written, because whoever reloads the policy reads it too.
+        self._one_change = threading.Lock()
+        self._table = threading.Lock()
+        self.osl = settings.open(state)
+        try:
+            if not self._owned:
+                self.osl.gate.reserve(state)
+            self.osl.govern(self)
+        except BaseException:
+            self._close_owned()
+            raise
+
+    @property
+    def gate(self) -> Gate:
+        """The gate that decides."""
+        return self.osl.gate
+
+    @property
+    def ceiling(self) -> bool:
+        """Whether a policy was given, beyond which no grant is worth anything."""
+        return self._ceiling
+
+    def rules(self) -> Iterable[dict[str, Any]]:
+        """Return what all deployments ask for and were granted, as rules."""
+        with self._table:
+            return [rule for rights in self._deployments.values() for rule in rights.rules()]
+
+    def subject(self, name: str, number: int, settings: Settings) -> Subject:
+        """Return what instances of a revision act as."""
+        return Subject(
+            name,
+            namespace=namespace_of(name),
+            deployment=name,
+            revision=number,
+            enforcement=settings.enforcement,
+            observe_until=settings.observe_until,
+            guest=True,
+        )
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that this host does not run.
+
+        Raises:
+            InvalidSetting: Learning, on a host that is not for development.
+        """
+        if settings.enforcement == "learn" and not self.osl.development:
+            raise InvalidSetting(
+                "enforcement 'learn' is for development hosts",
+                hint="pass development=True to Host.open if this is one",
+            )
+
+    def restore(self, live: Iterable[tuple[DeploymentRecord, Settings]]) -> None:
+        """Put the rights of the deployments that are brought back in force, in one step."""
+        granted = self._records.of_all()
+        with self._table:
+            for record, settings in live:
+                grants = self._records.read(record.name, record.id, granted.get(record.id, ()))
+                rights = self._deployments[record.name] = _Rights(record.name, record.id, grants)
+                rights.add(record.live, settings)
+            needed = any(rights.needs for rights in self._deployments.values())
+        if needed:
+            self.osl.reload_components()
+
+    @contextlib.contextmanager
+    def admitting(
+        self, name: str, number: int, settings: Settings, *, grant: bool, who: str, why: str
+    ) -> Iterator[tuple[int, threading.Event]]:
+        """Give a revision its rights before it runs; take them back unless it is kept.
+
+        Args:
+            name: The deployment, which need not exist yet.
+            number: The revision.
+            settings: How it is run.
+            grant: Grant what it asks for and has not been granted.
+            who: Who grants it.
+            why: The reason.
+
+        Yields:
+            The deployment's id, and an event which says that the revision is kept.
+        """
+        kept = threading.Event()
+        granted: tuple[Grant, ...] = ()
+        with self._table:
+            rights = self._deployments.get(name)
+            new = rights is None
+            if rights is None:
+                rights = _Rights(name, self._registry.identity(name))
+                self._deployments[name] = rights
+            known = number in rights.revisions
+            rights.add(number, settings)
+        try:
+            if grant:
+                missing = self._missing(rights, settings)
+                if missing:
+                    granted = self._add(rights, missing, who=who, why=why)
+            if rights.needs and not granted:
+                self.osl.reload_components()
+            yield rights.identity, kept
+        finally:
+            if not kept.is_set():
+                with self._table:
+                    if not known:
+                        rights.keep(rights.revisions.keys() - {number})
+                    needed = rights.needs
+                    if new:
+                        del self._deployments[name]
+                if granted:
+                    self._drop(rights, granted, who=who, why="it was not deployed")
+                elif needed:
+                    self.osl.reload_components()
+
+    def grant_requested(self, name: str, settings: Settings, *, who: str, why: str) -> None:
+        """Grant what a live revision asks for and has not been granted."""
+        missing = self.missing(name, settings)
+        if missing:
+            self._add(self._rights(name), missing, who=who, why=why)
+
+    def missing(self, name: str, settings: Settings) -> list[Granting]:
+        """Return what a revision asks for and its deployment has not been granted for good."""
+        return self._missing(self._rights(name), settings)
+
+    def grant(
+        self,
+        name: str,
+        capabilities: Sequence[Granting],
+        *,
+        who: str,
+        why: str,
+        until: dt.datetime | None,
+        act_as: str | None,
+        caller: str | None,
+    ) -> tuple[Grant, ...]:
+        """Grant capabilities to a deployment, none for nothing: recorded, then in force.
+
+        Raises:
+            StateWriteFailed: It could not be recorded; nothing has changed.
+            PolicyError: One is no capability; nothing has changed.
+        """
+        rights = self._rights(name)
+        if not capabilities:
+            return ()
+        return self._add(
+            rights, capabilities, who=who, why=why, until=until, act_as=act_as, caller=caller
+        )
+
+    def revoke(
+        self, name: str, ids: Sequence[int] | None, *, who: str, why: str
+    ) -> tuple[Grant, ...]:
+        """Take grants back, or all: recorded, then without effect for all that is open too.
+
+        Raises:
+            UnknownGrant: The deployment has no such grant; nothing has changed.
+            StateWriteFailed: It could not be recorded; nothing has changed.
+        """
+        held = {grant.id: grant for grant in self.grants(name)}
+        for number in ids or ():
+            if number not in held:
+                raise UnknownGrant(name, number, list(held.values()))
+        chosen = tuple(held.values() if ids is None else [held[number] for number in ids])
+        if chosen:
+            self._drop(self._rights(name), chosen, who=who, why=why)
+        return chosen
+
+    def grants(self, name: str) -> tuple[Grant, ...]:
+        """Return what is granted to a deployment, the oldest grant first."""
+        rights = self._rights(name)
+        with self._table:
+            held = rights.grants
+            return tuple(
+                each.grant for each in held if each.remaining is None or each.remaining > 0
+            )
+
+    def keep(self, name: str, numbers: Collection[int]) -> None:
+        """Forget the requests of revisions that do not run any more; nothing is in force less."""
+        rights = self._rights(name)
+        with self._table:
+            rights.keep(numbers)
+
+    def forget(self, name: str, *, who: str, why: str) -> None:
+        """Revoke everything that a deployment has, which is gone."""
+        with self._table:
+            rights = self._deployments.pop(name)
+        if rights.grants:
+            self._drop(rights, [each.grant for each in rights.grants], who=who, why=why)
+        elif rights.needs:
+            self.osl.reload_components()
+
+    def close(self) -> None:
+        """Decide about no components any more; an own log is closed."""
+        self.osl.govern(None)
+        self._close_owned()
+
+    def _close_owned(self) -> None:
+        if self._owned:
+            self.osl.close()
+
+    def _rights(self, name: str) -> _Rights:
+        """Return the rights of a deployment.
+
+        Raises:
+            HostClosed: It was removed meanwhile.
+        """
+        with self._table:
+            rights = self._deployments.get(name)
+        if rights is None:
+            raise HostClosed(f"deployment '{name}' was removed", name=name)
+        return rights
+
+    def _missing(self, rights: _Rights, settings: Settings) -> list[Granting]:
+        with self._table:
+            held = [each.grant for each in rights.grants]
+        return [
+            Granting(
+                request.kind,
+                request.access,
+                request.target,
+                request.more,
+                shown(request.where),
+            )
+            for request in requests_of(settings)
+            if not is_covered(request, held)
+        ]
+
+    def _add(
+        self,
+        rights: _Rights,
+        capabilities: Sequence[Granting],
+        *,
+        who: str,
+        why: str,
+        until: dt.datetime | None = None,
+        act_as: str | None = None,
+        caller: str | None = None,
+    ) -> tuple[Grant, ...]:
+        with self._one_change:
+            made = self._records.add(
+                rights.name,
+                rights.identity,
+                capabilities,
+                who=who,
+                why=why,
+                until=until,
+                act_as=act_as,
+                caller=caller,
+            )
+            for grant in made:
+                self._tell("grant", grant, who, why)
+            before = rights.grants
+            with self._table:
+                rights.grants = [*before, *map(HeldGrant.of, made)]
+            try:
+                self.osl.reload_components()
+            except BaseException:
+                with self._table:
+                    rights.grants = before
+                self._records.revoke(made, who=who, why="it could not be put in force")
+                raise
+        return made
+
+    def _drop(self, rights: _Rights, grants: Sequence[Grant], *, who: str, why: str) -> None:
+        gone = {grant.id for grant in grants}
+        with self._one_change:
+            self._records.revoke(grants, who=who, why=why)
+            for grant in grants:
+                self._tell("revoke", grant, who, why)
+            with self._table:
+                rights.grants = [each for each in rights.grants if each.grant.id not in gone]
+            self.osl.reload_components()
+
+    def _tell(self, what: str, grant: Grant, who: str, why: str) -> None:
+        """Record a change of rights in the log, beside the decisions it leads to."""
+        self.osl.audit.record(
+            None,
+            f"rights.{what}",
+            f"{grant.deployment}: {grant}",
+            "done",
+            rule=grant.name,
+            detail=f"by {who}" + (f": {why}" if why else ""),
+        )
