@@ -1,8 +1,8 @@
 """Asks for its own rights and records in its own words, in Python.
 
 Messages, in JSON: `"mine"`, `{"check": [kind, access, target]}`,
-`{"request": [kind, access, target], "reason": …}`, `{"emit": event, "fields": {…}}`. The answer is what
-came of it.
+`{"request": [kind, access, target], "reason": …}`, `{"emit": event, "fields": {…}}`. The answer is
+what came of it.
 """
 
 import json

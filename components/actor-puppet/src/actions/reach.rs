@@ -1,5 +1,5 @@
-//! What reaches outside: files and sockets, some kept open from one message to the next, and the component's own
-//! rights.
+//! What reaches outside: files and sockets, some of them kept open from one message to the next, and the own
+//! rights of the component.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
