@@ -35,7 +35,29 @@ class Limits:
         host_call_bytes: int,
         open_handles: int,
         coredump: bool,
+        connections: int = 64,
+        messages_per_second: int | None = None,
     ) -> Self: ...
+    def counted(self, account: Account) -> Limits: ...
+
+@final
+class Account:
+    def __new__(cls, owner: str, parent: Account | None = None) -> Self: ...
+    def set(
+        self,
+        *,
+        memory: int | None = None,
+        instances: int | None = None,
+        calls_per_second: int | None = None,
+        log_lines_per_second: int | None = None,
+    ) -> None: ...
+    @property
+    def owner(self) -> str: ...
+    def usage(self) -> dict[str, Any]: ...
+    def notices(
+        self, seconds: float
+    ) -> tuple[list[tuple[Literal["near", "reached"], str, float, str, str, int]], int] | None: ...
+    def close(self) -> None: ...
 
 @final
 class Wasi:
@@ -1149,6 +1171,7 @@ class ComponentActor:
         services: Sequence[Service] = ...,
         accepts: Sequence[int] = ...,
         config: Sequence[tuple[str, Any]] | None = None,
+        statistics: LineStatistics | None = None,
     ) -> None: ...
     def regrant(self, gate: MessageRights | None) -> None: ...
     def health(self, timeout: float) -> Future[tuple[str, str]]: ...
@@ -1196,6 +1219,7 @@ class Plane:
         capacity_bytes: int = ...,
         overflow: str = "fail",
         message_size: int = ...,
+        statistics: LineStatistics | None = None,
     ) -> ComponentActor: ...
     def port(
         self,

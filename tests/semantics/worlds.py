@@ -35,6 +35,7 @@ from airssys.wasm.limits import Limits
 if TYPE_CHECKING:
     from airssys.testing import TestSystem
     from airssys.wasm import Component
+    from airssys.wasm._native import _core
     from airssys.wasm.actors import ComponentRef
 
 
@@ -254,6 +255,7 @@ class ComponentWorld:
         snapshots: bool = False,
         options: Options = DEFAULT_OPTIONS,
         rights: bool = True,
+        limits: _core.Limits | None = None,
         **settings: Any,
     ) -> Site:
         scripts: dict[str, Any] = {
@@ -280,7 +282,7 @@ class ComponentWorld:
         )
         make = Make(
             component=self.component._native,
-            limits=Limits(call_timeout=30.0).native,
+            limits=limits or Limits(call_timeout=30.0).native,
             settings=wanted,
             rights=MessageRights(
                 send=everyone,

@@ -29,6 +29,18 @@ fn exchange(mut stream: TcpStream, text: &str) -> Outcome {
 fn run(command: &[&str]) -> Outcome {
     match *command {
         ["tcp", address, text] => exchange(TcpStream::connect(address)?, text),
+        // Holds as many connections as it gets, tells how many and what the next one said, and closes them.
+        ["tcp-many", address, most] => {
+            let most = most.parse::<usize>().map_err(std::io::Error::other)?;
+            let mut held = Vec::new();
+            while held.len() < most {
+                match TcpStream::connect(address) {
+                    Ok(stream) => held.push(stream),
+                    Err(error) => return Ok(format!("{} {error}", held.len())),
+                }
+            }
+            Ok(held.len().to_string())
+        }
         ["resolve", name] => {
             let addresses: Vec<SocketAddr> = (name, 0).to_socket_addrs()?.collect();
             Ok(addresses

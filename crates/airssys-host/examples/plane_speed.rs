@@ -59,6 +59,7 @@ fn blueprint(component: &Arc<Component>, next: &str) -> Arc<Blueprint> {
         Vec::new(),
         config,
         Vec::new(),
+        Arc::default(),
     )
     .expect("all that the guest imports is there")
 }

@@ -104,7 +104,7 @@ impl Error {
     #[must_use]
     pub fn from_call(error: &wasmtime::Error, limits: &crate::limits::Limits) -> Self {
         if let Some(limit) = error.downcast_ref::<LimitExceeded>() {
-            return Self::Limit(*limit);
+            return Self::Limit(limit.clone());
         }
         if error.downcast_ref::<HostFunctionFailed>().is_some() {
             return Self::HostFunction;
@@ -168,6 +168,7 @@ impl Error {
         Self::Limit(LimitExceeded {
             limit,
             configured: configured as f64,
+            owner: None,
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod instance;
 pub mod limits;
 pub mod osl;
 pub mod plane;
+pub mod quota;
 pub mod route;
 pub mod security;
 pub mod services;

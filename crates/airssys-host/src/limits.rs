@@ -1,9 +1,12 @@
 //! What one instance may use, and the limiter that holds it to that.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
+
+use crate::quota::Account;
 
 /// The name of a limit, as operators know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,9 +21,47 @@ pub enum Limit {
     CpuPerCall,
     HostCallBytes,
     OpenHandles,
+    Connections,
+    MessagesPerSecond,
+    LogLinesPerSecond,
+    CallsPerSecond,
+    Instances,
+    Storage,
+    StorageKeys,
+    StorageKey,
+    StorageValue,
 }
 
 impl Limit {
+    /// Every limit, in the order of its number.
+    pub const ALL: [Self; 19] = [
+        Self::Memory,
+        Self::TableElements,
+        Self::CoreInstances,
+        Self::Memories,
+        Self::Tables,
+        Self::Stack,
+        Self::CallTimeout,
+        Self::CpuPerCall,
+        Self::HostCallBytes,
+        Self::OpenHandles,
+        Self::Connections,
+        Self::MessagesPerSecond,
+        Self::LogLinesPerSecond,
+        Self::CallsPerSecond,
+        Self::Instances,
+        Self::Storage,
+        Self::StorageKeys,
+        Self::StorageKey,
+        Self::StorageValue,
+    ];
+
+    /// The limit of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|limit| limit.name() == name)
+    }
+
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,16 +75,27 @@ impl Limit {
             Self::CpuPerCall => "cpu_per_call",
             Self::HostCallBytes => "host_call_bytes",
             Self::OpenHandles => "open_handles",
+            Self::Connections => "connections",
+            Self::MessagesPerSecond => "messages_per_second",
+            Self::LogLinesPerSecond => "log_lines_per_second",
+            Self::CallsPerSecond => "calls_per_second",
+            Self::Instances => "instances",
+            Self::Storage => "storage",
+            Self::StorageKeys => "storage_keys",
+            Self::StorageKey => "storage_key",
+            Self::StorageValue => "storage_value",
         }
     }
 }
 
 /// A guest reached one of its limits. Travels inside a `wasmtime::Error`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LimitExceeded {
     pub limit: Limit,
     /// In the limit's own unit: bytes, seconds, or a count.
     pub configured: f64,
+    /// Whose ceiling it is, `namespace image`; `None` for a limit of the instance itself.
+    pub owner: Option<Arc<str>>,
 }
 
 impl fmt::Display for LimitExceeded {
@@ -53,7 +105,11 @@ impl fmt::Display for LimitExceeded {
             "limit exceeded: {} (configured: {})",
             self.limit.name(),
             self.configured
-        )
+        )?;
+        match &self.owner {
+            Some(owner) => write!(f, " of {owner}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -64,7 +120,7 @@ impl std::error::Error for LimitExceeded {}
 pub const STACK_BYTES: usize = 1 << 20;
 
 /// The limits of one instance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of linear memory, over all memories of the instance.
     pub memory: u64,
@@ -81,8 +137,14 @@ pub struct Limits {
     pub host_call_bytes: usize,
     /// Handles the guest may hold at a time: files, sockets, streams, host resources.
     pub open_handles: usize,
+    /// Sockets, and HTTP requests under way, that the guest may have at a time.
+    pub connections: usize,
+    /// Messages that an actor may send.
+    pub messages_per_second: Option<u64>,
     /// Keep a core dump of a trap; not a bound, but decided where bounds are.
     pub coredump: bool,
+    /// Where what the instance uses is counted, and bounded together with what others use.
+    pub account: Option<Arc<Account>>,
 }
 
 impl Default for Limits {
@@ -97,17 +159,24 @@ impl Default for Limits {
             cpu_per_call: Duration::from_secs(10),
             host_call_bytes: 128 << 20,
             open_handles: 256,
+            connections: 64,
+            messages_per_second: None,
             coredump: false,
+            account: None,
         }
     }
 }
 
-/// Refuses growth beyond [`Limits`] with a typed error, and counts what is held.
+/// Refuses growth beyond [`Limits`] with a typed error, and counts what is held: here, and in the account.
 #[derive(Debug)]
 pub struct Limiter {
-    limits: Limits,
+    limits: Arc<Limits>,
     memory: u64,
     memory_peak: u64,
+    /// From here on the use of memory is told.
+    memory_near: u64,
+    /// The growth that was granted last, which the engine may not have carried out.
+    memory_grown: u64,
     table_elements: u64,
 }
 
@@ -116,18 +185,27 @@ fn exceeded(limit: Limit, configured: u64) -> wasmtime::Error {
     wasmtime::Error::from(LimitExceeded {
         limit,
         configured: configured as f64,
+        owner: None,
     })
 }
 
 impl Limiter {
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
+    /// For one more instance, which counts until this is dropped.
+    ///
+    /// # Errors
+    /// The ceiling on instances that it exceeds.
+    pub fn new(limits: Arc<Limits>) -> Result<Self, LimitExceeded> {
+        if let Some(account) = &limits.account {
+            account.add_instance()?;
+        }
+        Ok(Self {
             memory: 0,
             memory_peak: 0,
+            memory_near: limits.memory - limits.memory / 5,
+            memory_grown: 0,
             table_elements: 0,
-        }
+            limits,
+        })
     }
 
     /// Bytes of linear memory held now.
@@ -151,15 +229,32 @@ impl ResourceLimiter for Limiter {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
+            self.memory_grown = 0;
             return Ok(false); // the guest's own bound: an ordinary failed `memory.grow`
         }
         let total = self.memory.saturating_sub(current as u64) + desired as u64;
         if total > self.limits.memory {
             return Err(exceeded(Limit::Memory, self.limits.memory));
         }
+        if let Some(account) = &self.limits.account {
+            account.grow_memory(total - self.memory)?;
+            if total >= self.memory_near && self.memory < self.memory_near {
+                account.near(account, Limit::Memory, self.limits.memory);
+            }
+        }
+        self.memory_grown = total - self.memory;
         self.memory = total;
         self.memory_peak = self.memory_peak.max(total);
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        let grown = std::mem::take(&mut self.memory_grown);
+        self.memory -= grown;
+        if let Some(account) = &self.limits.account {
+            account.shrink_memory(grown);
+        }
+        Ok(())
     }
 
     fn table_growing(
@@ -189,5 +284,14 @@ impl ResourceLimiter for Limiter {
 
     fn memories(&self) -> usize {
         self.limits.memories
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        if let Some(account) = &self.limits.account {
+            account.shrink_memory(self.memory);
+            account.remove_instance();
+        }
     }
 }

@@ -165,16 +165,24 @@ pub fn raise(py: Python<'_>, error: Error, about: About<'_>) -> PyErr {
         Error::Limit(limit) => exception(
             py,
             "LimitExceeded",
-            &format!(
-                "the guest exceeded its limit '{}' (configured: {}){in_call}",
-                limit.limit.name(),
-                limit.configured
-            ),
+            &match &limit.owner {
+                None => format!(
+                    "the guest exceeded its limit '{}' (configured: {}){in_call}",
+                    limit.limit.name(),
+                    limit.configured
+                ),
+                Some(owner) => format!(
+                    "'{}' of {owner} is used up (configured: {}){in_call}",
+                    limit.limit.name(),
+                    limit.configured
+                ),
+            },
             &[
                 ("limit", object(py, limit.limit.name())),
                 ("configured", object(py, limit.configured)),
                 ("component", object(py, about.component)),
                 ("call", object(py, about.call)),
+                ("owner", object(py, limit.owner.as_deref())),
             ],
         ),
         Error::Exit(status) => exception(

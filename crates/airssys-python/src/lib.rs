@@ -18,6 +18,7 @@ mod instance;
 mod limits;
 mod objects;
 mod plane;
+mod quota;
 mod resource;
 mod route;
 mod runtime;
@@ -94,6 +95,7 @@ fn _set_compile_worker(program: std::path::PathBuf, arguments: Vec<String>) {
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     capacity::register(module)?;
+    quota::register(module)?;
     route::register(module)?;
     wave::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use airssys_host::limits::Limits;
 use pyo3::prelude::*;
 
+use crate::quota::PyAccount;
+
 #[pyclass(frozen, name = "Limits", module = "airssys._core")]
 pub struct PyLimits {
     pub limits: Limits,
@@ -13,7 +15,7 @@ pub struct PyLimits {
 #[pymethods]
 impl PyLimits {
     #[new]
-    #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, coredump))]
+    #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, coredump, connections=64, messages_per_second=None))]
     fn new(
         memory: u64,
         table_elements: u64,
@@ -25,6 +27,8 @@ impl PyLimits {
         host_call_bytes: usize,
         open_handles: usize,
         coredump: bool,
+        connections: usize,
+        messages_per_second: Option<u64>,
     ) -> PyResult<Self> {
         let seconds = |seconds| {
             Duration::try_from_secs_f64(seconds)
@@ -42,8 +46,21 @@ impl PyLimits {
                 cpu_per_call,
                 host_call_bytes,
                 open_handles,
+                connections,
+                messages_per_second,
                 coredump,
+                account: None,
             },
         })
+    }
+
+    /// The same for instances whose use is counted in `account`.
+    fn counted(&self, account: &PyAccount) -> Self {
+        Self {
+            limits: Limits {
+                account: Some(account.account.clone()),
+                ..self.limits.clone()
+            },
+        }
     }
 }

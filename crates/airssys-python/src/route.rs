@@ -62,7 +62,7 @@ fn companion(line: &Line) -> &Companion {
 /// The counters of one revision.
 #[pyclass(frozen, name = "LineStatistics", module = "airssys._core")]
 pub struct PyLineStatistics {
-    statistics: Arc<Statistics>,
+    pub statistics: Arc<Statistics>,
 }
 
 #[pymethods]
@@ -253,7 +253,7 @@ impl PyRoute {
         self.route
             .switch(line.line.clone())
             .map(drop)
-            .map_err(|error| self.refused(py, error))
+            .map_err(|error| self.refused(py, error, ""))
     }
 
     /// Take no call any more.
@@ -324,7 +324,7 @@ impl PyRoute {
         let passage = self
             .route
             .enter()
-            .map_err(|error| self.refused(py, error))?;
+            .map_err(|error| self.refused(py, error, path))?;
         let companion = companion(passage.line());
         let component = &companion.described.component;
         let Ok(export) = component.export(path) else {
@@ -361,7 +361,8 @@ impl PyRoute {
     }
 
     #[cold]
-    fn refused(&self, py: Python<'_>, error: Error) -> PyErr {
+    fn refused(&self, py: Python<'_>, error: Error, path: &str) -> PyErr {
+        let live = self.route.live();
         match error {
             Error::RouteClosed => host_error(
                 py,
@@ -373,8 +374,10 @@ impl PyRoute {
                 py,
                 error,
                 About {
-                    component: "",
-                    call: &self.name,
+                    component: live
+                        .as_ref()
+                        .map_or("", |line| &line.component.contents.digest),
+                    call: path,
                 },
             ),
         }

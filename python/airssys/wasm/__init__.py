@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         UnknownRevision,
     )
     from airssys.wasm.limits import Limits
+    from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Revision, Rollout, Settings
     from airssys.wasm.security.errors import UnknownGrant
     from airssys.wasm.security.grant import Grant, RequestState
@@ -122,6 +123,7 @@ else:
                 "UnknownRevision",
             ),
             "limits": ("Limits",),
+            "quotas": ("Ceilings", "HostCeilings", "LimitNotice", "Usage"),
             "revision": ("Revision", "Rollout", "Settings"),
             "security.errors": ("UnknownGrant",),
             "security.grant": ("Grant", "RequestState"),
@@ -152,6 +154,7 @@ __all__ = [
     "BlockingNamespace",
     "BlockingStorage",
     "CallDrained",
+    "Ceilings",
     "Check",
     "CompileError",
     "Component",
@@ -176,6 +179,7 @@ __all__ = [
     "GuestFuture",
     "GuestStream",
     "Host",
+    "HostCeilings",
     "HostClosed",
     "HostError",
     "HostShutDown",
@@ -187,6 +191,7 @@ __all__ = [
     "InvalidSetting",
     "InvalidStorageRequest",
     "LimitExceeded",
+    "LimitNotice",
     "Limits",
     "LinkError",
     "Namespace",
@@ -223,6 +228,7 @@ __all__ = [
     "UnknownGrant",
     "UnknownImport",
     "UnknownRevision",
+    "Usage",
     "Wasi",
     "WitError",
     "build_info",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.host_core import HostCore, Mounts, Source
     from airssys.wasm.limits import Limits
+    from airssys.wasm.quotas import Ceilings, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Revision, Rollout, Settings
     from airssys.wasm.security.grant import RequestState
     from airssys.wasm.security.grants import Granting
@@ -113,6 +114,11 @@ class _Deployment:
     def statistics(self) -> DeploymentStatistics:
         """Return what its calls came to and used since the host was opened, by revision."""
         return self._core.statistics(self._serving)
+
+    def usage(self) -> Usage:
+        """Return what it used since the host was opened, and its ceilings."""
+        self._core.check()
+        return self._serving.usage()
 
     def history(self) -> tuple[Revision, ...]:
         """Return every revision, the first one first. `revision` is the live one."""
@@ -270,6 +276,7 @@ class Deployment(_Deployment):
         drain: float | None = None,
         keep: int | None = None,
         actor: ActorSettings | None = None,
+        ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
         capabilities: Asked | None = None,
         mounts: Mounts | None = None,
@@ -290,6 +297,7 @@ class Deployment(_Deployment):
             drain=drain,
             keep=keep,
             actor=actor,
+            ceilings=ceilings,
             capabilities=capabilities,
             mounts=mounts,
             environment=environment,
@@ -436,6 +444,7 @@ class BlockingDeployment(_Deployment):
         drain: float | None = None,
         keep: int | None = None,
         actor: ActorSettings | None = None,
+        ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
         capabilities: Asked | None = None,
         mounts: Mounts | None = None,
@@ -456,6 +465,7 @@ class BlockingDeployment(_Deployment):
             drain=drain,
             keep=keep,
             actor=actor,
+            ceilings=ceilings,
             capabilities=capabilities,
             mounts=mounts,
             environment=environment,

@@ -178,23 +178,38 @@ class Trap(AirsSysError):
 
 
 class LimitExceeded(AirsSysError):
-    """The guest reached one of its limits; the instance is poisoned.
+    """The guest reached one of its limits, and the instance is poisoned; or a ceiling is used up.
 
     Attributes:
-        limit: Name of the limit, a field of `Limits` (or `"stack"`).
+        limit: Name of the limit, a field of `Limits` (or `"stack"`) or of `Ceilings`.
         configured: What it was set to: bytes, seconds, or a count.
         component: Digest of the component, `sha256:…`.
         call: Path of the function that was called.
+        owner: Whose ceiling it is, such as `"namespace image"` or `"host"`; None for a limit of the
+            instance itself.
     """
 
     default_code = "limit-exceeded"
 
     def __init__(
-        self, message: str, *, limit: str, configured: float, component: str, call: str
+        self,
+        message: str,
+        *,
+        limit: str,
+        configured: float,
+        component: str,
+        call: str,
+        owner: str | None = None,
     ) -> None:
         super().__init__(
-            message, limit=limit, configured=configured, component=component, call=call
+            message,
+            limit=limit,
+            configured=configured,
+            component=component,
+            call=call,
+            owner=owner,
         )
+        self.owner = owner
         self.limit = limit
         self.configured = configured
         self.component = component

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.deployment import Deployment
+from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore, settings_from, wanted
 from airssys.wasm.host_errors import HostClosed
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Mounts, Source
     from airssys.wasm.limits import Limits
+    from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
@@ -56,8 +59,10 @@ class Host:
         system: System | None,
         storage: StorageSettings | None = None,
         security: SecuritySettings | None = None,
+        ceilings: HostCeilings | None = None,
     ) -> None:
         self._security = security
+        self._ceilings = ceilings
         self._directory = directory
         self._provides = provides
         self._admission: Admission = admission
@@ -66,6 +71,8 @@ class Host:
         self._opened: HostCore | None = None
         # Changes wait for the disk and the compiler; the loop's own threads are the program's.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="airssys-host")
+        # Half of the threads at most are busy for one tenant; its further deploys wait here.
+        self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(2))
 
     @classmethod
     def open(
@@ -76,6 +83,7 @@ class Host:
         admission: Admission = "any",
         system: System | None = None,
         storage: StorageSettings | None = None,
+        ceilings: HostCeilings | None = None,
         policy: PolicyGiven | None = None,
         osl: OSL | None = None,
         approver: Approver | None = None,
@@ -98,6 +106,7 @@ class Host:
             system: The actor system that deployments of lifetime `actor` live in, beside the
                 program's own actors; one of the host's own by default.
             storage: How what components store is kept; durably in the state directory by default.
+            ceilings: The most that all deployments may use together, and those of a namespace.
             policy: What may be granted at most, and what is denied or asked for: policy files of
                 `airssys.osl`, or a `Policy`. Without one there is no ceiling.
             osl: The system of `airssys.osl` that decides and records, in the place of one of the
@@ -123,7 +132,7 @@ class Host:
             approval_timeout=approval_timeout,
             development=development,
         )
-        return cls(directory, provides, admission, system, storage, security)
+        return cls(directory, provides, admission, system, storage, security, ceilings)
 
     @staticmethod
     def open_blocking(
@@ -132,6 +141,7 @@ class Host:
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
         storage: StorageSettings | None = None,
+        ceilings: HostCeilings | None = None,
         policy: PolicyGiven | None = None,
         osl: OSL | None = None,
         approver: Approver | None = None,
@@ -147,6 +157,7 @@ class Host:
             provides=provides,
             admission=admission,
             storage=storage,
+            ceilings=ceilings,
             policy=policy,
             osl=osl,
             approver=approver,
@@ -202,6 +213,7 @@ class Host:
         drain: float = 30.0,
         keep: int = 5,
         actor: ActorSettings | None = None,
+        ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
         capabilities: Asked | None = None,
         mounts: Mounts | None = None,
@@ -234,6 +246,8 @@ class Host:
             keep: How many earlier revisions stay warm for a rollback.
             actor: How the actors of lifetime `actor` are run; the defaults of `ActorSettings` where
                 it is None.
+            ceilings: What all instances of the deployment may use together; unbounded where it is
+                None, below what its namespace and the host may.
             hooks: What is called at the turns of its actors' life. It is not recorded: give it
                 again after the host was opened again; that alone deploys nothing.
             capabilities: What the component asks for, where it carries no manifest that says so:
@@ -275,6 +289,7 @@ class Host:
             drain=drain,
             keep=keep,
             actor=actor,
+            ceilings=ceilings,
             capabilities=capabilities,
             mounts=mounts,
             environment=environment,
@@ -298,6 +313,25 @@ class Host:
     def deployments(self) -> tuple[Deployment, ...]:
         """Return the deployments, by name."""
         return tuple(self.deployment(name) for name in self._core.names())
+
+    def usage(self, namespace: str | None = None) -> Usage:
+        """Return what was used since the host was opened, removed deployments included.
+
+        Args:
+            namespace: Of this tenant only; of the whole host where it is None.
+        """
+        return self._core.usage(namespace)
+
+    def on_limit(self, listener: Callable[[LimitNotice], object]) -> Callable[[], None]:
+        """Call `listener` when a limit is nearly used up, or was reached.
+
+        It is called on a thread of its own, after the logger `airssys.wasm.limits` was told the
+        same.
+
+        Returns:
+            What ends it.
+        """
+        return self._core.ledger.reports.listen(listener)
 
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Awaitable[Any]:
         """Call a function of a deployment; see `Deployment.call`."""
@@ -327,6 +361,7 @@ class Host:
                 admission=self._admission,
                 actors=actors,
                 storage=self._storage,
+                ceilings=self._ceilings,
                 security=self._security,
             )
         )
@@ -364,19 +399,20 @@ class Host:
     ) -> Deployment:
         given_up = threading.Event()
         try:
-            serving = await self._change(
-                self._core.deploy,
-                source,
-                name=name,
-                settings=settings,
-                hooks=hooks,
-                who=who,
-                why=why,
-                allow_downgrade=allow_downgrade,
-                grant=wanted(grant),
-                inherited=inherited,
-                given_up=given_up,
-            )
+            async with self._turns[namespace_of(name)]:
+                serving = await self._change(
+                    self._core.deploy,
+                    source,
+                    name=name,
+                    settings=settings,
+                    hooks=hooks,
+                    who=who,
+                    why=why,
+                    allow_downgrade=allow_downgrade,
+                    grant=wanted(grant),
+                    inherited=inherited,
+                    given_up=given_up,
+                )
         except asyncio.CancelledError:
             given_up.set()
             raise

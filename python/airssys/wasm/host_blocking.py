@@ -11,7 +11,7 @@ from airssys.wasm.security.host_security import SecuritySettings
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Mounts, Source
     from airssys.wasm.limits import Limits
+    from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
@@ -48,6 +49,7 @@ class BlockingHost:
         provides: Mapping[str, Any] | None = None,
         admission: Admission = "any",
         storage: StorageSettings | None = None,
+        ceilings: HostCeilings | None = None,
         policy: PolicyGiven | None = None,
         osl: OSL | None = None,
         approver: Approver | None = None,
@@ -63,7 +65,12 @@ class BlockingHost:
             development=development,
         )
         core = HostCore(
-            directory, provides, admission=admission, storage=storage, security=security
+            directory,
+            provides,
+            admission=admission,
+            storage=storage,
+            ceilings=ceilings,
+            security=security,
         )
         return cls(core)
 
@@ -93,6 +100,7 @@ class BlockingHost:
         drain: float = 30.0,
         keep: int = 5,
         actor: ActorSettings | None = None,
+        ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
         capabilities: Asked | None = None,
         mounts: Mounts | None = None,
@@ -116,6 +124,7 @@ class BlockingHost:
             drain=drain,
             keep=keep,
             actor=actor,
+            ceilings=ceilings,
             capabilities=capabilities,
             mounts=mounts,
             environment=environment,
@@ -134,6 +143,14 @@ class BlockingHost:
     def deployments(self) -> tuple[BlockingDeployment, ...]:
         """Return the deployments, by name."""
         return tuple(self.deployment(name) for name in self._core.names())
+
+    def usage(self, namespace: str | None = None) -> Usage:
+        """Return what was used since the host was opened; see `Host.usage`."""
+        return self._core.usage(namespace)
+
+    def on_limit(self, listener: Callable[[LimitNotice], object]) -> Callable[[], None]:
+        """Tell of limits that come near or are reached; see `Host.on_limit`."""
+        return self._core.ledger.reports.listen(listener)
 
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of a deployment; see `Deployment.call`."""

@@ -20,7 +20,7 @@ from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.blobs import digest_of
-from airssys.wasm.deployment_name import check_deployment_name
+from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import CompileError, ForkedHostError
 from airssys.wasm.host_errors import (
@@ -32,6 +32,7 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
 )
 from airssys.wasm.limits import Limits, parse_bytes
+from airssys.wasm.quotas import Ceilings, Ledger
 from airssys.wasm.revision import Settings
 from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
 from airssys.wasm.security.inputs import capabilities_from, capabilities_of
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
+    from airssys.wasm.quotas import HostCeilings, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Revision, Rollout
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Granting
@@ -78,6 +80,7 @@ def settings_from(
     drain: float = 30.0,
     keep: int = 5,
     actor: ActorSettings | None = None,
+    ceilings: Ceilings | None = None,
     capabilities: Asked | None = None,
     mounts: Mounts | None = None,
     environment: Mapping[str, str] | None = None,
@@ -105,6 +108,7 @@ def settings_from(
         drain=drain,
         keep=keep,
         actor=actor or ActorSettings() if lifetime == "actor" else actor,
+        ceilings=ceilings or Ceilings(),
         capabilities=capabilities_from(capabilities),
         mounts=mounts_from(mounts or {}),
         environment=dict(environment or {}),
@@ -154,6 +158,7 @@ class HostCore:
         actors: Where deployments of lifetime `actor` run; on a thread of their own by default.
         admission: Which components it lets in: `any` that is not blocked, or only `trusted` ones.
         storage: How the host stores what components keep; durably by default.
+        ceilings: The most that the host and its namespaces may use.
         security: By what it decides about components; without a policy by default.
 
     Raises:
@@ -168,6 +173,7 @@ class HostCore:
         admission: Admission = "any",
         actors: HostActors | None = None,
         storage: StorageSettings | None = None,
+        ceilings: HostCeilings | None = None,
         security: SecuritySettings | None = None,
     ) -> None:
         self._process = os.getpid()
@@ -187,6 +193,7 @@ class HostCore:
                 self._state.registry.removed,
             )
             undoing.pop_all()
+        self.ledger = Ledger(ceilings)
         self._servings: dict[str, Serving] = {}
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
@@ -204,6 +211,7 @@ class HostCore:
             self._servings,
             self._storage,
             self.security,
+            self.ledger,
         )
         try:
             self._state.collect()
@@ -509,6 +517,15 @@ class HostCore:
         self.check()
         return serving.statistics()
 
+    def usage(self, namespace: str | None = None) -> Usage:
+        """Return what a namespace used since the host was opened, or the whole host."""
+        self.check()
+        found = {each.name: each.usage() for each in list(self._servings.values()) if each.revision}
+        if namespace is None:
+            return self.ledger.host_usage(found.values())
+        own = [used for name, used in found.items() if namespace_of(name) == namespace]
+        return self.ledger.namespace_usage(namespace, own)
+
     def close(self, timeout: float | None = None) -> None:
         """Take no calls any more, wait for those that run, and give the state directory up.
 
@@ -559,9 +576,7 @@ class HostCore:
         """Be the one who changes the deployment of this name, which may have no revision yet."""
         while True:
             with self._one_addition:
-                serving = self._servings.setdefault(
-                    name, Serving(name, self._provides, self._storage, self.security)
-                )
+                serving = self._servings.setdefault(name, self._new_serving(name))
             with serving.one_change:
                 # Removed while this waited: the name is another deployment's now.
                 if serving.gone:
@@ -573,6 +588,7 @@ class HostCore:
                 finally:
                     if serving.revision is None:
                         serving.gone = True
+                        self.ledger.end(name, serving.usage())
                         with self._one_addition:
                             del self._servings[name]
                 return
@@ -623,6 +639,9 @@ class HostCore:
 
         return hold
 
+    def _new_serving(self, name: str) -> Serving:
+        return Serving(name, self._provides, self._storage, self.security, self.ledger)
+
     def _bring_back_all(self, only: Collection[str] | None) -> None:
         registry = self._state.registry
         live = [
@@ -636,7 +655,7 @@ class HostCore:
             self._bring_back(record.name, revision)
 
     def _bring_back(self, name: str, revision: Revision) -> None:
-        serving = self._servings[name] = Serving(name, self._provides, self._storage, self.security)
+        serving = self._servings[name] = self._new_serving(name)
         number = revision.number
         try:
             component = self._engine.load(self._readmitted(name, revision))
@@ -690,12 +709,14 @@ def _abandon(
     servings: dict[str, Serving],
     storage: StorageHolder,
     security: HostSecurity,
+    ledger: Ledger,
 ) -> None:
     if os.getpid() != process:
         return  # a forked child: the database and the lock are the parent's
     for serving in servings.values():
         serving.close()
     with contextlib.ExitStack() as closing:
+        closing.callback(ledger.close)
         closing.callback(state.close)
         closing.callback(security.close)
         closing.callback(storage.close)

@@ -27,6 +27,7 @@ _COUNTS: Final = (
     "memories",
     "tables",
     "open_handles",
+    "connections",
     "storage_keys",
     "storage_key",
 )
@@ -73,6 +74,12 @@ class Limits:
         host_call_bytes: Bytes that one host call may copy out of the guest; what a call returns,
             such as a list, is copied too.
         open_handles: Files, sockets, streams and host resources held at a time.
+        connections: Sockets, and HTTP requests under way, at a time. One more is refused with an
+            error that the guest sees, and poisons nothing.
+        messages_per_second: Messages that one actor may send; one more is refused (`too-many`),
+            and poisons nothing. At most a second's worth comes at once.
+        log_lines_per_second: Lines that the guests of the deployment may log, standard output and
+            error included; more are dropped and counted.
         storage: Bytes of keys and values that the deployment may store. What would exceed a limit
             of storage is refused with an error that the guest sees, and poisons nothing.
         storage_keys: Keys that the deployment may store.
@@ -90,6 +97,9 @@ class Limits:
     cpu_per_call: float = 10.0
     host_call_bytes: int | str = "128MiB"
     open_handles: int = 256
+    connections: int = 64
+    messages_per_second: int = 1_000_000
+    log_lines_per_second: int = 1000
     storage: int | str = "50MiB"
     storage_keys: int = 100_000
     storage_key: int = 256
@@ -107,6 +117,10 @@ class Limits:
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0 < value < 10**9:
                 raise ValueError(f"{name}: expected seconds above 0, got {value!r}")
+        for name in ("messages_per_second", "log_lines_per_second"):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= 10**9:
+                raise ValueError(f"{name}: expected a rate of 1 to 1000000000, got {value!r}")
         for name in ("storage", "storage_value"):
             parse_bytes(getattr(self, name), name=name)
         native = _core.Limits(
@@ -120,6 +134,8 @@ class Limits:
             host_call_bytes=parse_bytes(self.host_call_bytes, name="host_call_bytes"),
             open_handles=self.open_handles,
             coredump=self.coredump,
+            connections=self.connections,
+            messages_per_second=self.messages_per_second,
         )
         object.__setattr__(self, "_native", native)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.manifest.component_manifest import Capabilities  # noqa: TC001 - as above
+from airssys.wasm.quotas.ceilings import Ceilings
 from airssys.wasm.security.mounts import Mount  # noqa: TC001 - as above
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Settings:
         keep: How many earlier revisions stay warm, so that a rollback to one of them compiles
             nothing.
         actor: How the actors of lifetime `actor` are run; None for the other lifetimes.
+        ceilings: What all its instances may use together.
         capabilities: What the component asks for; None for nothing. What it gets is decided by its
             grants and the policy of the host, as they are now.
         mounts: Directories of the host by their path in the component.
@@ -52,6 +54,7 @@ class Settings:
     drain: float = 30.0
     keep: int = 5
     actor: ActorSettings | None = None
+    ceilings: Ceilings = dataclasses.field(default_factory=Ceilings)
     capabilities: Capabilities | None = None
     mounts: dict[str, Mount] = dataclasses.field(default_factory=dict)
     environment: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -12,6 +12,7 @@ from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
 from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.make import Make
 from airssys.wasm.limits import Limits
+from airssys.wasm.quotas.ledger import usage_of
 from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Directory, Wasi
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airssys.wasm.component import Component
+    from airssys.wasm.quotas import Ledger, Usage
     from airssys.wasm.revision import Revision, Settings
     from airssys.wasm.security.host_security import HostSecurity
     from airssys.wasm.storage_holder import StorageHolder
@@ -29,6 +31,8 @@ __all__ = ["Prepared", "Serving", "quota_of"]
 _MOST_WAITING: Final = 10_000
 #: The interfaces behind which storage is.
 _STORAGE: Final = ("airssys:storage/", "wasi:keyvalue/")
+#: Log lines a second of deployments that were recorded before there was a limit.
+_LOG_LINES: Final = Limits().log_lines_per_second
 #: Seconds that calls get to end after they were told to.
 _KILL_GRACE: Final = 2.0
 
@@ -68,9 +72,11 @@ class Serving:
             them.
         storage: The storage of the host.
         security: What decides about everything that instances reach.
+        ledger: The accounts of the host.
 
     Attributes:
         name: The deployment.
+        account: What it uses.
         route: What takes the calls.
         one_change: Held while the deployment is changed.
         revision: The live revision; None before the first, and once the deployment was removed.
@@ -87,8 +93,10 @@ class Serving:
         imports: Mapping[str, Any],
         storage: StorageHolder,
         security: HostSecurity,
+        ledger: Ledger,
     ) -> None:
         self.name = name
+        self.account = ledger.open(name)
         self.route = _core.Route(name)
         self.one_change = threading.Lock()
         self.revision: Revision | None = None
@@ -102,6 +110,7 @@ class Serving:
         self._security = security
         self._warm: dict[int, Component] = {}
         self._statistics: dict[int, _core.LineStatistics] = {}
+        self._of_actors: set[int] = set()
         self._line: _core.Line | None = None
         self._draining: list[_core.Line] = []
 
@@ -125,6 +134,7 @@ class Serving:
         """
         statistics = self._statistics.get(number) or _core.LineStatistics()
         limits = Limits(**cast("dict[str, Any]", settings.limits))
+        counted = limits.native.counted(self.account)
         storage = self._namespace(component, limits)
         subject = self._security.subject(self.name, number, settings)
         rules = (self._security.gate, subject)
@@ -140,19 +150,20 @@ class Serving:
         if settings.actor is not None:
             make = Make(
                 component=component._native,  # noqa: SLF001
-                limits=limits.native,
+                limits=counted,
                 wasi=wasi.native,
                 services=() if storage is None else (storage,),
                 settings=settings.actor,
                 rights=_core.MessageRights.by_rules(*rules, self._security.osl.approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
+                statistics=statistics,
             )
             return Prepared(component, settings, statistics, make=make)
         line = _core.Line(
             component._native,  # noqa: SLF001
             number=number,
-            limits=limits.native,
+            limits=counted,
             wasi=wasi.native,
             functions=component._functions(self._imports),  # noqa: SLF001
             instances=settings.instances if settings.lifetime == "pooled" else 0,
@@ -165,7 +176,7 @@ class Serving:
 
     def _namespace(self, component: Component, limits: Limits) -> _core.StorageNamespace | None:
         """Return the deployment's storage, if its component uses any."""
-        if not any(name.startswith(_STORAGE) for name in component.imports):
+        if not self._stores(component):
             return None
         return self._storage.namespace(self.name, StorageQuota.of(limits))
 
@@ -183,6 +194,9 @@ class Serving:
         self.revision, self.component, self.held = revision, prepared.component, None
         self._line, self.make = prepared.line, prepared.make
         self.quota = quota_of(revision.settings)
+        self._bound(revision.settings)
+        if prepared.make is not None:
+            self._of_actors.add(revision.number)
         if previous is not None:
             self._draining = [line for line in (*self._draining, previous) if line.in_flight]
             if previous.in_flight:
@@ -224,6 +238,39 @@ class Serving:
                 # A guest stops at its next tick; one that waits for Python, when that returns.
                 line.wait_drained(_KILL_GRACE)
         self._warm.clear()
+
+    def _bound(self, settings: Settings) -> None:
+        """Hold the deployment to the ceilings of its live revision."""
+        ceilings = settings.ceilings
+        self.account.set(
+            memory=None if ceilings.memory is None else int(ceilings.memory),
+            instances=ceilings.instances,
+            calls_per_second=ceilings.calls_per_second,
+            log_lines_per_second=int(settings.limits.get("log_lines_per_second", _LOG_LINES)),
+        )
+
+    def usage(self) -> Usage:
+        """Return what the deployment used since the host was opened."""
+        found = self.statistics()
+        stored = 0
+        if self.component is not None and self.quota is not None and self._stores(self.component):
+            stored = self._storage.namespace(self.name, self.quota).usage().wait()[1]
+        handled = sum(each.calls for each in found.revisions if each.revision in self._of_actors)
+        sums = {
+            "calls": found.calls - handled,
+            "messages": handled,
+            "failures": found.failures,
+            "cpu_seconds": found.cpu_seconds,
+            "host_calls": found.host_calls,
+            "bytes_in": found.bytes_in,
+            "bytes_out": found.bytes_out,
+            "storage_bytes": stored,
+        }
+        return usage_of(self.account, sums)
+
+    @staticmethod
+    def _stores(component: Component) -> bool:
+        return any(name.startswith(_STORAGE) for name in component.imports)
 
     def statistics(self) -> DeploymentStatistics:
         """Return the counts of every revision that took calls since the host was opened."""

@@ -80,6 +80,12 @@ pub fn take(mappings: i64) {
     budget().fetch_sub(mappings, Ordering::AcqRel);
 }
 
+/// How many more instances the mappings allow.
+#[must_use]
+pub fn room() -> u64 {
+    u64::try_from(budget().load(Ordering::Relaxed) / MAPPINGS_PER_INSTANCE).unwrap_or(0)
+}
+
 /// A live instance's share of the mappings; given back when dropped.
 #[derive(Debug)]
 pub struct Admission(());

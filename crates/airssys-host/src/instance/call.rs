@@ -125,7 +125,7 @@ impl Call {
     pub fn fresh(
         component: Arc<Component>,
         wasi: WasiState,
-        limits: Limits,
+        limits: impl Into<Arc<Limits>>,
         call: Option<(usize, Vec<Value>)>,
     ) -> Self {
         let link = Link::new(limits, wasi.may_block().clone());

@@ -97,7 +97,7 @@ pub struct Link {
     companion: OnceLock<Companion>,
     /// Nothing where no rules decide.
     owner: OnceLock<Owner>,
-    limits: Limits,
+    limits: Arc<Limits>,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
     /// What stops the clock; of the store whose guest runs by it.
@@ -122,12 +122,12 @@ const PAUSED: Duration = Duration::from_hours(24);
 
 impl Link {
     #[must_use]
-    pub fn new(limits: Limits, may_block: Arc<AtomicBool>) -> Arc<Self> {
+    pub fn new(limits: impl Into<Arc<Limits>>, may_block: Arc<AtomicBool>) -> Arc<Self> {
         Arc::new(Self {
             exchange: Mutex::default(),
             companion: OnceLock::new(),
             owner: OnceLock::new(),
-            limits,
+            limits: limits.into(),
             may_block,
             pauses: OnceLock::new(),
             deadline: AtomicU64::new(u64::MAX),
@@ -159,7 +159,7 @@ impl Link {
     }
 
     #[must_use]
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
     }
 
@@ -401,6 +401,7 @@ impl Link {
         LimitExceeded {
             limit: Limit::CallTimeout,
             configured: self.limits.call_timeout.as_secs_f64(),
+            owner: None,
         }
     }
 
@@ -426,6 +427,7 @@ impl Link {
             return Err(LimitExceeded {
                 limit: Limit::CpuPerCall,
                 configured,
+                owner: None,
             }
             .into());
         }

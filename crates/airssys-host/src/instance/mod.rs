@@ -154,7 +154,8 @@ impl Live {
             });
         }
         let limits = link.limits();
-        let limiter = Limiter::new(limits.clone());
+        wasi.net.connections.bound(limits);
+        let limiter = Limiter::new(limits.clone()).map_err(Error::Limit)?;
         let state = State {
             wasi,
             limiter,

@@ -67,7 +67,7 @@ impl Exports {
 /// One revision as an actor needs it. Shared by the actors of a deployment.
 pub struct Blueprint {
     pub component: Arc<Component>,
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     pub wasi: MakeWasi,
     pub services: Vec<Arc<dyn Service>>,
     pub config: Vec<(String, Setting)>,
@@ -82,21 +82,22 @@ impl Blueprint {
     /// [`Error::Link`] when something that the component imports is not there.
     pub fn new(
         component: Arc<Component>,
-        limits: Limits,
+        limits: impl Into<Arc<Limits>>,
         wasi: MakeWasi,
         services: Vec<Arc<dyn Service>>,
         config: Vec<(String, Setting)>,
         accepts: Vec<u64>,
+        statistics: Arc<Statistics>,
     ) -> Result<Arc<Self>, Error> {
         let exports = Exports::of(&component)?;
         Ok(Arc::new(Self {
             component,
-            limits,
+            limits: limits.into(),
             wasi,
             services,
             config,
             accepts,
-            statistics: Arc::default(),
+            statistics,
             exports,
         }))
     }

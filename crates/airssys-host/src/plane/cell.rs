@@ -28,6 +28,7 @@ use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::callers::Callers;
 use crate::instance::{Link, Usage};
+use crate::quota::Bucket;
 
 const IDLE: u8 = 0;
 const QUEUED: u8 = 1;
@@ -153,6 +154,8 @@ pub struct Cell {
     timers: Mutex<HashMap<u64, GuestTimer>>,
     next_timer: AtomicU64,
     timers_missed: AtomicU64,
+    /// How fast it may send; outlives incarnations.
+    pace: Mutex<Option<Arc<Bucket>>>,
     /// Whether an incarnation that ends in order leaves its state.
     keeps_state: AtomicBool,
     parting: Mutex<Option<Bytes>>,
@@ -249,6 +252,7 @@ impl Cell {
             timers: Mutex::default(),
             next_timer: AtomicU64::new(1),
             timers_missed: AtomicU64::new(0),
+            pace: Mutex::default(),
             keeps_state: AtomicBool::new(false),
             parting: Mutex::new(None),
         })
@@ -898,6 +902,15 @@ impl Cell {
     #[must_use]
     pub fn blueprint(&self) -> Arc<Blueprint> {
         self.blueprint.load_full()
+    }
+
+    /// How fast it may send from now on.
+    pub(super) fn pace(&self, per_second: Option<u64>) -> Option<Arc<Bucket>> {
+        let mut pace = locked(&self.pace);
+        if pace.as_ref().map(|pace| pace.per_second()) != per_second {
+            *pace = per_second.map(|rate| Arc::new(Bucket::new(rate)));
+        }
+        pace.clone()
     }
 
     /// Look at the blueprint without holding on to it: for what is done with every message.

@@ -14,6 +14,8 @@ use super::target::Target;
 use crate::gate::callers::{Acting, Callers};
 use crate::gate::subject::Subject;
 use crate::gate::{Access, Decision, Gate, MessageAccess};
+use crate::limits::Limit;
+use crate::quota::{Account, Bucket};
 
 /// Routes that are remembered; beyond that all are looked up again.
 const ROUTES: usize = 256;
@@ -68,10 +70,17 @@ pub struct ActorContext {
     onward: Option<(Option<Arc<Callers>>, Arc<Callers>)>,
     next_number: u64,
     pub(super) host_calls: u64,
+    /// How fast it may send.
+    pace: Option<Arc<Bucket>>,
 }
 
 impl ActorContext {
-    pub(super) fn new(cell: Arc<Cell>, incarnation: u64, acting: Arc<Acting>) -> Self {
+    pub(super) fn new(
+        cell: Arc<Cell>,
+        incarnation: u64,
+        acting: Arc<Acting>,
+        pace: Option<Arc<Bucket>>,
+    ) -> Self {
         let (gate, rights_number) = cell.rights();
         let gate = bound(&gate, &acting);
         Self {
@@ -89,6 +98,20 @@ impl ActorContext {
             asks: BTreeMap::new(),
             next_number: 1,
             host_calls: 0,
+            pace,
+        }
+    }
+
+    /// Let one more message be sent, unless that is faster than it may. Refusals are for `account`.
+    pub(super) fn may_send(&self, account: Option<&Arc<Account>>) -> Result<(), Failure> {
+        match &self.pace {
+            Some(pace) if !pace.take(|| self.shared.clock.now()) => {
+                if let Some(account) = account {
+                    account.refuse(Limit::MessagesPerSecond, pace.per_second());
+                }
+                Err(Failure::TooMany)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -48,6 +48,8 @@ pub struct LogLine {
     pub message: String,
     pub fields: Vec<(String, String)>,
     pub trace: Option<Arc<str>>,
+    /// Lines of the deployment before this one that were dropped because they came too fast.
+    pub lost: u64,
 }
 
 /// Something that happened.

@@ -22,16 +22,41 @@ use super::target::Target;
 use crate::gate::MessageAccess;
 use crate::instance::{State, now_nanos};
 
-/// Longest line that a guest may log, in bytes; the rest is cut off.
+/// Longest line that a guest may log, in bytes, its fields included; the rest is cut off.
 const LINE: usize = 16 << 10;
+/// Most fields of a line.
+const FIELDS: usize = 64;
+
+/// Cut `text` off where `room` ends, and take what is left from the room.
+fn cut(text: &mut String, room: &mut usize) {
+    if text.len() > *room {
+        let end = (0..=*room).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.shrink_to_fit();
+    }
+    *room -= text.len();
+}
 
 const NEEDS_APPROVAL: &str =
     "somebody has to approve it; `ask` and `send` wait for that, this call never waits";
 
 impl State {
+    fn context(&mut self) -> Result<&mut ActorContext, Failure> {
+        self.actor.as_deref_mut().ok_or(Failure::NotAnActor)
+    }
+
+    /// The actor, which made a call.
     fn actor(&mut self) -> Result<&mut ActorContext, Failure> {
+        let context = self.context()?;
+        context.host_calls += 1;
+        Ok(context)
+    }
+
+    /// The actor, which is about to send a message.
+    fn sender(&mut self) -> Result<&mut ActorContext, Failure> {
         let context = self.actor.as_deref_mut().ok_or(Failure::NotAnActor)?;
         context.host_calls += 1;
+        context.may_send(self.link.limits().account.as_ref())?;
         Ok(context)
     }
 }
@@ -48,24 +73,26 @@ impl types::Host for State {}
 
 impl host::Host for State {
     fn log(&mut self, level: types::LogLevel, message: String, fields: Vec<(String, String)>) {
+        let link = self.link.clone();
         let Ok(context) = self.actor() else { return };
-        let mut message = message;
-        if message.len() > LINE {
-            let end = (0..=LINE)
-                .rev()
-                .find(|end| message.is_char_boundary(*end))
-                .unwrap_or(0);
-            message.truncate(end);
-        }
-        let trace = context.trace();
         write_line(
             &context.cell,
             context.incarnation,
+            link.limits().account.as_deref(),
             "log",
             convert::level(level),
-            message,
-            fields,
-            trace,
+            || {
+                let mut room = LINE;
+                let mut message = message;
+                cut(&mut message, &mut room);
+                let mut fields = fields;
+                fields.truncate(FIELDS);
+                for (name, value) in &mut fields {
+                    cut(name, &mut room);
+                    cut(value, &mut room);
+                }
+                (message, fields, context.trace())
+            },
         );
     }
 
@@ -220,7 +247,7 @@ impl State {
         payload: Vec<u8>,
         options: Options,
     ) -> Result<(), Failure> {
-        let context = self.actor()?;
+        let context = self.sender()?;
         let target = context
             .route(MessageAccess::Send, target)
             .map_err(at_once)?;
@@ -252,8 +279,9 @@ impl State {
         } else {
             MessageAccess::Send
         };
+        self.sender()?;
         let receiver = loop {
-            match self.actor()?.route(access, target) {
+            match self.context()?.route(access, target) {
                 Ok(receiver) => break receiver,
                 Err(Refusal::Failure(failure)) => return Err(failure),
                 Err(Refusal::Ask(approval)) => {
@@ -263,7 +291,7 @@ impl State {
                 }
             }
         };
-        let context = self.actor()?;
+        let context = self.context()?;
         let cell = context.cell.clone();
         // The edge first: of two that close a circle at the same time each sees the other's.
         cell.set_waits_for(Some(receiver.clone()));
@@ -342,7 +370,7 @@ impl messaging::Host for State {
 
     fn ask_async(&mut self, target: String, payload: Vec<u8>, timeout: u64) -> Result<u64, Told> {
         let begin = || {
-            let context = self.actor()?;
+            let context = self.sender()?;
             context.room_for_ask()?;
             let target = context
                 .route(MessageAccess::Ask, &target)
@@ -404,6 +432,7 @@ impl messaging::Host for State {
 
     fn broadcast(&mut self, pattern: String, payload: Vec<u8>) -> Result<messaging::Reach, Told> {
         let broadcast = || {
+            let link = self.link.clone();
             let context = self.actor()?;
             codec::read(&payload).map_err(|reason| Failure::InvalidPayload(reason.to_owned()))?;
             let pattern = Pattern::deployment(&pattern).map_err(Failure::InvalidPayload)?;
@@ -418,9 +447,15 @@ impl messaging::Host for State {
                     continue;
                 }
                 let options = context.options();
+                // Each receiver is a message.
                 let sent = context
-                    .permit(MessageAccess::Broadcast, target.deployment())
-                    .map_err(at_once)
+                    .may_send(link.limits().account.as_ref())
+                    .and_then(|()| {
+                        let deployment = target.deployment();
+                        context
+                            .permit(MessageAccess::Broadcast, deployment)
+                            .map_err(at_once)
+                    })
                     .and_then(|()| {
                         let source = context.source();
                         context
@@ -441,7 +476,7 @@ impl messaging::Host for State {
 impl topics::Host for State {
     fn publish(&mut self, topic: String, payload: Vec<u8>) -> Result<messaging::Reach, Told> {
         let publish = |state: &mut Self| {
-            let context = state.actor()?;
+            let context = state.sender()?;
             context
                 .permit(MessageAccess::Publish, &topic)
                 .map_err(at_once)?;

@@ -21,6 +21,7 @@ use super::mailbox::{Callback, Envelope, Source};
 use crate::engine::slice_begins;
 use crate::error::Error;
 use crate::instance::{Link, Live, failure, now_nanos};
+use crate::quota::Account;
 use crate::route::{Outcome as CallOutcome, Used};
 use crate::services::Identity;
 
@@ -74,14 +75,17 @@ pub(super) async fn live(
     }
 }
 
-fn outputs(cell: &Arc<Cell>, incarnation: u64) -> Outputs {
+fn outputs(cell: &Arc<Cell>, incarnation: u64, account: Option<&Arc<Account>>) -> Outputs {
     let sink = |stream: &'static str| {
-        let cell = Arc::downgrade(cell);
+        let (cell, account) = (Arc::downgrade(cell), account.cloned());
         let begun = Mutex::new(Vec::new());
         Arc::new(move |bytes: Bytes| {
             let Some(cell) = cell.upgrade() else { return };
             for line in whole_lines(&begun, &bytes) {
-                write_line(&cell, incarnation, stream, "info", line, Vec::new(), None);
+                let account = account.as_deref();
+                write_line(&cell, incarnation, account, stream, "info", || {
+                    (line, Vec::new(), None)
+                });
             }
         })
     };
@@ -109,16 +113,26 @@ fn whole_lines(begun: &Mutex<Vec<u8>>, bytes: &[u8]) -> Vec<String> {
 /// A line that is not ended after so many bytes is cut.
 const LINE: usize = 16 << 10;
 
-/// Write a guest's line to the deployment's ring.
+/// The text of a line, its fields, and the trace that it belongs to.
+type Text = (String, Vec<(String, String)>, Option<Arc<str>>);
+
+/// Write a guest's line to the deployment's ring, unless there are too many.
 pub(super) fn write_line(
     cell: &Cell,
     incarnation: u64,
+    account: Option<&Account>,
     stream: &'static str,
     level: &'static str,
-    message: String,
-    fields: Vec<(String, String)>,
-    trace: Option<Arc<str>>,
+    text: impl FnOnce() -> Text,
 ) {
+    let lost = match account {
+        Some(account) => match account.admit_log_line(|| cell.shared.clock.now()) {
+            Some(lost) => lost,
+            None => return,
+        },
+        None => 0,
+    };
+    let (message, fields, trace) = text();
     let line = LogLine {
         sequence: 0,
         time: cell.shared.clock.wall(),
@@ -129,6 +143,7 @@ pub(super) fn write_line(
         message,
         fields,
         trace,
+        lost,
     };
     cell.shared.log(&cell.address.deployment, line);
 }
@@ -146,12 +161,16 @@ async fn begin(
         incarnation,
     };
     let of = |error| Ending::of(error, "");
-    let wasi = (blueprint.wasi)(&identity, outputs(&cell, incarnation)).map_err(of)?;
+    let limits = &blueprint.limits;
+    let outputs = outputs(&cell, incarnation, limits.account.as_ref());
+    let wasi = (blueprint.wasi)(&identity, outputs).map_err(of)?;
     let may_block = wasi.may_block().clone();
+    let pace = cell.pace(limits.messages_per_second);
     let context = Box::new(ActorContext::new(
         cell.clone(),
         incarnation,
         wasi.acting().clone(),
+        pace,
     ));
     let services = blueprint.services.clone();
     let (made, ended) = bounded(
@@ -283,6 +302,9 @@ impl Life {
             Ok(Err(error)) => failure(&error, &mut self.live.store),
             Err(error) => error,
         };
+        if let (Error::Limit(exceeded), Some(account)) = (&error, &self.blueprint.limits.account) {
+            account.reached(exceeded);
+        }
         Err(Ending::of(error, function))
     }
 

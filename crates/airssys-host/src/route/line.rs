@@ -31,7 +31,7 @@ pub enum Lifetime {
 pub struct Line {
     pub number: u64,
     pub component: Arc<Component>,
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     pub statistics: Arc<Statistics>,
     /// What whoever made the line needs at each call; nothing here looks at it.
     pub companion: Box<dyn Any + Send + Sync>,
@@ -59,7 +59,7 @@ impl Line {
     pub fn new(
         number: u64,
         component: Arc<Component>,
-        limits: Limits,
+        limits: impl Into<Arc<Limits>>,
         lifetime: Lifetime,
         statistics: Arc<Statistics>,
         wasi: MakeWasi,
@@ -73,7 +73,7 @@ impl Line {
         Arc::new(Self {
             number,
             component,
-            limits,
+            limits: limits.into(),
             statistics,
             companion,
             wasi,

@@ -77,12 +77,15 @@ impl Route {
     /// Begin a call on the live revision.
     ///
     /// # Errors
-    /// [`Error::RouteClosed`] where there is none.
+    /// [`Error::RouteClosed`] where there is none; [`Error::Limit`] where calls come faster than they may.
     pub fn enter(&self) -> Result<Passage, Error> {
         loop {
             let line = self.live.load_full().ok_or(Error::RouteClosed)?;
             // A line that was retired between the load and the count may count as drained already.
             if let Some(passage) = Passage::enter(line) {
+                if let Some(account) = &passage.line().limits.account {
+                    account.admit_call().map_err(Error::Limit)?;
+                }
                 return Ok(passage);
             }
         }

@@ -162,7 +162,13 @@ impl Passage {
     pub fn conclude(mut self, live: Option<Box<Live>>, result: &Result<Option<Value>, Error>) {
         let (outcome, bytes_out) = match result {
             Ok(value) => (Outcome::Answered, value.as_ref().map_or(0, payload)),
-            Err(error) => (Outcome::of(error), 0),
+            Err(error) => {
+                if let (Error::Limit(exceeded), Some(account)) = (error, &self.line.limits.account)
+                {
+                    account.reached(exceeded);
+                }
+                (Outcome::of(error), 0)
+            }
         };
         self.end(live, outcome, bytes_out);
     }

@@ -59,6 +59,7 @@ impl WasiState {
                 gate: self.fs.gate(),
                 may_block: &self.may_block,
                 namespace,
+                account: None,
             },
             table: &mut self.table,
         }

@@ -74,7 +74,16 @@ pub fn blueprint(component: Arc<Component>, limits: Limits, accepts: Vec<u64>) -
             Ok(builder.build()?)
         },
     );
-    Blueprint::new(component, limits, wasi, Vec::new(), Vec::new(), accepts).unwrap()
+    Blueprint::new(
+        component,
+        limits,
+        wasi,
+        Vec::new(),
+        Vec::new(),
+        accepts,
+        Arc::default(),
+    )
+    .unwrap()
 }
 
 /// Every right to messages.

@@ -17,6 +17,7 @@ use super::rights::MessageRights;
 use super::service::PyService;
 use crate::component::PyComponent;
 use crate::limits::PyLimits;
+use crate::route::PyLineStatistics;
 use crate::wasi::PyWasi;
 
 /// How long a wait goes on before signals are looked at.
@@ -420,7 +421,8 @@ impl ComponentActor {
     }
 
     /// Say what the next incarnation is made of.
-    #[pyo3(signature = (component, *, limits=None, wasi=None, services=Vec::new(), accepts=Vec::new(), config=None))]
+    #[pyo3(signature = (component, *, limits=None, wasi=None, services=Vec::new(), accepts=Vec::new(), config=None,
+        statistics=None))]
     fn upgrade(
         &self,
         py: Python<'_>,
@@ -430,9 +432,12 @@ impl ComponentActor {
         services: Vec<Bound<'_, PyService>>,
         accepts: Vec<u64>,
         config: Option<Vec<(String, Bound<'_, PyAny>)>>,
+        statistics: Option<&Bound<'_, PyLineStatistics>>,
     ) -> PyResult<()> {
         let described = component.get().described.clone();
-        let blueprint = blueprint(py, &described, limits, wasi, services, accepts, config)?;
+        let blueprint = blueprint(
+            py, &described, limits, wasi, services, accepts, config, statistics,
+        )?;
         self.cell.upgrade(blueprint);
         Ok(())
     }

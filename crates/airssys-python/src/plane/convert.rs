@@ -96,7 +96,7 @@ fn code(failure: &Failure) -> &'static str {
 fn again(error: &Error) -> Error {
     match error {
         Error::Trap(trap) => Error::Trap(trap.clone()),
-        Error::Limit(limit) => Error::Limit(*limit),
+        Error::Limit(limit) => Error::Limit(limit.clone()),
         Error::Exit(status) => Error::Exit(*status),
         Error::PoolExhausted => Error::PoolExhausted,
         Error::ShutDown => Error::ShutDown,
@@ -316,6 +316,7 @@ pub fn event_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, P
             details.set_item("fields", fields)?;
             details.set_item("time", seconds(line.time))?;
             details.set_item("trace", line.trace.as_deref())?;
+            details.set_item("lost", line.lost)?;
             ("log", &line.address, line.incarnation)
         }
     };

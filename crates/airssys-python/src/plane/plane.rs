@@ -23,6 +23,7 @@ use super::service::PyService;
 use crate::component::{Described, PyComponent};
 use crate::errors::{About, raise};
 use crate::limits::PyLimits;
+use crate::route::PyLineStatistics;
 use crate::wasi::PyWasi;
 
 static PLANES: Mutex<Vec<Weak<Plane>>> = Mutex::new(Vec::new());
@@ -100,6 +101,7 @@ pub fn blueprint(
     services: Vec<Bound<'_, PyService>>,
     accepts: Vec<u64>,
     config: Option<Vec<(String, Bound<'_, PyAny>)>>,
+    statistics: Option<&Bound<'_, PyLineStatistics>>,
 ) -> PyResult<Arc<Blueprint>> {
     let limits = limits.map_or_else(Limits::default, |limits| limits.get().limits.clone());
     let handles = limits.open_handles;
@@ -130,6 +132,9 @@ pub fn blueprint(
         services,
         config,
         accepts,
+        statistics.map_or_else(Arc::default, |statistics| {
+            statistics.get().statistics.clone()
+        }),
     )
     .map_err(|error| raise(py, error, About::default()))
 }
@@ -215,7 +220,7 @@ impl PyPlane {
 
     #[pyo3(signature = (address, component, *, limits=None, wasi=None, services=Vec::new(), gate=None,
         accepts=Vec::new(), config=None, capacity=1000, capacity_bytes=4 << 20, overflow="fail",
-        message_size=1 << 20))]
+        message_size=1 << 20, statistics=None))]
     fn spawn(
         &self,
         py: Python<'_>,
@@ -231,6 +236,7 @@ impl PyPlane {
         capacity_bytes: usize,
         overflow: &str,
         message_size: usize,
+        statistics: Option<&Bound<'_, PyLineStatistics>>,
     ) -> PyResult<ComponentActor> {
         ready(py)?;
         let overflow = Overflow::parse(overflow).ok_or_else(|| {
@@ -239,7 +245,9 @@ impl PyPlane {
             ))
         })?;
         let described = component.get().described.clone();
-        let blueprint = blueprint(py, &described, limits, wasi, services, accepts, config)?;
+        let blueprint = blueprint(
+            py, &described, limits, wasi, services, accepts, config, statistics,
+        )?;
         let bounds = Bounds {
             capacity,
             bytes: capacity_bytes,

@@ -198,6 +198,7 @@ class Exchange:
             key=key,
             revision=0 if place is None else place.make.revision,
             trace_id=trace.split("-")[1] if trace.count("-") == 3 else trace,
+            lost=details["lost"],
         )
 
     def cycle(self, asker: Cell, target: Cell) -> str | None:

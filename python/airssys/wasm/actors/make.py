@@ -31,6 +31,7 @@ class Make:
         rights: Whom it may send to; None for nobody.
         hooks: What is called at the turns of its life.
         revision: The revision that it belongs to; 0 where there is no deployment.
+        statistics: Where its messages are counted; None counts them nowhere else.
     """
 
     component: _core.Component
@@ -41,6 +42,7 @@ class Make:
     rights: _core.MessageRights | None = None
     hooks: Hooks = dataclasses.field(default_factory=Hooks)
     revision: int = 0
+    statistics: _core.LineStatistics | None = None
 
     @property
     def accepts(self) -> list[int]:

@@ -64,6 +64,7 @@ class Site:
             capacity_bytes=int(settings.mailbox_bytes),
             overflow=settings.on_overflow,
             message_size=int(settings.message_size),
+            statistics=make.statistics,
         )
 
     def upgrade(self, make: Make) -> None:
@@ -77,5 +78,6 @@ class Site:
                 services=make.services,
                 config=make.config,
                 accepts=make.accepts,
+                statistics=make.statistics,
             )
             self.place.native.regrant(make.rights)

@@ -14,6 +14,7 @@ use super::Namespace;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::instance::State;
+use crate::quota::Account;
 use crate::services::{Identity, Service, Services, names};
 
 /// What one instance has of storage.
@@ -24,6 +25,8 @@ pub struct GuestStorage<'a> {
     pub may_block: &'a AtomicBool,
     /// `None`: the instance was given no storage.
     pub namespace: Option<&'a Namespace>,
+    /// Where it is told that the quota is nearly used up, or was met.
+    pub account: Option<&'a Account>,
 }
 
 /// What the implementations work on.
@@ -42,7 +45,9 @@ impl Service for Namespace {
 
 fn view(state: &mut State) -> View<'_> {
     let namespace = state.services.get::<Namespace>();
-    state.wasi.storage(namespace)
+    let mut view = state.wasi.storage(namespace);
+    view.storage.account = state.link.limits().account.as_deref();
+    view
 }
 
 struct Access;

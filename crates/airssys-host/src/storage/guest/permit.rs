@@ -6,6 +6,8 @@ use std::task::Poll;
 
 use super::GuestStorage;
 use crate::gate::{Access, Decision, StorageAccess};
+use crate::limits::Limit;
+use crate::quota::Account;
 use crate::storage::{Entry, Namespace, Operation, Outcome, StorageError};
 
 /// The segments of a key, or of the beginning of some, without the last one: what is listed as a whole.
@@ -86,7 +88,11 @@ impl GuestStorage<'_> {
                 self.permit(*access, operation.key()).await?;
             }
         }
-        namespace.apply(operations).await
+        let applied = namespace.apply(operations).await;
+        if let Some(account) = self.account {
+            told(account, namespace, &applied);
+        }
+        applied
     }
 
     /// Decide listing what begins with `prefix`.
@@ -115,6 +121,27 @@ impl GuestStorage<'_> {
             }
         }
         Ok((entries, page.cursor))
+    }
+}
+
+/// Tell the account what a write came to. What it leaves is looked at now and then only.
+fn told(account: &Account, namespace: &Namespace, applied: &Result<Outcome, StorageError>) {
+    match applied {
+        Err(StorageError::Exceeded {
+            limit, configured, ..
+        }) => {
+            if let Some(limit) = Limit::named(limit) {
+                account.refuse(limit, *configured);
+            }
+        }
+        Ok(_) if account.is_time_to_look_at_storage() => {
+            if let Ok(used) = namespace.usage() {
+                let quota = namespace.quota();
+                account.stored(Limit::Storage, used.bytes, quota.bytes);
+                account.stored(Limit::StorageKeys, used.keys, quota.keys);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -25,6 +25,7 @@ use self::body::ResponseBody;
 use self::target::Target;
 use super::decide::{Fail, Right, Standing, outcome, permit, settle};
 use super::net::Net;
+use super::net::connections::Connection;
 use super::net::names::{Host, LookupError};
 use super::state::WasiState;
 use crate::gate::kind::Kind;
@@ -107,7 +108,9 @@ async fn send(
         let error = Error::HttpRequestMethodInvalid;
         return Err(no_target(&*net.gate, &parts.method, &parts.uri, error));
     }
-    let mut right = HttpRight::new(net, parts.method.to_string(), target);
+    let connection = net.connections.open();
+    let connection = connection.ok_or(Error::ConnectionLimitReached)?;
+    let mut right = HttpRight::new(net, parts.method.to_string(), target, connection);
     let connecting = right.connect(tls);
     let patience = options
         .connect_timeout
@@ -186,10 +189,12 @@ struct HttpRight {
     /// Where the request went, once that is decided.
     address: Option<SocketAddr>,
     decided: AtomicU64,
+    /// Counts until the response is read or dropped.
+    _connection: Connection,
 }
 
 impl HttpRight {
-    fn new(net: Arc<Net>, method: String, target: Target) -> Self {
+    fn new(net: Arc<Net>, method: String, target: Target, connection: Connection) -> Self {
         let host = target.host_text();
         Self {
             net,
@@ -198,6 +203,7 @@ impl HttpRight {
             target,
             address: None,
             decided: AtomicU64::new(0),
+            _connection: connection,
         }
     }
 

@@ -4,6 +4,7 @@
 //! streams of a connection rest on it. Names are looked up here, since what a name resolved to decides
 //! which address may be connected.
 
+pub(crate) mod connections;
 pub(crate) mod names;
 mod p2;
 mod p3;
@@ -19,6 +20,7 @@ use crate::gate::Gate;
 pub(crate) struct Net {
     pub gate: Arc<dyn Gate>,
     pub names: names::Names,
+    pub connections: Arc<connections::Connections>,
 }
 
 impl Net {
@@ -26,6 +28,7 @@ impl Net {
         Self {
             gate,
             names: names::Names::new(),
+            connections: Arc::default(),
         }
     }
 }

@@ -177,7 +177,7 @@ impl ip_name_lookup::HostResolveAddressStream for WasiState {
 
 impl tcp_create_socket::Host for WasiState {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
-        let right = SocketRight::new(Arc::clone(&self.net), Transport::Tcp);
+        let right = SocketRight::new(&self.net, Transport::Tcp).ok_or(ErrorCode::NewSocketLimit)?;
         let mut view = WasiSocketsCtxView {
             ctx: &mut right.context(),
             table: &mut self.table,
@@ -193,7 +193,7 @@ impl udp_create_socket::Host for WasiState {
         &mut self,
         family: IpAddressFamily,
     ) -> SocketResult<Resource<UdpSocket>> {
-        let right = SocketRight::new(Arc::clone(&self.net), Transport::Udp);
+        let right = SocketRight::new(&self.net, Transport::Udp).ok_or(ErrorCode::NewSocketLimit)?;
         let mut view = WasiSocketsCtxView {
             ctx: &mut right.context(),
             table: &mut self.table,
@@ -259,6 +259,7 @@ impl tcp::HostTcpSocket for WasiState {
         Resource<DynOutputStream>,
     )> {
         let right = self.right(socket.rep())?.accepted();
+        let right = right.ok_or(ErrorCode::NewSocketLimit)?;
         let (accepted, input, output) =
             tcp::HostTcpSocket::accept(&mut self.stock_sockets(), socket)?;
         self.rest_on(&right, &input, &output)?;

@@ -83,7 +83,7 @@ impl WasiState {
             .iter()
             .find(|listener| listener.listens_on(local.into()))
             .ok_or(ErrorCode::AccessDenied)?;
-        let right = listener.accepted();
+        let right = listener.accepted().ok_or(ErrorCode::OutOfMemory)?;
         self.rights.insert(socket.rep(), Arc::clone(&right));
         Ok(right)
     }
@@ -224,7 +224,7 @@ macro_rules! delegate {
 
 impl HostTcpSocket for WasiState {
     fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
-        let right = SocketRight::new(Arc::clone(&self.net), Transport::Tcp);
+        let right = SocketRight::new(&self.net, Transport::Tcp).ok_or(ErrorCode::OutOfMemory)?;
         let mut view = WasiSocketsCtxView {
             ctx: &mut right.context(),
             table: &mut self.table,
@@ -299,7 +299,7 @@ impl<T: Governed> HostUdpSocketWithStore<T> for Governance {
 
 impl HostUdpSocket for WasiState {
     async fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
-        let right = SocketRight::new(Arc::clone(&self.net), Transport::Udp);
+        let right = SocketRight::new(&self.net, Transport::Udp).ok_or(ErrorCode::OutOfMemory)?;
         let mut view = WasiSocketsCtxView {
             ctx: &mut right.context(),
             table: &mut self.table,

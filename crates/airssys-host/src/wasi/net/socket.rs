@@ -13,6 +13,7 @@ use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtx};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::Net;
+use super::connections::Connection;
 use crate::gate::address::canonical_socket;
 use crate::gate::{Access, Gate, Transport};
 use crate::wasi::decide::{Fail, REFUSED, Right, permit, settle};
@@ -25,6 +26,7 @@ pub(crate) struct SocketRight {
     net: Arc<Net>,
     transport: Transport,
     state: Mutex<State>,
+    _connection: Connection,
 }
 
 #[derive(Default)]
@@ -48,25 +50,30 @@ struct State {
 }
 
 impl SocketRight {
-    pub fn new(net: Arc<Net>, transport: Transport) -> Arc<Self> {
-        Arc::new(Self {
-            net,
+    /// The right of a new socket; `None` if the guest has as many as it may.
+    pub fn new(net: &Arc<Net>, transport: Transport) -> Option<Arc<Self>> {
+        let connection = net.connections.open()?;
+        Some(Arc::new(Self {
+            net: Arc::clone(net),
             transport,
             state: Mutex::default(),
-        })
+            _connection: connection,
+        }))
     }
 
-    /// The right of a connection that a listening socket accepted.
-    pub fn accepted(&self) -> Arc<Self> {
+    /// The right of a connection that a listening socket accepted; `None` as above.
+    pub fn accepted(&self) -> Option<Arc<Self>> {
+        let connection = self.net.connections.open()?;
         let state = State {
             listening: self.state().listening,
             ..State::default()
         };
-        Arc::new(Self {
+        Some(Arc::new(Self {
             net: Arc::clone(&self.net),
             transport: self.transport,
             state: Mutex::new(state),
-        })
+            _connection: connection,
+        }))
     }
 
     /// Whether a connection to `local` may have come in through this socket.
