@@ -2,8 +2,9 @@
 
 Run it by `make demo`. It opens a host in a temporary directory, keeps a calculator (Rust) and a
 greeter (Python) under concurrent load, replaces the calculator by its next version, rolls it back
-while the calls go on, lets a third component trap and run away beside them, and a component actor
-crash until its supervisor gives up on it. It fails when a single call does.
+while the calls go on, lets a third component trap and run away beside them, a component actor crash
+until its supervisor gives up on it, and a fourth component read a file while the right to it is
+granted and taken back. It fails when a single call does.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from airssys.errors import AirsSysError
+from airssys.osl import read_records
 from airssys.rt import ActorFailed
-from airssys.wasm import Host, LimitExceeded, Limits, Trap
+from airssys.wasm import GuestError, Host, LimitExceeded, Limits, Trap
 from airssys.wasm.actors import ActorSettings
 
 if TYPE_CHECKING:
@@ -185,9 +187,55 @@ async def supervised(load: Load, host: Host) -> None:
     console.print(f"  and gave up on a crash loop: {counter.held.partition(';')[0]}")
 
 
+async def governed(load: Load, host: Host) -> None:
+    """Refuse a component, grant it what it asks for, and take that back while it reads."""
+    load.enter("beside a revocation")
+    data = host.directory.parent / "data"
+    data.mkdir()
+    (data / "names").write_text("ada, grace, alan")
+    reader = await host.deploy(
+        BUILT / "file-reader.wasm",
+        name="demo/reader",
+        lifetime="pooled",
+        instances=1,
+        capabilities={"filesystem": [{"path": "/data/*", "access": ["read"]}]},
+        mounts={"/data": data},
+    )
+    try:
+        await reader.call("open-file", "/data/names")
+    except GuestError as refused:
+        console.print(f"  a component asks for a file and is refused: {first_line(refused)}")
+    else:
+        raise SystemExit("error: nothing was granted, and the file was opened")
+    (grant,) = await reader.grant(why="to show it")
+    await reader.call("open-file", "/data/names")
+    read = await reader.call("read-file", 3)
+    started = time.perf_counter()
+    await reader.revoke(grant, why="to show that too")
+    revoked = time.perf_counter() - started
+    try:
+        await reader.call("read-file", 3)
+    except GuestError:
+        console.print(
+            f"  granted, it reads {read.decode()!r}; revoked in mid-read, in {shown(revoked)}, "
+            "it reads no more"
+        )
+    else:
+        raise SystemExit("error: the right was revoked, and the file could be read")
+    host.osl.audit.flush()
+    told = [
+        f"{record.decision} ({record.rule})" if record.principal else record.operation
+        for record in read_records(host.directory / "audit")
+        if record.operation.startswith(("filesystem.", "rights."))
+    ]
+    console.print(f"  the audit log has each step: {', '.join(told)}")
+    if len(told) != 5:
+        raise SystemExit("error: the audit log does not tell all of it")
+
+
 async def run(directory: str) -> tuple[list[Phase], Table]:
-    """Play the whole story in a state directory."""
-    async with Host.open(directory, provides={"demo:faults/sink": SINK}) as host:
+    """Play the whole story in a directory."""
+    async with Host.open(Path(directory) / "state", provides={"demo:faults/sink": SINK}) as host:
         started = time.perf_counter()
         calculator = await host.deploy(
             BUILT / "calculator.wasm", name="demo/calculator", lifetime="pooled"
@@ -208,6 +256,7 @@ async def run(directory: str) -> tuple[list[Phase], Table]:
             await switched(load, "1.1 back to 1.0", "1.0 again", calculator.rollback)
             await contained(load, host)
             await supervised(load, host)
+            await governed(load, host)
         return load.phases, usage(host)
 
 

@@ -45,14 +45,15 @@ def decisions(count: int, seed: int) -> None:
         log = AuditLog(Path(directory) / "log", key=bytes(32))
         gate = Gate(log)
         while done < count:
-            rules = world.rules(rng)
-            gate.load(json.dumps({"schema": 1, "rules": rules}).encode())
+            rules, ceiling = world.rules(rng), world.ceiling(rng)
+            document = {"schema": 1, "ceiling": ceiling, "rules": rules}
+            gate.load(json.dumps(document).encode())
             for _ in range(40):
                 who = world.who(rng)
                 subject = world.subject(who)
                 for _ in range(5):
                     kind, access, target, arguments = request = world.request(rng)
-                    expected = model.decide(rules, who, *request)
+                    expected = model.decide(rules, who, *request, ceiling=ceiling)
                     effect = gate.explain(subject, kind, access, target, arguments=arguments).effect
                     if effect != expected:
                         print(f"seed {seed}: native {effect}, model {expected}")

@@ -34,6 +34,9 @@ class Limits:
         cpu_per_call: float,
         host_call_bytes: int,
         open_handles: int,
+        http_request_body: int,
+        http_response_body: int,
+        http_headers: int,
         coredump: bool,
         connections: int = 64,
         messages_per_second: int | None = None,
@@ -59,6 +62,8 @@ class Account:
     ) -> tuple[list[tuple[Literal["near", "reached"], str, float, str, str, int]], int] | None: ...
     def close(self) -> None: ...
 
+def check_secret(name: str, value: bytes) -> None: ...
+
 @final
 class Wasi:
     def __new__(
@@ -66,6 +71,8 @@ class Wasi:
         *,
         arguments: list[str],
         environment: list[tuple[str, str]],
+        config: list[tuple[str, str]],
+        secrets: dict[str, bytes] | Callable[[str], bytes | None] | None,
         directories: list[tuple[str, str, bool]],
         connect: list[str],
         listen: list[str],

@@ -225,6 +225,26 @@ async fn run(command: &[&str]) -> Outcome {
             let addresses = resolve_addresses(name.to_owned()).await.map_err(code)?;
             Ok(addresses.len().to_string())
         }
+        ["env"] => {
+            let pairs = wasip3::cli::environment::get_environment();
+            let pairs: Vec<_> = pairs
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            Ok(pairs.join(","))
+        }
+        ["clocks"] => {
+            let wall = wasip3::clocks::system_clock::now();
+            let begin = wasip3::clocks::monotonic_clock::now();
+            wasip3::clocks::monotonic_clock::wait_for(1_000_000).await;
+            let waited = wasip3::clocks::monotonic_clock::now() - begin;
+            Ok(format!("{} {waited}", wall.seconds))
+        }
+        ["random"] => Ok(format!(
+            "{:?} {:?}",
+            wasip3::random::random::get_random_u64(),
+            wasip3::random::insecure_seed::get_insecure_seed(),
+        )),
         ["http", authority, path] => {
             let response = request(authority, path).await?;
             let status = response.get_status_code();

@@ -73,7 +73,7 @@ async fn ours(engine: &Engine, component: &Component, dir: &Path, cycles: u32) -
     allowed.directory(dir, false).expect("it exists");
     let mut builder = Builder::new(Arc::new(AllowList::new(allowed)));
     builder
-        .arguments(&arguments(cycles))
+        .arguments(arguments(cycles))
         .mount(dir, "/data", false);
     let state = Ours(builder.build().expect("it can be mounted"));
     timed(Store::new(engine, state), component, &linker).await

@@ -7,6 +7,7 @@ use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
 use crate::quota::Account;
+use crate::wasi::HttpLimits;
 
 /// The name of a limit, as operators know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,6 +138,8 @@ pub struct Limits {
     pub host_call_bytes: usize,
     /// Handles the guest may hold at a time: files, sockets, streams, host resources.
     pub open_handles: usize,
+    /// How large HTTP requests and responses may be. Beyond that the guest sees an error, and goes on.
+    pub http: HttpLimits,
     /// Sockets, and HTTP requests under way, that the guest may have at a time.
     pub connections: usize,
     /// Messages that an actor may send.
@@ -159,6 +162,7 @@ impl Default for Limits {
             cpu_per_call: Duration::from_secs(10),
             host_call_bytes: 128 << 20,
             open_handles: 256,
+            http: HttpLimits::default(),
             connections: 64,
             messages_per_second: None,
             coredump: false,

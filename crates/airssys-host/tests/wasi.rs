@@ -11,12 +11,18 @@ mod approval;
 mod files;
 #[path = "wasi/http.rs"]
 mod http;
+#[path = "wasi/http_limits.rs"]
+mod http_limits;
 #[path = "wasi/linked.rs"]
 mod linked;
 #[path = "wasi/network.rs"]
 mod network;
 #[path = "wasi/rules.rs"]
 mod rules;
+#[path = "wasi/secrets.rs"]
+mod secrets;
+#[path = "wasi/settings.rs"]
+mod settings;
 #[path = "wasi/version3.rs"]
 mod version3;
 #[path = "wasi/ways_in.rs"]

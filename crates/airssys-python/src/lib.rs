@@ -22,6 +22,7 @@ mod quota;
 mod resource;
 mod route;
 mod runtime;
+mod secrets;
 mod source;
 mod storage;
 mod toml;
@@ -113,6 +114,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
+    module.add_function(wrap_pyfunction!(secrets::check_secret, module)?)?;
     storage::register(module)?;
     plane::register(module)?;
     toml::register(module)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use airssys_host::limits::Limits;
+use airssys_host::wasi::HttpLimits;
 use pyo3::prelude::*;
 
 use crate::quota::PyAccount;
@@ -15,7 +16,7 @@ pub struct PyLimits {
 #[pymethods]
 impl PyLimits {
     #[new]
-    #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, coredump, connections=64, messages_per_second=None))]
+    #[pyo3(signature = (*, memory, table_elements, core_instances, memories, tables, call_timeout, cpu_per_call, host_call_bytes, open_handles, http_request_body, http_response_body, http_headers, coredump, connections=64, messages_per_second=None))]
     fn new(
         memory: u64,
         table_elements: u64,
@@ -26,6 +27,9 @@ impl PyLimits {
         cpu_per_call: f64,
         host_call_bytes: usize,
         open_handles: usize,
+        http_request_body: u64,
+        http_response_body: u64,
+        http_headers: usize,
         coredump: bool,
         connections: usize,
         messages_per_second: Option<u64>,
@@ -46,6 +50,11 @@ impl PyLimits {
                 cpu_per_call,
                 host_call_bytes,
                 open_handles,
+                http: HttpLimits {
+                    request_body: http_request_body,
+                    response_body: http_response_body,
+                    headers: http_headers,
+                },
                 connections,
                 messages_per_second,
                 coredump,

@@ -139,7 +139,7 @@ impl PyLine {
         let bound = (0..native.exports.len())
             .map(|export| native.bound_to_instance(export))
             .collect();
-        let handles = limits.limits.open_handles;
+        let given = limits.limits.clone();
         let storage = storage.map(|storage| storage.namespace.clone());
         let line = Line::new(
             number,
@@ -147,7 +147,7 @@ impl PyLine {
             limits.limits.clone(),
             lifetime,
             statistics.statistics.clone(),
-            Box::new(move || Ok(wasi.get().state(handles, storage.as_ref())?)),
+            Box::new(move || Ok(wasi.get().state(&given, storage.as_ref())?)),
             Box::new(Companion {
                 described,
                 functions,

@@ -5,16 +5,19 @@ use std::sync::{Arc, Mutex};
 
 use airssys_host::gate::rule_gate::RuleGate;
 use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, Transport};
+use airssys_host::limits::Limits;
 use airssys_host::plane::Outputs;
 use airssys_host::storage::Namespace;
-use airssys_host::wasi::{Builder, Capture, Input, Output, Tls, WasiState, tls_trusting};
+use airssys_host::wasi::secrets::Secrets;
+use airssys_host::wasi::{Builder, Capture, Input, Output, Settings, Tls, WasiState, tls_trusting};
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::gate::{Gate, Questions, Subject};
+use crate::secrets::{Asked, Fixed};
 use crate::storage::PyStorageNamespace;
 
 /// Refused accesses kept for a look; older ones make room.
@@ -57,8 +60,9 @@ impl Sink {
 /// Arguments, environment, streams, directories and the gate of the instances made with it.
 #[pyclass(frozen, name = "Wasi", module = "airssys._core")]
 pub struct PyWasi {
-    arguments: Vec<String>,
-    environment: Vec<(String, String)>,
+    arguments: Arc<[String]>,
+    settings: Arc<Settings>,
+    secrets: Option<Arc<Secrets>>,
     /// Host directory, path in the guest, writable.
     directories: Vec<(PathBuf, String, bool)>,
     /// `None`: the input of this process.
@@ -86,10 +90,12 @@ enum Rights {
 #[pymethods]
 impl PyWasi {
     #[new]
-    #[pyo3(signature = (*, arguments, environment, directories, connect, listen, http, addresses, storage, keys, stdin, stdout, stderr, capture_bytes, trust, rules, approver=None))]
+    #[pyo3(signature = (*, arguments, environment, config, secrets, directories, connect, listen, http, addresses, storage, keys, stdin, stdout, stderr, capture_bytes, trust, rules, approver=None))]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,
+        config: Vec<(String, String)>,
+        secrets: Option<Bound<'_, PyAny>>,
         directories: Vec<(PathBuf, String, bool)>,
         connect: Vec<String>,
         listen: Vec<String>,
@@ -106,6 +112,8 @@ impl PyWasi {
         approver: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let bad = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
+        let settings = Settings::new(&environment, &config).map_err(PyValueError::new_err)?;
+        let secrets = secrets_of(secrets.as_ref(), &settings, rules.is_some())?;
         let mut allowed = Allowed::default();
         for (host, _, writable) in directories.iter().filter(|_| rules.is_none()) {
             allowed.directory(host, *writable).map_err(|error| {
@@ -173,8 +181,9 @@ impl PyWasi {
             ))),
         };
         Ok(Self {
-            arguments,
-            environment,
+            arguments: arguments.into(),
+            settings: Arc::new(settings),
+            secrets,
             directories,
             stdin,
             stdout: Sink::parse(stdout, capture_bytes)?,
@@ -242,10 +251,10 @@ impl PyWasi {
     /// A directory cannot be opened.
     pub fn state(
         &self,
-        handles: usize,
+        limits: &Limits,
         storage: Option<&Namespace>,
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(handles, storage, None)
+        self.state_with(limits, storage, None)
     }
 
     /// The state of one instance of an actor: what would be discarded goes to the plane's log.
@@ -254,15 +263,15 @@ impl PyWasi {
     /// A directory cannot be opened.
     pub fn actor_state(
         &self,
-        handles: usize,
+        limits: &Limits,
         outputs: Outputs,
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(handles, None, Some(outputs))
+        self.state_with(limits, None, Some(outputs))
     }
 
     fn state_with(
         &self,
-        handles: usize,
+        limits: &Limits,
         storage: Option<&Namespace>,
         outputs: Option<Outputs>,
     ) -> Result<WasiState, std::io::Error> {
@@ -272,9 +281,13 @@ impl PyWasi {
         };
         let mut builder = Builder::new(gate);
         builder
-            .arguments(&self.arguments)
-            .environment(&self.environment)
-            .handles(handles);
+            .arguments(Arc::clone(&self.arguments))
+            .settings(Arc::clone(&self.settings))
+            .http_limits(limits.http)
+            .handles(limits.open_handles);
+        if let Some(secrets) = &self.secrets {
+            builder.secrets(Arc::clone(secrets));
+        }
         if let Some(namespace) = storage.or(self.storage.as_ref()) {
             builder.service(Arc::new(namespace.clone()));
         }
@@ -291,8 +304,8 @@ impl PyWasi {
         };
         if let Some(outputs) = outputs {
             builder
-                .stdout(Output::Callback(outputs.stdout))
-                .stderr(Output::Callback(outputs.stderr));
+                .stdout(Output::Log(outputs.stdout))
+                .stderr(Output::Log(outputs.stderr));
         }
         if let Some(output) = self.stdout.output() {
             builder.stdout(output);
@@ -302,4 +315,32 @@ impl PyWasi {
         }
         builder.build()
     }
+}
+
+/// The secrets that the settings have places for.
+fn secrets_of(
+    source: Option<&Bound<'_, PyAny>>,
+    settings: &Settings,
+    ruled: bool,
+) -> PyResult<Option<Arc<Secrets>>> {
+    let names = settings.secrets();
+    let Some(first) = names.first() else {
+        return Ok(None);
+    };
+    let Some(source) = source else {
+        return Err(PyValueError::new_err(format!(
+            "environment or config has a place for the secret {first}, and no secrets were given; give \
+             secrets, or take ${{secret:{first}}} out"
+        )));
+    };
+    if !ruled {
+        return Err(PyValueError::new_err(format!(
+            "only rules say where the secret {first} may be used; give rules beside secrets"
+        )));
+    }
+    let secrets = match source.cast::<PyDict>() {
+        Ok(mapping) => Secrets::new(Fixed::of(mapping, &names)?),
+        Err(_) => Secrets::new(Asked::new(source.clone().unbind())),
+    };
+    Ok(Some(Arc::new(secrets)))
 }

@@ -9,7 +9,7 @@ import typer
 
 from airssys.osl.operation import AnyKind, Permission
 
-__all__ = ["KINDS", "AccessText", "read_access"]
+__all__ = ["KINDS", "AccessText", "read_access", "resolved"]
 
 AccessText = Annotated[
     str,
@@ -26,7 +26,7 @@ KINDS = _names(AnyKind)
 
 
 def read_access(text: str) -> Permission:
-    """Read `KIND ACCESS TARGET`; a path is made absolute and its links are resolved.
+    """Read `KIND ACCESS TARGET`.
 
     Raises:
         BadParameter: It has other parts, or there is no such kind.
@@ -44,6 +44,11 @@ def read_access(text: str) -> Permission:
             f"{kind!r} is no kind of access: expected one of {', '.join(KINDS)}",
             param_hint="ACCESS",
         )
-    if kind == "filesystem":
-        target = os.path.realpath(target)
     return Permission(cast("AnyKind", kind), access, target)
+
+
+def resolved(permission: Permission) -> Permission:
+    """Return the same access with a path of this machine made absolute, its links resolved."""
+    if permission.kind != "filesystem":
+        return permission
+    return Permission(permission.kind, permission.access, os.path.realpath(permission.target))

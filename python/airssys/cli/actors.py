@@ -92,6 +92,7 @@ def _shown(registry: Registry, record: DeploymentRecord, live: Revision) -> dict
         "lifetime": settings.lifetime,
         "deployed": f"{live.at.astimezone():%Y-%m-%d %H:%M} by {live.who}",
         "limits": settings.limits,
+        "ceilings": dataclasses.asdict(settings.ceilings),
     }
     if settings.actor is not None:
         shown["run"] = dataclasses.asdict(settings.actor)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
 import typer
 
 from airssys.cli.configuration import State, state_directory
+from airssys.cli.moments import SECONDS, SPAN, moment
 from airssys.cli.output import print_note, size_text
 from airssys.osl.audit_log import Record, public_key_of, read_records, verify_log
 from airssys.osl.retention import Retention, plan_pruning, prune_log
@@ -31,10 +32,8 @@ app = typer.Typer(
     add_completion=False,
 )
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)?")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Format(Enum):
@@ -112,22 +111,7 @@ def _span_of_time(since: str | None, until: str | None) -> tuple[float | None, f
 
 def _moment(text: str | None, option: str) -> float | None:
     """Return UTC seconds for a moment or for how long ago it was."""
-    if text is None:
-        return None
-    span = _SPAN.fullmatch(text)
-    if span:
-        now = dt.datetime.now(dt.UTC).timestamp()
-        return now - float(span[1]) * _SECONDS[span[2]]
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is no moment: expected 2026-01-31T12:00:00Z, or 15m, 2h, 7d",
-            param_hint=option,
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return moment.timestamp()
+    return None if text is None else moment(text, option).timestamp()
 
 
 def _escape(text: str) -> str:
@@ -394,13 +378,13 @@ def prune(
 def _span(text: str | None) -> float | None:
     if text is None:
         return None
-    span = _SPAN.fullmatch(text)
+    span = SPAN.fullmatch(text)
     if not span:
         raise typer.BadParameter(
             f"{text!r} is no span: expected a number and s, m, h, d or w, such as 30d",
             param_hint="--keep-age",
         )
-    return float(span[1]) * _SECONDS[span[2]]
+    return float(span[1]) * SECONDS[span[2]]
 
 
 def _size(text: str | None) -> int | None:

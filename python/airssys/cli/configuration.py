@@ -20,7 +20,7 @@ from airssys.errors import AirsSysError
 if TYPE_CHECKING:
     from airssys.wasm.trust import Admission
 
-__all__ = ["InvalidConfiguration", "State", "admission", "state_directory"]
+__all__ = ["InvalidConfiguration", "State", "admission", "policy", "state_directory"]
 
 State = Annotated[
     Path | None,
@@ -80,6 +80,28 @@ def admission() -> Admission:
             case _:
                 raise InvalidConfiguration(f"{where} must be 'any' or 'trusted', got {value!r}")
     return "any"
+
+
+def policy() -> list[Path] | None:
+    """Return the policy files of the host, from `AIRSSYS_POLICY` or `host.policy`.
+
+    Raises:
+        InvalidConfiguration: A configuration file is not valid; the message names it.
+    """
+    if environment := os.environ.get("AIRSSYS_POLICY"):
+        return [Path(each) for each in environment.split(os.pathsep) if each]
+    for file in _files():
+        found = _host_setting(file, "policy")
+        if found is None:
+            continue
+        given = [found] if isinstance(found, str) else found
+        if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+            raise InvalidConfiguration(
+                f"{file}: host.policy must be the path of a policy file, or several, got {found!r}",
+                file=str(file),
+            )
+        return [file.parent / Path(each).expanduser() for each in given]
+    return None
 
 
 def _files() -> list[Path]:

@@ -9,9 +9,11 @@ import msgspec
 import typer
 
 from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
+from airssys.cli.grants import directories
 from airssys.cli.invoke import invoke
 from airssys.cli.names import Name, opened
 from airssys.cli.output import Json, print_json, print_note, short_digest, working
+from airssys.cli.review import may_be_granted
 from airssys.wasm.actors import ActorSettings
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import settings_from
@@ -87,11 +89,34 @@ def deploy(
     allow_downgrade: Annotated[
         bool, typer.Option("--allow-downgrade", help="Let in a lower signed version.")
     ] = False,
+    grant: Annotated[
+        str | None,
+        typer.Option(
+            "--grant",
+            metavar="WHAT",
+            help="requested: grant what it asks for; none: no more than before. "
+            "By default a person at the terminal is asked.",
+        ),
+    ] = None,
+    mounts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mount",
+            metavar="HOST::GUEST[:ro]",
+            help="Show it a directory; what it may do there has to be granted.",
+        ),
+    ] = None,
     why: Why = "",
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Make a component the live revision of a deployment; nothing changes where it is live."""
+    """Make a component the live revision of a deployment; nothing changes where it is live.
+
+    What asks for more than it was granted shows the whole, what is new since a person approved it
+    last, and what deserves a second look. A trusted component is granted what the policy allows.
+    """
+    if grant not in {None, "requested", "none"}:
+        raise typer.BadParameter(f"--grant {grant!r}: expected requested or none")
     try:
         limits = Limits(memory=memory, call_timeout=call_timeout, cpu_per_call=cpu_per_call)
     except ValueError as error:
@@ -116,17 +141,26 @@ def deploy(
         keep=keep,
         actor=actor,
         capabilities=Capabilities(messaging=asked) if asked else None,
+        mounts=directories(mounts or []),
     )
-    with opened(state, name) as core, working(f"deploying {file.name}"):
+    with opened(state, name) as core:
         before = core.live(name)
-        core.deploy(
-            file,
-            name=name,
-            settings=settings,
-            why=why,
-            allow_downgrade=allow_downgrade,
-            grant=bool(asked),
-        )
+        # Read once: what is reviewed is what is deployed.
+        content = file.read_bytes()
+        review = core.review(content, name=name, settings=settings, allow_downgrade=allow_downgrade)
+        granting = bool(asked) or grant == "requested"
+        if not granting and grant is None:
+            granting = may_be_granted(review, as_json=as_json)
+        with working(f"deploying {file.name}"):
+            core.deploy(
+                content,
+                name=name,
+                settings=settings,
+                why=why,
+                allow_downgrade=allow_downgrade,
+                grant=granting,
+                approved=review.about if granting else None,
+            )
         _report(core, name, before, as_json=as_json)
 
 

@@ -42,6 +42,8 @@ EXIT_CODES: Final = {
     "unknown-revision": ExitCode.NOT_FOUND,
     "nothing-to-roll-back-to": ExitCode.NOT_FOUND,
     "unknown-export": ExitCode.NOT_FOUND,
+    "unknown-grant": ExitCode.NOT_FOUND,
+    "unknown-approval": ExitCode.NOT_FOUND,
     "no-audit-log": ExitCode.NOT_FOUND,
     "audit-key": ExitCode.NOT_FOUND,
     "trap": ExitCode.GUEST,

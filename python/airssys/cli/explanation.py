@@ -15,7 +15,12 @@ _WORDS = {"allow": "allowed", "deny": "denied", "ask": "left to a person"}
 
 
 def print_explanation(
-    name: str, explained: Explained, *, needed: str | None, as_json: bool
+    name: str,
+    explained: Explained,
+    *,
+    needed: str | None,
+    seen: str | None = None,
+    as_json: bool,
 ) -> None:
     """Print the answer, the rule that gives it, what else was looked at, and what would be needed.
 
@@ -23,6 +28,7 @@ def print_explanation(
         name: Who wants the access.
         explained: What was decided.
         needed: What one would have to write for it to be allowed, if that is what is missing.
+        seen: What a component calls the target, where that is not its name.
         as_json: Print one JSON object.
     """
     permission = explained.permission
@@ -33,6 +39,7 @@ def print_explanation(
                 "kind": permission.kind,
                 "access": permission.access,
                 "target": permission.target,
+                "seen": seen,
                 "effect": explained.effect,
                 "rule": explained.rule,
                 "position": explained.position,
@@ -45,7 +52,8 @@ def print_explanation(
             }
         )
         return
-    print_text(f"{_WORDS[explained.effect]}: {name} {permission}")
+    called = f" (which it sees as {seen})" if seen not in {None, permission.target} else ""
+    print_text(f"{_WORDS[explained.effect]}: {name} {permission}{called}")
     where = f" at {explained.position}" if explained.position not in {None, explained.rule} else ""
     reason = f" ({explained.reason})" if explained.reason else ""
     print_text(f"  by {explained.rule}{where}{reason}")

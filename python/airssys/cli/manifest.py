@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from enum import Enum
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Annotated
 import msgspec
 import typer
 
+from airssys.cli.configuration import State, state_directory
 from airssys.cli.files import replace_file
-from airssys.cli.output import Json, print_json, print_text
+from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
+from airssys.cli.output import Json, print_json, print_note, print_text
 from airssys.wasm.manifest import (
     ComponentManifest,
     HostManifest,
@@ -23,6 +26,9 @@ from airssys.wasm.manifest import (
     read_host_manifest,
     requested,
 )
+from airssys.wasm.security.capability_text import asking_for, capability_text
+from airssys.wasm.security.suggestion import uses_of
+from airssys.wasm.state_directory import open_registry
 
 __all__ = ["app"]
 
@@ -118,6 +124,27 @@ def show(
 ) -> None:
     """Print the manifest that a component carries, as JSON."""
     print_json(msgspec.to_builtins(_embedded(component)))
+
+
+@app.command()
+def suggest(name: Name, *, state: State = None, as_json: Json = False) -> None:
+    """Print the least request that covers what a deployment used while it was learning.
+
+    It stands in Component.toml as it is printed; what was refused is not in it. Reads the audit log
+    of the state directory, whether or not a host has it open.
+    """
+    directory = state_directory(state)
+    with contextlib.closing(open_registry(directory)) as registry:
+        revisions = {each.number: each for each in registry.revisions(name)}
+    used = uses_of(directory / "audit", name, revisions)
+    asked = asking_for(used)
+    if as_json:
+        print_json({"deployment": name, "capabilities": asked, "used": [u._asdict() for u in used]})
+        return
+    if not used:
+        print_note(f"{name} used nothing while it was learning; deploy it with enforcement 'learn'")
+        return
+    print_text(capability_text(asked))
 
 
 def _read(file: Path, kind: Kind | None) -> ComponentManifest | HostManifest:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airssys.cli.configuration import admission, state_directory
+from airssys.cli.configuration import admission, policy, state_directory
 from airssys.errors import AirsSysError
 from airssys.wasm.state_directory import open_registry
 
@@ -51,8 +51,14 @@ def opened(state: Path | None, name: str) -> Iterator[HostCore]:
     """Open the state directory with one of its deployments."""
     # Most commands only read; they need no host.
     from airssys.wasm.host_core import HostCore  # noqa: PLC0415
+    from airssys.wasm.security.host_security import SecuritySettings  # noqa: PLC0415
 
-    core = HostCore(state_directory(state), only=(name,), admission=admission())
+    core = HostCore(
+        state_directory(state),
+        only=(name,),
+        admission=admission(),
+        security=SecuritySettings(policy=policy()),
+    )
     try:
         yield core
     finally:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from airssys.cli.access import AccessText, read_access
+from airssys.cli.access import AccessText, read_access, resolved
+from airssys.cli.configuration import State, state_directory
+from airssys.cli.configuration import policy as policy_files
 from airssys.cli.explanation import print_explanation
 from airssys.cli.output import Json, print_json, print_text
-from airssys.osl import OSL, Context, Principal
-from airssys.osl.explain import Explained, explain_access
+from airssys.osl import OSL, Context, Policy, Principal
+from airssys.osl.explain import explain_access
 from airssys.osl.policy.source import PolicySource
+from airssys.wasm.host_errors import StateDirectoryError, UnknownDeployment
+from airssys.wasm.security.explaining import (
+    Told,
+    explain_deployed,
+    find_deployed,
+    needed_rule,
+)
+from airssys.wasm.state_directory import open_registry
 
 __all__ = ["app"]
 
@@ -63,14 +73,16 @@ def explain(
     access: AccessText,
     *,
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
-            "--policy", metavar="FILE", help="Decide by this policy file alone; may be repeated."
+            "--policy",
+            metavar="FILE",
+            help="A policy of the host, by default that of airssys.toml; may be repeated.",
         ),
-    ],
+    ] = None,
     roles: Annotated[
         list[str] | None,
-        typer.Option("--role", metavar="ROLE", help="A role that the principal holds besides."),
+        typer.Option("--role", metavar="ROLE", help="A role that a principal holds besides."),
     ] = None,
     attributes: Annotated[
         list[str] | None,
@@ -80,22 +92,49 @@ def explain(
         str | None,
         typer.Option("--address", metavar="IP", help="What the host name leads to."),
     ] = None,
+    state: State = None,
     as_json: Json = False,
 ) -> None:
     """Say how an access would be decided, by which rule, and what it would need.
 
     ACCESS is a kind, an access and a target: 'http GET https://example.com/v1',
     'filesystem read /data/x', 'messaging ask image/resizer'. Nothing is done or recorded.
+
+    Of a deployment of the state directory, paths are those that the component sees, and what it
+    asks for and was granted counts together with the policy. Anybody else needs --policy.
     """
     wanted = read_access(access)
-    principal = Principal(name, frozenset(roles or ()), _attributes(attributes or []))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        OSL(policy=files, audit=Path(folder) / "audit", development=True) as system,
-    ):
-        subject = system.subject_of(Context(principal))
-        explained = explain_access(system.gate, subject, wanted, address=address)
-    print_explanation(name, explained, needed=_needed(name, explained), as_json=as_json)
+    registry = None
+    with contextlib.suppress(StateDirectoryError):
+        registry = open_registry(state_directory(state))
+    with contextlib.ExitStack() as closing:
+        deployed = None
+        if registry is not None:
+            closing.enter_context(contextlib.closing(registry))
+            deployed = find_deployed(registry, name)
+        if deployed is None and not files:
+            raise UnknownDeployment(
+                name, [] if registry is None else [each.name for each in registry.deployments()]
+            )
+        if deployed is not None and (roles or attributes):
+            raise typer.BadParameter(
+                f"{name} is a deployment, which has no roles and attributes but its own"
+            )
+        if deployed is not None and not files:
+            files = policy_files()
+        folder = closing.enter_context(tempfile.TemporaryDirectory())
+        system = closing.enter_context(
+            OSL(policy=files or Policy(), audit=Path(folder) / "audit", development=True)
+        )
+        if deployed is not None:
+            told = explain_deployed(system, deployed, wanted, ceiling=bool(files), address=address)
+        else:
+            principal = Principal(name, frozenset(roles or ()), _attributes(attributes or []))
+            wanted = resolved(wanted)
+            subject = system.subject_of(Context(principal))
+            explained = explain_access(system.gate, subject, wanted, address=address)
+            told = Told(explained, needed_rule(name, explained), None)
+    print_explanation(name, told.explained, needed=told.needed, seen=told.seen, as_json=as_json)
 
 
 def _attributes(given: list[str]) -> dict[str, str]:
@@ -106,17 +145,3 @@ def _attributes(given: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"--attribute {text!r}: expected NAME=TEXT")
         found[name] = value
     return found
-
-
-def _needed(name: str, explained: Explained) -> str | None:
-    """Return the rule that would allow what nothing allows; `None` where that is not the point."""
-    if explained.rule != "default-deny":
-        return None
-    permission = explained.permission
-    return (
-        "[[rule]]\n"
-        f'to = ["{name}"]\n'
-        f'kind = "{permission.kind}"\n'
-        f'access = ["{permission.access}"]\n'
-        f'target = ["{os.fspath(permission.target)}"]'
-    )

@@ -126,6 +126,11 @@ class Approvals:
         #: Where gates of components put their questions.
         self.questions = Questions(weakref.ref(self), timeout)
 
+    def run_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the approver run on this loop, unless that on which it runs is alive."""
+        if self._home is None or not self._home.is_running():
+            self._home = loop
+
     async def ask(self, request: ApprovalRequest) -> Verdict:
         """Wait for the approver, at most the timeout.
 

@@ -151,11 +151,7 @@ class ComponentExecution(Execution):
     __slots__ = ()
 
     def __init__(self, served: Callers, outer: Execution | None) -> None:
-        subject = served.subject
-        context = Context(
-            Principal(subject.name),
-            callers=tuple(Principal(name) for name in subject.callers if " " not in name),
-        )
+        context = Context(Principal(served.subject.name), callers=_named(served))
         system = systems.get(served.gate)
         if system is None and outer is not None:
             system = outer.system
@@ -208,6 +204,53 @@ class Acting:
         assert self._served is not None  # noqa: S101 - as above
         callers.reset(self._served)
         _current.reset(self._token)
+
+
+class Standing(Execution):
+    """An execution of its own for a `with` block, whose context is made where somebody looks at it.
+
+    For code that runs often on behalf of a component and seldom touches the system: it acts as the
+    component, for those who called that.
+    """
+
+    __slots__ = ("_made", "_principal", "_token")
+
+    def __init__(self, principal: Principal, system: OSL) -> None:
+        self._principal = principal
+        self._made: Context | None = None
+        self._subject = None
+        self._rules = None
+        self.system = system
+        self.caller = _current.get()
+        self.chain = self.served = cast("Callers | None", callers.get())
+
+    @property
+    def context(self) -> Context:  # type: ignore[override] # made late
+        """The context, made now."""
+        if self._made is None:
+            outer = self.caller.context if self.caller is not None else None
+            called = () if self.served is None else _named(self.served)
+            self._made = (
+                Context(self._principal, callers=called)
+                if outer is None
+                else Context(self._principal, trace_id=outer.trace_id, callers=called)
+            )
+        return self._made
+
+    def subject(self, system: OSL) -> Subject:
+        """Return the component as the gate knows it, acting for those who called it."""
+        return super().subject(system) if self.served is None else self.served.subject
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self)
+
+    def __exit__(self, *error: object) -> None:
+        _current.reset(self._token)
+
+
+def _named(served: Callers) -> tuple[Principal, ...]:
+    """Those for whom a component acts, but for what stands for several."""
+    return tuple(Principal(name) for name in served.subject.callers if " " not in name)
 
 
 def _present() -> Execution | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import secrets
 import sysconfig
@@ -381,6 +382,11 @@ class OSL:
             generation = self._load(self._in_force.policy)
         self.recheck()
         return generation
+
+    @property
+    def policy_digest(self) -> str:
+        """SHA-256 of the rules of the policy as it was read last: what approvals are bound to."""
+        return "sha256:" + hashlib.sha256(document(self._in_force.policy)).hexdigest()
 
     async def follow_policy(self) -> None:
         """Reload whenever a policy file changes, until cancelled.

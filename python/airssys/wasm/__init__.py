@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from airssys.wasm.revision import Revision, Rollout, Settings
     from airssys.wasm.security.errors import UnknownGrant
     from airssys.wasm.security.grant import Grant, RequestState
+    from airssys.wasm.security.host_functions import requires
     from airssys.wasm.storage import Namespace, Storage, StorageWatch
     from airssys.wasm.storage_blocking import BlockingNamespace, BlockingStorage
     from airssys.wasm.storage_errors import InvalidStorageRequest, StorageQuotaExceeded
@@ -127,6 +128,7 @@ else:
             "revision": ("Revision", "Rollout", "Settings"),
             "security.errors": ("UnknownGrant",),
             "security.grant": ("Grant", "RequestState"),
+            "security.host_functions": ("requires",),
             "storage": ("Namespace", "Storage", "StorageWatch"),
             "storage_blocking": ("BlockingNamespace", "BlockingStorage"),
             "storage_errors": ("InvalidStorageRequest", "StorageQuotaExceeded"),
@@ -232,4 +234,5 @@ __all__ = [
     "Wasi",
     "WitError",
     "build_info",
+    "requires",
 ]

@@ -13,7 +13,7 @@ class RevisionStatistics:
 
     Attributes:
         revision: The number of the revision.
-        calls: Calls that ended, however they did.
+        calls: Calls that ended, however they did; messages that were handled, of actors.
         failures: Calls that ended without an answer: the sum of the next four. An answer that is
             the error of a WIT `result` is an answer.
         traps: The guest trapped, or ended itself.
@@ -25,7 +25,7 @@ class RevisionStatistics:
         host_calls: Calls of host functions by guests.
         bytes_in: Bytes of strings and lists of numbers in arguments.
         bytes_out: Bytes of strings and lists of numbers in results.
-        instances: Instances that are kept for further calls.
+        instances: Instances that are kept for further calls, or live as actors.
         memory: Bytes of linear memory of those instances.
         memory_peak: The most bytes of linear memory that one instance held.
         p50: Seconds that half of the calls did not exceed, to one part in 16; 0 without calls. A
@@ -57,7 +57,7 @@ class DeploymentStatistics:
     """The calls of a deployment since its host was opened, over all revisions.
 
     Attributes:
-        calls: Calls that ended, however they did.
+        calls: Calls that ended, however they did; messages that were handled, of actors.
         failures: Calls that ended without an answer.
         in_flight: Calls that have begun and not ended.
         cpu_seconds: Processor time of guests.

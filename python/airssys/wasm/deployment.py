@@ -102,6 +102,14 @@ class _Deployment:
         """Return what the live revision asks for, and what is granted of it by which grants."""
         return request_states(self.revision.settings, self.grants())
 
+    def suggest(self) -> str:
+        """Return the least request that covers what it used while it was learning.
+
+        It is `[capabilities]` as it stands in `Component.toml`, without what was refused; paths are
+        those that the component sees. Reads the audit log: what was used is known after a restart.
+        """
+        return self._core.suggest(self.name)
+
     def _granting(self, what: Asked | str | Sequence[str] | None) -> list[Granting] | None:
         return None if what is None else granting_of(what, self.revision.settings)
 

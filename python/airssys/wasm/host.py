@@ -111,8 +111,8 @@ class Host:
                 `airssys.osl`, or a `Policy`. Without one there is no ceiling.
             osl: The system of `airssys.osl` that decides and records, in the place of one of the
                 host's own in the state directory; its policy is the policy then.
-            approver: Answers accesses that the policy says to ask for; without one they are
-                refused.
+            approver: Answers accesses that the policy says to ask for, on this event loop. Whoever
+                is first counts: it, or a person with `airssys approve` or `airssys deny`.
             approval_timeout: Seconds after which an unanswered question is a refusal.
             development: Permits the enforcement `learn`.
 
@@ -371,6 +371,7 @@ class Host:
             # Nobody will close it: it must not stay the owner of the directory.
             opening.add_done_callback(_close_unwanted)
             raise
+        self._opened.osl.approvals.run_on(asyncio.get_running_loop())
         return self
 
     async def __aexit__(self, *error: object) -> None:

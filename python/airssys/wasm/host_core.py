@@ -31,17 +31,19 @@ from airssys.wasm.host_errors import (
     InvalidSetting,
     UnknownDeployment,
 )
-from airssys.wasm.limits import Limits, parse_bytes
+from airssys.wasm.limits import SIZES, Limits, parse_bytes
 from airssys.wasm.quotas import Ceilings, Ledger
 from airssys.wasm.revision import Settings
 from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
 from airssys.wasm.security.inputs import capabilities_from, capabilities_of
 from airssys.wasm.security.mounts import mounts_from
+from airssys.wasm.security.suggestion import suggestion
 from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
 from airssys.wasm.storage_holder import StorageHolder, StorageSettings
 from airssys.wasm.trust.admissions import Admissions
+from airssys.wasm.trust.store import Level
 from airssys.wasm.wasi import Directory
 
 if TYPE_CHECKING:
@@ -59,11 +61,13 @@ if TYPE_CHECKING:
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Granting
     from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
+    from airssys.wasm.trust.store import Assessment
 
-__all__ = ["HostCore", "Mounts", "Source", "moment_of", "settings_from", "wanted"]
+__all__ = ["HostCore", "Mounts", "Source", "moment_of", "settings_from", "user", "wanted"]
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 #: Directories by their path in the component: a path (read only) or a `Directory`.
@@ -99,7 +103,7 @@ def settings_from(
         for field in dataclasses.fields(limits)
         if field.init
     }
-    for name in ("memory", "host_call_bytes", "storage", "storage_value"):
+    for name in SIZES:
         effective[name] = parse_bytes(effective[name], name=name)
     return Settings(
         lifetime=cast("Lifetime", lifetime),
@@ -315,6 +319,7 @@ class HostCore:
         why: str = "",
         allow_downgrade: bool = False,
         grant: bool = False,
+        approved: Reviewed | None = None,
         inherited: bool = False,
         given_up: threading.Event | None = None,
     ) -> Serving:
@@ -332,6 +337,7 @@ class HostCore:
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
             grant: Grant what it asks for.
+            approved: What `review` showed to who grants it; anything else is not granted.
             inherited: The capabilities in `settings` are what an earlier component asked for.
             given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
                 process that compiles is killed.
@@ -342,7 +348,7 @@ class HostCore:
             content = _read(source)
             digest = digest_of(content)
         self.security.check(settings)
-        who = who or _user()
+        who = who or user()
         with self._change(name) as serving:
             live = serving.revision
 
@@ -355,14 +361,17 @@ class HostCore:
                 effective = asking()
                 if live.settings == effective:
                     if grant:
+                        about = self._approved(content, name, approved)
                         self.security.grant_requested(name, effective, who=who, why=why)
+                        self.security.record_approval(name, about, effective, who=who, why=why)
                     fleet = self.actors.fleet(name)
                     if hooks is not None and fleet is not None:
                         fleet.set_hooks(hooks)
                     return serving
-            admitted = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
+            admitted = self._admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
             effective = asking()  # after the compiler, which says best what is no component
+            about = self._approved(content, name, approved)
             number = self._state.registry.next_number(name)
             with self.security.admitting(
                 name, number, effective, grant=grant, who=who, why=why
@@ -389,8 +398,55 @@ class HostCore:
                     )
                     moved.set()
                     admission.set()
+                if grant:
+                    self.security.record_approval(name, about, effective, who=who, why=why)
             self._switch(serving, revision, prepared)
             return serving
+
+    def review(
+        self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
+    ) -> Review:
+        """Return what a component would ask for as a revision of a deployment; nothing changes.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment, which need not exist.
+            settings: How it would be run.
+            allow_downgrade: As for `deploy`.
+        """
+        self.check()
+        check_deployment_name(name)
+        content = _read(source)
+        found = self._admit(content, name, allow_downgrade=allow_downgrade, told=False)
+        self._compile(content, None)  # which says best what is no component
+        asked = capabilities_of(content, settings.capabilities, inherited=False)
+        settings = dataclasses.replace(settings, capabilities=asked)
+        trusted = found.level is Level.TRUSTED
+        return self.security.review(name, settings, content, trusted=trusted)
+
+    def _approved(self, content: bytes, name: str, approved: Reviewed | None) -> Reviewed:
+        """Return what an approval of a component is about, if it is what was approved."""
+        about = self.security.about(content)
+        if approved not in (None, about):
+            raise InvalidSetting(
+                f"'{name}': the component or the policy of the host is not what was approved",
+                hint="review it again",
+            )
+        return about
+
+    def _admit(
+        self, content: bytes, name: str, *, allow_downgrade: bool, told: bool = True
+    ) -> Assessment:
+        """Let a component in or not, on record; what is let in is recorded where it is `told`."""
+        digest = digest_of(content)
+        try:
+            found = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
+        except AirsSysError as error:
+            self.security.tell_admission(name, digest, "deny", error.code)
+            raise
+        if told:
+            self.security.tell_admission(name, digest, "allow", found.key or found.level.value)
+        return found
 
     def rollback(self, name: str, to: int | None, *, who: str | None = None, why: str = "") -> None:
         """Make an earlier revision live again.
@@ -416,7 +472,7 @@ class HostCore:
                 content = self._readmitted(name, revision)
                 component = component or self._compile(content, None)
             hooks = None if serving.make is None else serving.make.hooks
-            who = who or _user()
+            who = who or user()
             with self.security.admitting(
                 name, revision.number, revision.settings, grant=False, who=who, why=why
             ) as (_, admission):
@@ -437,13 +493,13 @@ class HostCore:
         with self._change(name) as serving:
             revision = serving.revision
             with self._storing:
-                self._state.registry.record_remove(name, who=who or _user(), why=why)
+                self._state.registry.record_remove(name, who=who or user(), why=why)
                 serving.revision = None
                 serving.close()
                 self._state.collect()
             self.actors.close_fleet(name)
             serving.drain(revision.settings.drain if revision else 0)
-            self.security.forget(name, who=who or _user(), why=why)
+            self.security.forget(name, who=who or user(), why=why)
             # Killed before this, the next opening of the storage does it.
             self._storage.clear(name)
 
@@ -471,7 +527,7 @@ class HostCore:
         return self.security.grant(
             name,
             capabilities,
-            who=who or _user(),
+            who=who or user(),
             why=why,
             until=until,
             act_as=act_as,
@@ -489,12 +545,19 @@ class HostCore:
         """
         # Not in turn with deployments: a right that is taken back ends now.
         self.serving(name)
-        return self.security.revoke(name, grants, who=who or _user(), why=why)
+        return self.security.revoke(name, grants, who=who or user(), why=why)
 
     def grants(self, name: str) -> tuple[Grant, ...]:
         """Return what is granted to a deployment, the oldest grant first."""
         self.serving(name)
         return self.security.grants(name)
+
+    def suggest(self, name: str) -> str:
+        """Return `[capabilities]` for what a deployment used while it was learning."""
+        self.serving(name)
+        self.osl.audit.flush()
+        revisions = {each.number: each for each in self._state.registry.revisions(name)}
+        return suggestion(self.osl.audit.directory, name, revisions)
 
     def _there(self, serving: Serving) -> Revision:
         """Return the live revision, if nobody removed the deployment meanwhile."""
@@ -684,7 +747,11 @@ class HostCore:
     def _readmitted(self, name: str, revision: Revision) -> bytes:
         """Return the component of a revision, which was verified again."""
         content = self._state.blobs.get(revision.digest)
-        self._admissions.readmit(content, name, revision)
+        try:
+            self._admissions.readmit(content, name, revision)
+        except AirsSysError as error:
+            self.security.tell_admission(name, revision.digest, "deny", error.code)
+            raise
         return content
 
 
@@ -696,7 +763,8 @@ def _read(source: Source) -> bytes:
     return Path(source).read_bytes()
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who runs this process, for the records."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

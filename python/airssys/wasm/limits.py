@@ -31,6 +31,16 @@ _COUNTS: Final = (
     "storage_keys",
     "storage_key",
 )
+SIZES: Final = (
+    "memory",
+    "host_call_bytes",
+    "http_request_body",
+    "http_response_body",
+    "http_headers",
+    "storage",
+    "storage_value",
+)
+"""The limits in bytes, which may be written with a unit."""
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
 
@@ -74,12 +84,20 @@ class Limits:
         host_call_bytes: Bytes that one host call may copy out of the guest; what a call returns,
             such as a list, is copied too.
         open_handles: Files, sockets, streams and host resources held at a time.
+        http_request_body: Bytes of the body of an HTTP request that the guest sends. What would
+            exceed a limit of HTTP is refused with an error that the guest sees (such as
+            `HTTP-request-body-size`) and is on record, and poisons nothing.
+        http_response_body: Bytes of the body of a response to it.
+        http_headers: Bytes of the headers of either, names and values.
         connections: Sockets, and HTTP requests under way, at a time. One more is refused with an
             error that the guest sees, and poisons nothing.
         messages_per_second: Messages that one actor may send; one more is refused (`too-many`),
             and poisons nothing. At most a second's worth comes at once.
         log_lines_per_second: Lines that the guests of the deployment may log, standard output and
             error included; more are dropped and counted.
+        audit_records_per_second: Accesses of the deployment that are recorded one by one; beyond
+            it identical denials are counted in one record, and accesses that can wait are slowed.
+            As many come at once.
         storage: Bytes of keys and values that the deployment may store. What would exceed a limit
             of storage is refused with an error that the guest sees, and poisons nothing.
         storage_keys: Keys that the deployment may store.
@@ -97,9 +115,13 @@ class Limits:
     cpu_per_call: float = 10.0
     host_call_bytes: int | str = "128MiB"
     open_handles: int = 256
+    http_request_body: int | str = "64MiB"
+    http_response_body: int | str = "64MiB"
+    http_headers: int | str = "64KiB"
     connections: int = 64
     messages_per_second: int = 1_000_000
     log_lines_per_second: int = 1000
+    audit_records_per_second: int = 10_000
     storage: int | str = "50MiB"
     storage_keys: int = 100_000
     storage_key: int = 256
@@ -117,7 +139,7 @@ class Limits:
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0 < value < 10**9:
                 raise ValueError(f"{name}: expected seconds above 0, got {value!r}")
-        for name in ("messages_per_second", "log_lines_per_second"):
+        for name in ("messages_per_second", "log_lines_per_second", "audit_records_per_second"):
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= 10**9:
                 raise ValueError(f"{name}: expected a rate of 1 to 1000000000, got {value!r}")
@@ -133,6 +155,9 @@ class Limits:
             cpu_per_call=self.cpu_per_call,
             host_call_bytes=parse_bytes(self.host_call_bytes, name="host_call_bytes"),
             open_handles=self.open_handles,
+            http_request_body=parse_bytes(self.http_request_body, name="http_request_body"),
+            http_response_body=parse_bytes(self.http_response_body, name="http_response_body"),
+            http_headers=parse_bytes(self.http_headers, name="http_headers"),
             coredump=self.coredump,
             connections=self.connections,
             messages_per_second=self.messages_per_second,

@@ -6,14 +6,14 @@ import contextlib
 import dataclasses
 import datetime as dt
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from airssys.wasm.durable import explained, sync_directory
 from airssys.wasm.host_errors import NothingToRollBackTo, UnknownDeployment, UnknownRevision
 from airssys.wasm.revision import DeploymentRecord, Revision, Rollout, Settings
-from airssys.wasm.schema import connect, connect_read_only, transaction
+from airssys.wasm.schema import connect, connect_beside, connect_read_only, transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,7 +36,8 @@ class Registry:
 
     Args:
         directory: The state directory. Its owner opens it to write.
-        read_only: Open to look only, whether or not somebody owns the directory.
+        mode: `owner`; `read` to look only, whether or not somebody owns the directory; `beside` to
+            write what its owner takes up: grants, revocations and answers.
 
     Raises:
         StateDirectoryTooNew: A newer version of AirsSys wrote the database.
@@ -44,16 +45,21 @@ class Registry:
         StateWriteFailed: It cannot be written.
     """
 
-    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, mode: Literal["owner", "read", "beside"] = "owner"
+    ) -> None:
         self._directory = directory
         self._one_statement_sequence = threading.Lock()
         path = directory / "airssys.db"
         with explained("open the registry", directory):
-            if read_only:
-                self._connection = connect_read_only(path)
-            else:
-                self._connection = connect(path)
-                sync_directory(directory)
+            match mode:
+                case "read":
+                    self._connection = connect_read_only(path)
+                case "beside":
+                    self._connection = connect_beside(path)
+                case "owner":
+                    self._connection = connect(path)
+                    sync_directory(directory)
 
     def deployments(self) -> tuple[DeploymentRecord, ...]:
         """Return the deployments there are, by name."""
@@ -285,6 +291,11 @@ class Registry:
             " EXCEPT SELECT name FROM deployments WHERE removed_at IS NULL"
         )
         return frozenset(row[0] for row in rows)
+
+    def changes_by_others(self) -> int:
+        """Return a number that is another one after a process beside this one wrote."""
+        (row,) = self._read("PRAGMA data_version")
+        return int(row[0])
 
     def close(self) -> None:
         """Close the database."""

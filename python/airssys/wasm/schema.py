@@ -6,7 +6,11 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from airssys.wasm.host_errors import StateDirectoryDamaged, StateDirectoryTooNew
+from airssys.wasm.host_errors import (
+    StateDirectoryDamaged,
+    StateDirectoryError,
+    StateDirectoryTooNew,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,6 +96,39 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ) STRICT;
     CREATE INDEX grants_by_deployment ON grants (deployment) WHERE revoked_at IS NULL;
     """,
+    # What other processes write, the host takes up: `told` says what of a grant is in its log.
+    """
+    ALTER TABLE grants ADD COLUMN told TEXT NOT NULL DEFAULT '';
+    CREATE TABLE approvals (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        principal TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        access TEXT NOT NULL,
+        target TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        callers TEXT NOT NULL,
+        asked_at REAL NOT NULL,
+        until REAL NOT NULL,
+        answer TEXT,
+        answered_by TEXT,
+        answered_why TEXT,
+        answered_at REAL,
+        ended_at REAL
+    ) STRICT;
+    CREATE INDEX approvals_open ON approvals (id) WHERE ended_at IS NULL;
+    CREATE TABLE reviews (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        deployment INTEGER NOT NULL,
+        asked TEXT NOT NULL,
+        component TEXT NOT NULL,
+        manifest TEXT NOT NULL,
+        policy TEXT NOT NULL,
+        who TEXT NOT NULL,
+        why TEXT NOT NULL,
+        at REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX reviews_by_deployment ON reviews (deployment);
+    """,
 )
 
 
@@ -145,6 +182,30 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_beside(path: Path) -> sqlite3.Connection:
+    """Open the database to write beside its owner, which notices.
+
+    Raises:
+        StateDirectoryTooNew: A newer version of AirsSys wrote it.
+        StateDirectoryError: An older one did; only its owner brings it to the present version.
+        StateDirectoryDamaged: It belongs to another program.
+        sqlite3.Error: SQLite cannot open or write it.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None
+    )
+    try:
+        version = _version(connection, path, len(MIGRATIONS))
+        if version < len(MIGRATIONS):
+            raise _too_old(path, version)  # noqa: TRY301 - closes what was opened
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Commit what is done inside durably, or nothing of it."""
@@ -177,6 +238,16 @@ def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
             newest=newest,
         )
     return version
+
+
+def _too_old(path: Path, version: int) -> StateDirectoryError:
+    return StateDirectoryError(
+        f"an older AirsSys wrote state directory {path.parent}",
+        hint="restart its host with this one, which brings it up to date",
+        directory=str(path.parent),
+        version=version,
+        newest=len(MIGRATIONS),
+    )
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

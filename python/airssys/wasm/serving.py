@@ -13,6 +13,7 @@ from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.make import Make
 from airssys.wasm.limits import Limits
 from airssys.wasm.quotas.ledger import usage_of
+from airssys.wasm.security.host_functions import on_behalf
 from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Directory, Wasi
 
@@ -138,6 +139,7 @@ class Serving:
         storage = self._namespace(component, limits)
         subject = self._security.subject(self.name, number, settings)
         rules = (self._security.gate, subject)
+        approvals = self._security.osl.approvals
         wasi = Wasi(
             environment=settings.environment,
             directories={
@@ -145,7 +147,7 @@ class Serving:
                 for guest, mount in settings.mounts.items()
             },
             rules=rules,
-            approver=self._security.osl.approvals,
+            approver=approvals,
         )
         if settings.actor is not None:
             make = Make(
@@ -154,7 +156,7 @@ class Serving:
                 wasi=wasi.native,
                 services=() if storage is None else (storage,),
                 settings=settings.actor,
-                rights=_core.MessageRights.by_rules(*rules, self._security.osl.approvals.questions),
+                rights=_core.MessageRights.by_rules(*rules, approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
                 statistics=statistics,
@@ -165,7 +167,10 @@ class Serving:
             number=number,
             limits=counted,
             wasi=wasi.native,
-            functions=component._functions(self._imports),  # noqa: SLF001
+            functions=[
+                on_behalf(function, self._security.osl, subject)
+                for function in component._functions(self._imports)  # noqa: SLF001
+            ],
             instances=settings.instances if settings.lifetime == "pooled" else 0,
             waiting=_MOST_WAITING,
             statistics=statistics,
@@ -277,12 +282,17 @@ class Serving:
         revisions = []
         for number, statistics in sorted(self._statistics.items()):
             lines = [line for line in self._lines() if line.number == number]
+            instances = sum(line.instances for line in lines)
+            memory = sum(line.memory for line in lines)
+            if self.make is not None and number == self.make.revision:
+                held = self.account.usage()
+                instances, memory = held["instances"], held["memory"]
             revisions.append(
                 RevisionStatistics(
                     revision=number,
                     in_flight=sum(line.in_flight for line in lines),
-                    instances=sum(line.instances for line in lines),
-                    memory=sum(line.memory for line in lines),
+                    instances=instances,
+                    memory=memory,
                     **statistics.snapshot(),
                 )
             )

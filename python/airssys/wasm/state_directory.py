@@ -13,7 +13,7 @@ from airssys.wasm.state_lock import StateLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["StateDirectory", "open_registry"]
+__all__ = ["StateDirectory", "open_registry", "open_registry_beside"]
 
 #: What AirsSys makes first: any of these may stand alone when the very first opening was killed.
 _FIRST_ENTRIES: Final = ("airssys.db", "host.lock", "blobs", "trust.json")
@@ -74,6 +74,20 @@ def open_registry(path: Path) -> Registry:
     Raises:
         StateDirectoryError: There is no state directory at `path`, or it cannot be read.
     """
+    return Registry(_need(path), mode="read")
+
+
+def open_registry_beside(path: Path) -> Registry:
+    """Open the registry to write what its owner takes up: grants, revocations and answers.
+
+    Raises:
+        StateDirectoryError: There is no state directory at `path`, an older version of AirsSys
+            wrote it last, or it cannot be written.
+    """
+    return Registry(_need(path), mode="beside")
+
+
+def _need(path: Path) -> Path:
     path = path.absolute()
     if not (path / "airssys.db").is_file():
         raise StateDirectoryError(
@@ -81,7 +95,7 @@ def open_registry(path: Path) -> Registry:
             hint="`airssys deploy FILE --name NAME --state DIR` makes one",
             directory=str(path),
         )
-    return Registry(path, read_only=True)
+    return path
 
 
 def _make(path: Path) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import weakref
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from airssys.wasm.durable import explained
 from airssys.wasm.host_errors import StateDirectoryInUse
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["StateLock"]
+__all__ = ["StateLock", "owner_of"]
 
 
 class StateLock:
@@ -57,6 +54,22 @@ class StateLock:
     def _close(self) -> None:
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+def owner_of(directory: Path) -> str | None:
+    """Return the process id of whoever owns a state directory now; None for nobody."""
+    path = directory / "host.lock"
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    # Looked up and not tried: a lock that is tried would for that moment keep a host from starting.
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for line in Path("/proc/locks").read_text("ascii").splitlines():
+        fields = line.split()
+        if "FLOCK" in fields and "->" not in fields and device in fields:
+            return path.read_text("ascii", "replace").strip()
+    return None
 
 
 #: The locks of this process: a forked child closes its copies, so that it cannot outlive the owner

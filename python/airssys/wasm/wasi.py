@@ -7,12 +7,14 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from airssys.wasm._native import _core
+from airssys.wasm.secrets import secret_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from airssys.osl.approval import Approvals
     from airssys.wasm._native import Gate, Subject
+    from airssys.wasm.secrets import SecretSource
     from airssys.wasm.storage import Namespace
     from airssys.wasm.storage_blocking import BlockingNamespace
 
@@ -35,15 +37,35 @@ class Directory:
 
 
 class Wasi:
-    """Arguments, environment, streams, directories and reachable addresses of an instance.
+    """Arguments, settings, streams, directories and reachable addresses of an instance.
 
     Every access is decided at the moment it is made, on the very object that is used; what is not
     listed here is refused. One object can serve many instances; what they write is captured
     together.
 
+    A secret is something that a guest can use and never read. Where a value of `environment` or
+    `config` says `${secret:NAME}` the guest sees a placeholder, other for each instance. The host
+    puts the secret in its place in the headers of an HTTP request for which the rules allow
+    `secret.use` of `NAME@scheme://host:port/header`, once the connection has come about; nowhere
+    else. A request with a placeholder in its URL or in another header is refused; in a body it is
+    text like any other. Exact copies of a secret that a server sends back are blotted out with
+    asterisks, in headers and body.
+
+    Where rules decide, clocks, random numbers and the host's log are given unless a rule denies
+    `clock`, `random` or `log`. An instance that is denied the clocks has its own, which begins in
+    1970 and goes on by what it waits for; one that is denied random numbers gets the same ones in
+    every run, which are no secret to anybody.
+
     Args:
         arguments: The program's arguments, its name first.
-        environment: Environment variables.
+        environment: Environment variables. Where rules decide, each is there only if they allow
+            reading it; one that is refused is simply not there, and that is on record.
+        config: What `wasi:config` shows: text by key (words separated by dots). Decided key by
+            key like the environment.
+        secrets: Where the values of secrets come from: a mapping of names to values, or a function
+            of a name that returns the value. A function is asked each time that a secret is used,
+            on a thread of its own, so that a changed one is used at once; what it raises is
+            logged, and the request fails. A value has 8 bytes to 8 KiB of what a header may hold.
         directories: Directories by their path in the guest: a path (read only) or a `Directory`.
         connect: `host:port` that may be connected to, by tcp or udp. The host is a name,
             `*.example.com`, an address or a network (`10.0.0.0/8`); the port a number or `*`.
@@ -68,8 +90,9 @@ class Wasi:
 
     Raises:
         OSError: If a directory does not exist.
-        ValueError: If a pattern or `trust` cannot be read, or rights are listed beside `rules`,
-            or there is an approver without rules.
+        ValueError: If a pattern, a name or `trust` cannot be read, rights are listed beside
+            `rules`, there is an approver without rules, or a place for a secret has no secret or
+            no rules.
     """
 
     __slots__ = ("_native",)
@@ -79,6 +102,8 @@ class Wasi:
         *,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        config: Mapping[str, str] | None = None,
+        secrets: SecretSource | None = None,
         directories: Mapping[str, str | os.PathLike[str] | Directory] | None = None,
         connect: Iterable[str] = (),
         listen: Iterable[str] = (),
@@ -103,6 +128,8 @@ class Wasi:
         self._native = _core.Wasi(
             arguments=list(arguments),
             environment=list((environment or {}).items()),
+            config=list((config or {}).items()),
+            secrets=None if secrets is None else secret_source(secrets),
             directories=mounts,
             connect=list(connect),
             listen=list(listen),

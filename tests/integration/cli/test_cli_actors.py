@@ -37,6 +37,7 @@ def test_send_ask_and_look_at_actors(airssys, counter):
     assert all(actor["size"] == 8 for actor in listed["actors"])
     shown = json.loads(airssys("inspect", "acme/counter", "--json", *counter).stdout)
     assert (shown["lifetime"], shown["run"]["codec"]) == ("actor", "json")
+    assert shown["ceilings"] == {"memory": None, "instances": None, "calls_per_second": None}
     assert b"lifetime    actor" in airssys("inspect", "acme/counter", *counter).stdout
 
 

@@ -27,6 +27,8 @@ async def test_the_statistics_of_actors_are_those_of_their_messages(state, guest
         assert found.bytes_in == 10 * len(b"\x80\x04" + b'{"add":1}')
         assert found.memory_peak >= 64 * 2**10
         assert found.revisions[0].p99 > 0
+        assert found.revisions[0].instances == 2
+        assert found.memory == counter.usage().memory > 0
         used = counter.usage()
         assert (used.calls, used.messages, used.instances) == (0, 10, 2)
         assert used.bytes_in == found.bytes_in

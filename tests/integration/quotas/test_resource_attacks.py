@@ -13,6 +13,7 @@ import threading
 
 import pytest
 
+from airssys.osl import read_records
 from airssys.wasm import Engine, GuestError, Host, LimitExceeded, Limits, Trap, Wasi
 from airssys.wasm.actors import ActorSettings
 
@@ -137,6 +138,28 @@ async def test_a_mailbox_flood_stays_with_its_sender(state, guest):
         assert tags == ["before", *["flood"] * 10]  # what was accepted was handled
         books = host.system.inspect(ref).books
         assert (books.dead, books.queued) == (0, 0)
+
+
+async def test_an_audit_flood_is_counted_and_not_written(state, guest):
+    attempts, pace = 20_000, 100
+    async with Host.open(state) as host:
+        flood = await host.deploy(
+            guest("actor-puppet"),
+            name="evil/flood",
+            lifetime="actor",
+            actor=ActorSettings(codec="json"),
+            limits=Limits(audit_records_per_second=pace),
+        )
+        (flooded,) = await flood.actor().ask({"do": [["flood", "good/nobody", attempts, {}]]})
+        assert flooded == {"ok": 0, "refused": {"not-permitted": attempts}}
+        host.osl.audit.flush()
+        records = [
+            record
+            for record in read_records(host.directory / "audit", principal="evil/flood")
+            if record.operation == "messaging.send"
+        ]
+    assert sum(record.count or 1 for record in records) == attempts
+    assert len(records) < attempts // 10
 
 
 @pytest.mark.parametrize("limit", ["storage", "storage_keys", "storage_value"])

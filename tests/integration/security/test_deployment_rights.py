@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airssys.osl import OSL, OslError, Policy, Rule, read_records
-from airssys.wasm import BlockingHost, GuestError, Host, InvalidSetting, LinkError
+from airssys.wasm import BlockingHost, Directory, GuestError, Host, InvalidSetting, LinkError
 from airssys.wasm.manifest.component_manifest import Capabilities, FilesystemRequest
 from airssys.wasm.security.errors import UnknownGrant
 
@@ -280,6 +284,86 @@ def test_nobody_reaches_the_state_directory_by_any_grant(
     for name in ("airssys.db", "audit.key", "host.lock"):
         assert not may_read(reader, f"/data/state/{name}")
     assert {rule for *_, rule, _ in decisions(host)[1:]} == {"reserved-object"}
+
+
+def test_opening_a_host_puts_the_rights_of_all_deployments_in_force_at_once(
+    tmp_path: Path, data: Path
+) -> None:
+    names = [f"acme/reader-{number}" for number in range(12)]
+    with Host.open_blocking(tmp_path / "state") as host:
+        for name in names:
+            host.deploy(
+                GUEST, name=name, capabilities=READ, mounts={"/data": data}, grant="requested"
+            )
+    log = tmp_path / "state" / "audit"
+    before = [record.operation for record in read_records(log)].count("gate.load")
+    with Host.open_blocking(tmp_path / "state") as host:
+        assert all(may_read(host.deployment(name)) for name in names)
+    loads = [record.operation for record in read_records(log)].count("gate.load") - before
+    assert loads == 2, "the policy, and the rights of all"
+
+
+def test_what_needs_nothing_loads_nothing(host: BlockingHost) -> None:
+    before = host.osl.gate.generation
+    host.deploy(GUEST, name=NAME)
+    assert host.osl.gate.generation == before
+
+
+def test_a_grant_counts_for_one_caller_only_where_it_says_so(
+    host: BlockingHost, data: Path
+) -> None:
+    reader = deployed(host, data)
+    reader.grant(caller="acme/other")
+    assert not may_read(reader)
+    assert [request.state for request in reader.requests()] == ["partly"]
+
+
+def test_mounts_lead_patterns_to_the_host_and_nothing_beside_them(
+    host: BlockingHost, data: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "oth*r"
+    (other / "deep").mkdir(parents=True)
+    (other / "deep" / "file").write_bytes(b"")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_bytes(b"")
+    wide = Capabilities(filesystem=(FilesystemRequest(path="/*/deep/**", access=("read",)),))
+    reader = deployed(
+        host,
+        data,
+        capabilities=wide,
+        grant="requested",
+        mounts={"/data": data, "/more": Directory(other), "/a/b": tmp_path / "other"},
+    )
+    assert may_read(reader, "/more/deep/file")
+    assert not may_read(reader, "/data/file")
+    assert not may_read(reader, "/a/b/file")
+    (data / "link").symlink_to(other / "deep" / "file")
+    with pytest.raises(GuestError):
+        reader.call("open-file", "/data/link")
+
+
+def test_a_killed_host_comes_back_with_what_was_acknowledged(tmp_path: Path, data: Path) -> None:
+    program = """
+import os, signal, sys
+from airssys.wasm import Host
+guest, state, data, revoke = sys.argv[1:]
+host = Host.open_blocking(state)
+asks = {"filesystem": [{"path": "/data/**", "access": ["read"]}]}
+reader = host.deploy(guest, name="acme/reader", capabilities=asks, mounts={"/data": data})
+grants = reader.grants() or reader.grant()
+if revoke == "yes":
+    reader.revoke(grants)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    for revoke, granted in (("no", 1), ("yes", 0)):
+        command = [sys.executable, "-c", program, GUEST, tmp_path / "state", data, revoke]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(list(map(str, command)), check=False, env=environment)
+        assert done.returncode == -signal.SIGKILL
+        with Host.open_blocking(tmp_path / "state") as host:
+            reader = host.deployment(NAME)
+            assert len(reader.grants()) == granted
+            assert may_read(reader) is bool(granted)
 
 
 def test_wrong_input_is_refused_by_name(host: BlockingHost, data: Path) -> None:

@@ -127,9 +127,9 @@ def at_once(answer: str | None) -> Callable[[ApprovalRequest], Awaitable[str | N
 
 async def slow(_: ApprovalRequest) -> str:
     """Answer after longer than the calls of these tests may take."""
-    passed = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_later(0.5, passed.set_result, None)
-    await passed
+    passed = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.5, passed.set)
+    await passed.wait()
     return "carol"
 
 

@@ -24,8 +24,9 @@ def rule(rng: random.Random, number: int) -> tuple[dict, str]:
     # Cedar's `like` has one wildcard that crosses `/`, as `**` at the end of a path does.
     path = world.path(rng)
     subtree = rng.random() < 0.7
-    deny = rng.random() < 0.2
+    deny = rng.random() < 0.1
     level = rng.choice([*LEVELS, None])
+    part = None if deny else rng.choice(["request", "grant", "ceiling"])
     native: dict = {
         "id": f"r{number}",
         "effect": "deny" if deny else "allow",
@@ -41,6 +42,8 @@ def rule(rng: random.Random, number: int) -> tuple[dict, str]:
     tests = [f'(resource.path == "{path}" || resource.path like "{path}/*")']
     if not subtree:
         tests = [f'resource.path == "{path}"']
+    if part:
+        native["part"] = part
     if level:
         native["when"] = {"attribute": "level", "op": "ge", "value": level}
         tests.append(f"context.level >= {level}")
@@ -56,17 +59,22 @@ def compare(count: int, seed: int) -> int:
         log = AuditLog(Path(directory) / "log", key=bytes(32))
         gate = Gate(log)
         while done < count:
-            made = [rule(rng, number) for number in range(rng.randint(4, 12))]
+            made = [rule(rng, number) for number in range(rng.randint(12, 30))]
             rules = [native for native, _ in made]
-            policies = "\n".join(cedar for _, cedar in made)
-            gate.load(json.dumps({"schema": 1, "rules": rules}).encode())
+            gate.load(json.dumps({"schema": 1, "ceiling": True, "rules": rules}).encode())
+            # Code has what the policy allows; a component what all three parts allow.
+            by_part = {
+                part: "\n".join(cedar for native, cedar in made if native.get("part", part) == part)
+                for part in ("request", "grant", "ceiling")
+            }
             asked = []
             for _ in range(20):
                 name, role = rng.choice(world.NAMES), rng.choice(world.ROLES)
                 level, access, path = rng.choice(LEVELS), rng.choice(ACCESSES), world.path(rng)
-                subject = Subject(name, roles=[role], attributes={"level": level})
+                guest = rng.random() < 0.7
+                subject = Subject(name, roles=[role], attributes={"level": level}, guest=guest)
                 effect = gate.explain(subject, "filesystem", access, path).effect
-                asked.append(((name, role, level, access, path), effect))
+                asked.append(((name, role, level, access, path), guest, effect))
             requests = [
                 {
                     "principal": f'User::"{name}"',
@@ -74,9 +82,11 @@ def compare(count: int, seed: int) -> int:
                     "resource": 'File::"it"',
                     "context": {"level": level},
                 }
-                for (name, _, level, access, _), _ in asked
+                for (name, _, level, access, _), _, _ in asked
             ]
-            for ((name, role, _, _, path), effect), request in zip(asked, requests, strict=True):
+            for ((name, role, _, _, path), guest, effect), request in zip(
+                asked, requests, strict=True
+            ):
                 entities = [
                     {
                         "uid": {"type": "User", "id": name},
@@ -86,12 +96,16 @@ def compare(count: int, seed: int) -> int:
                     {"uid": {"type": "Role", "id": role}, "attrs": {}, "parents": []},
                     {"uid": {"type": "File", "id": "it"}, "attrs": {"path": path}, "parents": []},
                 ]
-                answer = cedarpy.is_authorized(request, policies, entities)
-                assert not answer.diagnostics.errors, answer.diagnostics.errors
-                expected = "allow" if answer.allowed else "deny"
-                assert effect == expected, (seed, rules, request, path, effect, expected)
+                answers = [
+                    cedarpy.is_authorized(request, by_part[part], entities)
+                    for part in (by_part if guest else ["ceiling"])
+                ]
+                assert not any(answer.diagnostics.errors for answer in answers), answers
+                both = all(answer.allowed for answer in answers)
+                expected = "allow" if both else "deny"
+                assert effect == expected, (seed, rules, request, path, guest, effect, expected)
                 done += 1
-                allowed += answer.allowed
+                allowed += both
         log.close()
     assert allowed > count / 50, f"only {allowed} of {done} were allowed: too few to compare"
     return done

@@ -13,6 +13,8 @@ class Who:
     name: str
     roles: frozenset[str] = frozenset()
     attributes: dict = field(default_factory=dict, hash=False)
+    #: The revision of a deployment that acts; None for code.
+    revision: int | None = None
     #: Who called, the original caller first; no two of them have one name.
     callers: tuple[Who, ...] = ()
 
@@ -28,6 +30,7 @@ class Who:
             {"*", f"name:{self.name}"}
             | {f"role:{role}" for role in self.roles}
             | ({f"namespace:{namespace}"} if namespace else set())
+            | ({f"revision:{self.name}@{self.revision}"} if self.revision else set())
         )
 
 
@@ -176,36 +179,46 @@ def decide(
     access: str,
     target: str,
     arguments: list[str] | None = None,
+    *,
+    ceiling: bool = False,
 ) -> str:
     """What `who` may do, and for what is guarded what the original caller may do as well."""
     request = (kind, access, target, arguments)
-    own, rule = decide_alone(rules, who, *request)
+    own, rule = decide_alone(rules, who, *request, ceiling=ceiling)
     if own == "deny" or not who.callers or not guarded(kind, access):
         return own
     if rule is not None and rule.get("act_as") == "self":
         return own
-    theirs, _ = decide_alone(rules, who.callers[0], *request)
+    theirs, _ = decide_alone(rules, who.callers[0], *request, ceiling=ceiling)
     return {"allow": own, "ask": "ask", "deny": "deny"}[theirs]
 
 
-def decide_alone(
+def decide_alone(  # noqa: PLR0912 - one for each way to decide
     rules: list[dict],
     who: Who,
     kind: str,
     access: str,
     target: str,
     arguments: list[str] | None = None,
+    *,
+    ceiling: bool = False,
 ) -> tuple[str, dict | None]:
     """allow, deny or ask: deny wins over everything, an error denies, asking wins over allowing.
 
-    With it the first rule, by its id, that says so.
+    A component needs a request and a grant, and where there is a ceiling a rule of that; what the
+    policy leaves to a person is asked of what it requests. With it the first rule, by its id, that
+    says so: of a component the grant.
     """
     facts = who.attributes | {
         "caller": who.callers[0].name if who.callers else "",
         "callers": [each.name for each in who.callers],
     }
-    effects: dict[str, dict] = {}
+    effects: dict[tuple[str, str], dict] = {}
+    component = who.revision is not None
     for rule in sorted(rules, key=lambda rule: rule["id"]):
+        part = rule.get("part", "whole")
+        if part in {"request", "grant"} and not component:
+            continue
         if rule["kind"] != kind or not (access in rule["access"] or "*" in rule["access"]):
             continue
         if not any(who.is_meant_by(principal) for principal in rule["principals"]):
@@ -221,10 +234,21 @@ def decide_alone(
         if value == ERROR:
             return "deny", None
         if value:
-            effects.setdefault(rule["effect"], rule)
-    for effect, answer in (("deny", "deny"), ("require-approval", "ask"), ("allow", "allow")):
-        if effect in effects:
-            return answer, effects[effect]
+            effects.setdefault((rule["effect"], part if component else "whole"), rule)
+    if any(effect == "deny" for effect, _ in effects):
+        return "deny", None
+    requested = ("allow", "request") in effects
+    asks = [effects.get(("require-approval", "whole"))]
+    if requested:
+        asks.append(effects.get(("require-approval", "ceiling")))
+    asking = [rule for rule in asks if rule is not None]
+    if asking:
+        return "ask", min(asking, key=lambda rule: rule["id"])
+    if ("allow", "whole") in effects:
+        return "allow", effects["allow", "whole"]
+    within = ("allow", "ceiling") in effects or not ceiling
+    if requested and ("allow", "grant") in effects and within:
+        return "allow", effects["allow", "grant"]
     return "deny", None
 
 

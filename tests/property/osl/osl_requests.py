@@ -78,6 +78,7 @@ def selector(rng: random.Random) -> str:
             f"name:{rng.choice(NAME_PATTERNS)}",
             f"role:{rng.choice(ROLES)}",
             f"namespace:{rng.choice(['acme', 'umbra'])}",
+            f"revision:{rng.choice(NAMES)}@{rng.randint(1, 2)}",
         ]
     )
 
@@ -111,11 +112,20 @@ def rule(rng: random.Random, number: int) -> dict:
         made["callers"] = [selector(rng) for _ in range(rng.randint(1, 2))]
     if effect != "deny" and rng.random() < 0.3:
         made["act_as"] = "self"
+    if rng.random() < 0.7:
+        # Of what components have, more than a third each would seldom meet.
+        part = rng.choice(["request", "request", "grant", "grant", "ceiling"])
+        if effect == "allow" or (effect == "require-approval" and part == "ceiling"):
+            made["part"] = part
     return made
 
 
 def rules(rng: random.Random) -> list[dict]:
-    return [rule(rng, number) for number in range(rng.randint(0, 14))]
+    return [rule(rng, number) for number in range(rng.randint(0, 20))]
+
+
+def ceiling(rng: random.Random) -> bool:
+    return rng.random() < 0.5
 
 
 def who(rng: random.Random) -> Who:
@@ -130,6 +140,7 @@ def somebody(rng: random.Random, name: str, callers: tuple[Who, ...] = ()) -> Wh
         name,
         frozenset(rng.sample(ROLES, rng.randint(0, 2))),
         {name: rng.choice(values) for name, values in ATTRIBUTES.items() if rng.random() < 0.8},
+        rng.choice([None, 1, 2, 2]),
         callers,
     )
 
@@ -143,6 +154,8 @@ def subject(who: Who) -> Subject:
             roles=sorted(each.roles),
             namespace=each.name.split("/")[0] if "/" in each.name else None,
             attributes=each.attributes,
+            revision=each.revision,
+            guest=each.revision is not None,
             callers=called,
         )
         called = Callers(made)

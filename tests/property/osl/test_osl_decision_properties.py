@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 
@@ -25,8 +26,8 @@ def gate(tmp_path_factory):
     log.close()
 
 
-def load(gate: Gate, rules: list[dict]) -> None:
-    gate.load(json.dumps({"schema": 1, "rules": rules}).encode())
+def load(gate: Gate, rules: list[dict], *, ceiling: bool = False) -> None:
+    gate.load(json.dumps({"schema": 1, "ceiling": ceiling, "rules": rules}).encode())
 
 
 def native(gate: Gate, who: model.Who, request: tuple) -> str:
@@ -36,17 +37,31 @@ def native(gate: Gate, who: model.Who, request: tuple) -> str:
 
 def test_native_and_model_agree_on_a_seeded_thousand(gate):
     rng = random.Random(20260101)
-    effects = {"allow": 0, "deny": 0, "ask": 0}
+    effects = {
+        (kind, effect): 0 for kind in ("code", "guest") for effect in ("allow", "deny", "ask")
+    }
     for _ in range(50):
-        rules = world.rules(rng)
-        load(gate, rules)
+        rules, ceiling = world.rules(rng), world.ceiling(rng)
+        load(gate, rules, ceiling=ceiling)
         for _ in range(20):
             who, request = world.who(rng), world.request(rng)
-            expected = model.decide(rules, who, *request)
-            assert native(gate, who, request) == expected, (rules, who, request)
-            effects[expected] += 1
-    # The world is small enough for every answer to occur often.
+            expected = model.decide(rules, who, *request, ceiling=ceiling)
+            assert native(gate, who, request) == expected, (rules, ceiling, who, request)
+            effects["code" if who.revision is None else "guest", expected] += 1
+    # The world is small enough for every answer to occur often, for code and for components.
     assert min(effects.values()) >= 20, effects
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_without_one_of_the_parts_a_component_has_nothing(gate, seed):
+    rng = random.Random(seed)
+    rules = [each for each in world.rules(rng) if "part" in each or each["effect"] == "deny"]
+    without = rng.choice(["request", "grant", "ceiling"])
+    load(gate, [each for each in rules if each.get("part") != without], ceiling=True)
+    for _ in range(10):
+        who = dataclasses.replace(world.who(rng), revision=1)
+        assert native(gate, who, world.request(rng)) in ("deny", "ask")
 
 
 @given(seeds)
@@ -65,7 +80,7 @@ def test_one_more_deny_never_allows_more(gate, seed):
     asked = [(world.who(rng), world.request(rng)) for _ in range(10)]
     load(gate, rules)
     before = [native(gate, *each) for each in asked]
-    more = world.rule(rng, 1000) | {"effect": "deny"}
+    more = world.rule(rng, 1000) | {"effect": "deny", "part": "whole"}
     more.pop("act_as", None)
     load(gate, [*rules, more])
     for was, each in zip(before, asked, strict=True):

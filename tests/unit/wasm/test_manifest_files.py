@@ -15,6 +15,7 @@ from airssys.wasm.manifest import (
     requested,
     rules_for,
 )
+from airssys.wasm.manifest.requests import requested_of, shown
 
 COMPONENT = """\
 schema = 1
@@ -187,6 +188,27 @@ def test_what_a_deployment_gets_is_the_stricter_of_both_files():
     assert found.memory == 128 << 20
     assert found.call_timeout == 30.0
     assert found.config == {"greeting": "hello", "size": 3}
+
+
+def test_what_the_operator_opens_to_a_component_is_in_his_file():
+    asking = parse_component_manifest(COMPONENT)
+    places = [shown(request.where) for request in requested_of(asking.capabilities)]
+    opened = """mounts = { "/data" = { path = "images", write = true } }
+environment = { TZ = "UTC" }
+grants = "requested"
+config ="""
+    found = effective(asking, "image/resizer", parse_host_manifest(host("config =", opened)))
+    assert found.mounts["/data"].write
+    assert found.environment == {"TZ": "UTC"}
+    assert found.enforcement == "enforce"
+    assert found.grants == tuple(places)
+    one = host("config =", f'grants = ["{places[0].removeprefix("capabilities.")}"]\nconfig =')
+    assert effective(asking, "image/resizer", parse_host_manifest(one)).grants == (places[0],)
+    none = host("config =", 'grants = ["http[9]"]\nconfig =')
+    with pytest.raises(ManifestError, match=r"has no request 'http\[9\]'"):
+        effective(asking, "image/resizer", parse_host_manifest(none))
+    with pytest.raises(ManifestError, match="a mount is an absolute path in the component"):
+        parse_host_manifest(host("config =", 'mounts = { "a/.." = { path = "x" } }\nconfig ='))
 
 
 @pytest.mark.parametrize(

@@ -380,9 +380,15 @@ impl Allowed {
                 .connect
                 .iter()
                 .any(|(_, pattern)| pattern.matches_name(name)),
+            Access::Http { bar: Some(bar), .. } => return Some(bar.reason),
             Access::Http {
                 scheme, host, port, ..
             } => self.http_host(scheme, host, port),
+            // What was given beside the list is the instance's to read.
+            Access::Environment { .. } | Access::Config { .. } | Access::Given { .. } => true,
+            Access::Secret { .. } => {
+                return Some("only rules say where a secret may be used");
+            }
             Access::Storage { target, .. } => self.key(target),
             Access::Message { access, target } => self
                 .messages

@@ -42,6 +42,9 @@ pub enum Answer {
     Ask,
 }
 
+/// What is given because no rule speaks of it.
+const BY_DEFAULT: RuleName = RuleName::Fixed("default-allow");
+
 /// A decision that is on record.
 #[derive(Clone, Debug)]
 pub struct Decided {
@@ -73,6 +76,8 @@ pub struct Circumstances<'a> {
     /// Who answered yes to the question that an earlier decision put.
     pub approved_by: Option<&'a str>,
     pub must_audit: bool,
+    /// What no rule speaks of and is given by default leaves no record.
+    pub default_is_silent: bool,
     /// What refuses the target whatever the rules say.
     pub barred: Option<Bar>,
 }
@@ -212,6 +217,9 @@ impl Authority {
         let generation = self.generation.current();
         let rules = self.rules.load();
         let opinion = judge(&rules, subject, request, with);
+        if with.default_is_silent && opinion.rule == BY_DEFAULT {
+            return opinion.unrecorded(generation);
+        }
         if opinion.answer == Answer::Allow && subject.effective_enforcement() == Enforcement::Learn
         {
             self.learn(subject, request);
@@ -544,6 +552,20 @@ struct Opinion {
 }
 
 impl Opinion {
+    fn unrecorded(self, generation: u64) -> Decided {
+        Decided {
+            answer: self.answer,
+            rule: self.rule,
+            reason: self.reason,
+            sequence: 0,
+            observed: self.observed,
+            alarm: self.alarm,
+            delay: Duration::ZERO,
+            generation,
+            wait_for: None,
+        }
+    }
+
     fn refuse(rule: RuleName, reason: String) -> Opinion {
         Opinion {
             answer: Answer::Deny,
@@ -602,7 +624,7 @@ fn judge_for(
     let rule = rules.rule_of(&verdict);
     let named = |rule: Option<&Rule>| match rule {
         Some(rule) => RuleName::Written(Arc::clone(&rule.id)),
-        None => RuleName::Fixed("default-allow"),
+        None => BY_DEFAULT,
     };
     let mut opinion = Opinion {
         answer: Answer::Allow,

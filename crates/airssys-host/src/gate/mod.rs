@@ -116,6 +116,28 @@ pub enum Access<'a> {
         host: &'a str,
         port: u16,
         path: &'a str,
+        /// What speaks against it whatever is granted.
+        bar: Option<Bar>,
+    },
+    /// An environment variable.
+    Environment {
+        name: &'a str,
+    },
+    /// A key of the configuration.
+    Config {
+        key: &'a str,
+    },
+    /// The secret `name` in the header of an HTTP request to this place; `host` is as for [`Access::Http`].
+    Secret {
+        name: &'a str,
+        scheme: &'a str,
+        host: &'a str,
+        port: u16,
+        header: &'a str,
+    },
+    /// What has no target and is given unless a rule denies it: clocks, random numbers, the log.
+    Given {
+        kind: Kind,
     },
     /// `target` is `self`, or another namespace that is shared, then `/` and the key, or the beginning of the keys
     /// that are listed.
@@ -214,7 +236,21 @@ impl fmt::Display for Access<'_> {
                 host,
                 port,
                 path,
+                ..
             } => write!(formatter, "http.{method} {scheme}://{host}:{port}{path}"),
+            Access::Environment { name } => write!(formatter, "environment.read {name}"),
+            Access::Config { key } => write!(formatter, "config.read {key}"),
+            Access::Secret {
+                name,
+                scheme,
+                host,
+                port,
+                header,
+            } => write!(
+                formatter,
+                "secret.use {name}@{scheme}://{host}:{port}/{header}"
+            ),
+            Access::Given { kind } => write!(formatter, "{}.use", kind.name()),
             Access::Message { access, target } => {
                 write!(formatter, "messaging.{} {target}", access.name())
             }

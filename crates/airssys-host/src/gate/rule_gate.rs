@@ -88,6 +88,7 @@ impl Gate for RuleGate {
         let approved_by = self.approved_by(&described, &subject, generation);
         let with = Circumstances {
             barred: self.bar(access),
+            default_is_silent: matches!(access, Access::Given { .. }),
             detail: described.detail.as_deref(),
             approved_by: approved_by.as_deref(),
             ..Circumstances::default()
@@ -303,6 +304,7 @@ impl RuleGate {
     fn bar(&self, access: &Access<'_>) -> Option<Bar> {
         match access {
             Access::File { path, at, bar, .. } => bar.or_else(|| self.reserved(path, *at)),
+            Access::Http { bar, .. } => *bar,
             _ => None,
         }
     }
@@ -466,12 +468,9 @@ impl Described {
                 host,
                 port,
                 path,
+                ..
             } => {
-                let host = if host.contains(':') && !host.starts_with('[') {
-                    format!("[{host}]")
-                } else {
-                    (*host).to_owned()
-                };
+                let host = bracketed(host);
                 let text = format!("{scheme}://{host}:{port}{}", encoded(path));
                 plain(
                     Kind::Http,
@@ -479,6 +478,20 @@ impl Described {
                     text.into_bytes(),
                 )
             }
+            Access::Environment { name } => plain(Kind::Environment, 1, name.as_bytes().to_vec()),
+            Access::Config { key } => plain(Kind::Config, 1, key.as_bytes().to_vec()),
+            Access::Secret {
+                name,
+                scheme,
+                host,
+                port,
+                header,
+            } => {
+                let host = bracketed(host);
+                let text = format!("{name}@{scheme}://{host}:{port}/{header}");
+                plain(Kind::Secret, 1, text.into_bytes())
+            }
+            Access::Given { kind } => plain(*kind, 1, Vec::new()),
             Access::Storage { access, target } => plain(
                 Kind::Storage,
                 1 << *access as u8,
@@ -526,6 +539,15 @@ impl Described {
             Some(address) => request.leading_to(address),
             None => Ok(request),
         }
+    }
+}
+
+/// The host as it stands in a URL.
+fn bracketed(host: &str) -> Cow<'_, str> {
+    if host.contains(':') && !host.starts_with('[') {
+        Cow::Owned(format!("[{host}]"))
+    } else {
+        Cow::Borrowed(host)
     }
 }
 

@@ -19,7 +19,7 @@ use super::incarnation::write_line;
 use super::pattern::Pattern;
 use super::shared::Options;
 use super::target::Target;
-use crate::gate::MessageAccess;
+use crate::gate::{self, MessageAccess};
 use crate::instance::{State, now_nanos};
 
 /// Longest line that a guest may log, in bytes, its fields included; the rest is cut off.
@@ -59,6 +59,13 @@ impl State {
         context.may_send(self.link.limits().account.as_ref())?;
         Ok(context)
     }
+
+    /// Whether a rule denies the host's clocks. Virtual time is nobody's clock.
+    fn is_denied_time(&mut self) -> bool {
+        let actor = self.actor.as_ref();
+        !actor.is_some_and(|actor| actor.runs_through())
+            && !self.wasi.may_use(gate::kind::Kind::Clock)
+    }
 }
 
 /// A refusal to a call that never waits.
@@ -73,6 +80,9 @@ impl types::Host for State {}
 
 impl host::Host for State {
     fn log(&mut self, level: types::LogLevel, message: String, fields: Vec<(String, String)>) {
+        if !self.wasi.may_use(gate::kind::Kind::Log) {
+            return;
+        }
         let link = self.link.clone();
         let Ok(context) = self.actor() else { return };
         write_line(
@@ -97,6 +107,9 @@ impl host::Host for State {
     }
 
     fn now(&mut self) -> u64 {
+        if self.is_denied_time() {
+            return self.wasi.own_time();
+        }
         match self.actor() {
             Ok(context) => context.shared.clock.wall(),
             Err(_) => super::clock::Clock::new(false).wall(),
@@ -104,6 +117,9 @@ impl host::Host for State {
     }
 
     fn monotonic_now(&mut self) -> u64 {
+        if self.is_denied_time() {
+            return self.wasi.own_time();
+        }
         match self.actor() {
             Ok(context) => context.shared.clock.now(),
             Err(_) => now_nanos(),
@@ -111,6 +127,9 @@ impl host::Host for State {
     }
 
     async fn sleep(&mut self, time: u64) {
+        if self.is_denied_time() {
+            self.wasi.wait_in_own_time(time);
+        }
         let Ok(context) = self.actor() else {
             tokio::time::sleep(std::time::Duration::from_nanos(time)).await;
             return;

@@ -7,12 +7,12 @@ use std::task::Poll;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::async_trait;
-use wasmtime_wasi::clocks::WasiClocksCtxView;
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 use super::cell::Cell;
 use crate::instance::State;
+use crate::wasi::WasiState;
 
 /// Put the plane's clocks in place of those that are linked.
 ///
@@ -38,7 +38,7 @@ fn clocks(state: &mut State) -> GuestClocks<'_> {
         actor: actor
             .filter(|actor| actor.runs_through())
             .map(|actor| actor.cell.clone()),
-        real: state.wasi.clocks(),
+        real: &mut state.wasi,
     }
 }
 
@@ -46,13 +46,13 @@ fn clocks(state: &mut State) -> GuestClocks<'_> {
 struct GuestClocks<'a> {
     /// The actor, where its time is virtual.
     actor: Option<Arc<Cell>>,
-    real: WasiClocksCtxView<'a>,
+    real: &'a mut WasiState,
 }
 
 impl wall_clock::Host for GuestClocks<'_> {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         let Some(actor) = &self.actor else {
-            return wall_clock::Host::now(&mut self.real);
+            return wall_clock::Host::now(self.real);
         };
         let nanos = actor.shared.clock.wall();
         Ok(wall_clock::Datetime {
@@ -62,7 +62,7 @@ impl wall_clock::Host for GuestClocks<'_> {
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        wall_clock::Host::resolution(&mut self.real)
+        wall_clock::Host::resolution(self.real)
     }
 }
 
@@ -70,18 +70,18 @@ impl monotonic_clock::Host for GuestClocks<'_> {
     fn now(&mut self) -> wasmtime::Result<u64> {
         match &self.actor {
             Some(actor) => Ok(actor.shared.clock.now()),
-            None => monotonic_clock::Host::now(&mut self.real),
+            None => monotonic_clock::Host::now(self.real),
         }
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
-        monotonic_clock::Host::resolution(&mut self.real)
+        monotonic_clock::Host::resolution(self.real)
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
         match &self.actor {
-            Some(actor) => wait_until(self.real.table, actor.clone(), when),
-            None => self.real.subscribe_instant(when),
+            Some(actor) => wait_until(self.real.table(), actor.clone(), when),
+            None => monotonic_clock::Host::subscribe_instant(self.real, when),
         }
     }
 
@@ -89,9 +89,9 @@ impl monotonic_clock::Host for GuestClocks<'_> {
         match &self.actor {
             Some(actor) => {
                 let until = actor.shared.after(duration);
-                wait_until(self.real.table, actor.clone(), until)
+                wait_until(self.real.table(), actor.clone(), until)
             }
-            None => self.real.subscribe_duration(duration),
+            None => monotonic_clock::Host::subscribe_duration(self.real, duration),
         }
     }
 }

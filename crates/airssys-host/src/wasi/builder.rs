@@ -17,10 +17,14 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::fs::Fs;
-use super::http::{Http, default_tls};
+use super::given::{Answers, Given};
+use super::http::{Http, HttpLimits, default_tls};
 use super::net::Net;
+use super::secrets::{Handed, Secrets};
+use super::settings::Settings;
 use super::state::WasiState;
 use crate::gate::callers::Acting;
+use crate::gate::kind::Kind;
 use crate::gate::{Gate, Pausing};
 use crate::instance::Pauses;
 use crate::services::Service;
@@ -47,6 +51,8 @@ pub enum Output {
     Capture(Capture),
     /// A function that is given each piece as it is written; it must not wait.
     Callback(Arc<dyn Fn(Bytes) + Send + Sync>),
+    /// The same, for what goes to the host's log: it vanishes where a rule denies that.
+    Log(Arc<dyn Fn(Bytes) + Send + Sync>),
     /// Something that may be slow: the guest waits while its buffer is full.
     Writer(Box<dyn AsyncWrite + Send + Sync + Unpin>),
 }
@@ -159,6 +165,10 @@ pub struct Builder {
     handles: usize,
     tls: Arc<rustls::ClientConfig>,
     services: Vec<Arc<dyn Service>>,
+    arguments: Arc<[String]>,
+    settings: Arc<Settings>,
+    secrets: Option<Arc<Secrets>>,
+    http_limits: HttpLimits,
 }
 
 impl Builder {
@@ -170,17 +180,34 @@ impl Builder {
             handles: DEFAULT_HANDLES,
             tls: default_tls(),
             services: Vec::new(),
+            arguments: Arc::default(),
+            settings: Arc::default(),
+            secrets: None,
+            http_limits: HttpLimits::default(),
         }
     }
 
     /// The arguments, the program's name included.
-    pub fn arguments(&mut self, arguments: &[impl AsRef<str>]) -> &mut Self {
-        self.ctx.args(arguments);
+    pub fn arguments(&mut self, arguments: impl Into<Arc<[String]>>) -> &mut Self {
+        self.arguments = arguments.into();
         self
     }
 
-    pub fn environment(&mut self, variables: &[(impl AsRef<str>, impl AsRef<str>)]) -> &mut Self {
-        self.ctx.envs(variables);
+    /// The environment and configuration.
+    pub fn settings(&mut self, settings: Arc<Settings>) -> &mut Self {
+        self.settings = settings;
+        self
+    }
+
+    /// What stands for the secrets that have a place in the settings.
+    pub fn secrets(&mut self, secrets: Arc<Secrets>) -> &mut Self {
+        self.secrets = Some(secrets);
+        self
+    }
+
+    /// How large requests and responses may be.
+    pub fn http_limits(&mut self, limits: HttpLimits) -> &mut Self {
+        self.http_limits = limits;
         self
     }
 
@@ -198,6 +225,7 @@ impl Builder {
             Output::Inherit => self.ctx.stdout(wasmtime_wasi::cli::stdout()),
             Output::Capture(capture) => self.ctx.stdout(sink(capture)),
             Output::Callback(callback) => self.ctx.stdout(Sink(callback)),
+            Output::Log(log) => self.ctx.stdout(logged(&self.gate, log)),
             Output::Writer(writer) => self.ctx.stdout(AsyncStdoutStream::new(PIPE_BYTES, writer)),
         };
         self
@@ -208,6 +236,7 @@ impl Builder {
             Output::Inherit => self.ctx.stderr(wasmtime_wasi::cli::stderr()),
             Output::Capture(capture) => self.ctx.stderr(sink(capture)),
             Output::Callback(callback) => self.ctx.stderr(Sink(callback)),
+            Output::Log(log) => self.ctx.stderr(logged(&self.gate, log)),
             Output::Writer(writer) => self.ctx.stderr(AsyncStdoutStream::new(PIPE_BYTES, writer)),
         };
         self
@@ -271,12 +300,26 @@ impl Builder {
         let mut table = ResourceTable::new();
         table.set_max_capacity(self.handles);
         let net = Arc::new(Net::new(gate));
+        let handed = self.secrets.as_ref().map(|secrets| {
+            let names = self.settings.secrets();
+            let names = names.into_iter().map(str::to_owned).collect();
+            Arc::new(Handed::new(Arc::clone(secrets), names))
+        });
+        let http = Http::new(
+            Arc::clone(&net),
+            Arc::clone(&self.tls),
+            self.http_limits,
+            handed,
+        );
         Ok(WasiState {
             ctx: self.ctx.build(),
+            arguments: Arc::clone(&self.arguments),
+            settings: Arc::clone(&self.settings),
+            given: Given::new(),
             table,
             fs,
             mounts,
-            http: Http::new(Arc::clone(&net), Arc::clone(&self.tls)),
+            http,
             net,
             rights: HashMap::new(),
             listeners: Vec::new(),
@@ -286,6 +329,17 @@ impl Builder {
             services: std::mem::take(&mut self.services),
         })
     }
+}
+
+fn logged(gate: &Arc<dyn Gate>, log: Arc<dyn Fn(Bytes) + Send + Sync>) -> Sink {
+    let answers = Mutex::new(Answers::new());
+    let gate = Arc::clone(gate);
+    Sink(Arc::new(move |bytes| {
+        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.may_use(&*gate, Kind::Log) {
+            log(bytes);
+        }
+    }))
 }
 
 fn sink(capture: Capture) -> Sink {

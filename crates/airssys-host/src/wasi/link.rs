@@ -1,21 +1,27 @@
 //! The only place that links an interface of WASI.
 //!
-//! What touches files, sockets, names or HTTP is linked to [`Governance`]; the rest is linked to the stock
-//! implementation and has no reach outside the instance but clocks, random numbers and the standard
-//! streams that the [`Builder`](super::Builder) was given. Interfaces that are neither are not linked.
+//! What touches files, sockets, names, HTTP, variables, configuration, clocks or random numbers is linked to
+//! [`Governance`]; the rest is linked to the stock implementation and has no reach outside the instance but
+//! the standard streams that the [`Builder`](super::Builder) was given: what these lead to is the operator's
+//! choice. Interfaces that are neither are not linked.
 
 use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
-use wasmtime_wasi::clocks::{WasiClocks, WasiClocksCtxView};
 use wasmtime_wasi::p2::bindings as p2;
 use wasmtime_wasi::p3::bindings as p3;
-use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
 use wasmtime_wasi_http::p2::bindings as p2_http;
 use wasmtime_wasi_http::p3::bindings::http as p3_http;
 use wasmtime_wasi_http::{WasiHttp, WasiHttpCtxView};
 
-use super::state::{Governance, Governed};
+use super::settings::{config, own_p2, own_p3};
+use super::state::{Governance, Governed, WasiState};
 use crate::engine::Profile;
+
+/// What has no version of WASI 0.2 yet, by its exact name.
+const CONFIG: &str = "wasi:config/store@0.2.0-rc.1";
+
+/// As the stock implementation names it.
+const HTTP_TYPES: &str = "wasi:http/types@0.2.12";
 
 /// Interfaces of WASI 0.2 that [`add_to_linker`] links in both profiles.
 const P2: &[&str] = &[
@@ -81,7 +87,7 @@ const P3: &[&str] = &[
 pub fn provides(import: &str, profile: Profile) -> bool {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     if version.starts_with("0.2.") {
-        P2.contains(&interface)
+        P2.contains(&interface) || import == CONFIG
     } else {
         version.starts_with("0.3.") && profile == Profile::Concurrent && P3.contains(&interface)
     }
@@ -110,14 +116,6 @@ fn cli<T: Governed>(state: &mut T) -> WasiCliCtxView<'_> {
     }
 }
 
-fn clocks<T: Governed>(state: &mut T) -> WasiClocksCtxView<'_> {
-    state.wasi().clocks()
-}
-
-fn random<T: Governed>(state: &mut T) -> &mut WasiRandomCtx {
-    state.wasi().ctx.random()
-}
-
 fn http<T: Governed>(state: &mut T) -> WasiHttpCtxView<'_> {
     state.wasi().http_view()
 }
@@ -135,13 +133,14 @@ fn link_p2<T: Governed>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     p2::io::poll::add_to_linker::<T, Io>(l, |state| &mut state.wasi().table)?;
     p2::io::streams::add_to_linker::<T, Io>(l, |state| &mut state.wasi().table)?;
 
-    p2::clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
-    p2::clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
-    p2::random::random::add_to_linker::<T, WasiRandom>(l, random)?;
-    p2::random::insecure::add_to_linker::<T, WasiRandom>(l, random)?;
-    p2::random::insecure_seed::add_to_linker::<T, WasiRandom>(l, random)?;
+    p2::clocks::wall_clock::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p2::clocks::monotonic_clock::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p2::random::random::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p2::random::insecure::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p2::random::insecure_seed::add_to_linker::<T, Governance>(l, T::wasi)?;
     p2::cli::exit::add_to_linker::<T, WasiCli>(l, cli)?;
-    p2::cli::environment::add_to_linker::<T, WasiCli>(l, cli)?;
+    own_p2::cli::environment::add_to_linker::<T, Governance>(l, T::wasi)?;
+    config::store::add_to_linker::<T, Governance>(l, T::wasi)?;
     p2::cli::stdin::add_to_linker::<T, WasiCli>(l, cli)?;
     p2::cli::stdout::add_to_linker::<T, WasiCli>(l, cli)?;
     p2::cli::stderr::add_to_linker::<T, WasiCli>(l, cli)?;
@@ -166,19 +165,27 @@ fn link_p2<T: Governed>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let options = p2_http::LinkOptions::default();
     p2_http::http::types::add_to_linker::<T, WasiHttp>(l, &(&options).into(), http)?;
     p2_http::http::outgoing_handler::add_to_linker::<T, WasiHttp>(l, http)?;
+    // The stock function knows no errors of bodies, which is where most limits and revocations show.
+    l.allow_shadowing(true);
+    l.instance(HTTP_TYPES)?
+        .func_wrap("http-error-code", |mut store, (error,)| {
+            let wasi: &mut WasiState = T::wasi(store.data_mut());
+            Ok((wasi.http_error_code(error)?,))
+        })?;
+    l.allow_shadowing(false);
     Ok(())
 }
 
 fn link_p3<T: Governed>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let l = linker;
-    p3::clocks::types::add_to_linker::<T, WasiClocks>(l, clocks)?;
-    p3::clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
-    p3::clocks::system_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
-    p3::random::random::add_to_linker::<T, WasiRandom>(l, random)?;
-    p3::random::insecure::add_to_linker::<T, WasiRandom>(l, random)?;
-    p3::random::insecure_seed::add_to_linker::<T, WasiRandom>(l, random)?;
+    p3::clocks::types::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p3::clocks::monotonic_clock::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p3::clocks::system_clock::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p3::random::random::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p3::random::insecure::add_to_linker::<T, Governance>(l, T::wasi)?;
+    p3::random::insecure_seed::add_to_linker::<T, Governance>(l, T::wasi)?;
     p3::cli::exit::add_to_linker::<T, WasiCli>(l, cli)?;
-    p3::cli::environment::add_to_linker::<T, WasiCli>(l, cli)?;
+    own_p3::cli::environment::add_to_linker::<T, Governance>(l, T::wasi)?;
     p3::cli::stdin::add_to_linker::<T, WasiCli>(l, cli)?;
     p3::cli::stdout::add_to_linker::<T, WasiCli>(l, cli)?;
     p3::cli::stderr::add_to_linker::<T, WasiCli>(l, cli)?;

@@ -1,5 +1,5 @@
-//! Governed WASI: every file, socket, name and HTTP request of a guest goes through one
-//! [`Gate`](crate::gate::Gate), in WASI 0.2 and 0.3 alike.
+//! Governed WASI: every file, socket, name, HTTP request, secret, variable and configuration key of a guest
+//! goes through one [`Gate`](crate::gate::Gate), in WASI 0.2 and 0.3 alike.
 //!
 //! [`Builder`] makes the [`WasiState`] of one instance, which grants nothing by itself; the store's data
 //! hands it out as [`Governed`]; [`link::add_to_linker`] is the only place that links an interface of WASI.
@@ -7,14 +7,18 @@
 mod builder;
 mod decide;
 mod fs;
+mod given;
 mod http;
 pub mod link;
 mod net;
+pub mod secrets;
+mod settings;
 mod state;
 
 pub use builder::{Builder, Capture, Input, Output};
-pub use http::tls_trusting;
+pub use http::{HttpLimits, tls_trusting};
 /// How the HTTPS requests of a guest authenticate servers.
 pub use rustls::ClientConfig as Tls;
+pub use settings::Settings;
 pub(crate) use state::Mounts;
 pub use state::{Governed, WasiState, is_handle_limit};

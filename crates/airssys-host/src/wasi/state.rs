@@ -10,9 +10,11 @@ use wasmtime_wasi::{ResourceTableError, WasiCtx};
 
 use super::fs::Fs;
 use super::fs::object::Object;
+use super::given::Given;
 use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
+use super::settings::Settings;
 use crate::gate::Gate;
 use crate::gate::callers::Acting;
 use crate::gate::subject::Subject;
@@ -31,8 +33,11 @@ pub trait Governed: Send + 'static {
 
 /// The state behind WASI in one store; made by [`Builder`](super::Builder).
 pub struct WasiState {
-    /// Arguments, environment, standard streams, clocks and random numbers.
+    /// Standard streams, and the host's clocks and random numbers.
     pub(crate) ctx: WasiCtx,
+    pub(super) arguments: Arc<[String]>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) given: Given,
     /// Everything the guest holds a handle to.
     pub(crate) table: ResourceTable,
     pub(crate) fs: Arc<Fs>,
@@ -70,8 +75,8 @@ impl WasiState {
         &mut self.table
     }
 
-    /// The clocks of WASI, for whoever puts others before them.
-    pub(crate) fn clocks(&mut self) -> WasiClocksCtxView<'_> {
+    /// The host's clocks.
+    pub(super) fn clocks(&mut self) -> WasiClocksCtxView<'_> {
         WasiClocksCtxView {
             ctx: self.ctx.clocks(),
             table: &mut self.table,

@@ -146,8 +146,7 @@ fn revocation_ends_a_response_that_is_being_read() {
             }
         })
         .run();
-    // The engine's `http-error-code` does not know errors of bodies: the guest gets the text alone.
-    assert_eq!(lines, ["held", "err:HTTP request denied"]);
+    assert_eq!(lines, ["held", REFUSED]);
 }
 
 #[test]

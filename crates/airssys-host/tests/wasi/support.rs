@@ -16,7 +16,13 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 
 /// The crates of `components/` that the tests here run.
-const GUESTS: [&str; 4] = ["file-access", "net-client", "http-client", "p3-access"];
+const GUESTS: [&str; 5] = [
+    "file-access",
+    "net-client",
+    "http-client",
+    "p3-access",
+    "surroundings",
+];
 
 /// Nothing here takes long; a guest that hangs fails its test instead of the whole run.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -145,7 +151,7 @@ impl Program {
         let printed = Arc::new(Mutex::new(String::new()));
         let (writer, on_line) = (Arc::clone(&printed), self.on_line);
         self.builder
-            .arguments(&self.arguments)
+            .arguments(std::mem::take(&mut self.arguments))
             .stdout(Output::Callback(Arc::new(move |bytes| {
                 let text = String::from_utf8(bytes.to_vec()).unwrap();
                 writer.lock().unwrap().push_str(&text);

@@ -242,6 +242,15 @@ fn by_address() {
             "resolve|a b".to_owned(),
             ("network.resolve", "a b", "invalid-target"),
         ),
+        // Unix sockets, by path and abstract.
+        (
+            "resolve|unix:/run/docker.sock".to_owned(),
+            ("network.resolve", "unix:/run/docker.sock", "invalid-target"),
+        ),
+        (
+            "resolve|@abstract".to_owned(),
+            ("network.resolve", "@abstract", "invalid-target"),
+        ),
     ];
     refused(&ruled, "net-client", None, &ways);
 
@@ -254,6 +263,68 @@ fn by_address() {
         ])
         .run();
     assert_eq!(lines, ["err:InvalidInput"; 2]);
+}
+
+#[test]
+fn by_a_socket_that_is_a_file() {
+    let folder = Folder::new();
+    let path = folder.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let all = format!("{}/**", folder.path().display());
+    let ruled = Ruled::new(json!([rule(
+        "all",
+        "filesystem",
+        json!([all]),
+        json!(["*"])
+    )]));
+    let lines = ruled
+        .program("file-access")
+        .mount(folder.path(), "/data", true)
+        .arguments(["read|socket|r", "write|socket|w|x", "std-read|/data/socket"])
+        .run();
+    assert!(
+        lines.iter().all(|line| line.starts_with("err:")),
+        "{lines:?}"
+    );
+    assert!(
+        ruled.records()[1..]
+            .iter()
+            .all(|record| record[1] == path.display().to_string()),
+        "{:?}",
+        ruled.records()
+    );
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "somebody has connected");
+}
+
+#[test]
+fn headers_for_proxies_are_no_headers_of_a_guest() {
+    let server = http_server();
+    let ruled = Ruled::new(json!([rule(
+        "all",
+        "http",
+        json!([format!("http://{server}/**")]),
+        json!(["*"])
+    )]));
+    for header in [
+        "host",
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+    ] {
+        let lines = ruled
+            .program("http-client")
+            .arguments([format!("GET|http|{server}|/|{header}: other.example")])
+            .run();
+        assert_eq!(lines, ["err:HeaderError::Forbidden"], "{header}");
+    }
+    // No request came about.
+    assert_eq!(ruled.records().len(), 1);
 }
 
 #[test]
@@ -354,8 +425,29 @@ fn by_request() {
             ),
         ),
     ];
+    // Another spelling of an address is that address.
+    let spelled = [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+        ("0177.0.0.1", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"),
+        ("0x7f.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("[::ffff:127.0.0.1]", "127.0.0.1"),
+        ("[::127.0.0.1]", "127.0.0.1"),
+        ("[64:ff9b::7f00:1]", "127.0.0.1"),
+        ("[::]", "[::1]"),
+        ("[::1]", "[::1]"),
+    ]
+    .map(|(spelling, address)| {
+        (
+            format!("GET|http|{spelling}:{port}|/admin"),
+            (get, format!("http://{address}:{port}/admin"), none),
+        )
+    });
     let ways: Vec<_> = ways
         .iter()
+        .chain(&spelled)
         .map(|(command, (operation, target, rule))| {
             (command.clone(), (*operation, &**target, *rule))
         })

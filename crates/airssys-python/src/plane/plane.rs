@@ -104,15 +104,16 @@ pub fn blueprint(
     statistics: Option<&Bound<'_, PyLineStatistics>>,
 ) -> PyResult<Arc<Blueprint>> {
     let limits = limits.map_or_else(Limits::default, |limits| limits.get().limits.clone());
-    let handles = limits.open_handles;
+    let given = limits.clone();
     let make: MakeWasi = match wasi {
-        Some(wasi) => Arc::new(move |_, outputs| Ok(wasi.get().actor_state(handles, outputs)?)),
+        Some(wasi) => Arc::new(move |_, outputs| Ok(wasi.get().actor_state(&given, outputs)?)),
         None => Arc::new(move |_, outputs| {
             let mut builder = Builder::new(Arc::new(airssys_host::gate::AllowList::default()));
             builder
-                .handles(handles)
-                .stdout(Output::Callback(outputs.stdout))
-                .stderr(Output::Callback(outputs.stderr));
+                .handles(given.open_handles)
+                .http_limits(given.http)
+                .stdout(Output::Log(outputs.stdout))
+                .stderr(Output::Log(outputs.stderr));
             Ok(builder.build()?)
         }),
     };

@@ -77,9 +77,9 @@ class PolicySource:
         Raises:
             PolicyError: A file cannot be used.
         """
-        policy, description = self.read()
+        policy, described = self.read()
         try:
-            Gate.check(document(description))
+            Gate.check(document(described))
         except AirsSysError as error:
             raise typed(error) from None
         return policy

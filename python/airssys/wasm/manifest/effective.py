@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from airssys.wasm.manifest.errors import ManifestError
 from airssys.wasm.manifest.quantities import bytes_of, seconds_of
 from airssys.wasm.manifest.read import fits, nearest
+from airssys.wasm.manifest.requests import requested_of, shown
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from airssys.wasm.manifest.component_manifest import ComponentManifest
-    from airssys.wasm.manifest.host_manifest import DeploymentEntry, HostManifest
+    from airssys.wasm.manifest.host_manifest import DeploymentEntry, HostManifest, MountEntry
 
 __all__ = ["Effective", "effective"]
 
@@ -26,6 +28,12 @@ class Effective(NamedTuple):
         cpu_per_call: Seconds of processor time of one call.
         lifetime: Of an instance.
         config: Every value of the component's configuration.
+        mounts: Directories of this machine, by their path in the component.
+        environment: Variables that it may be granted to read.
+        enforcement: `enforce` or `observe`.
+        observe_until: When observing ends, or None.
+        grants: What the operator's file grants of the requests: their places, as
+            `capabilities.filesystem[0]`.
     """
 
     memory: int
@@ -33,6 +41,11 @@ class Effective(NamedTuple):
     cpu_per_call: float
     lifetime: str
     config: Mapping[str, object]
+    mounts: Mapping[str, MountEntry]
+    environment: Mapping[str, str]
+    enforcement: Literal["enforce", "observe"]
+    observe_until: dt.datetime | None
+    grants: tuple[str, ...]
 
 
 def effective(component: ComponentManifest, deployment: str, host: HostManifest) -> Effective:
@@ -68,7 +81,32 @@ def effective(component: ComponentManifest, deployment: str, host: HostManifest)
         given["cpu_per_call"],
         component.instance.lifetime,
         _config(component, deployment, entry),
+        entry.mounts,
+        entry.environment,
+        entry.enforcement,
+        entry.observe_until,
+        _grants(component, deployment, entry),
     )
+
+
+def _grants(
+    component: ComponentManifest, deployment: str, entry: DeploymentEntry
+) -> tuple[str, ...]:
+    places = [shown(request.where) for request in requested_of(component.capabilities)]
+    if entry.grants == "requested":
+        return tuple(places)
+    granted = []
+    for place in entry.grants:
+        full = place if place.startswith("capabilities.") else f"capabilities.{place}"
+        if full not in places:
+            raise ManifestError(
+                f"deployments.{deployment!r}.grants: {component.component.name} has no request "
+                f"{place!r}{nearest(full, iter(places))}",
+                deployment=deployment,
+                key="grants",
+            )
+        granted.append(full)
+    return tuple(granted)
 
 
 def _config(

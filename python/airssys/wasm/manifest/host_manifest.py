@@ -20,6 +20,7 @@ __all__ = [
     "HostEntry",
     "HostManifest",
     "Maxima",
+    "MountEntry",
     "NamespaceEntry",
     "Supervision",
 ]
@@ -48,12 +49,15 @@ class HostEntry(Record, kw_only=True, frozen=True):
     Attributes:
         state: State directory, relative to this file.
         admission: Lets `any` component in, or `trusted` ones only.
+        policy: Policy files, relative to this file: what may be granted at most, what is denied,
+            and what is left to a person.
         memory: Guests, mailboxes, bodies and buffers together; by default half of the machine's.
         maxima: The most that any deployment gets.
     """
 
     state: Text | None = None
     admission: Literal["any", "trusted"] = "any"
+    policy: Text | tuple[Text, ...] = ()
     memory: Size | None = None
     maxima: Maxima = field(default_factory=Maxima)
 
@@ -170,6 +174,18 @@ class Bounds(Record, kw_only=True, frozen=True):
     error_rate: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
+class MountEntry(Record, kw_only=True, frozen=True):
+    """A directory of this machine, as a component sees it.
+
+    Attributes:
+        path: The directory, relative to this file.
+        write: Whether what is in it may be changed at all.
+    """
+
+    path: Text
+    write: bool = False
+
+
 class DeploymentEntry(Record, kw_only=True, frozen=True):
     """One deployment.
 
@@ -188,6 +204,10 @@ class DeploymentEntry(Record, kw_only=True, frozen=True):
         keep: Revisions kept for rollback.
         on_overflow: What becomes of a message to a full mailbox.
         config: Values for the component's `[config]`.
+        mounts: Directories by their absolute path in the component.
+        environment: Variables that it may be granted to read.
+        grants: What it is granted of its requests: `requested` for all, or their places, as
+            `filesystem[0]`. Beside what was granted to the deployment otherwise.
     """
 
     source: Text
@@ -204,6 +224,9 @@ class DeploymentEntry(Record, kw_only=True, frozen=True):
     keep: Count = 5
     on_overflow: Literal["wait", "fail", "drop-oldest", "drop-newest"] = "fail"
     config: dict[str, str | int | float | bool | tuple[str, ...]] = field(default_factory=dict)
+    mounts: dict[str, MountEntry] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    grants: Literal["requested"] | tuple[Text, ...] = ()
 
 
 class HostManifest(Record, kw_only=True, frozen=True):

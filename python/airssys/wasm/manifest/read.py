@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -165,6 +166,13 @@ def _wrong_in_deployment(
     if entry.observe_until is not None and entry.observe_until.tzinfo is None:
         problem = "`observe_until` has no time zone; write it like 2027-01-31T00:00:00Z"
         yield (*where, "observe_until"), problem
+    if entry.observe_until is not None and entry.enforcement != "observe":
+        problem = f"goes with enforcement 'observe', not {entry.enforcement!r}"
+        yield (*where, "observe_until"), problem
+    for guest in entry.mounts:
+        if not guest.startswith("/") or posixpath.normpath(guest) != guest:
+            problem = "a mount is an absolute path in the component, as `/data`"
+            yield (*where, "mounts", guest), problem
     if entry.steps and entry.strategy != "canary":
         yield (*where, "steps"), f"only a canary has steps, not {entry.strategy!r}"
     if list(entry.steps) != sorted(set(entry.steps)):

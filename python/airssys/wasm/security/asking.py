@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airssys.wasm.revision import Settings
     from airssys.wasm.security.grant import Grant
 
-__all__ = ["granting_of", "is_covered", "request_states"]
+__all__ = ["granting_of", "is_covered", "missing_of", "request_states"]
 
 _PREFIX = "capabilities."
 
@@ -105,6 +105,15 @@ def is_covered(request: Requested, grants: Sequence[Grant]) -> bool:
         ):
             given.update(grant.access)
     return "*" in given or given.issuperset(request.access)
+
+
+def missing_of(settings: Settings, grants: Sequence[Grant]) -> list[Granting]:
+    """Return what a revision asks for and these grants do not give for good."""
+    return [
+        _granting(request, place=shown(request.where))
+        for request in requests_of(settings)
+        if not is_covered(request, grants)
+    ]
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airssys.wasm.registry import Registry
 
-__all__ = ["GrantRecords", "Granting"]
+__all__ = ["Change", "GrantRecords", "Granting", "Told"]
 
 _COLUMNS = "kind, access, target, more, who, at, why, until, place, act_as, caller"
 
@@ -31,6 +31,18 @@ class Granting(NamedTuple):
     target: str
     more: Mapping[str, Any]
     place: str = ""
+
+
+Told = Literal["grant", "revoke"]
+
+
+class Change(NamedTuple):
+    """A change of rights that the log does not have yet."""
+
+    what: Told
+    grant: Grant
+    who: str
+    why: str
 
 
 class GrantRecords:
@@ -51,6 +63,15 @@ class GrantRecords:
             deployment_id,
         )
         return tuple(_grant(deployment, deployment_id, row) for row in rows)
+
+    def in_force(self, deployment: str, deployment_id: int) -> tuple[Grant, ...]:
+        """Return the grants of a deployment that were not revoked and have not ended."""
+        now = dt.datetime.now(dt.UTC)
+        return tuple(
+            grant
+            for grant in self.of(deployment, deployment_id)
+            if grant.until is None or grant.until > now
+        )
 
     def of_all(self) -> dict[int, list[tuple[Any, ...]]]:
         """Return the grants of every deployment there is, by its id, to be read with `read`."""
@@ -106,6 +127,46 @@ class GrantRecords:
                 number = _insert(connection, deployment_id, row)
                 made.append(_grant(deployment, deployment_id, (number, *row)))
         return tuple(made)
+
+    def untold(self, deployments: Mapping[int, str]) -> list[Change]:
+        """Return what was granted to and revoked from these and is not in the log, in order.
+
+        Args:
+            deployments: Names by id.
+        """
+        rows = self._registry._read(  # noqa: SLF001
+            f"SELECT deployment, told, revoked_at, revoked_by, revoked_why, id, {_COLUMNS}"  # noqa: S608
+            " FROM grants WHERE told = '' OR (revoked_at IS NOT NULL AND told = 'grant')"
+            " ORDER BY id"
+        )
+        changes = []
+        for deployment_id, told, revoked_at, revoked_by, revoked_why, *row in rows:
+            name = deployments.get(deployment_id)
+            if name is None:
+                continue
+            grant = _grant(name, deployment_id, tuple(row))
+            if not told:
+                changes.append(Change("grant", grant, grant.who, grant.why))
+            if revoked_at is not None:
+                changes.append(Change("revoke", grant, revoked_by, revoked_why))
+        return changes
+
+    def set_told(self, grants: Iterable[Grant], what: Told) -> None:
+        """Record that the log has it, and that it is in force.
+
+        Raises:
+            StateWriteFailed: Nothing was recorded.
+        """
+        with self._registry._writing("record what is in force") as connection:  # noqa: SLF001
+            connection.executemany(
+                "UPDATE grants SET told = ? WHERE id = ?", [(what, grant.id) for grant in grants]
+            )
+
+    def told(self, numbers: Sequence[int], what: Told) -> bool:
+        """Return whether the host has put these grants in force, or taken them back."""
+        enough = ("revoke",) if what == "revoke" else ("grant", "revoke")
+        rows = dict(self._registry._read("SELECT id, told FROM grants"))  # noqa: SLF001
+        return all(rows.get(number) in enough for number in numbers)
 
     def revoke(self, grants: Sequence[Grant], *, who: str, why: str) -> None:
         """Record that grants are revoked; all or none. One that is revoked already stays so.

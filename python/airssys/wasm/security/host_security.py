@@ -7,26 +7,31 @@ import dataclasses
 import os
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from airssys.osl import OSL, Policy
+from airssys.osl import OSL, Policy, PolicyError
 from airssys.wasm._native import Subject
+from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_errors import HostClosed, InvalidSetting
-from airssys.wasm.manifest.requests import shown
-from airssys.wasm.security.asking import is_covered
+from airssys.wasm.limits import Limits
+from airssys.wasm.security.approval_desk import ApprovalDesk
+from airssys.wasm.security.asking import missing_of
 from airssys.wasm.security.errors import UnknownGrant
-from airssys.wasm.security.grants import Granting, GrantRecords
+from airssys.wasm.security.grants import GrantRecords
+from airssys.wasm.security.hints import DenialHints
+from airssys.wasm.security.review import ApprovalsOfRequests, Reviewed, review_of
 from airssys.wasm.security.rules import (
     HeldGrant,
     grant_rules,
     request_rules,
-    requests_of,
 )
+from airssys.wasm.security.watch import RegistryWatch
+from airssys.wasm.trust.signature import subject_of
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import Approver
@@ -34,8 +39,13 @@ if TYPE_CHECKING:
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import DeploymentRecord, Settings
     from airssys.wasm.security.grant import Grant
+    from airssys.wasm.security.grants import Granting
+    from airssys.wasm.security.mounts import Mount
+    from airssys.wasm.security.review import Review
 
 __all__ = ["HostSecurity", "PolicyGiven", "SecuritySettings"]
+
+_AUDIT_RECORDS: Final = Limits().audit_records_per_second
 
 #: A policy file, several, or a policy made in Python.
 PolicyGiven = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Policy
@@ -63,15 +73,20 @@ class SecuritySettings:
                 hint="give them to the OSL, or leave it out and the host makes its own",
             )
 
-    def open(self, state: Path) -> OSL:
-        """Return the system that decides: the one that was given, or one of the host's own."""
+    def open(self, state: Path, desk: ApprovalDesk) -> OSL:
+        """Return the system that decides: the one that was given, or one of the host's own.
+
+        Args:
+            state: The state directory.
+            desk: Asks people for a system of the host's own.
+        """
         if self.osl is not None:
             return self.osl
         return OSL(
             policy=Policy() if self.policy is None else self.policy,
             audit=state / "audit",
             reserved=[state],
-            approver=self.approver,
+            approver=desk,
             approval_timeout=self.approval_timeout,
             development=self.development,
         )
@@ -126,20 +141,27 @@ class HostSecurity:
         self._owned = settings.osl is None
         self._ceiling = settings.osl is not None or settings.policy is not None
         self._records = GrantRecords(registry)
+        self._reviews = ApprovalsOfRequests(registry)
         self._registry = registry
         self._deployments: dict[str, _Rights] = {}
         # Held while grants change and until that is in force; the other only while the above is
         # read or written, because whoever reloads the policy reads it too.
         self._one_change = threading.Lock()
         self._table = threading.Lock()
-        self.osl = settings.open(state)
+        self._desk = ApprovalDesk(registry, settings.approval_timeout, settings.approver)
+        self._hints: DenialHints | None = None
+        self.osl = settings.open(state, self._desk)
         try:
             if not self._owned:
                 self.osl.gate.reserve(state)
             self.osl.govern(self)
+            if self.osl.development:
+                log = self.osl.audit
+                self._hints = DenialHints(log.directory, log.sequence, self._mounts)
         except BaseException:
             self._close_owned()
             raise
+        self._watch = RegistryWatch(registry, self._changed_elsewhere)
 
     @property
     def gate(self) -> Gate:
@@ -156,8 +178,17 @@ class HostSecurity:
         with self._table:
             return [rule for rights in self._deployments.values() for rule in rights.rules()]
 
+    def _mounts(self, name: str, number: int) -> Mapping[str, Mount]:
+        """Return what a revision that runs sees of the host."""
+        with self._table:
+            rights = self._deployments.get(name)
+            settings = None if rights is None else rights.revisions.get(number)
+        return {} if settings is None else settings.mounts
+
     def subject(self, name: str, number: int, settings: Settings) -> Subject:
         """Return what instances of a revision act as."""
+        # Settings that were recorded before there was such a limit have its default.
+        pace = int(settings.limits.get("audit_records_per_second", _AUDIT_RECORDS))
         return Subject(
             name,
             namespace=namespace_of(name),
@@ -165,6 +196,8 @@ class HostSecurity:
             revision=number,
             enforcement=settings.enforcement,
             observe_until=settings.observe_until,
+            audit_rate=float(pace),
+            audit_burst=pace,
             guest=True,
         )
 
@@ -191,6 +224,50 @@ class HostSecurity:
             needed = any(rights.needs for rights in self._deployments.values())
         if needed:
             self.osl.reload_components()
+        # What was written while no host was open belongs in the log before anything rests on it.
+        self.refresh()
+
+    def _changed_elsewhere(self) -> None:
+        self._desk.look()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up what other processes granted and revoked: recorded, then in force.
+
+        Raises:
+            PolicyError: What was granted cannot be put in force; it is revoked again, and whatever
+                was revoked is without effect.
+        """
+        with self._one_change:
+            with self._table:
+                names = {each.identity: each.name for each in self._deployments.values()}
+            changes = self._records.untold(names)
+            if not changes:
+                return
+            for change in changes:
+                self._tell(change.what, change.grant, change.who, change.why)
+            concerned = {change.grant.deployment_id for change in changes}
+            self._read_again(concerned)
+            try:
+                self.osl.reload_components()
+            except PolicyError:
+                made = [each.grant for each in changes if each.what == "grant"]
+                self._records.revoke(made, who="host", why="it could not be put in force")
+                self._read_again(concerned)
+                self.osl.reload_components()
+                raise
+            for what in ("grant", "revoke"):
+                self._records.set_told([c.grant for c in changes if c.what == what], what)
+
+    def _read_again(self, identities: Collection[int]) -> None:
+        granted = self._records.of_all()
+        with self._table:
+            for rights in self._deployments.values():
+                if rights.identity in identities:
+                    held = {each.grant.id: each for each in rights.grants}
+                    found = granted.get(rights.identity, ())
+                    grants = self._records.read(rights.name, rights.identity, found)
+                    rights.grants = [held.get(each.id) or HeldGrant.of(each) for each in grants]
 
     @contextlib.contextmanager
     def admitting(
@@ -239,6 +316,49 @@ class HostSecurity:
                     self._drop(rights, granted, who=who, why="it was not deployed")
                 elif needed:
                     self.osl.reload_components()
+
+    def about(self, content: bytes) -> Reviewed:
+        """Return what an approval of a component is about.
+
+        Raises:
+            SignatureUnusable: It carries two manifests.
+        """
+        binary = content.startswith(b"\0asm")
+        component, manifest = subject_of(content) if binary else (digest_of(content), "")
+        return Reviewed(component, manifest, self.osl.policy_digest)
+
+    def review(self, name: str, settings: Settings, content: bytes, *, trusted: bool) -> Review:
+        """Return what somebody who deploys a component should know about what it asks for."""
+        with self._table:
+            rights = self._deployments.get(name)
+        return review_of(
+            name,
+            settings,
+            self.about(content),
+            grants=() if rights is None else self.grants(name),
+            approved=None if rights is None else self._reviews.last(rights.identity),
+            trusted=trusted,
+            ceiling=self._ceiling,
+        )
+
+    def record_approval(
+        self, name: str, about: Reviewed, settings: Settings, *, who: str, why: str
+    ) -> None:
+        """Record that what a component asks for was approved, for it and this policy.
+
+        Raises:
+            StateWriteFailed: It could not be recorded.
+        """
+        if settings.capabilities is None:
+            return
+        self._reviews.add(self._rights(name).identity, about, settings, who=who, why=why)
+        digests = " ".join(f"{part} {digest}" for part, digest in about._asdict().items() if digest)
+        detail = f"by {who}" + (f": {why}" if why else "") + f"; {digests}"
+        self.osl.audit.record(None, "component.approve", name, "done", detail=detail)
+
+    def tell_admission(self, name: str, digest: str, decision: str, rule: str) -> None:
+        """Record that a component was let in or kept out."""
+        self.osl.audit.record(None, "component.admit", f"{name}: {digest}", decision, rule=rule)
 
     def grant_requested(self, name: str, settings: Settings, *, who: str, why: str) -> None:
         """Grant what a live revision asks for and has not been granted."""
@@ -318,6 +438,9 @@ class HostSecurity:
 
     def close(self) -> None:
         """Decide about no components any more; an own log is closed."""
+        self._watch.close()
+        if self._hints is not None:
+            self._hints.close()
         self.osl.govern(None)
         self._close_owned()
 
@@ -340,17 +463,7 @@ class HostSecurity:
     def _missing(self, rights: _Rights, settings: Settings) -> list[Granting]:
         with self._table:
             held = [each.grant for each in rights.grants]
-        return [
-            Granting(
-                request.kind,
-                request.access,
-                request.target,
-                request.more,
-                shown(request.where),
-            )
-            for request in requests_of(settings)
-            if not is_covered(request, held)
-        ]
+        return missing_of(settings, held)
 
     def _add(
         self,
@@ -386,6 +499,7 @@ class HostSecurity:
                     rights.grants = before
                 self._records.revoke(made, who=who, why="it could not be put in force")
                 raise
+            self._records.set_told(made, "grant")
         return made
 
     def _drop(self, rights: _Rights, grants: Sequence[Grant], *, who: str, why: str) -> None:
@@ -397,6 +511,7 @@ class HostSecurity:
             with self._table:
                 rights.grants = [each for each in rights.grants if each.grant.id not in gone]
             self.osl.reload_components()
+            self._records.set_told(grants, "revoke")
 
     def _tell(self, what: str, grant: Grant, who: str, why: str) -> None:
         """Record a change of rights in the log, beside the decisions it leads to."""

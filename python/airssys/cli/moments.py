@@ -1,0 +1,34 @@
+"""Moments, as they are written on the command line."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import typer
+
+__all__ = ["SECONDS", "SPAN", "moment"]
+
+SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def moment(text: str, option: str, *, ahead: bool = False) -> dt.datetime:
+    """Read a moment, or how long ago it was; with `ahead` how long from now it is.
+
+    Raises:
+        BadParameter: It is neither.
+    """
+    span = SPAN.fullmatch(text)
+    if span:
+        distance = dt.timedelta(seconds=float(span[1]) * SECONDS[span[2]])
+        now = dt.datetime.now(dt.UTC)
+        return now + distance if ahead else now - distance
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no moment: expected 2026-01-31T12:00:00Z, or 15m, 2h, 7d",
+            param_hint=option,
+        ) from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
