@@ -131,6 +131,7 @@ async def test_without_rules_there_is_nothing_to_ask(deputies, puppet):
     assert answers[2] == {"error": "unavailable"}
 
 
+@pytest.mark.timeout(300)  # its first compilation takes long on a busy machine
 async def test_a_guest_in_python_asks_and_records(deputies):
     deputies.load(
         deputies.files("acme/python", "read", "in/**"),
