@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def rows(seconds: float) -> Iterator[Row]:
     """Measure everything; `seconds` is about the time for each row."""
     try:
-        from benchmarks.actors import live, messages, plane  # noqa: PLC0415 - may be missing
+        from benchmarks.actors import beside, live, messages, plane  # noqa: PLC0415 - may be missing
     except ImportError as missing:
         raise UnavailableError(f"{missing}; `make setup` builds and installs it") from missing
     yield from messages.rows(seconds)
+    yield from beside.rows(seconds)
     yield from plane.rows()
     yield from live.rows()

@@ -14,7 +14,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from airssys.errors import AirsSysError
-from airssys.wasm import Host
+from airssys.wasm import Host, HostCeilings
 from airssys.wasm.actors import ActorSettings
 from benchmarks.row import Row
 from benchmarks.wasm.guests import guest
@@ -55,7 +55,8 @@ async def main(count: int) -> None:
     """Start the actors, ask each once, and print what each takes and how many live."""
     failure = ""
     with tempfile.TemporaryDirectory() as state:
-        async with Host.open(state) as host:
+        # What each may touch is far more than what it does: the default ceiling is for that.
+        async with Host.open(state, ceilings=HostCeilings(memory=1 << 50)) as host:
             deployment = await host.deploy(
                 guest("actor-echo"), name="bench/echo", lifetime="actor", actor=ActorSettings()
             )

@@ -276,7 +276,10 @@ class KillWatch:
 
 @final
 class ShortTurns:
-    """While one is entered, threads that call guests let others have the interpreter more often."""
+    """While one is entered, threads that call guests let others have the interpreter more often.
+
+    The interval of `sys.setswitchinterval` is short meanwhile, and afterwards what it was.
+    """
 
     def __new__(cls) -> Self: ...
     def __enter__(self) -> None: ...
@@ -1150,7 +1153,52 @@ class ComponentActor:
     ) -> bytes | None:
         """Ask and block this thread until the answer is there."""
 
-    def start(self, restore: bytes | None = None) -> Future[None]: ...
+    def start(self, restore: bytes | None = None, version: str | None = None) -> Future[None]:
+        """Begin an incarnation, from a snapshot; one of another `version` is migrated first."""
+
+    def prepare(
+        self,
+        component: Component,
+        hand_over: str,
+        *,
+        version: str | None = None,
+        given: bytes | None = None,
+        limits: Limits | None = None,
+        wasi: Wasi | None = None,
+        services: Sequence[Service] = ...,
+        accepts: Sequence[int] = ...,
+        config: Sequence[tuple[str, Any]] | None = None,
+        statistics: LineStatistics | None = None,
+        timeout: float = 5.0,
+        shutdown: float = 5.0,
+    ) -> Future[bytes | None]:
+        """Get another revision's instance ready beside the present one; `decide` follows.
+
+        `hand_over` is `nothing`, `restore`, `migrate` (from `version`) or `given`.
+
+        Returns:
+            The state that the present one leaves, if it has any.
+        """
+
+    def decide(self, takes: bool) -> Future[str | None]:
+        """Let the instance that is ready take over, or drop it."""
+
+    @property
+    def about(self) -> dict[str, Any] | None:
+        """What the component said of itself at its first start."""
+
+    @property
+    def accepts(self) -> list[int]:
+        """The codecs that are taken now; none means every known one."""
+
+    def subscribe(self, pattern: str) -> None: ...
+    def unsubscribe(self, pattern: str) -> bool: ...
+    def hook_messages(self, on: bool) -> None:
+        """Say whether `message` events ask about each message."""
+
+    def hook_done(self, token: int, refusal: str | None = None) -> None:
+        """Answer a `message` event."""
+
     def restart(self, restore: bytes | None = None) -> Future[None]: ...
     def stop(
         self, *, drain: bool = False, timeout: float = 5.0, reason: str = "stopped"
@@ -1248,6 +1296,20 @@ class Plane:
         sender: str | None = None,
         trace: str | None = None,
     ) -> tuple[int, int]: ...
+    def publish_inside(
+        self,
+        topic: str,
+        forms: Sequence[bytes | bytearray | memoryview],
+        *,
+        priority: int = 1,
+        sender: str | None = None,
+        trace: str | None = None,
+    ) -> tuple[int, int]:
+        """Publish to components alone, in the first of the forms that each accepts."""
+
+    def accepted_inside(self, topic: str) -> list[list[int]]:
+        """Return what each of the components that would receive a topic accepts."""
+
     def logs(self, deployment: str, since: int = 0) -> list[tuple[Any, ...]]: ...
     def statistics(self) -> dict[str, int]: ...
     def close(self) -> None: ...

@@ -205,17 +205,22 @@ async def test_21_whatever_a_component_does_to_end(
     assert components.system.dead_letters.reasons() == ["failed"]
 
 
-async def test_21_a_refusal_fails_only_the_ask(components: ComponentWorld) -> None:
-    from worlds import do
-
+async def test_21_a_refusal_fails_only_the_ask(world: World) -> None:
     from airssys.wasm.actors import GuestRefused
 
-    keeper = await components.keeper()
-    with pytest.raises(GuestRefused, match="not today"):
-        await keeper.ask(do(["refuse", "not today"]))
-    assert await keeper.ask(components.echo("still")) == "still"
-    assert components.system.inspect(keeper).restarts == 0
-    assert components.system.dead_letters.reasons() == ["rejected"]
+    keeper = await world.keeper()
+    expected: Any = GuestRefused if world.kind == "component" else ValueError
+    with pytest.raises(expected, match="not today"):
+        await keeper.ask(world.refuse("not today"))
+    keeper.tell(world.refuse("not even now"))
+    assert await keeper.ask(world.echo("still")) == "still"
+    seen = world.system.inspect(keeper)
+    assert seen.restarts == 0
+    # A message that was refused was handled: no dead letter, in neither world.
+    assert world.system.dead_letters.reasons() == []
+    books = seen.books
+    assert (books.accepted, books.handled, books.dead) == (3, 3, 0)
+    assert (books.asked, books.answered, books.failed) == (2, 1, 1)
 
 
 async def test_22_publish_never_waits_and_says_how_many(world: World) -> None:

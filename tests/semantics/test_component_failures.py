@@ -9,6 +9,10 @@ import pytest
 from worlds import do
 
 from airssys.rt import PERMANENT, ActorFailed, Backoff, Bounded, HookFailed, SpawnFailed
+from airssys.wasm import Limits
+from airssys.wasm.storage_blocking import BlockingStorage
+from airssys.wasm.storage_holder import StorageHolder, StorageSettings
+from airssys.wasm.storage_records import StorageQuota
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +33,18 @@ def bystander(components: ComponentWorld, airssys_loop: Any) -> Iterator[Any]:
     components.system.dead_letters.ignore()
 
 
-@pytest.mark.parametrize("how", [["trap"], ["fail", "no"], ["exit", 1], ["recurse"]])
+@pytest.mark.parametrize(
+    ("function", "how"),
+    [
+        *(("initialize", how) for how in (["trap"], ["fail", "no"], ["exit", 1], ["recurse"])),
+        *(("metadata", how) for how in (["trap"], ["exit", 1], ["recurse"])),
+    ],
+)
 async def test_a_start_that_fails_leaves_nothing_behind(
-    components: ComponentWorld, bystander: Any, how: list[Any]
+    components: ComponentWorld, bystander: Any, function: str, how: list[Any]
 ) -> None:
     with pytest.raises(SpawnFailed) as failure:
-        await components.keeper("k", settings={"config": {"on-initialize": [how]}})
+        await components.keeper("k", settings={"config": {f"on-{function}": [how]}})
     assert failure.value.__cause__ is not None
     assert components.system.find("/k") is None
     assert components.exchange.plane.find("test/k") is None  # the address is free
@@ -213,3 +223,24 @@ async def test_poison_messages_do_not_take_the_rest_of_the_queue(
     outcomes = await asyncio.gather(*asks, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ActorFailed] * 4
     assert await components.kept(keeper, 100.0) == ["survives"]
+
+
+async def test_the_virtual_clock_moves_messages_and_not_what_is_stored(
+    components: ComponentWorld,
+) -> None:
+    # What is stored outlives the process, so its time is the wall clock's.
+    holder = StorageHolder(None, StorageSettings(in_memory=True))
+    quota = StorageQuota.of(Limits())
+    stored = BlockingStorage(holder, lambda _name: quota).namespace("test/stored")
+    try:
+        stored.set("key", b"value", time_to_live=3600.0)
+        keeper = await components.keeper()
+        components.system.suspend(keeper)
+        keeper.tell(components.put(1), ttl=3600.0)
+        await asyncio.sleep(7200.0)
+        components.system.resume(keeper)
+        assert await components.kept(keeper) == []
+        assert components.system.dead_letters.reasons() == ["expired"]
+        assert stored.get("key") == b"value"
+    finally:
+        holder.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +18,7 @@ from airssys.rt import (
     Options,
     Reason,
     Ref,
+    Refuse,
     Restarted,
     Tell,
     handles,
@@ -71,6 +71,10 @@ class World(Protocol):
         """Fail."""
         ...
 
+    def refuse(self, words: str) -> Any:
+        """Refuse the message."""
+        ...
+
     def wait(self, gate: Gate) -> Any:
         """Wait for the gate within the handler, then reply `waited`."""
         ...
@@ -103,6 +107,11 @@ class Put(Tell[Any]):
 @dataclass(frozen=True, slots=True)
 class Fail(Tell[Any]):
     """Asked or told: it raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decline(Ask[Any, None]):
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +168,10 @@ class Keeper(Actor):
         raise ZeroDivisionError("broken")
 
     @handles
+    def decline(self, message: Decline) -> None:
+        raise Refuse(ValueError(message.words))
+
+    @handles
     async def get(self, message: Get) -> list[Any]:
         return list(self.values)
 
@@ -204,6 +217,9 @@ class PythonWorld:
 
     def fail(self) -> Any:
         return Fail()
+
+    def refuse(self, words: str) -> Any:
+        return Decline(words)
 
     def wait(self, gate: Gate) -> Any:
         return Wait(gate)
@@ -274,10 +290,7 @@ class ComponentWorld:
             start_timeout=options.start_timeout,
             shutdown=options.shutdown,
             codec="json",
-            config={
-                name: value if isinstance(value, str) else json.dumps(value)
-                for name, value in {**scripts.get(start, {}), **settings.pop("config", {})}.items()
-            },
+            config={**scripts.get(start, {}), **settings.pop("config", {})},
             **settings,
         )
         make = Make(
@@ -340,6 +353,9 @@ class ComponentWorld:
 
     def fail(self) -> Any:
         return do(["fail", "broken"])
+
+    def refuse(self, words: str) -> Any:
+        return do(["refuse", words])
 
     def wait(self, gate: Gate) -> Any:
         return do(["ask", gate.address, {}, 1e6], ["reply", "waited"])

@@ -67,10 +67,19 @@ impl state::Guest for Counter {
         Ok(())
     }
 
-    fn migrate(version: String, _: Vec<u8>) -> Result<Vec<u8>, Error> {
-        Err(Error::Undecodable(format!(
-            "version 1 reads no state of version {version}"
-        )))
+    /// Version 2 writes JSON and counts the changes too: a rollback keeps the count.
+    fn migrate(version: String, snapshot: Vec<u8>) -> Result<Vec<u8>, Error> {
+        #[derive(Deserialize)]
+        struct Later {
+            count: i64,
+        }
+        if !version.starts_with("2.") {
+            return Err(Error::Undecodable(format!(
+                "version 1 reads no state of version {version}"
+            )));
+        }
+        let later: Later = json_payload::read(&snapshot).map_err(Error::Undecodable)?;
+        Ok(later.count.to_le_bytes().to_vec())
     }
 }
 

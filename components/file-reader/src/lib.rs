@@ -1,6 +1,10 @@
 //! A file and a connection, used step by step.
 
-wit_bindgen::generate!({ path: "wit" });
+wit_bindgen::generate!({
+    path: ["../../wit/deps/config", "wit"],
+    world: "demo:file-reader/file-reader",
+    generate_all,
+});
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -19,6 +23,17 @@ fn kind(error: std::io::Error) -> String {
 struct Reader;
 
 impl Guest for Reader {
+    fn variable(name: String) -> Option<String> {
+        // `std::env` would keep its first answer.
+        let variables = wasip2::cli::environment::get_environment();
+        let found = variables.into_iter().find(|(own, _)| *own == name);
+        found.map(|(_, value)| value)
+    }
+
+    fn setting(key: String) -> Option<String> {
+        wasi::config::store::get(&key).expect("the host has its configuration at hand")
+    }
+
     fn open_file(path: String) -> Result<(), String> {
         let file = File::open(path).map_err(kind)?;
         FILE.set(Some(file));

@@ -8,6 +8,8 @@ mod lifecycle;
 mod messages;
 #[path = "plane/outside.rs"]
 mod outside;
+#[path = "plane/succession.rs"]
+mod succession;
 #[path = "plane/support.rs"]
 mod support;
 #[path = "plane/threads.rs"]

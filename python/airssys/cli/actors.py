@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.tree import Tree
 
 from airssys.cli.configuration import State, state_directory
+from airssys.cli.names import opened
 from airssys.cli.output import Json, escaped, print_json, print_pairs, size_text
+from airssys.wasm.actors.failures import codec_name
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.state_directory import open_registry
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     import typer
 
+    from airssys.wasm.host_core import HostCore
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import DeploymentRecord, Revision
 
@@ -70,16 +73,64 @@ def actors(*, state: State = None, as_json: Json = False) -> None:
     Console(highlight=False).print(tree)
 
 
-def inspect_deployment(name: str, state: Path | None, *, as_json: bool) -> None:
-    """Show what a deployment is, and its actors."""
+def inspect_deployment(name: str, state: Path | None, *, live: bool, as_json: bool) -> None:
+    """Show what a deployment is, and its actors; with `live` as they run."""
     with contextlib.closing(open_registry(state_directory(state))) as registry:
         record = registry.deployment(name.partition("#")[0])
-        live = registry.revision(record.name, record.live)
-        shown = _shown(registry, record, live)
+        revision = registry.revision(record.name, record.live)
+        shown = _shown(registry, record, revision)
+    if live:
+        with opened(state, record.name) as core:
+            shown["live"] = core.actors.run(_look(core, record.name))
     if as_json:
         print_json(shown)
         return
     print_pairs([(key.replace("_", " "), _lines(value)) for key, value in shown.items()])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LiveActor:
+    """An actor as it runs."""
+
+    key: str
+    state: str
+    health: str
+    detail: str
+    version: str | None
+    accepts: tuple[str, ...]
+    restarts: int
+    memory: int
+
+    def __str__(self) -> str:
+        said = f" ({escaped(self.detail)})" if self.detail else ""
+        return (
+            f"{escaped(self.key) or 'main'}: {self.state}, {self.health}{said}, "
+            f"version {escaped(self.version or 'unknown')}, "
+            f"accepts {', '.join(self.accepts) or 'every codec'}, {size_text(self.memory)}"
+        )
+
+
+async def _look(core: HostCore, name: str) -> tuple[LiveActor, ...]:
+    """Look at each actor of a deployment once it runs."""
+    system, fleet = core.actors.system, core.fleet(core.serving(name))
+    found = []
+    for place in fleet.places:
+        health = await system.health(place.ref)
+        seen, native = system.inspect(place.ref), place.native.inspect()
+        about = place.native.about
+        found.append(
+            LiveActor(
+                key=place.ref.key,
+                state=seen.state,
+                health=health.value,
+                detail=native["health"][1],
+                version=None if about is None else about["version"],
+                accepts=tuple(codec_name(number) for number in place.native.accepts),
+                restarts=seen.restarts,
+                memory=native["memory"],
+            )
+        )
+    return tuple(found)
 
 
 def _shown(registry: Registry, record: DeploymentRecord, live: Revision) -> dict[str, Any]:

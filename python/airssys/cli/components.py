@@ -52,6 +52,9 @@ def inspect(
     ],
     *,
     wit: Annotated[bool, typer.Option("--wit", help="Print the component's world as WIT.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Start a deployment's actors and ask how they are.")
+    ] = False,
     state: State = None,
     as_json: Json = False,
 ) -> None:
@@ -61,7 +64,7 @@ def inspect(
     """
     file = Path(what)
     if not file.exists() and _is_name(what):
-        inspect_deployment(what, state, as_json=as_json)
+        inspect_deployment(what, state, live=live, as_json=as_json)
         return
     component = _load(file)
     signatures = {path: component.signature(path) for path in component.exports}

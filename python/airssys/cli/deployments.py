@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer looks at annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
 import typer
@@ -21,6 +21,7 @@ from airssys.wasm.limits import Limits
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 
 if TYPE_CHECKING:
+    from airssys.wasm.actors.hand_over import HandOver, Rollback
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.revision import Revision
 
@@ -74,12 +75,31 @@ def deploy(
         typer.Option("--config", metavar="NAME=VALUE", help="A setting of an actor, JSON or text."),
     ] = None,
     codec: Annotated[
-        str, typer.Option("--codec", metavar="NAME", help="How messages to an actor are written.")
-    ] = "cbor",
+        str | None,
+        typer.Option(
+            "--codec", metavar="NAME", help="How messages to an actor are written; as it accepts."
+        ),
+    ] = None,
     accepts: Annotated[
         list[str] | None,
         typer.Option(
             "--accepts", metavar="CODEC", help="A codec that an actor takes; all if none."
+        ),
+    ] = None,
+    hand_over: Annotated[
+        str | None,
+        typer.Option(
+            "--hand-over",
+            metavar="HOW",
+            help="The state of actors, when this takes over: none, snapshot, migrate.",
+        ),
+    ] = None,
+    on_rollback: Annotated[
+        str | None,
+        typer.Option(
+            "--on-rollback",
+            metavar="RULE",
+            help="The state it writes, when an earlier revision does: reverse, discard, refuse.",
         ),
     ] = None,
     may_send: Annotated[
@@ -132,6 +152,8 @@ def deploy(
             config=dict(_setting(each) for each in config or ()),
             codec=codec,
             accepts=tuple(accepts or ()),
+            hand_over=cast("HandOver | None", hand_over),
+            rollback=cast("Rollback | None", on_rollback),
         )
     settings = settings_from(
         lifetime=lifetime,

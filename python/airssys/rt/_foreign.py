@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airssys.rt._mailbox import Extras
     from airssys.rt._options import Options
     from airssys.rt.books import Books, Inspection
+    from airssys.rt.health import Health
     from airssys.rt.messages import DeadReason, Priority
 
 __all__ = ["ForeignCell", "ForeignRequest", "Outside", "Site"]
@@ -79,6 +80,10 @@ class Outside(Protocol):
 
     def waits_for(self) -> Cell | None:
         """The actor whose reply the handler in flight awaits."""
+        ...
+
+    async def health(self, timeout: float) -> Health:
+        """Ask how it is, between messages; `UNKNOWN` where it does not say or is busy."""
         ...
 
     def books(self, pending: int) -> Books:

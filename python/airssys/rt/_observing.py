@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.tree import Tree
 
 from airssys.rt._cell import ENDED, SUSPENDED, Cell
+from airssys.rt._foreign import ForeignCell
 from airssys.rt._mailbox import EXTRA, MESSAGE, NEXT, SENDER, Envelope
 from airssys.rt._request import Completion
 from airssys.rt.books import Books, Inspection, books_of, inspect_cell
@@ -23,6 +24,7 @@ from airssys.rt.events import (
     EventStream,
     MessageHandled,
 )
+from airssys.rt.health import Health
 from airssys.rt.middleware import Delivery, Drop, Middleware, failing, wrapped
 from airssys.rt.ref import LocalRef, state_of
 from airssys.rt.tracing import Tracing
@@ -87,6 +89,20 @@ class Observing:
         """The counters of every living actor's mailbox."""
         pending = self._pending()
         return [books_of(cell, pending.get(cell, 0)) for cell in self.cells()]
+
+    async def health(self, ref: Ref[Any], timeout: float = 1.0) -> Health:
+        """Return how an actor is: a component is asked, between messages.
+
+        Of a Python actor it is the verdict of its `HealthCheck`, and `UNKNOWN` where there is none;
+        a component that says nothing, or is busy, is `UNKNOWN` too.
+
+        Raises:
+            WaitTimeout: The component did not come to it within `timeout` seconds.
+        """
+        cell = cell_of(ref)
+        if isinstance(cell, ForeignCell):
+            return await cell.outside.health(timeout)
+        return Health("unknown" if cell.more is None else cell.more.health)
 
     def inspect(self, ref: Ref[Any]) -> Inspection:
         """Everything there is to see of an actor, without its help; from any thread."""

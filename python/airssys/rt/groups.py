@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airssys.rt.errors import InvalidSpec, MailboxFull
 from airssys.rt.registry import remember, unremember
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airssys.rt.messages import Priority
     from airssys.rt.ref import Ref
 
-__all__ = ["Groups", "Published", "Topics"]
+__all__ = ["Groups", "Published", "TopicBridge", "Topics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,22 @@ class Groups:
             self.part(group, cell.ref)
 
 
+class TopicBridge(Protocol):
+    """The way to subscribers that Python does not tell itself, and from publishers there."""
+
+    def subscribed(self, pattern: str, ref: Ref[Any]) -> bool:
+        """Hear of a subscription; True takes it over, and the actor is told from there."""
+        ...
+
+    def unsubscribed(self, pattern: str, ref: Ref[Any]) -> bool:
+        """Hear of the end of a subscription; True if it had been taken over."""
+        ...
+
+    def published(self, topic: str, message: Any, priority: Priority | None) -> Published:
+        """Tell the subscribers over there; never waits."""
+        ...
+
+
 class _Node:
     __slots__ = ("branches", "subscribers")
 
@@ -87,12 +103,17 @@ CACHED = 4096
 
 
 class Topics:
-    """Subscriptions by pattern: `orders.*.paid` (any one word), `orders.**` (one or more words)."""
+    """Subscriptions by pattern: `orders.*.paid` (any one word), `orders.**` (one or more words).
+
+    Attributes:
+        bridges: Ways to subscribers elsewhere, which are told of everything that is published here.
+    """
 
     def __init__(self) -> None:
         self._root = _Node()
         self._patterns: dict[Ref[Any], dict[str, None]] = {}
         self._matches: dict[str, tuple[Ref[Any], ...]] = {}
+        self.bridges: list[TopicBridge] = []
 
     def subscribe(self, pattern: str, ref: Ref[Any]) -> None:
         """Have an actor told what is published under topics that match.
@@ -107,6 +128,8 @@ class Topics:
                 "`**` at the end only",
                 pattern=pattern,
             )
+        if any(bridge.subscribed(pattern, ref) for bridge in self.bridges):
+            return
         remember(ref, self)
         node = self._root
         for word in words:
@@ -117,6 +140,8 @@ class Topics:
 
     def unsubscribe(self, pattern: str, ref: Ref[Any]) -> None:
         """Take a subscription back."""
+        if any(bridge.unsubscribed(pattern, ref) for bridge in self.bridges):
+            return
         patterns = self._patterns.get(ref)
         if patterns is None or pattern not in patterns:
             return
@@ -139,6 +164,13 @@ class Topics:
 
     def publish(self, topic: str, message: Any, priority: Priority | None = None) -> Published:
         """Tell every subscriber of a matching pattern, each once."""
+        told = self._tell(topic, message, priority)
+        for bridge in self.bridges:
+            more = bridge.published(topic, message, priority)
+            told = Published(told.accepted + more.accepted, told.refused + more.refused)
+        return told
+
+    def _tell(self, topic: str, message: Any, priority: Priority | None) -> Published:
         if priority is None:
             return tell_all(self.subscribers(topic), message)
         accepted = refused = 0
@@ -151,8 +183,12 @@ class Topics:
                 accepted += 1
         return Published(accepted, refused)
 
+    def subscriptions(self) -> tuple[tuple[str, Ref[Any]], ...]:
+        """The patterns and who subscribed to them, but those that a bridge has taken over."""
+        return tuple((pattern, ref) for ref, its in self._patterns.items() for pattern in its)
+
     def subscribers(self, topic: str) -> tuple[Ref[Any], ...]:
-        """Who would be told, in no order that may be relied on."""
+        """Who would be told here, in no order that may be relied on."""
         found = self._matches.get(topic)
         if found is None:
             matching: dict[Ref[Any], None] = {}

@@ -21,7 +21,7 @@ from airssys.wasm.storage import Storage
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
+    from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
     from airssys.wasm.storage_holder import StorageSettings
@@ -89,6 +90,7 @@ class Host:
         approver: Approver | None = None,
         approval_timeout: float = 60.0,
         development: bool = False,
+        secrets: SecretSource | None = None,
     ) -> Self:
         """Return a host to enter with `async with`, which opens the state directory.
 
@@ -115,6 +117,9 @@ class Host:
                 is first counts: it, or a person with `airssys approve` or `airssys deny`.
             approval_timeout: Seconds after which an unanswered question is a refusal.
             development: Permits the enforcement `learn`.
+            secrets: Where the secrets come from that values of a deployment's `environment` and
+                `config` have a place for (`${secret:NAME}`): a mapping, or a function of the name,
+                as for `Wasi`. They are nowhere stored.
 
         Raises:
             PolicyError: The policy cannot be used.
@@ -131,6 +136,7 @@ class Host:
             approver=approver,
             approval_timeout=approval_timeout,
             development=development,
+            secrets=secrets,
         )
         return cls(directory, provides, admission, system, storage, security, ceilings)
 
@@ -147,6 +153,7 @@ class Host:
         approver: Approver | None = None,
         approval_timeout: float = 60.0,
         development: bool = False,
+        secrets: SecretSource | None = None,
     ) -> BlockingHost:
         """Open a state directory and return a host whose methods block; as `open` otherwise.
 
@@ -163,6 +170,7 @@ class Host:
             approver=approver,
             approval_timeout=approval_timeout,
             development=development,
+            secrets=secrets,
         )
 
     @property
@@ -185,7 +193,14 @@ class Host:
         """The actor system that deployments of lifetime `actor` live in."""
         return self._core.actors.system
 
-    def expose(self, ref: Ref[Any], address: str, *, expected: Any = None) -> None:
+    def expose(
+        self,
+        ref: Ref[Any],
+        address: str,
+        *,
+        expected: Any = None,
+        accepts: Collection[str] | None = None,
+    ) -> None:
         """Let components reach a Python actor of `system` by a name, until it ends.
 
         An actor that is registered in `system.registry` under a name of words joined by slashes can
@@ -196,11 +211,13 @@ class Host:
             address: Words joined by slashes.
             expected: What payloads are decoded to, as an annotation: a dataclass, or `bytes` for
                 the payload itself; None takes what the payload says.
+            accepts: The codecs that it takes; None for all that are registered. Another fails
+                where it is sent, with both lists.
 
         Raises:
             NameTaken: Another actor has the address.
         """
-        self._core.actors.exchange.expose(ref, address, expected=expected)
+        self._core.actors.exchange.expose(ref, address, expected=expected, accepts=accepts)
 
     async def deploy(
         self,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
+    from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
     from airssys.wasm.storage_blocking import BlockingStorage
@@ -55,6 +56,7 @@ class BlockingHost:
         approver: Approver | None = None,
         approval_timeout: float = 60.0,
         development: bool = False,
+        secrets: SecretSource | None = None,
     ) -> Self:
         """Open a state directory; see `Host.open_blocking`."""
         security = SecuritySettings(
@@ -63,6 +65,7 @@ class BlockingHost:
             approver=approver,
             approval_timeout=approval_timeout,
             development=development,
+            secrets=secrets,
         )
         core = HostCore(
             directory,

@@ -33,7 +33,7 @@ from airssys.wasm.host_errors import (
 )
 from airssys.wasm.limits import SIZES, Limits, parse_bytes
 from airssys.wasm.quotas import Ceilings, Ledger
-from airssys.wasm.revision import Settings
+from airssys.wasm.revision import Settings, with_declared_state
 from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
 from airssys.wasm.security.inputs import capabilities_from, capabilities_of
 from airssys.wasm.security.mounts import mounts_from
@@ -347,6 +347,7 @@ class HostCore:
         with ShortTurns():  # every step of reading a file waits for the interpreter
             content = _read(source)
             digest = digest_of(content)
+            settings = with_declared_state(settings, content)
         self.security.check(settings)
         who = who or user()
         with self._change(name) as serving:
@@ -681,7 +682,7 @@ class HostCore:
                 if before is None:
                     self.actors.close_fleet(name)
                 else:
-                    self.actors.upgrade(name, before)
+                    self.actors.restore(name, before)
 
     def _switch(self, serving: Serving, revision: Revision, prepared: Prepared) -> None:
         if prepared.make is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
+from airssys.wasm.actors.hand_over import StateRules
 from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
 from airssys.wasm.host_errors import InvalidSetting
+from airssys.wasm.manifest import embedded_manifest
 from airssys.wasm.manifest.component_manifest import Capabilities  # noqa: TC001 - as above
 from airssys.wasm.quotas.ceilings import Ceilings
 from airssys.wasm.security.mounts import Mount  # noqa: TC001 - as above
@@ -89,6 +91,24 @@ class Settings:
             raise InvalidSetting(f"drain must be 0 to 86400 seconds, got {self.drain!r}")
         if not isinstance(self.keep, int) or not 0 <= self.keep <= 1_000:
             raise InvalidSetting(f"keep must be 0 to 1000 revisions, got {self.keep!r}")
+
+
+def with_declared_state(settings: Settings, content: bytes) -> Settings:
+    """Return the settings with what the manifest in a component declares of its state.
+
+    Raises:
+        ManifestError: The component carries something that is no manifest.
+    """
+    if settings.actor is None:
+        return settings
+    binary = content.startswith(b"\0asm")  # text carries no sections
+    manifest = embedded_manifest(content) if binary else None
+    declared = None
+    if manifest is not None:
+        declared = StateRules(manifest.state.hand_over, manifest.state.rollback)
+    return dataclasses.replace(
+        settings, actor=dataclasses.replace(settings.actor, declared=declared)
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,6 +129,25 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ) STRICT;
     CREATE INDEX reviews_by_deployment ON reviews (deployment);
     """,
+    """
+    CREATE TABLE snapshots (
+        deployment INTEGER NOT NULL REFERENCES deployments (id),
+        key TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        version TEXT,
+        rollback TEXT NOT NULL CHECK (rollback IN ('reverse', 'discard', 'refuse')),
+        snapshot BLOB NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (deployment, key, revision)
+    ) STRICT;
+    INSERT INTO snapshots
+        SELECT deployment, key, revision, 1, NULL, 'reverse', snapshot, at FROM actors
+        WHERE snapshot IS NOT NULL;
+    ALTER TABLE actors DROP COLUMN snapshot;
+    ALTER TABLE actors DROP COLUMN revision;
+    ALTER TABLE actors DROP COLUMN at;
+    """,
 )
 
 

@@ -7,10 +7,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import msgspec
+
 from airssys.wasm._native import _core
 from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
 from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.make import Make
+from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import Limits
 from airssys.wasm.quotas.ledger import usage_of
 from airssys.wasm.security.host_functions import on_behalf
@@ -20,6 +23,7 @@ from airssys.wasm.wasi import Directory, Wasi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airssys.wasm._native import Gate, Subject
     from airssys.wasm.component import Component
     from airssys.wasm.quotas import Ledger, Usage
     from airssys.wasm.revision import Revision, Settings
@@ -60,6 +64,11 @@ class Prepared:
 def quota_of(settings: Settings) -> StorageQuota:
     """Return what a deployment with these settings may store."""
     return StorageQuota.of(Limits(**cast("dict[str, Any]", settings.limits)))
+
+
+def _text(value: Any) -> str:
+    """Return a value of a configuration as components read it: text as it is, the rest as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 class Serving:
@@ -140,15 +149,7 @@ class Serving:
         subject = self._security.subject(self.name, number, settings)
         rules = (self._security.gate, subject)
         approvals = self._security.osl.approvals
-        wasi = Wasi(
-            environment=settings.environment,
-            directories={
-                guest: Directory(mount.path, mount.write)
-                for guest, mount in settings.mounts.items()
-            },
-            rules=rules,
-            approver=approvals,
-        )
+        wasi = self._given(settings, rules)
         if settings.actor is not None:
             make = Make(
                 component=component._native,  # noqa: SLF001
@@ -178,6 +179,29 @@ class Serving:
         )
         line.warm()
         return Prepared(component, settings, statistics, line)
+
+    def _given(self, settings: Settings, rules: tuple[Gate, Subject]) -> Wasi:
+        """Return what instances are given.
+
+        Raises:
+            InvalidSetting: A setting has a place for a secret that the host has not.
+        """
+        try:
+            return Wasi(
+                environment=settings.environment,
+                config={key: _text(value) for key, value in settings.config.items()},
+                secrets=self._security.secrets,
+                directories={
+                    guest: Directory(mount.path, mount.write)
+                    for guest, mount in settings.mounts.items()
+                },
+                rules=rules,
+                approver=self._security.osl.approvals,
+            )
+        except ValueError as error:
+            raise InvalidSetting(
+                f"{self.name}: {error}", hint="Host.open(secrets=…) says where secrets come from"
+            ) from error
 
     def _namespace(self, component: Component, limits: Limits) -> _core.StorageNamespace | None:
         """Return the deployment's storage, if its component uses any."""
@@ -258,7 +282,12 @@ class Serving:
         """Return what the deployment used since the host was opened."""
         found = self.statistics()
         stored = 0
-        if self.component is not None and self.quota is not None and self._stores(self.component):
+        if (
+            self.revision is not None
+            and self.component is not None
+            and self.quota is not None
+            and self._stores(self.component)
+        ):
             stored = self._storage.namespace(self.name, self.quota).usage().wait()[1]
         handled = sum(each.calls for each in found.revisions if each.revision in self._of_actors)
         sums = {

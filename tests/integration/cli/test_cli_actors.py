@@ -70,3 +70,29 @@ def test_logs_are_there_after_the_host_has_gone(airssys, guest):
     assert "detail" not in lines
     every = airssys("logs", "acme/puppet", "--json", "--since", "10m", *state).stdout
     assert [json.loads(line)["message"] for line in every.splitlines()] == ["careful", "detail"]
+
+
+def test_live_actors_say_how_they_are(airssys, counter):
+    airssys("ask", "acme/counter#ann", '{"add": 1}', *counter)
+    shown = json.loads(airssys("inspect", "acme/counter", "--live", "--json", *counter).stdout)
+    actors = {actor["key"]: actor for actor in shown["live"]}
+    assert set(actors) == {"", "ann"}
+    main = actors[""]
+    assert (main["state"], main["health"]) == ("running", "healthy")
+    assert (main["version"], main["accepts"]) == ("1.0.0", ["json"])
+    assert main["memory"] > 0
+    text = airssys("inspect", "acme/counter", "--live", *counter).stdout
+    assert b"main: running, healthy, version 1.0.0, accepts json" in text
+    assert airssys("inspect", "acme/conter", "--live", *counter).returncode == 3
+
+
+def test_state_is_handed_over_as_the_options_say(airssys, counter, guest):
+    second = ("deploy", guest("counter-rust-2"), "--name", "acme/counter", *counter)
+    done = airssys(*second, "--lifetime", "actor", "--on-rollback", "refuse")
+    assert done.returncode == 0, done.stderr
+    done = airssys("ask", "acme/counter", '{"add": 2}', *counter)
+    assert json.loads(done.stdout) == {"count": 42, "changes": 1}
+    refused = airssys("rollback", "acme/counter", *counter)
+    assert refused.returncode == 1
+    assert b"no earlier revision can take its state" in refused.stderr
+    assert airssys(*second, "--lifetime", "actor", "--hand-over", "guess").returncode == 2

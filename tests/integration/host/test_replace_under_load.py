@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 
 import pytest
 
+from airssys._core import ShortTurns
+from airssys.wasm.blobs import digest_of
 from airssys.wasm.host import Host
 
 
@@ -58,28 +61,59 @@ def test_replacements_under_load_lose_no_call(state, guest, lifetime, replacemen
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("lifetime", ["call", "pooled"])
-@pytest.mark.timeout(300)
-async def test_awaited_calls_survive_replacements(state, guest, lifetime):
+@pytest.mark.parametrize(("lifetime", "replacements"), [("pooled", 1000), ("call", 100)])
+@pytest.mark.timeout(900)
+async def test_awaited_calls_survive_a_thousand_replacements(state, guest, lifetime, replacements):
+    """Tasks call without a pause while another replaces; who comes later meets what is live."""
+    components = {"1.0.0": guest("calculator"), "1.1.0": guest("calculator-1-1")}
+    version_of = {digest_of(path.read_bytes()): name for name, path in components.items()}
+    first, second = components.values()
     async with Host.open(state) as host:
-        calc = await host.deploy(
-            guest("calculator"), name="acme/calc", lifetime=lifetime, instances=2
-        )
+        calc = await host.deploy(first, name="acme/calc", lifetime=lifetime, instances=2)
         done = asyncio.Event()
+        wrong: list[str] = []
 
         async def call(start):
             count = 0
             while not done.is_set():
                 assert await calc.api.add(start, count) == start + count
+                assert await calc.call("version") in components
                 count += 1
                 await asyncio.sleep(0)
-            return count
+            return 2 * count
 
         callers = [asyncio.create_task(call(start)) for start in range(8)]
-        for _ in range(50):
-            await calc.deploy(guest("calculator-1-1"))
-            await calc.rollback()
+        for number in range(1, replacements + 1):
+            if number % 10 == 0:
+                await calc.rollback()
+            else:
+                await calc.deploy(second if number % 2 else first)
+            # A caller may still be told the old version, one that comes now may not.
+            live = version_of[calc.revision.digest]
+            if await calc.call("version") != live:
+                wrong.append(f"not {live} after replacement {number}")
         done.set()
         counts = await asyncio.gather(*callers)
+        assert wrong == []
+        assert min(counts) > 0
         statistics = calc.statistics()
-        assert (statistics.calls, statistics.failures) == (sum(counts), 0)
+        assert (statistics.calls, statistics.failures) == (sum(counts) + replacements, 0)
+
+
+def test_a_change_leaves_the_interpreters_interval_as_it_was():
+    usual = sys.getswitchinterval()
+    with ShortTurns():
+        assert sys.getswitchinterval() < usual
+        with ShortTurns():
+            pass
+        assert sys.getswitchinterval() < usual
+    assert sys.getswitchinterval() == usual
+    try:
+        with ShortTurns():
+            sys.setswitchinterval(2 * usual)
+        assert sys.getswitchinterval() == 2 * usual, "what somebody else has set meanwhile stays"
+    finally:
+        sys.setswitchinterval(usual)
+    with pytest.raises(RuntimeError, match="left more often than entered"):
+        ShortTurns().__exit__()
+    assert sys.getswitchinterval() == usual

@@ -7,6 +7,7 @@ the next call.
 from __future__ import annotations
 
 import dataclasses
+import http.server
 import itertools
 import socketserver
 import threading
@@ -222,3 +223,34 @@ def test_a_guest_gets_as_many_connections_as_it_may_and_gives_them_back(guest, s
     assert third == first
     assert run(f"tcp-many|{server}|20", connections=20) == ["ok:20"]
     assert run(f"tcp|{server}|x", connections=0)[0].startswith("err:")
+
+
+def test_requests_under_way_are_connections_too(guest):
+    class Hello(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "5")
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    client = Engine().load(guest("http-client"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        place = f"127.0.0.1:{listening.server_address[1]}"
+
+        def run(connections: int) -> list[str]:
+            request = f"GET|http|{place}|/"
+            wasi = Wasi(arguments=["http-client", *[request] * 5], http=[place], stdout="capture")
+            found = client.run(wasi=wasi, limits=Limits(connections=connections))
+            return found.stdout.decode().splitlines()
+
+        try:
+            assert run(1) == ["ok:200 hello"] * 5  # each gives its place back
+            assert run(0) == ["err:ConnectionLimitReached"] * 5
+        finally:
+            listening.shutdown()
+            thread.join()

@@ -1,10 +1,12 @@
 //! What incarnations of an actor are made of.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use super::ask::Metadata;
 use super::bindings::{HandlerIndices, LifecycleIndices, StateIndices};
+use super::codec;
 use crate::component::Component;
 use crate::error::Error;
 use crate::limits::Limits;
@@ -64,6 +66,12 @@ impl Exports {
     }
 }
 
+/// What a component said of itself, and the codecs that are taken because of it.
+struct About {
+    metadata: Metadata,
+    accepts: Vec<u64>,
+}
+
 /// One revision as an actor needs it. Shared by the actors of a deployment.
 pub struct Blueprint {
     pub component: Arc<Component>,
@@ -71,8 +79,9 @@ pub struct Blueprint {
     pub wasi: MakeWasi,
     pub services: Vec<Arc<dyn Service>>,
     pub config: Vec<(String, Setting)>,
-    /// None: every known codec.
-    pub accepts: Vec<u64>,
+    /// What the deployment takes; none: whatever the component does.
+    accepts: Vec<u64>,
+    about: OnceLock<About>,
     pub statistics: Arc<Statistics>,
     pub exports: Exports,
 }
@@ -97,8 +106,30 @@ impl Blueprint {
             services,
             config,
             accepts,
+            about: OnceLock::new(),
             statistics,
             exports,
         }))
+    }
+
+    /// The codecs that are taken; none: every known one.
+    #[must_use]
+    pub fn accepts(&self) -> &[u64] {
+        self.about
+            .get()
+            .map_or(&self.accepts, |about| &about.accepts)
+    }
+
+    /// What the component says of itself, once an instance was asked.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.about.get().map(|about| &about.metadata)
+    }
+
+    /// Take in what the component says of itself.
+    pub(super) fn introduce(&self, metadata: Metadata) -> Result<(), String> {
+        let accepts = codec::agree(&self.accepts, &metadata.accepts)?;
+        self.about.get_or_init(|| About { metadata, accepts });
+        Ok(())
     }
 }

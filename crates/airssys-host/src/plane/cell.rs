@@ -21,7 +21,9 @@ use super::incarnation::{self, End};
 use super::mailbox::{
     Aftermath, Bounds, Callback, Counts, Envelope, LANES, Mailbox, Next, Overflow, Source,
 };
+use super::pattern::Pattern;
 use super::shared::Shared;
+use super::succession::{Decision, Inheritance, Successor};
 use super::target::Target;
 use super::timers::{Due, Entry};
 use crate::error::Error;
@@ -53,6 +55,8 @@ pub enum Request {
     Snapshot,
     /// From a version, a snapshot.
     Migrate(String, Bytes),
+    /// Get another revision's instance ready beside this one.
+    Prepare(Arc<Successor>),
 }
 
 /// Why an instance is asked to end.
@@ -68,12 +72,12 @@ pub enum ShutdownReason {
 enum How {
     Kill,
     Fail(String),
-    Restart(Option<Bytes>),
+    Restart(Option<Inheritance>),
 }
 
 enum Order {
     Start {
-        restore: Option<Bytes>,
+        inherits: Option<Inheritance>,
         done: Arc<Ask>,
     },
     Kill {
@@ -107,10 +111,14 @@ struct Life {
     started_at: u64,
     usage: Usage,
     next_stop: u64,
+    /// The incarnation that gets ready beside the present one.
+    successor: Option<u64>,
+    decision: Option<Decision>,
 }
 
 /// A timer that a guest set.
 pub(super) struct GuestTimer {
+    incarnation: u64,
     payload: Bytes,
     /// For whom the actor acted when it set it.
     callers: Option<Arc<Callers>>,
@@ -159,6 +167,8 @@ pub struct Cell {
     /// Whether an incarnation that ends in order leaves its state.
     keeps_state: AtomicBool,
     parting: Mutex<Option<Bytes>>,
+    hooked: AtomicBool,
+    hook_answer: Mutex<Option<(u64, Option<String>)>>,
 }
 
 /// What an actor looks like from outside.
@@ -243,6 +253,8 @@ impl Cell {
                 started_at: 0,
                 usage: Usage::default(),
                 next_stop: 0,
+                successor: None,
+                decision: None,
             }),
             task: Mutex::new(None),
             blueprint: ArcSwap::new(blueprint),
@@ -255,6 +267,8 @@ impl Cell {
             pace: Mutex::default(),
             keeps_state: AtomicBool::new(false),
             parting: Mutex::new(None),
+            hooked: AtomicBool::new(false),
+            hook_answer: Mutex::default(),
         })
     }
 
@@ -383,7 +397,7 @@ impl Cell {
 
     fn obey(self: &Arc<Self>, order: Order, task: &mut Option<Task>) {
         match order {
-            Order::Start { restore, done } => {
+            Order::Start { inherits, done } => {
                 if task.is_some() {
                     done.complete(Err(Failure::State(self.stage().name())));
                     return;
@@ -402,7 +416,7 @@ impl Cell {
                     blueprint,
                     incarnation,
                     link,
-                    restore,
+                    inherits,
                 )));
             }
             Order::Kill { how, done } => {
@@ -446,14 +460,16 @@ impl Cell {
         for timer in locked(&self.timers).drain() {
             self.shared.timers.remove(timer.1.entry);
         }
-        let (incarnation, starting, requests) = {
+        let (incarnation, successor, starting, requests) = {
             let mut life = locked(&self.life);
             life.link = None;
+            life.decision = None;
             if ending.is_some() {
                 life.last_failure.clone_from(&ending);
             }
             (
                 life.incarnation,
+                life.successor.take(),
                 life.starting.take(),
                 std::mem::take(&mut life.requests),
             )
@@ -466,6 +482,9 @@ impl Cell {
                 mailbox.finish(Some(reason));
             }
             mailbox.purge(incarnation, &mut aftermath);
+            if let Some(successor) = successor {
+                mailbox.purge(successor, &mut aftermath);
+            }
             in_flight
         };
         if let Some(envelope) = in_flight {
@@ -510,7 +529,7 @@ impl Cell {
         }
         if let End::Killed { how, done } = end {
             match how.0 {
-                How::Restart(restore) => self.order(Order::Start { restore, done }),
+                How::Restart(inherits) => self.order(Order::Start { inherits, done }),
                 _ => {
                     done.complete(Ok(Answer::Ended("killed")));
                 }
@@ -684,6 +703,59 @@ impl Cell {
         locked(&self.life).health = health.clone();
     }
 
+    // Another incarnation beside the present one.
+
+    /// Incarnation `number` gets ready; a kill reaches it through `link`.
+    pub(super) fn successor_begins(&self, number: u64, link: Arc<Link>) {
+        let mut life = locked(&self.life);
+        life.successor = Some(number);
+        life.decision = None;
+        life.link = Some(link);
+    }
+
+    /// What was decided about the successor, once.
+    pub(super) fn take_decision(&self) -> Option<Decision> {
+        locked(&self.life).decision.take()
+    }
+
+    /// A kill reaches the present one through `link` from now on.
+    pub(super) fn set_link(&self, link: Arc<Link>) {
+        locked(&self.life).link = Some(link);
+    }
+
+    /// There is one incarnation again: the successor if it `took` over. What belonged to the other ends.
+    pub(super) fn succession_over(&self, blueprint: Option<Arc<Blueprint>>, link: Arc<Link>) {
+        let took = blueprint.is_some();
+        if let Some(blueprint) = blueprint {
+            self.blueprint.store(blueprint);
+        }
+        let gone = {
+            let mut life = locked(&self.life);
+            life.link = Some(link);
+            let Some(number) = life.successor.take() else {
+                return;
+            };
+            if took {
+                std::mem::replace(&mut life.incarnation, number)
+            } else {
+                number
+            }
+        };
+        locked(&self.timers).retain(|_, timer| {
+            let stays = timer.incarnation != gone;
+            if !stays {
+                self.shared.timers.remove(timer.entry);
+            }
+            stays
+        });
+        let mut aftermath = Aftermath::default();
+        locked(&self.mailbox).purge(gone, &mut aftermath);
+        self.settle(aftermath);
+        if took {
+            self.started();
+        }
+    }
+
     /// Wake the actor at `at` or earlier. One wake-up serves all that it waits for.
     pub(super) fn arm(self: &Arc<Self>, at: u64) {
         let armed = self.armed.load(Ordering::Relaxed);
@@ -740,10 +812,15 @@ impl Cell {
         correlation: u64,
         outcome: Outcome,
     ) {
-        if locked(&self.life).incarnation != incarnation {
+        let living = {
+            let life = locked(&self.life);
+            life.incarnation == incarnation || life.successor == Some(incarnation)
+        };
+        if !living {
             return;
         }
         locked(&self.mailbox).call_back(Callback {
+            incarnation,
             correlation,
             outcome,
         });
@@ -804,6 +881,7 @@ impl Cell {
         timers.insert(
             timer,
             GuestTimer {
+                incarnation,
                 payload,
                 callers,
                 interval,
@@ -942,6 +1020,47 @@ impl Cell {
         self.rights_number.load(Ordering::Acquire)
     }
 
+    /// Subscribe it to topics, without a right: the host decides what its actors hear.
+    ///
+    /// # Errors
+    /// [`Failure::InvalidAddress`] when the pattern cannot be read.
+    pub fn subscribe(self: &Arc<Self>, pattern: &str) -> Result<(), Failure> {
+        let parsed = Pattern::topic(pattern).map_err(Failure::InvalidAddress)?;
+        let own = Target::Actor(self.clone());
+        self.shared.topics.subscribe(own, pattern, parsed, None);
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn unsubscribe(self: &Arc<Self>, pattern: &str) -> bool {
+        let own = Target::Actor(self.clone());
+        self.shared.topics.unsubscribe(&own, pattern)
+    }
+
+    /// Whether somebody outside is asked before each message, and told after it.
+    pub fn hook_messages(&self, on: bool) {
+        self.hooked.store(on, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_hooked(&self) -> bool {
+        self.hooked.load(Ordering::Relaxed)
+    }
+
+    /// Whoever is asked about turn `token` of a message lets it go on, or says why not.
+    pub fn hook_done(self: &Arc<Self>, token: u64, refusal: Option<String>) {
+        *locked(&self.hook_answer) = Some((token, refusal));
+        self.wake();
+    }
+
+    pub(super) fn take_hook_answer(&self, token: u64) -> Option<Option<String>> {
+        let mut answer = locked(&self.hook_answer);
+        // One of an earlier turn came too late.
+        match answer.take() {
+            Some((answered, refusal)) if answered == token => Some(refusal),
+            _ => None,
+        }
+    }
+
     fn command(&self, deadline: u64, waiter: Waiter) -> Arc<Ask> {
         Ask::begin(
             Kind::Command,
@@ -953,12 +1072,12 @@ impl Cell {
     }
 
     /// Begin an incarnation, from a snapshot if there is one.
-    pub fn start(self: &Arc<Self>, restore: Option<Bytes>, waiter: Waiter) -> Arc<Ask> {
+    pub fn start(self: &Arc<Self>, inherits: Option<Inheritance>, waiter: Waiter) -> Arc<Ask> {
         let done = self.command(u64::MAX, waiter);
         match self.stage() {
             Stage::Starting | Stage::Restarting => {
                 self.order(Order::Start {
-                    restore,
+                    inherits,
                     done: done.clone(),
                 });
             }
@@ -982,6 +1101,41 @@ impl Cell {
         done
     }
 
+    /// Get an instance of another revision ready beside the present one, which is not given anything meanwhile. The
+    /// answer is the state that it was handed, if any; then [`Cell::decide`] says which of the two goes on.
+    pub fn prepare(
+        self: &Arc<Self>,
+        successor: Arc<Successor>,
+        timeout: u64,
+        waiter: Waiter,
+    ) -> Arc<Ask> {
+        self.request(Request::Prepare(successor), timeout, waiter)
+    }
+
+    /// Let the successor that is ready take over, or drop it.
+    pub fn decide(self: &Arc<Self>, takes: bool, waiter: Waiter) -> Arc<Ask> {
+        let done = self.command(u64::MAX, waiter);
+        let ready = {
+            let mut life = locked(&self.life);
+            if life.successor.is_some() {
+                life.decision = Some(Decision {
+                    takes,
+                    done: done.clone(),
+                });
+                None
+            } else {
+                Some(life.stage)
+            }
+        };
+        match ready {
+            None => self.wake(),
+            Some(stage) => {
+                done.complete(Err(Failure::State(stage.name())));
+            }
+        }
+        done
+    }
+
     /// Drop the instance, whatever it does; the mailbox stays.
     pub fn kill(self: &Arc<Self>, waiter: Waiter) -> Arc<Ask> {
         self.end(How::Kill, waiter)
@@ -993,8 +1147,8 @@ impl Cell {
     }
 
     /// Drop the instance and start another.
-    pub fn restart(self: &Arc<Self>, restore: Option<Bytes>, waiter: Waiter) -> Arc<Ask> {
-        self.end(How::Restart(restore), waiter)
+    pub fn restart(self: &Arc<Self>, inherits: Option<Inheritance>, waiter: Waiter) -> Arc<Ask> {
+        self.end(How::Restart(inherits), waiter)
     }
 
     /// Stop: before the queue, or after it with `drain`. After `timeout` nanoseconds the instance is killed.

@@ -43,6 +43,45 @@ pub fn accepts(accepted: &[u64], codec: u64) -> bool {
     }
 }
 
+/// The codecs that both a deployment and its component take; none of either means any.
+///
+/// # Errors
+/// Says that there are none.
+pub fn agree(deployment: &[u64], component: &[u64]) -> Result<Vec<u64>, String> {
+    if deployment.is_empty() || component.is_empty() {
+        return Ok([deployment, component].concat());
+    }
+    let both: Vec<u64> = deployment
+        .iter()
+        .copied()
+        .filter(|codec| component.contains(codec))
+        .collect();
+    if both.is_empty() {
+        return Err(format!(
+            "the deployment accepts {} and the component understands {}: nothing could be sent to it",
+            names(deployment),
+            names(component)
+        ));
+    }
+    Ok(both)
+}
+
+fn names(codecs: &[u64]) -> String {
+    let names: Vec<String> = codecs
+        .iter()
+        .map(|codec| match codec {
+            0x51 => "cbor".to_owned(),
+            0x0200 => "json".to_owned(),
+            0x0201 => "messagepack".to_owned(),
+            0x55 => "raw".to_owned(),
+            0x50 => "protobuf".to_owned(),
+            0x0701 => "borsh".to_owned(),
+            other => format!("{other:#x}"),
+        })
+        .collect();
+    names.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +103,15 @@ mod tests {
         assert!(!accepts(&[], 0x99));
         assert!(accepts(&[0x99], 0x99));
         assert!(!accepts(&[0x99], 0x55));
+    }
+
+    #[test]
+    fn what_both_take_is_taken() {
+        assert_eq!(agree(&[], &[]), Ok(vec![]));
+        assert_eq!(agree(&[0x55], &[]), Ok(vec![0x55]));
+        assert_eq!(agree(&[], &[0x0200]), Ok(vec![0x0200]));
+        assert_eq!(agree(&[0x51, 0x0200], &[0x0200, 0x55]), Ok(vec![0x0200]));
+        let refused = agree(&[0x51], &[0x0200, 0x99]).unwrap_err();
+        assert!(refused.contains("accepts cbor") && refused.contains("json, 0x99"));
     }
 }

@@ -13,15 +13,20 @@ pub(super) fn words(error: types::Error) -> String {
     }
 }
 
-/// Why a message that the guest did not want is dead, and what its asker is told.
-pub(super) fn refusal(error: &types::Error) -> (Reason, Failure) {
+/// Why a message that the guest did not handle is dead, and what its asker is told. A refused one is not dead: it was
+/// handled, and whoever asked learns why there is no other answer.
+pub(super) fn refusal(error: &types::Error) -> (Option<Reason>, Failure) {
     match error {
         types::Error::Undecodable(_) => {
-            (Reason::Undecodable, Failure::Dropped(Reason::Undecodable))
+            let reason = Reason::Undecodable;
+            (Some(reason), Failure::Dropped(reason))
         }
-        types::Error::Unhandled(_) => (Reason::Unhandled, Failure::Dropped(Reason::Unhandled)),
-        types::Error::Refused(text) => (Reason::Rejected, Failure::Refused(text.clone())),
-        types::Error::Failed(text) => (Reason::Failed, Failure::Failed(text.clone())),
+        types::Error::Unhandled(_) => {
+            let reason = Reason::Unhandled;
+            (Some(reason), Failure::Dropped(reason))
+        }
+        types::Error::Refused(text) => (None, Failure::Refused(text.clone())),
+        types::Error::Failed(text) => (Some(Reason::Failed), Failure::Failed(text.clone())),
     }
 }
 

@@ -74,6 +74,17 @@ pub enum Event {
         error: Option<String>,
     },
     Log(Arc<LogLine>),
+    /// A message is about to be handled, or was: its actor waits for [`Cell::hook_done`].
+    ///
+    /// [`Cell::hook_done`]: super::Cell::hook_done
+    Message {
+        address: Arc<str>,
+        incarnation: u64,
+        token: u64,
+        envelope: Arc<Envelope>,
+        /// `handled`, or the reason of its dead letter; `None` before.
+        outcome: Option<&'static str>,
+    },
 }
 
 /// Told of everything that happens. Called on any thread, with none of the plane's locks held; must not wait.

@@ -18,6 +18,7 @@ use super::convert;
 use super::events::LogLine;
 use super::failure::{Ending, Failure, Reason};
 use super::mailbox::{Callback, Envelope, Source};
+use super::succession::Inheritance;
 use crate::engine::slice_begins;
 use crate::error::Error;
 use crate::instance::{Link, Live, failure, now_nanos};
@@ -38,16 +39,16 @@ pub(super) enum End {
 }
 
 /// The exports that the instance has.
-struct Guest {
+pub(super) struct Guest {
     handler: Option<Handler>,
     lifecycle: Option<Lifecycle>,
     state: Option<StateExport>,
 }
 
-struct Life {
-    cell: Arc<Cell>,
+pub(super) struct Life {
+    pub(super) cell: Arc<Cell>,
     blueprint: Arc<Blueprint>,
-    link: Arc<Link>,
+    pub(super) link: Arc<Link>,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
     live: Box<Live>,
@@ -62,9 +63,9 @@ pub(super) async fn live(
     blueprint: Arc<Blueprint>,
     incarnation: u64,
     link: Arc<Link>,
-    restore: Option<Bytes>,
+    inherits: Option<Inheritance>,
 ) -> End {
-    let mut life = match begin(cell, blueprint, incarnation, link, restore).await {
+    let mut life = match begin(cell, blueprint, incarnation, link, inherits).await {
         Ok(life) => life,
         Err(ending) => return End::NotStarted(ending),
     };
@@ -148,12 +149,12 @@ pub(super) fn write_line(
     cell.shared.log(&cell.address.deployment, line);
 }
 
-async fn begin(
+pub(super) async fn begin(
     cell: Arc<Cell>,
     blueprint: Arc<Blueprint>,
     incarnation: u64,
     link: Arc<Link>,
-    restore: Option<Bytes>,
+    inherits: Option<Inheritance>,
 ) -> Result<Life, Ending> {
     let identity = Identity {
         deployment: cell.address.deployment.clone(),
@@ -222,8 +223,9 @@ async fn begin(
         ended,
     };
     life.initialize().await?;
-    if let Some(snapshot) = restore {
-        life.restore(&snapshot).await?;
+    life.introduce().await?;
+    if let Some(inheritance) = inherits {
+        life.inherit(inheritance).await?;
     }
     Ok(life)
 }
@@ -281,7 +283,7 @@ async fn bounded<R>(
 }
 
 impl Life {
-    fn context(&mut self) -> &mut ActorContext {
+    pub(super) fn context(&mut self) -> &mut ActorContext {
         self.live
             .store
             .data_mut()
@@ -341,6 +343,34 @@ impl Life {
             .map_err(|error| Ending::said(convert::words(error), "initialize"))
     }
 
+    /// Have the component say who it is, the first time that there is an instance of it.
+    async fn introduce(&mut self) -> Result<(), Ending> {
+        if self.guest.lifecycle.is_none() || self.blueprint.metadata().is_some() {
+            return Ok(());
+        }
+        if let Ok(Answer::Metadata(metadata)) = self.ask_guest(Request::Metadata).await? {
+            self.blueprint
+                .introduce(metadata)
+                .map_err(|words| Ending::said(words, "metadata"))?;
+        }
+        Ok(())
+    }
+
+    /// Continue from what an earlier incarnation left.
+    async fn inherit(&mut self, inheritance: Inheritance) -> Result<(), Ending> {
+        let Inheritance { snapshot, version } = inheritance;
+        let own = self.blueprint.metadata();
+        let Some(version) = version.filter(|version| own.is_none_or(|own| own.version != *version))
+        else {
+            return self.restore(&snapshot).await;
+        };
+        match self.ask_guest(Request::Migrate(version, snapshot)).await? {
+            Ok(Answer::Payload(migrated)) => self.restore(&migrated.unwrap_or_default()).await,
+            Ok(_) => unreachable!("a migration answers with bytes"),
+            Err(failure) => Err(Ending::said(failure.to_string(), "migrate")),
+        }
+    }
+
     async fn restore(&mut self, snapshot: &[u8]) -> Result<(), Ending> {
         if self.guest.state.is_none() {
             return Err(Ending::said(
@@ -395,8 +425,14 @@ impl Life {
                 step
             };
             match step {
+                Step::Message(envelope) if self.cell.is_hooked() => {
+                    finished = Some(self.handle_hooked(&envelope).await?);
+                }
                 Step::Message(envelope) => finished = Some(self.handle(&envelope).await?),
                 Step::Callback(callback) => self.call_back(callback).await?,
+                Step::Request(Request::Prepare(successor), ask) => {
+                    self.make_room(&successor, &ask).await?;
+                }
                 Step::Request(request, ask) => self.answer(request, &ask).await?,
                 Step::Stop(reason) => {
                     self.cell.finish(&mut finished);
@@ -410,7 +446,10 @@ impl Life {
     }
 
     /// Let the guest handle a message. What it comes to: `None` if it was handled, else why it is dead.
-    async fn handle(&mut self, envelope: &Arc<Envelope>) -> Result<Option<Reason>, Ending> {
+    pub(super) async fn handle(
+        &mut self,
+        envelope: &Arc<Envelope>,
+    ) -> Result<Option<Reason>, Ending> {
         if self.guest.handler.is_none() {
             self.bury(
                 envelope,
@@ -506,6 +545,12 @@ impl Life {
                     return Err(Ending::said(message, "handle-message"));
                 }
                 let (reason, failure) = convert::refusal(&error);
+                let Some(reason) = reason else {
+                    if let Some(ask) = envelope.reply() {
+                        ask.complete(Err(failure));
+                    }
+                    return Ok(None);
+                };
                 let words = convert::words(error);
                 self.cell
                     .bury(envelope.clone(), reason, Some(failure), Some(words));
@@ -521,10 +566,14 @@ impl Life {
 
     async fn call_back(&mut self, callback: Callback) -> Result<(), Ending> {
         let Callback {
+            incarnation,
             correlation,
             outcome,
         } = callback;
-        // One that was cancelled meanwhile is not told.
+        // One that was cancelled meanwhile is not told, nor one that another incarnation asked for.
+        if self.context().incarnation != incarnation {
+            return Ok(());
+        }
         let Some((_, callers)) = self.context().asks.remove(&correlation) else {
             return Ok(());
         };
@@ -575,7 +624,7 @@ impl Life {
         }
     }
 
-    async fn ask_guest(&mut self, request: Request) -> Result<Outcome, Ending> {
+    pub(super) async fn ask_guest(&mut self, request: Request) -> Result<Outcome, Ending> {
         self.context().acting.begin(None);
         Ok(match request {
             Request::Health => {
@@ -615,6 +664,7 @@ impl Life {
                     }))
                 }
             },
+            Request::Prepare(_) => unreachable!("served where incarnations are exchanged"),
             Request::Snapshot | Request::Migrate(..) if self.guest.state.is_none() => {
                 Err(Failure::NoExport("airssys:core/state"))
             }
@@ -641,6 +691,10 @@ impl Life {
         })
     }
 
+    pub(super) fn exports_state(&self) -> bool {
+        self.guest.state.is_some()
+    }
+
     /// Leave the state, where somebody keeps it. A guest that has none to give keeps the earlier one in place.
     async fn part(&mut self) -> Result<(), Ending> {
         let Some(state) = self
@@ -660,7 +714,7 @@ impl Life {
         Ok(())
     }
 
-    async fn shut_down(&mut self, reason: ShutdownReason) -> Result<(), Ending> {
+    pub(super) async fn shut_down(&mut self, reason: ShutdownReason) -> Result<(), Ending> {
         let Some(lifecycle) = &self.guest.lifecycle else {
             return Ok(());
         };

@@ -118,6 +118,7 @@ impl Default for Bounds {
 
 /// The answer to an earlier `ask-async`.
 pub(super) struct Callback {
+    pub incarnation: u64,
     pub correlation: u64,
     pub outcome: Outcome,
 }
@@ -360,7 +361,8 @@ impl Mailbox {
 
     /// Let what belongs to an incarnation die with it.
     pub fn purge(&mut self, incarnation: u64, aftermath: &mut Aftermath) {
-        self.callbacks.clear();
+        self.callbacks
+            .retain(|callback| callback.incarnation != incarnation);
         for number in 0..LANES {
             let lane = &mut self.lanes[number];
             if lane

@@ -1,4 +1,5 @@
-//! Patterns of deployments and topics: `*` for one segment, `**` for any number.
+//! Patterns of deployments and topics: `*` for one segment, `**` for any number; of a topic for at least one, as in
+//! `airssys.rt`.
 
 use crate::gate::pattern::{Segment, parse_segment};
 
@@ -58,16 +59,17 @@ impl Pattern {
             .as_bytes()
             .split(|byte| *byte == self.separator)
             .collect();
-        matches(&self.segments, &parts)
+        // Words of a topic, `**` stands for at least one of them.
+        matches(&self.segments, &parts, usize::from(self.separator == b'.'))
     }
 }
 
-fn matches(pattern: &[Segment], parts: &[&[u8]]) -> bool {
+fn matches(pattern: &[Segment], parts: &[&[u8]], least: usize) -> bool {
     let Some((first, rest)) = pattern.split_first() else {
         return parts.is_empty();
     };
     if *first == Segment::Deep {
-        return (0..=parts.len()).any(|skipped| matches(rest, &parts[skipped..]));
+        return (least..=parts.len()).any(|skipped| matches(rest, &parts[skipped..], least));
     }
     let Some((part, others)) = parts.split_first() else {
         return false;
@@ -77,7 +79,7 @@ fn matches(pattern: &[Segment], parts: &[&[u8]]) -> bool {
         Segment::Glob(glob) => glob.matches(part),
         Segment::Any | Segment::Deep => true,
     };
-    fits && matches(rest, others)
+    fits && matches(rest, others, least)
 }
 
 #[cfg(test)]
@@ -91,11 +93,14 @@ mod tests {
         assert!(!topic("orders.*.paid", "orders.eu.de.paid"));
         assert!(topic("orders.**", "orders.eu.de"));
         assert!(topic("**", "orders"));
+        assert!(!topic("orders.**", "orders"));
         assert!(!topic("orders", "orders.eu"));
         let deployment = Pattern::deployment("image/res*").unwrap();
         assert!(deployment.matches("image/resizer"));
         assert!(!deployment.matches("image/cropper"));
         assert!(!deployment.is_literal());
+        let below = Pattern::deployment("image/**").unwrap();
+        assert!(below.matches("image") && below.matches("image/a/b"));
         assert!(Pattern::topic("a..b").is_err());
     }
 }

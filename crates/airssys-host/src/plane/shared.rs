@@ -329,18 +329,67 @@ impl Shared {
         payload: &Bytes,
         options: &Options,
     ) -> Result<(u64, u64), Failure> {
-        codec::read(payload).map_err(|reason| Failure::InvalidPayload(reason.to_owned()))?;
+        let forms = std::slice::from_ref(payload);
+        self.publish_to(topic, publisher, forms, options, |_| true)
+    }
+
+    /// The same for the components among the subscribers, each of which gets the first of the message's `forms` whose
+    /// codec it takes.
+    ///
+    /// # Errors
+    /// As [`Shared::publish`].
+    pub fn publish_inside(
+        &self,
+        topic: &str,
+        publisher: &Arc<str>,
+        forms: &[Bytes],
+        options: &Options,
+    ) -> Result<(u64, u64), Failure> {
+        self.publish_to(topic, publisher, forms, options, |target| {
+            matches!(target, Target::Actor(_))
+        })
+    }
+
+    /// What each of the components that would receive `topic` accepts.
+    #[must_use]
+    pub fn accepted_inside(&self, topic: &str) -> Vec<Vec<u64>> {
+        let (receivers, _) = self.topics.receivers(&topic.into());
+        receivers
+            .iter()
+            .filter(|target| matches!(target, Target::Actor(_)))
+            .map(|target| target.with_terms(|accepted, _| accepted.to_vec()))
+            .collect()
+    }
+
+    fn publish_to(
+        &self,
+        topic: &str,
+        publisher: &Arc<str>,
+        forms: &[Bytes],
+        options: &Options,
+        reaches: impl Fn(&Target) -> bool,
+    ) -> Result<(u64, u64), Failure> {
+        for payload in forms {
+            codec::read(payload).map_err(|reason| Failure::InvalidPayload(reason.to_owned()))?;
+        }
         let topic: Arc<str> = topic.into();
         let (receivers, mut refused) = self.topics.receivers(&topic);
         let mut accepted = 0;
-        for target in receivers {
+        for target in receivers.iter().filter(|target| reaches(target)) {
             let source = Source::Topic {
                 topic: topic.clone(),
                 publisher: publisher.clone(),
             };
-            match self.send_now(&target, source, payload.clone(), options.clone(), 0) {
-                Ok(()) => accepted += 1,
-                Err(_) => refused += 1,
+            let send = |payload: &Bytes| {
+                self.send_now(target, source.clone(), payload.clone(), options.clone(), 0)
+            };
+            let sent = forms
+                .iter()
+                .map(send)
+                .find(|sent| !matches!(sent, Err(Failure::CodecMismatch { .. })));
+            match sent {
+                Some(Ok(())) => accepted += 1,
+                _ => refused += 1,
             }
         }
         Ok((accepted, refused))

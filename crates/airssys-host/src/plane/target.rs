@@ -52,7 +52,7 @@ impl Target {
     pub(super) fn with_terms<R>(&self, look: impl FnOnce(&[u64], usize) -> R) -> R {
         match self {
             Self::Actor(cell) => {
-                cell.with_blueprint(|blueprint| look(&blueprint.accepts, cell.message_size))
+                cell.with_blueprint(|blueprint| look(blueprint.accepts(), cell.message_size))
             }
             Self::Port(port) => look(&port.accepts, port.message_size),
         }

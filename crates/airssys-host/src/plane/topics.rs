@@ -105,7 +105,8 @@ impl Topics {
     /// Other rights for the subscriptions of `target`.
     pub fn regrant(&self, target: &Target, gate: &Arc<dyn Gate>) {
         for subscription in &mut *self.write() {
-            if subscription.target.is(target) {
+            // What the host subscribed it to needs no right.
+            if subscription.target.is(target) && subscription.gate.is_some() {
                 *subscription = Arc::new(Subscription {
                     text: subscription.text.clone(),
                     pattern: subscription.pattern.clone(),

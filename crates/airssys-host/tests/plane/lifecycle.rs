@@ -5,6 +5,7 @@ use airssys_host::plane::{
     Answer, Bounds, EndingKind, Failure, Health, Plane, Reason, Request, Setting, ShutdownReason,
     Stage, Waiter,
 };
+use bytes::Bytes;
 use serde_json::json;
 
 use crate::support::{SECOND, World, blueprint, everything, payload, puppet, tagged};
@@ -131,7 +132,7 @@ fn an_upgrade_keeps_the_mailbox_and_state_is_carried_by_snapshot() {
     ann.suspend();
     world.tell(&ann, &tagged("kept")).unwrap();
     ann.upgrade(blueprint(puppet(), Limits::default(), vec![]));
-    let restarted = ann.restart(Some(snapshot), Waiter::Nobody);
+    let restarted = ann.restart(Some(snapshot.into()), Waiter::Nobody);
     assert_eq!(world.outcome(&restarted), Ok(Answer::Done));
     ann.resume();
     world.run();
@@ -144,7 +145,7 @@ fn an_upgrade_keeps_the_mailbox_and_state_is_carried_by_snapshot() {
 fn garbage_does_not_restore_and_migrate_translates() {
     let world = World::new();
     let ann = world.puppet("demo/ann");
-    let restarted = ann.restart(Some("garbage".into()), Waiter::Nobody);
+    let restarted = ann.restart(Some(Bytes::from("garbage").into()), Waiter::Nobody);
     let Err(Failure::StartFailed(ending)) = world.outcome(&restarted) else {
         panic!("it must not start")
     };
@@ -157,7 +158,7 @@ fn garbage_does_not_restore_and_migrate_translates() {
     let Ok(Answer::Payload(Some(new))) = world.outcome(&migrated) else {
         panic!("no state")
     };
-    let restarted = ann.restart(Some(new), Waiter::Nobody);
+    let restarted = ann.restart(Some(new.into()), Waiter::Nobody);
     assert_eq!(world.outcome(&restarted), Ok(Answer::Done));
     let values = world.ask(&ann, json!([["get", "migrated-from"]]));
     assert_eq!(values, json!(["0.9.0"]));
@@ -259,7 +260,7 @@ fn an_incarnation_that_retires_leaves_its_state_and_its_mailbox() {
     let state = ann.take_parting().expect("it left its state");
     assert_eq!(ann.take_parting(), None, "once");
     ann.resume();
-    let started = ann.start(Some(state), Waiter::Nobody);
+    let started = ann.start(Some(state.into()), Waiter::Nobody);
     assert_eq!(world.outcome(&started), Ok(Answer::Done));
     assert_eq!(
         world.ask(&ann, json!([["get", "name"], ["tags"]])),

@@ -4,7 +4,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use airssys_host::plane::{
-    Ask, Cell, Failure, Foreign, Outcome, Reason, Request, ShutdownReason, Target, Waiter,
+    Answer, Ask, Cell, Failure, Foreign, HandOver, Inheritance, Outcome, Reason, Request,
+    ShutdownReason, Successor, Target, Waiter,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -39,6 +40,19 @@ fn shutdown_reason(reason: &str) -> PyResult<ShutdownReason> {
             "reason is 'stopped', 'host-shutdown' or 'replaced', not {other:?}"
         ))),
     }
+}
+
+fn inheritance(
+    snapshot: Option<&Bound<'_, PyAny>>,
+    version: Option<String>,
+) -> PyResult<Option<Inheritance>> {
+    let Some(snapshot) = snapshot else {
+        return Ok(None);
+    };
+    Ok(Some(Inheritance {
+        snapshot: convert::payload(snapshot)?,
+        version,
+    }))
 }
 
 /// A thread that waits for an outcome.
@@ -352,18 +366,90 @@ impl ComponentActor {
         )
     }
 
-    /// Begin an incarnation.
-    #[pyo3(signature = (restore=None))]
-    fn start(&self, py: Python<'_>, restore: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        let restore = restore.map(convert::payload).transpose()?;
-        self.command(py, |cell| cell.start(restore, Waiter::Nobody))
+    /// Begin an incarnation, from a snapshot; one of another `version` is migrated first.
+    #[pyo3(signature = (restore=None, version=None))]
+    fn start(
+        &self,
+        py: Python<'_>,
+        restore: Option<&Bound<'_, PyAny>>,
+        version: Option<String>,
+    ) -> PyResult<Py<PyAny>> {
+        let inherits = inheritance(restore, version)?;
+        self.command(py, |cell| cell.start(inherits, Waiter::Nobody))
+    }
+
+    /// Get another revision's instance ready beside the present one.
+    #[pyo3(signature = (component, hand_over, *, version=None, given=None, limits=None, wasi=None,
+        services=Vec::new(), accepts=Vec::new(), config=None, statistics=None, timeout=5.0, shutdown=5.0))]
+    fn prepare(
+        &self,
+        py: Python<'_>,
+        component: &Bound<'_, PyComponent>,
+        hand_over: &str,
+        version: Option<String>,
+        given: Option<&Bound<'_, PyAny>>,
+        limits: Option<&Bound<'_, PyLimits>>,
+        wasi: Option<Py<PyWasi>>,
+        services: Vec<Bound<'_, PyService>>,
+        accepts: Vec<u64>,
+        config: Option<Vec<(String, Bound<'_, PyAny>)>>,
+        statistics: Option<&Bound<'_, PyLineStatistics>>,
+        timeout: f64,
+        shutdown: f64,
+    ) -> PyResult<Py<PyAny>> {
+        let hand_over = match (hand_over, version, given) {
+            ("nothing", None, None) => HandOver::Nothing,
+            ("restore", None, None) => HandOver::Restore,
+            ("migrate", Some(version), None) => HandOver::Migrate(version),
+            ("given", version, Some(given)) => HandOver::Given(Inheritance {
+                snapshot: convert::payload(given)?,
+                version,
+            }),
+            (other, ..) => {
+                return Err(PyValueError::new_err(format!(
+                    "hand_over is 'nothing', 'restore', 'migrate' with a version, or 'given' with a snapshot, \
+                     not {other:?}"
+                )));
+            }
+        };
+        let described = component.get().described.clone();
+        let successor = Arc::new(Successor {
+            blueprint: blueprint(
+                py, &described, limits, wasi, services, accepts, config, statistics,
+            )?,
+            hand_over,
+            shutdown: convert::nanos(shutdown)?,
+        });
+        let timeout = convert::nanos(timeout)?;
+        self.command(py, |cell| cell.prepare(successor, timeout, Waiter::Nobody))
+    }
+
+    /// Let the instance that is ready take over, or drop it.
+    fn decide(&self, py: Python<'_>, takes: bool) -> PyResult<Py<PyAny>> {
+        self.command(py, |cell| cell.decide(takes, Waiter::Nobody))
+    }
+
+    /// What the component said of itself at its first start; `None` before, and where it has nothing to say.
+    #[getter]
+    fn about<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let blueprint = self.cell.blueprint();
+        blueprint
+            .metadata()
+            .map(|metadata| convert::answer(py, &Answer::Metadata(metadata.clone())))
+            .transpose()
+    }
+
+    /// The codecs that are taken now; none means every known one.
+    #[getter]
+    fn accepts(&self) -> Vec<u64> {
+        self.cell.blueprint().accepts().to_vec()
     }
 
     /// Drop the instance and begin another incarnation.
     #[pyo3(signature = (restore=None))]
     fn restart(&self, py: Python<'_>, restore: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        let restore = restore.map(convert::payload).transpose()?;
-        self.command(py, |cell| cell.restart(restore, Waiter::Nobody))
+        let inherits = inheritance(restore, None)?;
+        self.command(py, |cell| cell.restart(inherits, Waiter::Nobody))
     }
 
     /// End the actor in order.
@@ -446,6 +532,28 @@ impl ComponentActor {
     #[pyo3(signature = (gate))]
     fn regrant(&self, gate: Option<&Bound<'_, MessageRights>>) {
         self.cell.regrant(MessageRights::gate_of(gate));
+    }
+
+    /// Subscribe it to topics on behalf of the host.
+    fn subscribe(&self, py: Python<'_>, pattern: &str) -> PyResult<()> {
+        self.cell
+            .subscribe(pattern)
+            .map_err(|failure| self.inner.exception(py, self.address_text(), &failure))
+    }
+
+    fn unsubscribe(&self, pattern: &str) -> bool {
+        self.cell.unsubscribe(pattern)
+    }
+
+    /// Whether `message` events ask about each message.
+    fn hook_messages(&self, on: bool) {
+        self.cell.hook_messages(on);
+    }
+
+    /// Answer a `message` event.
+    #[pyo3(signature = (token, refusal=None))]
+    fn hook_done(&self, token: u64, refusal: Option<String>) {
+        self.cell.hook_done(token, refusal);
     }
 
     fn health(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {

@@ -304,6 +304,25 @@ pub fn event_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, P
             details.set_item("topic", topic)?;
             ("dead", address, *incarnation)
         }
+        Event::Message {
+            address,
+            incarnation,
+            token,
+            envelope,
+            outcome,
+        } => {
+            details.set_item("token", token)?;
+            details.set_item("sender", envelope.source.address())?;
+            details.set_item("payload", PyBytes::new(py, &envelope.payload))?;
+            details.set_item("ask", envelope.wants_reply())?;
+            let topic = match &envelope.source {
+                Source::Topic { topic, .. } => Some(&**topic),
+                _ => None,
+            };
+            details.set_item("topic", topic)?;
+            details.set_item("outcome", *outcome)?;
+            ("message", address, *incarnation)
+        }
         Event::Log(line) => {
             details.set_item("sequence", line.sequence)?;
             details.set_item("level", line.level)?;

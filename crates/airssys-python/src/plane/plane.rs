@@ -348,6 +348,36 @@ impl PyPlane {
             .map_err(|failure| self.inner.exception(py, topic, &failure))
     }
 
+    /// Publish to the components among the subscribers, in the first of the forms that each accepts.
+    #[pyo3(signature = (topic, forms, *, priority=1, sender=None, trace=None))]
+    fn publish_inside(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        forms: Vec<Bound<'_, PyAny>>,
+        priority: u8,
+        sender: Option<&str>,
+        trace: Option<&str>,
+    ) -> PyResult<(u64, u64)> {
+        ready(py)?;
+        let options = convert::options(priority, None, trace)?;
+        let publisher = sender.unwrap_or("").into();
+        let forms = forms
+            .iter()
+            .map(convert::payload)
+            .collect::<PyResult<Vec<_>>>()?;
+        self.inner
+            .plane
+            .shared()
+            .publish_inside(topic, &publisher, &forms, &options)
+            .map_err(|failure| self.inner.exception(py, topic, &failure))
+    }
+
+    /// What each of the components that would receive a topic accepts.
+    fn accepted_inside(&self, topic: &str) -> Vec<Vec<u64>> {
+        self.inner.plane.shared().accepted_inside(topic)
+    }
+
     /// Lines of a deployment's guests after number `since`.
     #[pyo3(signature = (deployment, since=0))]
     fn logs<'py>(

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
         NotPermitted,
         StartFailed,
     )
-    from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.hand_over import HandOverRefused
+    from airssys.wasm.actors.hooks import Hooks, MessageSeen
     from airssys.wasm.actors.log_line import LogLine
     from airssys.wasm.actors.ref import ComponentRef
     from airssys.wasm.actors.settings import ActorSettings
@@ -33,7 +34,8 @@ else:
                 "NotPermitted",
                 "StartFailed",
             ),
-            "hooks": ("Hooks",),
+            "hand_over": ("HandOverRefused",),
+            "hooks": ("Hooks", "MessageSeen"),
             "log_line": ("LogLine",),
             "ref": ("ComponentRef",),
             "settings": ("ActorSettings",),
@@ -46,9 +48,11 @@ __all__ = [
     "ComponentFailed",
     "ComponentRef",
     "GuestRefused",
+    "HandOverRefused",
     "Hooks",
     "InvalidActorState",
     "LogLine",
+    "MessageSeen",
     "NoSuchExport",
     "NotPermitted",
     "StartFailed",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -20,9 +21,10 @@ from airssys.wasm.actors.failures import ComponentFailed, failure
 from airssys.wasm.actors.log_line import LogLine
 from airssys.wasm.actors.ports import PUBLICATION, PythonPort
 from airssys.wasm.actors.pump import Pump
+from airssys.wasm.actors.shared_topics import SharedTopics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from airssys.rt import Ref, System
     from airssys.rt._cell import Cell
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.place import Place
 
 __all__ = ["Exchange"]
+
+_numbers = itertools.count(1)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,10 +75,18 @@ class Exchange:
         system.registry.watchers.append(self._name_changed)
         for name, ref in system.registry.names().items():
             self._name_changed(name, ref)
+        self.topics = SharedTopics(self)
 
     # Names.
 
-    def expose(self, ref: Ref[Any], address: str, *, expected: Any = None) -> PythonPort:
+    def expose(
+        self,
+        ref: Ref[Any],
+        address: str,
+        *,
+        expected: Any = None,
+        accepts: Collection[str] | None = None,
+    ) -> PythonPort:
         """Let components reach a Python actor by `address`, until it ends.
 
         Args:
@@ -82,13 +94,15 @@ class Exchange:
             address: Words joined by slashes.
             expected: What payloads are decoded to, as an annotation: a dataclass, `bytes` for the
                 payload itself; None takes what the payload says.
+            accepts: The codecs that it takes; None for all that are registered. Another fails
+                where it is sent, with both lists.
 
         Raises:
             NameTaken: Another actor has the address.
             InvalidSpec: The ref is not one of a Python actor of this process.
         """
         cell = _python_cell(ref)
-        port = PythonPort(self, cell, address, expected)
+        port = PythonPort(self, cell, address, expected, accepts)
         self._ports[address] = port
         self._names.setdefault(cell, address)
         if self._names[cell] is None:
@@ -140,6 +154,22 @@ class Exchange:
         for address in [name for name, port in self._ports.items() if port.cell is cell]:
             self._ports.pop(address).close()
 
+    def known_port(self, cell: Cell) -> PythonPort | None:
+        """Return a port by which a Python actor is reached, if it has one."""
+        return next((port for port in self._ports.values() if port.cell is cell), None)
+
+    def port_of(self, cell: Cell) -> PythonPort:
+        """Return a port by which a Python actor is reached; made where it has none."""
+        known = self.known_port(cell)
+        if known is not None:
+            return known
+        self.name_of(cell)
+        name = self._names.get(cell)
+        if name is not None:
+            return self._ports[name]
+        # Its place in the tree is no address: one that nobody was told.
+        return self.expose(cell.ref, f"python-actors/{next(_numbers)}")
+
     # What comes over.
 
     def _take_messages(self, batch: list[tuple[Any, ...]]) -> None:
@@ -164,6 +194,8 @@ class Exchange:
                 if details["reason"] == "failed":
                     failing[address] = details["payload"]
                 self._take_dead(address, details)
+            elif kind == "message":
+                self._ask_hook(address, details)
             elif kind == "log":
                 lines.append(self._line(address, details))
             elif kind == "lost":
@@ -171,6 +203,15 @@ class Exchange:
                     self.lost[what] = self.lost.get(what, 0) + count
         if lines and self._logs is not None:
             self._logs.take(lines)
+
+    def _ask_hook(self, address: str, details: dict[str, Any]) -> None:
+        place = self.places.get(address)
+        if place is not None:
+            self.system.own_task(place.hook_message(details))
+            return
+        gone = self.plane.find(address)
+        if gone is not None:
+            gone.hook_done(details["token"])
 
     def _take_dead(self, address: str, details: dict[str, Any]) -> None:
         target = self.cell_of(address)
@@ -223,6 +264,7 @@ class Exchange:
             self._pump.close()
         if self._name_changed in self.system.registry.watchers:
             self.system.registry.watchers.remove(self._name_changed)
+        self.topics.close()
         self.bridge.close()
         self.plane.close()
 

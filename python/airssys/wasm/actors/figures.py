@@ -57,4 +57,5 @@ def complete_inspection(
         snapshot=snapshot,
         awaits=native["waiting_for"],
         missed_ticks=native["timers_missed"],
+        health=native["health"][0] if seen.health == "unknown" else seen.health,
     )

@@ -1,8 +1,5 @@
 """The actors of one deployment, one per key, under a supervisor of their own."""
 
-# pyright: reportPrivateUsage=false
-# Renewal is the runtime's, not yet anybody else's.
-
 from __future__ import annotations
 
 import dataclasses
@@ -22,12 +19,16 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.exchange import Exchange
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.make import Make
+    from airssys.wasm.actors.place import Place
     from airssys.wasm.actors.records import ActorRecords
     from airssys.wasm.actors.ref import ComponentRef
 
 __all__ = ["Fleet"]
 
 _log: Final = logging.getLogger("airssys.wasm")
+
+#: Actors of a deployment that are moved together: each has two instances meanwhile.
+_AT_ONCE: Final = 256
 
 
 class Fleet:
@@ -145,34 +146,55 @@ class Fleet:
             site.make = self._make
 
     async def upgrade(self, make: Make) -> None:
-        """Put incarnations of another revision in the place of all that live, one after the other.
+        """Put incarnations of another revision in the place of all that live.
 
-        Mailboxes and what is queued stay. The state is handed over by snapshot and restore where
-        the component has them. If one does not start, those before it and itself go back.
+        Mailboxes and what is queued stay, and the state is handed over as the settings say. The new
+        ones are made beside the old ones and take over together, so many at a time. If one does not
+        start or refuses the state, the old ones go on as if nothing had been; those of a share that
+        had taken over before go back to what they left.
 
         Raises:
+            HandOverRefused: The state cannot be handed over.
             BaseException: What the first that did not start raised.
         """
         before, self._make = self._make, make
-        moved: list[Site] = []
-        for site in self._sites.values():
-            site.upgrade(make)
-            moved.append(site)
-            place = site.place
-            if place is None or not place.ref.alive:
-                continue
-            lifecycle = place.cell.dispatcher.lifecycle
-            try:
-                await lifecycle.renew(place.cell)
-            except BaseException:
-                self._make = before
-                for other in reversed(moved):
-                    other.upgrade(before)
-                await lifecycle.renew_again(place.cell)
-                for other in moved[:-1]:
-                    if other.place is not None and other.place.ref.alive:
-                        await lifecycle.renew(other.place.cell)
-                raise
+        sites = list(self._sites.values())
+        moved: list[list[Site]] = []
+        try:
+            for first in range(0, len(sites), _AT_ONCE):
+                share = sites[first : first + _AT_ONCE]
+                await self._move(share, make)
+                moved.append(share)
+        except BaseException:
+            self._make = before
+            for share in reversed(moved):
+                await self._move(share, before, undo=True)
+            raise
+
+    async def restore(self, make: Make) -> None:
+        """Go back to a revision that was live before, and to the state that it left."""
+        self._make = make
+        sites = list(self._sites.values())
+        for first in range(0, len(sites), _AT_ONCE):
+            await self._move(sites[first : first + _AT_ONCE], make, undo=True)
+
+    async def _move(self, sites: list[Site], make: Make, *, undo: bool = False) -> None:
+        ready: list[Place] = []
+        try:
+            for site in sites:
+                place = site.place
+                if place is not None and place.ref.alive and place.can_make_room:
+                    await place.prepare(make, undo=undo)
+                    ready.append(place)
+        except BaseException:
+            for place in ready:
+                await place.stay()
+            raise
+        for site in sites:
+            if site.place in ready:
+                await site.place.take_over(make)
+            else:
+                site.upgrade(make)  # one that is between two incarnations comes back as this
 
     async def close(self) -> None:
         """Stop all actors in order, with what they do at their end."""

@@ -102,6 +102,10 @@ class HostActors:
         """Put another revision's incarnations in the place of a deployment's; see `Fleet`."""
         self.run(self._fleets[name].upgrade(make))
 
+    def restore(self, name: str, make: Make) -> None:
+        """Go back to what a deployment's actors ran before an upgrade, and to its state."""
+        self.run(self._fleets[name].restore(make))
+
     def close_fleet(self, name: str) -> None:
         """Stop the actors of a deployment, if it has any."""
         fleet = self._fleets.pop(name, None)

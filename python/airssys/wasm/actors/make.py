@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any
 
 from airssys.wasm.actors.hooks import Hooks
@@ -49,10 +48,27 @@ class Make:
         """The codecs that are taken, as numbers; none for any."""
         return [_number(name) for name in self.settings.accepts]
 
+    def exports(self, interface: str) -> bool:
+        """Whether the component exports an interface of `airssys:core`."""
+        prefix = f"airssys:core/{interface}@"
+        return any(path.startswith(prefix) for path in self.component.exports)
+
     @property
-    def config(self) -> list[tuple[str, bool | int | float | str]]:
-        """What `initialize` gets."""
-        return [(name, _setting(value)) for name, value in self.settings.config.items()]
+    def parts(self) -> dict[str, Any]:
+        """What the message plane makes instances of, besides the component."""
+        return {
+            "limits": self.limits,
+            "wasi": self.wasi,
+            "services": self.services,
+            "accepts": self.accepts,
+            "config": self.config,
+            "statistics": self.statistics,
+        }
+
+    @property
+    def config(self) -> list[tuple[str, Any]]:
+        """What `initialize` gets; what is neither a number, a truth nor a text travels as JSON."""
+        return list(self.settings.config.items())
 
 
 def _number(name: str) -> int:
@@ -64,7 +80,3 @@ def _number(name: str) -> int:
             known=list(PREFIXES),
         )
     return number
-
-
-def _setting(value: Any) -> bool | int | float | str:
-    return value if isinstance(value, (bool, int, float, str)) else json.dumps(value)

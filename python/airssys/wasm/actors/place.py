@@ -21,12 +21,15 @@ from airssys.rt import (
     Reason,
     RequestDropped,
     Restarted,
+    RuntimeFailure,
 )
 from airssys.rt._foreign import ForeignCell, ForeignRequest
 from airssys.rt._mailbox import Extras
 from airssys.rt._request import Request, Room
 from airssys.wasm.actors.figures import complete_inspection, sum_books
-from airssys.wasm.actors.payloads import decode_payload, encode_payload
+from airssys.wasm.actors.hand_over import HandOverRefused, Kept, inheritance
+from airssys.wasm.actors.hooks import MessageSeen
+from airssys.wasm.actors.payloads import choose_codec, decode_payload, encode_payload
 
 if TYPE_CHECKING:
     import asyncio
@@ -77,6 +80,7 @@ class Place:
         self._drained = False
         self._stopping = False
         self._early: tuple[BaseException, bytes | None] | None = None
+        self._taking = False
         self.native.keep_state(site.snapshots is not None)
 
     @property
@@ -88,6 +92,20 @@ class Place:
     def make(self) -> Make:
         """What the next incarnation is made of."""
         return self.site.make
+
+    def encode(self, message: object) -> bytes:
+        """Return the payload of a message to it.
+
+        Raises:
+            CodecMismatch: It accepts no codec that Python writes by itself.
+            ValueUnencodable: The codec has no bytes for the value.
+            PayloadTooLarge: The payload has more bytes than a message may.
+        """
+        if isinstance(message, bytes):
+            return message
+        settings = self.make.settings
+        codec = settings.codec or choose_codec(self.native.accepts)
+        return encode_payload(message, codec, int(settings.message_size))
 
     # The mailbox, as the cell uses it.
 
@@ -104,7 +122,7 @@ class Place:
             request, trace = extra.request, extra.trace
             if extra.expires is not None:
                 ttl = extra.expires - self.cell.dispatcher.clock()
-        payload = encode_payload(message, self.make.settings)
+        payload = self.encode(message)
         name = self.exchange.name_of(sender)
         # A message that waited for room is put by whoever made some.
         token = callers.set(extra.callers) if isinstance(extra, Extras) else None
@@ -139,7 +157,7 @@ class Place:
 
     def ask_blocking(self, message: object, timeout: float) -> Any:
         """Ask from any thread but that of a loop, and wait for the reply."""
-        payload = self.native.ask_blocking(encode_payload(message, self.make.settings), timeout)
+        payload = self.native.ask_blocking(self.encode(message), timeout)
         return None if payload is None else decode_payload(payload)
 
     def notice(self, message: object, sender: Cell | None) -> None:
@@ -174,7 +192,7 @@ class Place:
             if room.extra.expires is not None:
                 ttl = room.extra.expires - self.cell.dispatcher.clock()
         sent = self.native.send(
-            encode_payload(room.message, self.make.settings),
+            self.encode(room.message),
             _FOREVER,
             priority=int(room.priority),
             ttl=ttl,
@@ -221,6 +239,9 @@ class Place:
         """Drop the instance; False when there is none."""
         if self._going is not None:
             return True
+        if self._taking and not self.cell.details().killed:
+            return False  # what runs is the next incarnation already
+        self._taking = False
         if self.native.state not in _HOLDING:
             return False
         going = self._going = self.native.kill()
@@ -263,18 +284,25 @@ class Place:
         hooks = self.make.hooks
         again = self.starts > 0
         self._stopping = False
-        await hooks.before_start(self.ref)
-        restore = None
-        if self.site.snapshots is not None and "state" in self.native.exports:
-            restore = await self.site.snapshots.for_start(self)
-        self._settling = True
-        try:
-            await self.native.start(restore)
-        except BaseException:
-            self._early = None
-            raise
-        finally:
-            self._settling = False
+        if self._taking:  # it runs already
+            self._taking = self._settling = False
+        else:
+            await hooks.before_start(self.ref)
+            inherited = None
+            if self.site.snapshots is not None:
+                inherited = await self.site.snapshots.inherited(self, self.make)
+            self._settling = True
+            try:
+                if inherited is None:
+                    await self.native.start()
+                else:
+                    await self.native.start(inherited.kept.snapshot, inherited.version)
+            except BaseException:
+                self._early = None
+                raise
+            finally:
+                self._settling = False
+        self.native.hook_messages(self.make.settings.message_hooks)
         self.starts += 1
         if self._early is not None:  # it ran, and failed before it was known to run
             early, self._early = self._early, None
@@ -291,7 +319,11 @@ class Place:
     async def stop(self, reason: Reason, *, final: bool) -> None:
         """End the instance: what is being handled ends, then `shutdown`; or drop a failed one."""
         hooks = self.make.hooks
-        self._stopping = True
+        if self._taking and not final and not reason.abnormal:
+            await self.quietly("after_stop", hooks.after_stop(self.ref, reason))
+            await self.quietly("before_restart", hooks.before_restart(self.ref, reason))
+            return
+        self._taking, self._settling, self._stopping = False, False, True
         if reason.abnormal:
             if self.native.state in _HOLDING:
                 await self.native.fail()
@@ -315,6 +347,93 @@ class Place:
         if not final:
             await self.quietly("before_restart", hooks.before_restart(self.ref, reason))
 
+    def written(self, snapshot: bytes) -> Kept:
+        """Return a snapshot of the present incarnation as it is kept."""
+        about = self.native.about
+        return Kept(
+            snapshot,
+            self.make.revision,
+            None if about is None else about["version"],
+            self.make.settings.state_rules.rollback,
+        )
+
+    @property
+    def can_make_room(self) -> bool:
+        """Whether an incarnation runs beside which the next one can be made."""
+        return self.native.state in {"running", "suspended"} and self._going is None
+
+    async def prepare(self, make: Make, *, undo: bool = False) -> None:
+        """Make the next incarnation beside this one, which is given nothing meanwhile.
+
+        Either `take_over` or `stay` follows.
+
+        Args:
+            make: What it is made of.
+            undo: Go back to what `make` left, whatever the rules say.
+
+        Raises:
+            HandOverRefused: The state may not be handed over, or the component refused it.
+            BaseException: What kept it from starting. This one goes on with its state.
+        """
+        await make.hooks.before_start(self.ref)
+        how, version, given = await self._hand_over(make, undo=undo)
+        try:
+            left = await self.native.prepare(
+                make.component,
+                how,
+                version=version,
+                given=given,
+                timeout=make.settings.start_timeout,
+                shutdown=self.make.settings.shutdown,
+                **make.parts,
+            )
+        except AirsSysError as error:
+            if error.context.get("function") in {"restore", "migrate"}:
+                raise HandOverRefused(
+                    f"revision {make.revision} of '{self.address}' does not take the state of "
+                    f"revision {self.make.revision}, which goes on with it: {error}",
+                    address=self.address,
+                ) from error
+            raise
+        if left is not None and self.site.snapshots is not None:
+            await self.site.snapshots.keep(self, left)
+
+    async def _hand_over(self, make: Make, *, undo: bool) -> tuple[str, str | None, bytes | None]:
+        """Return how the state is handed over, the version that wrote it, and another state."""
+        snapshots = self.site.snapshots
+        if snapshots is None or not make.exports("state"):
+            return "nothing", None, None
+        kept = await snapshots.kept(self)
+        if not undo and self.make.exports("state"):
+            # What it is about to leave, whose bytes are not known yet.
+            now = self.written(b"")
+            kept = (now, *(one for one in kept if one.revision != now.revision))
+        elif undo:
+            kept = tuple(one for one in kept if one.revision == make.revision)
+        found = inheritance(self.address, kept, make)
+        if found is None:
+            return "nothing", None, None
+        if undo or found.kept.revision != self.make.revision:
+            return "given", found.version, found.kept.snapshot
+        return ("restore" if found.version is None else "migrate"), found.version, None
+
+    async def stay(self) -> None:
+        """Drop what was prepared; this incarnation goes on."""
+        await self.native.decide(takes=False)
+
+    async def take_over(self, make: Make) -> None:
+        """Put what was prepared in the place of this incarnation."""
+        reason = Reason.SHUTDOWN
+        await self.quietly("before_stop", self.make.hooks.before_stop(self.ref, reason))
+        self._taking = self._settling = True
+        await self.native.decide(takes=True)
+        self.site.make = make
+        self.native.regrant(make.rights)
+        try:
+            await self.cell.dispatcher.lifecycle.renew(self.cell)
+        except RuntimeFailure:  # it is ending anyway, and what runs goes with it
+            self._taking = self._settling = False
+
     async def quietly(self, hook: str, calling: Any) -> None:
         """Await a hook; what it raises is reported and the end goes on."""
         try:
@@ -330,6 +449,26 @@ class Place:
             self._early = error, message
             return
         self.cell.dispatcher.lifecycle.fail(self.cell, error, message)
+
+    async def hook_message(self, details: dict[str, Any]) -> None:
+        """Call a message hook while the guest waits for it."""
+        hooks, outcome = self.make.hooks, details["outcome"]
+        seen = MessageSeen(
+            details["payload"], details["sender"], details["topic"], asked=details["ask"]
+        )
+        refusal = None
+        try:
+            if outcome is None:
+                await hooks.before_message(self.ref, seen)
+            else:
+                await hooks.after_message(self.ref, seen, outcome)
+        except Exception as error:  # noqa: BLE001 - the asker is told, or it is reported
+            if outcome is None:
+                refusal = str(error) or type(error).__name__
+            else:
+                self.exchange.system.events.publish(HookFailed(self.ref, "after_message", error))
+        finally:
+            self.native.hook_done(details["token"], refusal)
 
     # Health.
 

@@ -15,6 +15,8 @@ from airssys.wasm.actors.payloads import decode_payload
 from airssys.wasm.codecs import CodecError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airssys.rt._cell import Cell
     from airssys.rt.messages import DeadReason
     from airssys.wasm._native import _core
@@ -87,7 +89,11 @@ class PythonPort:
         address: The name that components use.
         expected: What payloads are decoded to, as an annotation; None takes what is there, `bytes`
             the payload itself.
-        accepts: The codecs that are taken, as numbers; none for any.
+        accepts: The codecs that are taken, by name; those that are registered now where it is None.
+
+    Raises:
+        UnknownCodec: There is none of a name.
+        NameTaken: Another actor has the address.
     """
 
     def __init__(
@@ -96,14 +102,17 @@ class PythonPort:
         cell: Cell,
         address: str,
         expected: Any = None,
-        accepts: tuple[int, ...] = (),
+        accepts: Collection[str] | None = None,
     ) -> None:
         self.address = address
         self.cell = cell
         self._exchange = exchange
         self._expected = expected
         self.native = exchange.plane.port(
-            address, exchange.bridge, capacity=cell.options.mailbox.capacity, accepts=accepts
+            address,
+            exchange.bridge,
+            capacity=cell.options.mailbox.capacity,
+            accepts=codecs.numbers(accepts),
         )
         self._messages = 0
         self._size = 0

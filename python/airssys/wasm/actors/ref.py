@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 from airssys.rt import LocalRef
 from airssys.rt._foreign import ForeignCell
 from airssys.rt.ref import LocalThreadsafeRef
-from airssys.wasm.actors.payloads import encode_payload
 
 if TYPE_CHECKING:
     from airssys.rt import Health, Message, ThreadsafeRef
@@ -83,4 +82,4 @@ class ComponentThreadsafeRef(LocalThreadsafeRef[TargetT_co]):
     def tell(self, message: Message[TargetT_co]) -> None:
         """Queue a message in the component's mailbox; raises `MailboxFull` when it has no room."""
         place = cast("Place", cast("ForeignCell", self._cell).outside)
-        place.native.tell(encode_payload(message, place.make.settings))
+        place.native.tell(place.encode(message))

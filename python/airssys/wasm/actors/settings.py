@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from airssys.rt import Backoff, Bounded, Options, Restart
+from airssys.wasm.actors.hand_over import HandOver, Rollback, StateRules
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import parse_bytes
 
@@ -40,8 +41,19 @@ class ActorSettings:
         snapshot_every: Seconds between two snapshots of an actor's state, or None for none but at
             its end. A snapshot is restored at the next start.
         codec: What Python values are encoded with: `cbor`, `json`, `messagepack`, `borsh`,
-            `raw`.
-        accepts: The codecs that are taken; any known one where it is empty.
+            `raw`; None takes the first of these that the actor accepts.
+        accepts: The codecs that are taken, as far as the component's own metadata names them too;
+            what the component names where it is empty.
+        hand_over: What becomes of the state when this revision takes over: `none` begins anew,
+            `snapshot` restores it as the earlier revision wrote it, `migrate` lets the component
+            migrate it first where another version wrote it. None takes what the component's
+            manifest declares, or `migrate` where it carries none.
+        rollback: What becomes of the state that this revision writes when an earlier one takes
+            over: `reverse` hands it over in the same way, `discard` goes on from what the earlier
+            revision left, `refuse` refuses the rollback. None takes what the manifest declares, or
+            `reverse` where the component carries none.
+        message_hooks: Whether `Hooks.before_message` and `after_message` are called. Each message
+            then makes two trips to the loop of the actor system, and the guest waits for both.
         config: What `initialize` gets, by name.
 
     Raises:
@@ -64,9 +76,14 @@ class ActorSettings:
     health_timeout: float = 1.0
     health_failures: int = 3
     snapshot_every: float | None = None
-    codec: str = "cbor"
+    codec: str | None = None
     accepts: tuple[str, ...] = ()
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    hand_over: HandOver | None = None
+    rollback: Rollback | None = None
+    message_hooks: bool = False
+    #: What the manifest of the component declares; set by whoever deploys it.
+    declared: StateRules | None = None
 
     def __post_init__(self) -> None:
         for name in ("mailbox_bytes", "message_size"):
@@ -95,6 +112,8 @@ class ActorSettings:
             self._check_seconds("snapshot_every", self.snapshot_every)
         self._check_choice("on_overflow", ("fail", "wait", "drop-oldest", "drop-newest"))
         self._check_choice("restart", ("permanent", "transient", "temporary"))
+        self._check_choice("hand_over", (None, "none", "snapshot", "migrate"))
+        self._check_choice("rollback", (None, "reverse", "discard", "refuse"))
         if self.backoff is not None and not 0 < self.backoff[0] <= self.backoff[1] <= 86_400:
             raise InvalidSetting(
                 f"backoff must be the least and the most seconds, got {self.backoff!r}",
@@ -109,11 +128,18 @@ class ActorSettings:
         if not isinstance(value, (int, float)) or not 0 <= value <= 86_400:
             raise InvalidSetting(f"{name} must be 0 to 86400 seconds, got {value!r}")
 
-    def _check_choice(self, name: str, known: tuple[str, ...]) -> None:
+    def _check_choice(self, name: str, known: tuple[str | None, ...]) -> None:
         if getattr(self, name) not in known:
             raise InvalidSetting(
-                f"{name} {getattr(self, name)!r} is not known", hint=f"it is {', '.join(known)}"
+                f"{name} {getattr(self, name)!r} is not known",
+                hint=f"it is {', '.join(map(str, known))}",
             )
+
+    @property
+    def state_rules(self) -> StateRules:
+        """What becomes of the state: what is set here, else declared by the component."""
+        declared = self.declared or StateRules("migrate", "reverse")
+        return StateRules(self.hand_over or declared.hand_over, self.rollback or declared.rollback)
 
     @property
     def options(self) -> Options:

@@ -54,30 +54,17 @@ class Site:
         return self.exchange.plane.spawn(
             self.address,
             make.component,
-            limits=make.limits,
-            wasi=make.wasi,
-            services=make.services,
             gate=make.rights,
-            accepts=make.accepts,
-            config=make.config,
+            **make.parts,
             capacity=settings.mailbox,
             capacity_bytes=int(settings.mailbox_bytes),
             overflow=settings.on_overflow,
             message_size=int(settings.message_size),
-            statistics=make.statistics,
         )
 
     def upgrade(self, make: Make) -> None:
         """Make further incarnations of this; the one that lives goes on until it is restarted."""
         self.make = make
         if self.place is not None and self.place.ref.alive:
-            self.place.native.upgrade(
-                make.component,
-                limits=make.limits,
-                wasi=make.wasi,
-                services=make.services,
-                config=make.config,
-                accepts=make.accepts,
-                statistics=make.statistics,
-            )
+            self.place.native.upgrade(make.component, **make.parts)
             self.place.native.regrant(make.rights)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from airssys.wasm.actors.hand_over import MOST_KEPT, Kept, inheritance
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airssys.wasm.actors.hand_over import Inheritance
+    from airssys.wasm.actors.make import Make
     from airssys.wasm.actors.place import Place
 
 __all__ = ["SnapshotStore", "Snapshots"]
@@ -14,47 +20,56 @@ __all__ = ["SnapshotStore", "Snapshots"]
 class SnapshotStore(Protocol):
     """Where snapshots outlive the host."""
 
-    def load(self, address: str) -> bytes | None:
-        """Return the snapshot that was saved last."""
+    def load(self, address: str) -> Sequence[Kept]:
+        """Return the last snapshot that each revision wrote, the latest first."""
         ...
 
-    def save(self, address: str, snapshot: bytes, revision: int) -> None:
+    def save(self, address: str, kept: Kept) -> None:
         """Keep a snapshot durably. Called on another thread."""
         ...
 
 
 class Snapshots:
-    """Takes an actor's state on a schedule and at its end, and gives it to the next incarnation.
-
-    Attributes:
-        last: The snapshot that was taken last.
-    """
+    """Takes an actor's state on a schedule and at its end, and gives it to the next incarnation."""
 
     def __init__(self, store: SnapshotStore | None = None) -> None:
-        self.last: bytes | None = None
         self._store = store
-        self._loaded = False
+        self._kept: list[Kept] = []
+        self._loaded = store is None
         self._task: asyncio.Task[None] | None = None
 
-    async def for_start(self, place: Place) -> bytes | None:
-        """Return the state that a new incarnation continues from."""
+    @property
+    def last(self) -> bytes | None:
+        """The snapshot that was taken last."""
+        return self._kept[0].snapshot if self._kept else None
+
+    async def kept(self, place: Place) -> Sequence[Kept]:
+        """Return the last snapshot that each revision wrote, the latest first."""
         if not self._loaded and self._store is not None:
-            self.last = await place.exchange.in_thread(self._store.load, place.address)
-        self._loaded = True
-        return self.last
+            self._kept = list(await place.exchange.in_thread(self._store.load, place.address))
+            self._loaded = True
+        return tuple(self._kept)
+
+    async def inherited(self, place: Place, make: Make) -> Inheritance | None:
+        """Return what an incarnation made of `make` continues from.
+
+        Raises:
+            HandOverRefused: It may not take the state that there is.
+        """
+        return inheritance(place.address, await self.kept(place), make)
 
     async def take(self, place: Place) -> None:
         """Take the state now, between messages, and keep it."""
         await self.keep(place, await place.native.snapshot(place.make.settings.shutdown))
 
     async def keep(self, place: Place, snapshot: bytes) -> None:
-        """Keep the state that an incarnation left."""
-        self.last = snapshot
-        self._loaded = True
+        """Keep the state that the present incarnation gave."""
+        kept = place.written(snapshot)
+        await self.kept(place)
+        others = [one for one in self._kept if one.revision != kept.revision]
+        self._kept = [kept, *others[: MOST_KEPT - 1]]
         if self._store is not None:
-            await place.exchange.in_thread(
-                self._store.save, place.address, snapshot, place.make.revision
-            )
+            await place.exchange.in_thread(self._store.save, place.address, kept)
 
     def schedule(self, place: Place) -> None:
         """Take the state every so often while the actor lives."""

@@ -38,6 +38,7 @@ __all__ = [
     "decode",
     "encode",
     "negotiate",
+    "numbers",
     "read_prefix",
     "register",
     "write_prefix",
@@ -50,3 +51,4 @@ encode = _registry.encode
 decode = _registry.decode
 codec_of = _registry.codec_of
 register = _registry.register
+numbers = _registry.numbers

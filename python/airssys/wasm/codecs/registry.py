@@ -56,6 +56,14 @@ class Registry:
         """The names of the codecs, in the order of their registration."""
         return tuple(self._by_name)
 
+    def numbers(self, names: Iterable[str] | None = None) -> list[int]:
+        """Return the prefixes of codecs by their names, or of all that there are.
+
+        Raises:
+            UnknownCodec: There is none of a name.
+        """
+        return [self.codec(name).prefix for name in (self._by_name if names is None else names)]
+
     def register(self, codec: Codec) -> None:
         """Add a codec.
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from airssys.wasm._native import Gate
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import DeploymentRecord, Settings
+    from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Granting
     from airssys.wasm.security.mounts import Mount
@@ -64,6 +65,7 @@ class SecuritySettings:
     approver: Approver | None = None
     approval_timeout: float = 60.0
     development: bool = False
+    secrets: SecretSource | None = None
 
     def __post_init__(self) -> None:
         own = (self.policy, self.approver) != (None, None) or self.development
@@ -139,6 +141,7 @@ class HostSecurity:
 
     def __init__(self, settings: SecuritySettings, state: Path, registry: Registry) -> None:
         self._owned = settings.osl is None
+        self._secrets = settings.secrets
         self._ceiling = settings.osl is not None or settings.policy is not None
         self._records = GrantRecords(registry)
         self._reviews = ApprovalsOfRequests(registry)
@@ -167,6 +170,11 @@ class HostSecurity:
     def gate(self) -> Gate:
         """The gate that decides."""
         return self.osl.gate
+
+    @property
+    def secrets(self) -> SecretSource | None:
+        """Where the values of secrets come from, if from anywhere."""
+        return self._secrets
 
     @property
     def ceiling(self) -> bool:

@@ -62,8 +62,21 @@ def requests_of(settings: Settings) -> list[Requested]:
 def request_rules(
     deployment: str, deployment_id: int, number: int, settings: Settings
 ) -> list[Description]:
-    """Return the rules for what one revision asks for."""
-    described = []
+    """Return the rules for what one revision asks for, and for what is its own."""
+    described: list[Description] = []
+    if settings.config:
+        # The operator wrote it for this deployment alone: it needs neither request nor grant.
+        described.append(
+            {
+                "effect": "allow",
+                "kind": "config",
+                "targets": ["**"],
+                "access": ["read"],
+                "id": f"config-{deployment_id}.{number}",
+                "principals": [f"revision:{deployment}@{number}"],
+                "position": f"{deployment}, revision {number}: its configuration",
+            }
+        )
     for request in requests_of(settings):
         place = shown(request.where)
         rule = _rule(request.kind, request.access, request.target, request.more, settings.mounts)
