@@ -360,7 +360,7 @@ impl PyPlane {
         trace: Option<&str>,
     ) -> PyResult<(u64, u64)> {
         ready(py)?;
-        let options = convert::options(priority, None, trace)?;
+        let options = convert::options(py, priority, None, trace)?;
         let publisher = sender.unwrap_or("").into();
         let forms = forms
             .iter()
