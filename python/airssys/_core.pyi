@@ -479,6 +479,7 @@ class Subject:
         deployment: For the records.
         revision: For the records.
         caller: Who called; the first of the chain is the original caller.
+        callers: The whole chain of those who called, instead of `caller`.
         trace_id: For the records.
         session: For the records.
         audit_rate: Records per second before it is slowed and its denials are counted; None for
@@ -500,6 +501,7 @@ class Subject:
         deployment: str | None = None,
         revision: int | None = None,
         caller: Subject | None = None,
+        callers: Callers | None = None,
         trace_id: str | None = None,
         session: str | None = None,
         audit_rate: float | None = None,
@@ -521,11 +523,32 @@ class Subject:
     @property
     def revision(self) -> int | None: ...
     @property
+    def callers(self) -> tuple[str, ...]: ...
+    @property
     def trace_id(self) -> str | None: ...
     @property
     def session(self) -> str | None: ...
     def with_attributes(self, attributes: Mapping[str, Attribute]) -> Subject: ...
     def with_trace(self, trace_id: str | None) -> Subject: ...
+
+@final
+class Callers:
+    """A chain of callers. It is bounded: beyond 16 principals the middle is left out.
+
+    Args:
+        subject: Who calls: its own callers come first, then itself.
+    """
+
+    def __new__(cls, subject: Subject) -> Self: ...
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of principals, the original caller first; `… more` where some are left out."""
+    @property
+    def subject(self) -> Subject:
+        """Who called last, acting for those before it."""
+    @property
+    def gate(self) -> int:
+        """The number of the gate that decides for who called last; 0 where it is not known."""
 
 @final
 class Decision:
@@ -666,6 +689,8 @@ class Gate:
     @staticmethod
     def check(rules: bytes) -> None:
         """Raise what `load` would raise for these rules."""
+    @property
+    def number(self) -> int: ...
     @property
     def generation(self) -> int: ...
     @property
@@ -1020,7 +1045,7 @@ class MessageRights:
         """
 
 _PortMessage: TypeAlias = tuple[
-    Port, str, bytes, Literal[0, 1, 2], int, float, str | None, str | None, int
+    Port, str, bytes, Literal[0, 1, 2], int, float, str | None, str | None, int, Callers | None
 ]
 _PlaneEvent: TypeAlias = tuple[str, str, int, dict[str, Any]]
 

@@ -4,3 +4,4 @@ pub mod host;
 pub mod messages;
 pub mod misbehave;
 pub mod own;
+pub mod reach;

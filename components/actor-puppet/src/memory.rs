@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::actions::reach::Open;
+
 /// Everything that outlives a message.
 #[derive(Default)]
 pub struct Memory {
@@ -24,6 +26,8 @@ pub struct Memory {
     pub last_timer: u64,
     pub last_token: u64,
     pub health: (String, String),
+    /// What is kept open, by name.
+    pub open: BTreeMap<String, Open>,
 }
 
 thread_local! {

@@ -1,6 +1,6 @@
 //! Runs a script: a list of actions, each a list of a name and its arguments.
 
-use crate::actions::{host, messages, misbehave, own};
+use crate::actions::{host, messages, misbehave, own, reach};
 use crate::airssys::core::types::{Error, Message, Payload};
 use crate::convert;
 use crate::memory::with;
@@ -38,7 +38,8 @@ impl Play {
             let known = misbehave::act(&call)?
                 || own::act(self, &call)
                 || messages::act(self, &call)
-                || host::act(self, &call);
+                || host::act(self, &call)
+                || reach::act(self, &call);
             if !known {
                 return Err(Error::Unhandled(format!("no such action: {action}")));
             }

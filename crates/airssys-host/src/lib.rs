@@ -13,6 +13,7 @@ pub mod osl;
 pub mod plane;
 pub mod quota;
 pub mod route;
+pub mod security;
 pub mod services;
 pub mod storage;
 pub mod value;

@@ -22,6 +22,10 @@ const PACKAGES: &[Package] = &[
         add_to_linker: crate::plane::link::add_to_linker,
     },
     Package {
+        provides: crate::security::provides,
+        add_to_linker: crate::security::add_to_linker,
+    },
+    Package {
         provides: crate::storage::guest::provides,
         add_to_linker: crate::storage::guest::add_to_linker,
     },

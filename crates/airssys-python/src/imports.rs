@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use airssys_host::error::HostFunctionFailed;
+use airssys_host::gate::callers::Callers as HostCallers;
 use airssys_host::instance::{Call, Link, Reply, Request, Wanted};
 use airssys_host::value::Value;
 use pyo3::exceptions::{PyException, PyTypeError};
@@ -11,6 +12,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::apart::{Delivery, Tasks};
+use crate::callers::{self, Callers};
 use crate::component::Described;
 use crate::deadline::KillWatch;
 use crate::handles::InstanceHandles;
@@ -54,6 +56,8 @@ pub struct Imports {
     failure: Mutex<Option<(&'static str, PyErr)>>,
     /// Functions and awaitables that run while the guest waits for them.
     pub tasks: Tasks,
+    /// For whom functions work, by the number of the chain for which the instance acts.
+    served: Mutex<Option<(u64, Py<Callers>)>>,
 }
 
 /// Await in a blocking call: on an event loop of its own, for as long as the call may go on.
@@ -87,6 +91,7 @@ impl Imports {
             functions,
             failure: Mutex::new(None),
             tasks: Tasks::default(),
+            served: Mutex::default(),
         })
     }
 
@@ -108,14 +113,26 @@ impl Imports {
             Wanted::Call { import, arguments } => (import, arguments),
             Wanted::Item { source } => return self.fetch(py, caller, link, id, source),
         };
-        let called = self.call(py, import, arguments);
+        let callers = self.callers(py, link)?;
+        let called = match &callers {
+            Some(callers) => callers::during(py, callers.clone_ref(py), || {
+                self.call(py, import, arguments)
+            }),
+            None => self.call(py, import, arguments),
+        };
         let origin = Origin::Function(import);
         if let Ok(result) = &called
             && is_awaitable(result)
             && (!self.described.import(py, import)?.gives_a_future()
                 || is_coroutine_function(self.functions[import].bind(py))?)
         {
-            let awaitable = result.clone().unbind();
+            let awaitable = match callers {
+                Some(callers) => py
+                    .import("airssys.wasm._awaiting")?
+                    .call_method1("served_for", (callers, result))?
+                    .unbind(),
+                None => result.clone().unbind(),
+            };
             if caller == Caller::Loop && self.described.import(py, import)?.takes_streams() {
                 // It may read what the guest writes meanwhile.
                 return self.start(py, &awaitable, link, id, origin);
@@ -135,6 +152,25 @@ impl Imports {
         let signature = self.described.import(py, import)?;
         let arguments = signature.host_arguments(py, arguments, &*self.handles)?;
         self.functions[import].bind(py).call1(arguments)
+    }
+
+    /// For whom a function works that the store behind `link` calls; nobody where no rules decide.
+    fn callers(&self, py: Python<'_>, link: &Link) -> PyResult<Option<Py<Callers>>> {
+        let Some(owner) = link.owner() else {
+            return Ok(None);
+        };
+        let number = owner.acting.number();
+        let mut served = self.served.lock().expect("no code under this lock panics");
+        if let Some((known, callers)) = &*served
+            && *known == number
+        {
+            return Ok(Some(callers.clone_ref(py)));
+        }
+        let chain = HostCallers::with(owner.acting.callers().as_ref(), &owner.principal);
+        let callers = Callers::new(chain, Some(owner.principal.clone())).of(owner.authority);
+        let callers = Py::new(py, callers)?;
+        *served = Some((number, callers.clone_ref(py)));
+        Ok(Some(callers))
     }
 
     fn delivery(

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
 
 use crate::awaiting::{Awaitable, Conclude};
+use crate::callers;
 use crate::errors::{About, host_function_failed, raise, unknown_export};
 use crate::handles::Lent;
 use crate::imports::Imports;
@@ -317,6 +318,7 @@ impl PyFunction {
         let (arguments, mut lent) = shared.arguments(py, export, args, kwargs)?;
         let (live, hold) = Hold::take(&*shared.instance, &*shared.imports).map_err(explain)?;
         lent.begun();
+        live.act_for(callers::present(py)?.as_ref());
         let call = Call::export(live, export, arguments);
         let (live, result) = crate::blocking::run(py, call, &shared.imports)?;
         drop(lent);
@@ -332,6 +334,7 @@ impl PyFunction {
     ) -> PyResult<Awaitable> {
         let (shared, export) = (self.shared.clone(), self.export);
         let (arguments, mut lent) = shared.arguments(py, export, args, kwargs)?;
+        let callers = callers::present(py)?;
         Ok(Awaitable::new(
             shared.imports.clone(),
             Some(self.owner.clone_ref(py)),
@@ -341,6 +344,7 @@ impl PyFunction {
                 let (live, hold) =
                     Hold::take(shared.instance.clone(), shared.imports.clone()).map_err(explain)?;
                 lent.begun();
+                live.act_for(callers.as_ref());
                 let call = Call::export(live, export, arguments);
                 let conclude: Conclude = Box::new(move |py, live, result| {
                     drop(lent);

@@ -4,6 +4,7 @@ mod apart;
 mod awaiting;
 mod blocking;
 mod bridge;
+mod callers;
 mod capacity;
 mod component;
 pub mod convert;
@@ -101,6 +102,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(_compile_child, module)?)?;
     module.add_function(wrap_pyfunction!(_set_compile_worker, module)?)?;
+    module.add_class::<callers::Callers>()?;
     module.add_class::<component::PyEngine>()?;
     module.add_class::<component::PyComponent>()?;
     module.add_class::<instance::PyInstance>()?;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use airssys_host::error::Error;
+use airssys_host::gate::callers::Callers;
 use airssys_host::instance::{Call, Live};
 use airssys_host::route::{Lifetime, Line, Passage, Route, Statistics};
 use airssys_host::value::Value;
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::awaiting::{Awaitable, Conclude};
+use crate::callers;
 use crate::component::{Described, PyComponent};
 use crate::errors::{About, raise, unknown_export};
 use crate::handles::Lent;
@@ -352,6 +354,7 @@ impl PyRoute {
                 imports,
                 export,
                 lent,
+                callers: callers::present(py)?,
             },
             arguments,
         ))
@@ -387,13 +390,14 @@ struct Begun {
     imports: Arc<Imports>,
     export: usize,
     lent: Lent,
+    callers: Option<Arc<Callers>>,
 }
 
 impl Begun {
     fn start(&mut self, py: Python<'_>, arguments: Vec<Value>) -> PyResult<Call> {
         let call = self
             .passage
-            .begin(self.export, arguments)
+            .begin(self.export, arguments, self.callers.take())
             .map_err(|error| self.explain(py, error))?;
         self.lent.begun();
         Ok(call)
@@ -410,6 +414,7 @@ impl Begun {
             imports,
             export,
             lent,
+            callers: _,
         } = self;
         if let Some(live) = &live {
             imports.handles.leave_with(live);

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airssys._core import (
     AuditLog,
     AuditReader,
+    Callers,
     Child,
     Decision,
     Explanation,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditLog",
     "AuditReader",
+    "Callers",
     "Child",
     "Decision",
     "Explanation",

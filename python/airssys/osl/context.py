@@ -6,8 +6,11 @@ import secrets
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from weakref import WeakValueDictionary
 
+from airssys._callers import callers
+from airssys.osl._native import Callers
 from airssys.osl.errors import ContextExpired, NoContext, OslError
 
 if TYPE_CHECKING:
@@ -92,15 +95,36 @@ class Context:
             )
 
 
+#: Pipelines by the number of their gate: what a host function does for a component runs through
+#: that of the component's gate.
+systems: WeakValueDictionary[int, OSL] = WeakValueDictionary()
+
+
 class Execution:
-    """A context, the pipeline it was entered on, and what the native gate knows it by."""
+    """A context, the pipeline it was entered on, and what the native gate knows it by.
 
-    __slots__ = ("_rules", "_subject", "caller", "context", "system")
+    Args:
+        context: Who acts.
+        system: The pipeline; None where a component acts whose gate is no pipeline's.
+        caller: The block around this one.
+        served: The chain of those who called, where they did so after that block was entered.
+    """
 
-    def __init__(self, context: Context, system: OSL, caller: Execution | None) -> None:
+    __slots__ = ("_rules", "_subject", "caller", "chain", "context", "served", "system")
+
+    def __init__(
+        self,
+        context: Context,
+        system: OSL | None,
+        caller: Execution | None,
+        served: Callers | None = None,
+    ) -> None:
         self.context = context
         self.system = system
         self.caller = caller
+        self.served = served
+        #: For whom everything acts that is called from the block.
+        self.chain: Callers | None = None
         self._subject: Subject | None = None
         self._rules: object = None
 
@@ -115,25 +139,60 @@ class Execution:
         return self._subject
 
     def _make(self, system: OSL) -> Subject:
+        if self.served is not None:
+            return system.subject_of(self.context, callers=self.served)
         caller = self.caller.subject(system) if self.caller is not None else None
         return system.subject_of(self.context, caller)
+
+
+class ComponentExecution(Execution):
+    """What a host function does for the component that called it."""
+
+    __slots__ = ()
+
+    def __init__(self, served: Callers, outer: Execution | None) -> None:
+        context = Context(Principal(served.subject.name), callers=_named(served))
+        system = systems.get(served.gate)
+        if system is None and outer is not None:
+            system = outer.system
+        super().__init__(context, system, None, served)
+
+    def subject(self, system: OSL) -> Subject:  # noqa: ARG002 - the component's own, anywhere
+        """Return the component as the gate knows it, acting for those who called it."""
+        assert self.served is not None  # noqa: S101 - made with it
+        return self.served.subject
 
 
 _current: ContextVar[Execution | None] = ContextVar("airssys_osl_execution", default=None)
 
 
+def _nearest() -> tuple[Execution | None, Callers | None]:
+    """Return the block that the code here is in, and who called since it was entered."""
+    outer, served = _current.get(), cast("Callers | None", callers.get())
+    if outer is not None and outer.chain is served:
+        return outer, None
+    return outer, served
+
+
 class Acting:
     """Makes a context the current one for a `with` block; made by `OSL.acting_as`."""
 
-    __slots__ = ("_execution", "_token")
+    __slots__ = ("_execution", "_served", "_token")
 
     def __init__(self, context: Context, system: OSL) -> None:
-        self._execution = Execution(context, system, _current.get())
+        outer, served = _nearest()
+        self._execution = Execution(context, system, outer, served)
         self._token: Token[Execution | None] | None = None
+        self._served: Token[Any] | None = None
 
     def __enter__(self) -> Context:
-        self._token = _current.set(self._execution)
-        return self._execution.context
+        execution = self._execution
+        assert execution.system is not None  # noqa: S101 - made with it
+        if execution.chain is None:
+            execution.chain = Callers(execution.subject(execution.system))
+        self._token = _current.set(execution)
+        self._served = callers.set(execution.chain)
+        return execution.context
 
     def __exit__(
         self,
@@ -142,13 +201,16 @@ class Acting:
         traceback: TracebackType | None,
     ) -> None:
         assert self._token is not None  # noqa: S101 - `with` enters before it exits
+        assert self._served is not None  # noqa: S101 - as above
+        callers.reset(self._served)
         _current.reset(self._token)
 
 
 class Standing(Execution):
     """An execution of its own for a `with` block, whose context is made where somebody looks at it.
 
-    For code that runs often on behalf of somebody and seldom touches the system.
+    For code that runs often on behalf of a component and seldom touches the system: it acts as the
+    component, for those who called that.
     """
 
     __slots__ = ("_made", "_principal", "_token")
@@ -160,22 +222,24 @@ class Standing(Execution):
         self._rules = None
         self.system = system
         self.caller = _current.get()
+        self.chain = self.served = cast("Callers | None", callers.get())
 
     @property
     def context(self) -> Context:  # type: ignore[override] # made late
         """The context, made now."""
         if self._made is None:
             outer = self.caller.context if self.caller is not None else None
+            called = () if self.served is None else _named(self.served)
             self._made = (
-                Context(self._principal)
+                Context(self._principal, callers=called)
                 if outer is None
-                else Context(
-                    self._principal,
-                    trace_id=outer.trace_id,
-                    callers=(*outer.callers, outer.principal),
-                )
+                else Context(self._principal, trace_id=outer.trace_id, callers=called)
             )
         return self._made
+
+    def subject(self, system: OSL) -> Subject:
+        """Return the component as the gate knows it, acting for those who called it."""
+        return super().subject(system) if self.served is None else self.served.subject
 
     def __enter__(self) -> None:
         self._token = _current.set(self)
@@ -184,9 +248,19 @@ class Standing(Execution):
         _current.reset(self._token)
 
 
+def _named(served: Callers) -> tuple[Principal, ...]:
+    """Those for whom a component acts, but for what stands for several."""
+    return tuple(Principal(name) for name in served.subject.callers if " " not in name)
+
+
+def _present() -> Execution | None:
+    outer, served = _nearest()
+    return outer if served is None else ComponentExecution(served, outer)
+
+
 def current_execution() -> Execution:
     """Return context and pipeline of the caller, or raise `NoContext`."""
-    execution = _current.get()
+    execution = _present()
     if execution is None:
         raise NoContext(
             "no principal is acting here, so nothing is allowed; "
@@ -197,12 +271,14 @@ def current_execution() -> Execution:
 
 def maybe_context() -> Context | None:
     """Return the context of the caller, or `None` outside any."""
-    execution = _current.get()
+    execution = _present()
     return execution.context if execution is not None else None
 
 
 def current_context() -> Context:
     """Return the context of the caller.
+
+    In a host function that is the component that called it, for those who called the component.
 
     Raises:
         NoContext: The caller is outside any context. There is no default principal.
@@ -214,6 +290,13 @@ def current_system() -> OSL:
     """Return the pipeline that operations of the caller run through.
 
     Raises:
-        NoContext: The caller is outside any context.
+        NoContext: The caller is outside any context, or acts for a component whose gate is no
+            pipeline's.
     """
-    return current_execution().system
+    system = current_execution().system
+    if system is None:
+        raise NoContext(
+            "a component acts here, whose gate is that of no pipeline; "
+            "run the operation with one: `await system.run(...)`",
+        )
+    return system

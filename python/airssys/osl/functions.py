@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from airssys.osl.context import current_execution
+from airssys.osl.context import current_system
 from airssys.osl.files.operations import (
     CopyFile,
     DeleteFile,
@@ -90,8 +90,7 @@ async def perform(operation: Operation[T], *, middleware: Iterable[Middleware] =
         AccessDenied: The gate refused, and nothing was done.
         OSError: The system refused.
     """
-    system = current_execution().system
-    return (await system.run(operation, middleware=middleware)).output
+    return (await current_system().run(operation, middleware=middleware)).output
 
 
 async def read_file(

@@ -22,7 +22,14 @@ from airssys.errors import AirsSysError
 from airssys.osl._native import AuditLog, Gate, Subject, typed
 from airssys.osl.approval import Approvals
 from airssys.osl.authority import Authority
-from airssys.osl.context import Acting, Context, Principal, current_execution, maybe_context
+from airssys.osl.context import (
+    Acting,
+    Context,
+    Principal,
+    current_execution,
+    maybe_context,
+    systems,
+)
 from airssys.osl.errors import ContextExpired, DefinitionError, OslError
 from airssys.osl.executor import Executors, Outcome
 from airssys.osl.explain import Explained, explain
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
+    from airssys.osl._native import Callers
     from airssys.osl.approval import Approver
     from airssys.osl.context import Attribute
     from airssys.osl.operation import Operation
@@ -156,6 +164,7 @@ class OSL:
             hidden = [os.fspath(path) for path in reserved]
             hidden += [os.path.realpath(key), *self._source.paths, *_packages()]
             self.gate = Gate(self.audit, reserved=hidden)
+            systems[self.gate.number] = self
             self.reload()
             if retention is not None:
                 self.prune_log()
@@ -279,8 +288,14 @@ class OSL:
         )
         return Acting(context, self)
 
-    def subject_of(self, context: Context, caller: Subject | None = None) -> Subject:
-        """Return the native form of a context."""
+    def subject_of(
+        self,
+        context: Context,
+        caller: Subject | None = None,
+        *,
+        callers: Callers | None = None,
+    ) -> Subject:
+        """Return the native form of a context: of who called it, or a whole chain of callers."""
         principal = context.principal
         return Subject(
             principal.name,
@@ -290,6 +305,7 @@ class OSL:
             enforcement=self._enforcement.value,
             observe_until=self._observe_until,
             caller=caller,
+            callers=callers,
             trace_id=context.trace_id,
             session=context.session or None,
             audit_rate=self.audit_rate,

@@ -21,6 +21,7 @@ from threading import get_ident
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
+from airssys._callers import callers
 from airssys.rt._blueprint import Handler, find_handler
 from airssys.rt._cell import BUSY, SIGNAL, SUSPENDED, Cell
 from airssys.rt._control import Drain
@@ -72,6 +73,8 @@ class Dispatcher:
         letter: The envelope that is being handled right now.
         run: The run whose step this is; None in plain handlers.
         traced: Whether deliveries take the instrumented way (middleware, spans, message events).
+        serves: Whether messages may come from those that rules speak about.
+        carries: Whether one of the two is so, and messages take more with them.
         slice: Seconds after which the event loop gets its turn.
         burst: Messages after which the next actor gets its turn.
     """
@@ -88,6 +91,8 @@ class Dispatcher:
         self.run: Run | None = None
         self.spare: Run | None = None
         self.traced = False
+        self.serves = False
+        self.carries = False
         self.slice = 0.004
         self.burst = 256
         self.clock: Callable[[], float] = loop.time
@@ -227,7 +232,8 @@ class Dispatcher:
                     self.letter = envelope
                     if handler.plain:
                         try:
-                            value = context.copy().run(handler.function, cell.actor, message)
+                            own = (context if extra is None else self.serving(cell, extra)).copy()
+                            value = own.run(handler.function, cell.actor, message)
                         except BaseException as error:  # noqa: BLE001 - a supervision boundary
                             self.handler_failed(cell, envelope, handler, error)
                             break
@@ -249,7 +255,8 @@ class Dispatcher:
                             self.spare = None
                         run.cell = cell
                         run.envelope = envelope
-                        run.context = own = context.copy()
+                        own = (context if extra is None else self.serving(cell, extra)).copy()
+                        run.context = own
                         run.coroutine = coroutine = handler.function(cell.actor, message)
                         self.run = run
                         enter_task(loop, run)
@@ -381,15 +388,24 @@ class Dispatcher:
             context.run(acting.set, cell.actor)
         return context
 
+    def serving(self, cell: Cell, extra: Extras | Request[Any] | None) -> Context:
+        """The context variables for a message that carries `extra`: those of its callers too."""
+        context = self.context_of(cell)
+        if extra.__class__ is Extras and extra.callers is not None:
+            context = context.copy()
+            context.run(callers.set, extra.callers)
+        return context
+
     # Runs.
 
     def begin(self, cell: Cell, handler: Handler, coroutine: Coroutine[Any, Any, Any]) -> bool:
         """Run the coroutine that a plain handler returned; False when the batch must end."""
         run = Run(self)
         run.cell = cell
-        run.envelope = self.letter
+        run.envelope = envelope = self.letter
         run.reentrant = handler.reentrant
-        run.context = self.context_of(cell).copy()
+        extra = None if envelope is None else envelope[EXTRA]
+        run.context = self.serving(cell, extra).copy()
         run.coroutine = coroutine
         try:
             awaited = self.step(run, run.send, coroutine)
@@ -636,7 +652,9 @@ class Dispatcher:
         tasks = more.background
         self.system.adopting = False
         try:
-            task = self.loop.create_task(coroutine, context=self.context_of(cell).copy())
+            context = self.context_of(cell).copy()
+            context.run(callers.set, callers.get())
+            task = self.loop.create_task(coroutine, context=context)
         finally:
             self.system.adopting = True
         tasks.add(task)

@@ -18,6 +18,7 @@ from airssys.rt.messages import Priority
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airssys._callers import Callers
     from airssys.rt._request import Request, Room
 
 __all__ = ["EXTRA", "MESSAGE", "NEXT", "SENDER", "SEQUENCE", "Bounded", "Envelope", "Extras"]
@@ -69,9 +70,9 @@ class Place(Protocol):
 
 
 class Extras:
-    """What few messages carry: a time to live, a trace context, a place to give back, retries."""
+    """What few messages carry: a time to live, a trace context, a place to give back, callers."""
 
-    __slots__ = ("attempts", "expires", "place", "priority", "request", "trace")
+    __slots__ = ("attempts", "callers", "expires", "place", "priority", "request", "trace")
 
     def __init__(
         self,
@@ -81,7 +82,9 @@ class Extras:
         place: Place | None = None,
         request: Request[Any] | None = None,
         priority: Priority = Priority.NORMAL,
+        callers: Callers | None = None,
     ) -> None:
+        self.callers = callers
         self.expires = expires
         self.trace = trace
         self.place = place

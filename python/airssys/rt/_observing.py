@@ -255,6 +255,7 @@ class Observing:
         self._dispatcher.traced = bool(
             self._middleware or self._traced_actors or self.events.messages
         )
+        self._dispatcher.carries = self._dispatcher.traced or self._dispatcher.serves
 
     def instrument(self, cell: Cell, envelope: Envelope, handler: Handler) -> Handler | None:
         """Show a delivery to middleware; return what to run, or None when it goes no further."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airssys._callers import callers
 from airssys.rt._mailbox import Extras
 from airssys.rt.errors import InvalidSpec, MailboxFull
 from airssys.rt.messages import Priority
@@ -80,7 +81,8 @@ class Timer:
             return
         self.pending = True
         try:
-            extra = Extras(place=self, priority=self.priority)
+            # A timer runs in the context in which it was set, and so for those it was set for.
+            extra = Extras(place=self, priority=self.priority, callers=callers.get())
             cell.put(self._message, cell, extra, self.priority)
         except MailboxFull:
             self.pending = False

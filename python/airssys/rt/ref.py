@@ -6,6 +6,7 @@ import concurrent.futures
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
+from airssys._callers import callers
 from airssys.rt._cell import ENDED, ENDING, RESTARTING, STARTING, SUSPENDED, Cell
 from airssys.rt._mailbox import Extras
 from airssys.rt._request import Bucket, Request
@@ -223,7 +224,7 @@ class LocalRef(Ref[TargetT_co]):
             or cell.count >= cell.limit
             or priority is not NORMAL
             or ttl is not None
-            or dispatcher.traced
+            or dispatcher.carries
             or get_ident() != dispatcher.thread
         ):
             self._tell(message, priority, ttl)
@@ -264,10 +265,13 @@ class LocalRef(Ref[TargetT_co]):
     ) -> Extras | Request[Any] | None:
         dispatcher = self._cell.dispatcher
         trace = dispatcher.system.current_trace() if dispatcher.traced else None
-        if priority is NORMAL and ttl is None and trace is None:
+        served = callers.get() if dispatcher.serves else None
+        if priority is NORMAL and ttl is None and trace is None and served is None:
             return request
         expires = None if ttl is None else dispatcher.clock() + ttl
-        return Extras(expires=expires, priority=priority, request=request, trace=trace)
+        return Extras(
+            expires=expires, priority=priority, request=request, trace=trace, callers=served
+        )
 
     async def send(
         self,
@@ -316,7 +320,7 @@ class LocalRef(Ref[TargetT_co]):
             sender is None
             or cell.count >= cell.limit
             or priority is not NORMAL
-            or dispatcher.traced
+            or dispatcher.carries
         ):
             return self._ask(message, bucket, priority)
         request: Request[ReplyT] = Request(cell, bucket, dispatcher.clock() + timeout)

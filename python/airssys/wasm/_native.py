@@ -9,6 +9,7 @@ import threading
 from airssys import _core
 from airssys._core import (
     Awaitable,
+    Callers,
     Function,
     Gate,
     Instance,
@@ -24,6 +25,7 @@ from airssys._core import (
 
 __all__ = [
     "Awaitable",
+    "Callers",
     "Function",
     "Gate",
     "Instance",

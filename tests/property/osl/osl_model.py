@@ -15,6 +15,8 @@ class Who:
     attributes: dict = field(default_factory=dict, hash=False)
     #: The revision of a deployment that acts; None for code.
     revision: int | None = None
+    #: Who called, the original caller first; no two of them have one name.
+    callers: tuple[Who, ...] = ()
 
     def is_meant_by(self, principal: str) -> bool:
         if principal.startswith("name:") and "*" in principal:
@@ -155,6 +157,21 @@ def test_leaf(condition: dict, attributes: dict) -> bool | str:  # noqa: PLR0912
 test_leaf.__test__ = False
 
 
+def fits_callers(rule: dict, who: Who) -> bool:
+    """All callers are named by a rule that allows, one of them by a rule that denies or asks."""
+    if "callers" not in rule:
+        return True
+    named = [any(each.is_meant_by(one) for one in rule["callers"]) for each in who.callers]
+    if rule["effect"] == "allow":
+        return bool(named) and all(named)
+    return any(named)
+
+
+def guarded(kind: str, access: str) -> bool:
+    """Whether the original caller must hold the right too."""
+    return kind in {"process", "secret"} or access in {"write", "create", "delete"}
+
+
 def decide(
     rules: list[dict],
     who: Who,
@@ -165,14 +182,40 @@ def decide(
     *,
     ceiling: bool = False,
 ) -> str:
+    """What `who` may do, and for what is guarded what the original caller may do as well."""
+    request = (kind, access, target, arguments)
+    own, rule = decide_alone(rules, who, *request, ceiling=ceiling)
+    if own == "deny" or not who.callers or not guarded(kind, access):
+        return own
+    if rule is not None and rule.get("act_as") == "self":
+        return own
+    theirs, _ = decide_alone(rules, who.callers[0], *request, ceiling=ceiling)
+    return {"allow": own, "ask": "ask", "deny": "deny"}[theirs]
+
+
+def decide_alone(  # noqa: PLR0912 - one for each way to decide
+    rules: list[dict],
+    who: Who,
+    kind: str,
+    access: str,
+    target: str,
+    arguments: list[str] | None = None,
+    *,
+    ceiling: bool = False,
+) -> tuple[str, dict | None]:
     """allow, deny or ask: deny wins over everything, an error denies, asking wins over allowing.
 
     A component needs a request and a grant, and where there is a ceiling a rule of that; what the
-    policy leaves to a person is asked of what it requests.
+    policy leaves to a person is asked of what it requests. With it the first rule, by its id, that
+    says so: of a component the grant.
     """
-    effects = set()
+    facts = who.attributes | {
+        "caller": who.callers[0].name if who.callers else "",
+        "callers": [each.name for each in who.callers],
+    }
+    effects: dict[tuple[str, str], dict] = {}
     component = who.revision is not None
-    for rule in rules:
+    for rule in sorted(rules, key=lambda rule: rule["id"]):
         part = rule.get("part", "whole")
         if part in {"request", "grant"} and not component:
             continue
@@ -185,21 +228,28 @@ def decide(
         if kind == "process" and access == "spawn":
             if not arguments_match(rule.get("arguments"), arguments or []):
                 continue
-        value = test_condition(rule["when"], who.attributes) if "when" in rule else True
+        if not fits_callers(rule, who):
+            continue
+        value = test_condition(rule["when"], facts) if "when" in rule else True
         if value == ERROR:
-            return "deny"
+            return "deny", None
         if value:
-            own = part if component else "whole"
-            effects.add((rule["effect"], own))
+            effects.setdefault((rule["effect"], part if component else "whole"), rule)
     if any(effect == "deny" for effect, _ in effects):
-        return "deny"
+        return "deny", None
     requested = ("allow", "request") in effects
-    asks = ("require-approval", "whole") in effects
-    if asks or (("require-approval", "ceiling") in effects and requested):
-        return "ask"
-    granted = requested and ("allow", "grant") in effects
+    asks = [effects.get(("require-approval", "whole"))]
+    if requested:
+        asks.append(effects.get(("require-approval", "ceiling")))
+    asking = [rule for rule in asks if rule is not None]
+    if asking:
+        return "ask", min(asking, key=lambda rule: rule["id"])
+    if ("allow", "whole") in effects:
+        return "allow", effects["allow", "whole"]
     within = ("allow", "ceiling") in effects or not ceiling
-    return "allow" if ("allow", "whole") in effects or (granted and within) else "deny"
+    if requested and ("allow", "grant") in effects and within:
+        return "allow", effects["allow", "grant"]
+    return "deny", None
 
 
 def network_target_matches(pattern: str, host: str, port: int) -> bool:

@@ -6,6 +6,8 @@ import random
 
 from osl_model import Who
 
+from airssys.osl._native import Callers, Subject
+
 NAMES = ["alice", "bob", "acme/web", "acme/job", "umbra/web"]
 NAME_PATTERNS = ["acme/*", "*/web", "**", "acme/**", "*", "*b", "a*/w*b", "**/job"]
 ROLES = ["reader", "editor", "admin"]
@@ -41,7 +43,7 @@ def pattern(rng: random.Random) -> str:
 
 
 def leaf(rng: random.Random) -> dict:
-    name = rng.choice([*ATTRIBUTES, "missing"])
+    name = rng.choice([*ATTRIBUTES, "missing", "caller", "callers"])
     op = rng.choice(OPERATORS)
     if op == "exists":
         value: object = rng.random() < 0.5
@@ -50,7 +52,7 @@ def leaf(rng: random.Random) -> dict:
     elif op == "in":
         value = rng.sample(["cron", "web", "x"], 2)
     elif op in {"contains", "prefix"}:
-        value = rng.choice(["a", "c", "we"])
+        value = rng.choice(["a", "c", "we", *NAMES])
     elif op in {"lt", "le", "gt", "ge"}:
         value = rng.choice([1, 2, 2.5])
     else:
@@ -106,6 +108,10 @@ def rule(rng: random.Random, number: int) -> dict:
         }
     if rng.random() < 0.2:
         made["when"] = condition(rng)
+    if rng.random() < 0.25:
+        made["callers"] = [selector(rng) for _ in range(rng.randint(1, 2))]
+    if effect != "deny" and rng.random() < 0.3:
+        made["act_as"] = "self"
     if rng.random() < 0.7:
         # Of what components have, more than a third each would seldom meet.
         part = rng.choice(["request", "request", "grant", "grant", "ceiling"])
@@ -123,12 +129,37 @@ def ceiling(rng: random.Random) -> bool:
 
 
 def who(rng: random.Random) -> Who:
+    callers: list[str] = []
+    if rng.random() < 0.6:
+        callers = rng.sample(NAMES, rng.randint(1, 3))
+    return somebody(rng, rng.choice(NAMES), tuple(somebody(rng, name) for name in callers))
+
+
+def somebody(rng: random.Random, name: str, callers: tuple[Who, ...] = ()) -> Who:
     return Who(
-        rng.choice(NAMES),
+        name,
         frozenset(rng.sample(ROLES, rng.randint(0, 2))),
         {name: rng.choice(values) for name, values in ATTRIBUTES.items() if rng.random() < 0.8},
         rng.choice([None, 1, 2, 2]),
+        callers,
     )
+
+
+def subject(who: Who) -> Subject:
+    """Return the native form of somebody."""
+    called: Callers | None = None
+    for each in (*who.callers, who):
+        made = Subject(
+            each.name,
+            roles=sorted(each.roles),
+            namespace=each.name.split("/")[0] if "/" in each.name else None,
+            attributes=each.attributes,
+            revision=each.revision,
+            guest=each.revision is not None,
+            callers=called,
+        )
+        called = Callers(made)
+    return made
 
 
 def request(rng: random.Random) -> tuple[str, str, str, list[str] | None]:

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::address::{canonical, is_global};
+use super::callers::Acting;
 use super::pattern::{Segment, matches_sequence, parse_segments};
+use super::rule_gate::RuleGate;
+use super::subject::Subject;
 use super::{
     Access, At, Decision, Denial, FileAccess, Gate, Generation, HARD_LINK, MessageAccess, Transport,
 };
@@ -366,6 +369,7 @@ impl Allowed {
                 _ => self.file(path, access),
             },
             Access::NoTarget { reason, .. } => return Some(reason),
+            Access::Stated { .. } => false,
             Access::Connect {
                 transport,
                 address,
@@ -470,6 +474,22 @@ impl Gate for AllowList {
 
     fn generation(&self) -> &Generation {
         &self.generation
+    }
+
+    fn mark(&self) -> u64 {
+        self.generation.mark(0)
+    }
+
+    fn of_instance(&self, _: &Arc<Acting>) -> Option<Arc<dyn Gate>> {
+        None
+    }
+
+    fn rules(&self) -> Option<&RuleGate> {
+        None
+    }
+
+    fn principal(&self) -> Option<&Arc<Subject>> {
+        None
     }
 
     fn decide_tree(&self, path: &Path, access: FileAccess, at: At<'_>) -> Decision {

@@ -1,7 +1,8 @@
 //! Deciding and recording: rules, enforcement and the audit log put together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::kind::{AccessBits, Kind};
 use super::matcher::{Outcome, Reason, Request, RuleSet};
 use super::reserved::Reserved;
 use super::rules::{Rule, RuleError};
-use super::subject::{Enforcement, Subject};
+use super::subject::{Budget, Enforcement, Subject};
 use super::target::{Domain, Target};
 use super::{Bar, Generation};
 
@@ -84,11 +85,23 @@ pub struct Circumstances<'a> {
 /// Everything that decides: one for a host.
 #[derive(Debug)]
 pub struct Authority {
+    /// Never another's in this process.
+    number: u64,
     rules: ArcSwap<RuleSet>,
     generation: Generation,
     audit: Arc<AuditLog>,
     reserved: ArcSwap<Reserved>,
     learned: Mutex<BTreeMap<String, Learned>>,
+    /// How much each principal may still say, by its id.
+    saying: Mutex<HashMap<String, Arc<Budget>>>,
+}
+
+/// What became of a principal's own record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    Recorded,
+    TooMany,
+    Unavailable,
 }
 
 /// What one principal used while learning.
@@ -96,6 +109,12 @@ type Learned = BTreeSet<(Kind, AccessBits, Vec<u8>)>;
 
 /// The most accesses remembered of one principal that learns.
 const MOST_LEARNED: usize = 10_000;
+
+/// What a principal may write of its own: records a second, and at once.
+const SAID_RATE: f64 = 50.0;
+const SAID_BURST: f64 = 100.0;
+/// How many principals may be writing at the same time.
+const MOST_SAYING: usize = 100_000;
 
 impl Authority {
     /// An authority without rules, which refuses everything.
@@ -110,13 +129,20 @@ impl Authority {
         reserved.add(std::os::unix::ffi::OsStrExt::as_bytes(
             audit.directory().as_os_str(),
         ))?;
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
         Ok(Authority {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             rules: ArcSwap::default(),
             generation: Generation::default(),
             audit,
             reserved: ArcSwap::from_pointee(reserved),
             learned: Mutex::default(),
+            saying: Mutex::default(),
         })
+    }
+
+    pub const fn number(&self) -> u64 {
+        self.number
     }
 
     pub fn audit(&self) -> &Arc<AuditLog> {
@@ -352,6 +378,48 @@ impl Authority {
                 .into_iter()
                 .map(|(rule, reason)| (Arc::clone(&rule.id), rule.effect, reason))
                 .collect(),
+        }
+    }
+
+    /// Record what a principal says itself, marked as its word, as long as it does not say too much.
+    pub fn say(&self, subject: &Subject, event: &str, detail: &str) -> Said {
+        let budget = {
+            let mut saying = self.saying.lock().unwrap_or_else(PoisonError::into_inner);
+            if saying.len() >= MOST_SAYING && !saying.contains_key(&subject.id) {
+                // Nobody whose budget is not full again is forgotten.
+                saying.retain(|_, budget| !budget.is_full());
+            }
+            if saying.len() >= MOST_SAYING && !saying.contains_key(&subject.id) {
+                return Said::TooMany;
+            }
+            Arc::clone(
+                saying
+                    .entry(subject.id.clone())
+                    .or_insert_with(|| Arc::new(Budget::new(SAID_RATE, SAID_BURST))),
+            )
+        };
+        if !budget.try_take() {
+            return Said::TooMany;
+        }
+        let appended = self.audit.append(&Entry {
+            subject: Some(subject),
+            operation: ("guest", "says"),
+            target: event.as_bytes(),
+            requested: None,
+            decision: "said",
+            rule: "",
+            enforcement: "",
+            detail: Some(detail),
+            approved_by: None,
+            alarm: false,
+            coalesce: false,
+        });
+        match appended {
+            Ok(_) => Said::Recorded,
+            Err(error) => {
+                tracing::error!(%error, "what a component said could not be recorded");
+                Said::Unavailable
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 
 use super::address::canonical;
+use super::callers::Callers;
 use super::network::Network;
 
 /// What an attribute can hold.
@@ -84,7 +85,7 @@ pub struct Comparison {
 pub struct Facts<'a> {
     pub principal: &'a str,
     pub namespace: &'a str,
-    pub caller: &'a str,
+    pub callers: Option<&'a Callers>,
     /// Set with the principal by whoever made it; wins over `call`.
     pub subject: &'a Attributes,
     pub call: &'a Attributes,
@@ -96,7 +97,14 @@ impl Facts<'_> {
         match name {
             "principal.name" => text(self.principal),
             "principal.namespace" => text(self.namespace),
-            "caller" => text(self.caller),
+            "caller" => text(self.callers.map_or("", |callers| &callers.original().name)),
+            "callers" => Some(Attribute::List(
+                self.callers
+                    .into_iter()
+                    .flat_map(Callers::names)
+                    .map(str::to_owned)
+                    .collect(),
+            )),
             "time.unix" => Some(Attribute::Float(unix_seconds())),
             "time.minute" => Some(Attribute::Int(
                 (unix_seconds() as i64).rem_euclid(86_400) / 60,

@@ -142,6 +142,7 @@ pub enum Reason {
     AddressNotAllowed,
     AddressMissing,
     Expired,
+    OtherCallers,
     ConditionFalse,
     ConditionError,
 }
@@ -159,6 +160,7 @@ impl Reason {
             }
             Reason::AddressMissing => "the name was not resolved to an address yet",
             Reason::Expired => "has expired",
+            Reason::OtherCallers => "names other callers",
             Reason::ConditionFalse => "its condition is false",
             Reason::ConditionError => "its condition could not be decided",
         }
@@ -382,7 +384,8 @@ impl RuleSet {
                 let rule = &self.rules[clause.rule as usize];
                 let concerned = is_for(rule, subject)
                     && rule.access & request.access != 0
-                    && rule.expiry.is_none_or(|expiry| !expiry.is_over());
+                    && rule.expiry.is_none_or(|expiry| !expiry.is_over())
+                    && rule.fits_callers(subject);
                 concerned.then_some(rule)
             };
             index.walk_subtree(
@@ -435,6 +438,7 @@ impl RuleSet {
                         if is_for(rule, subject)
                             && rule.effect != Effect::Deny
                             && rule.expiry.is_none_or(|expiry| !expiry.is_over())
+                            && rule.fits_callers(subject)
                             && rule.addresses.iter().any(|range| range.contains(address))
                         {
                             listing.add(rule, clause.rule);
@@ -444,6 +448,46 @@ impl RuleSet {
             }
         }
         listing.allow(subject.guest, self.ceiling).is_ok()
+    }
+
+    /// What rules allow `subject`, as it is written: kind, access (`*` for all) and pattern of targets. A condition
+    /// or a deny may still refuse it.
+    pub fn rights(&self, subject: &Subject) -> Vec<(Kind, &'static str, String)> {
+        let mut rights = Vec::new();
+        for rule in &self.rules {
+            let theirs = rule
+                .selectors
+                .iter()
+                .any(|selector| selector.selects(subject));
+            // What it asked for is no right, and neither is what it may be granted at most.
+            let right = match rule.part {
+                Part::Whole | Part::Grant => is_for(rule, subject),
+                Part::Ceiling => !subject.guest,
+                Part::Request => false,
+            };
+            if !theirs
+                || !right
+                || rule.effect != Effect::Allow
+                || rule.expiry.is_some_and(|expiry| expiry.is_over())
+                || !rule.fits_callers(subject)
+            {
+                continue;
+            }
+            let accesses = rule.kind.accesses().iter().enumerate();
+            let mut named: Vec<&'static str> = accesses
+                .filter(|(position, _)| rule.access & (1 << position) != 0)
+                .map(|(_, name)| *name)
+                .collect();
+            if rule.access == AccessBits::MAX {
+                named = vec!["*"];
+            }
+            for access in named {
+                for target in &rule.targets {
+                    rights.push((rule.kind, access, target.clone()));
+                }
+            }
+        }
+        rights
     }
 
     /// The filesystem rights of `subject` that are whole files or whole trees, for the kernel to enforce:
@@ -563,6 +607,9 @@ fn judge(rule: &Rule, clause: &Clause, subject: &Subject, request: &Request<'_>)
     if rule.expiry.is_some_and(|expiry| expiry.is_over()) {
         return Reason::Expired;
     }
+    if !rule.fits_callers(subject) {
+        return Reason::OtherCallers;
+    }
     if rule.effect != Effect::Deny
         && let Some(reason) = judge_address(rule, clause, request)
     {
@@ -586,7 +633,7 @@ fn judge(rule: &Rule, clause: &Clause, subject: &Subject, request: &Request<'_>)
     let facts = Facts {
         principal: &subject.name,
         namespace: subject.namespace.as_deref().unwrap_or_default(),
-        caller: subject.original_caller().map_or("", |caller| &caller.name),
+        callers: subject.callers.as_deref(),
         subject: &subject.attributes,
         call: request.attributes,
     };

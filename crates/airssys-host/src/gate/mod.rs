@@ -8,6 +8,7 @@ pub mod address;
 mod allow_list;
 pub mod audit;
 pub mod authority;
+pub mod callers;
 pub mod condition;
 pub mod index;
 pub mod kind;
@@ -28,12 +29,16 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use self::callers::Acting;
 use self::kind::{AccessBits, Kind};
+use self::rule_gate::RuleGate;
+use self::subject::Subject;
 
 pub use pausing::Pausing;
 
@@ -145,6 +150,14 @@ pub enum Access<'a> {
         access: MessageAccess,
         target: &'a str,
     },
+    /// In the words of rules: what a host function needs, or a guest asks for ahead of the access itself.
+    Stated {
+        kind: Kind,
+        access: &'a str,
+        text: &'a str,
+        /// In the words of whoever asks; empty for nothing.
+        reason: &'a str,
+    },
     /// What the guest wrote is no target; never allowed, asked so that it is on record.
     NoTarget {
         kind: Kind,
@@ -244,6 +257,9 @@ impl fmt::Display for Access<'_> {
             Access::Storage { access, target } => {
                 write!(formatter, "storage.{} {target}", access.name())
             }
+            Access::Stated {
+                kind, access, text, ..
+            } => write!(formatter, "{}.{access} {text}", kind.name()),
             Access::NoTarget {
                 kind, access, text, ..
             } => write!(formatter, "{}.{access} {text:?}", kind.name()),
@@ -320,6 +336,13 @@ impl Generation {
         self.number.load(Ordering::Acquire)
     }
 
+    /// The present generation together with the number of a chain of callers. Generations repeat after 16 million
+    /// changes of rights.
+    pub fn mark(&self, callers: u64) -> u64 {
+        const CALLERS: u32 = 40;
+        self.current() << CALLERS | callers & ((1 << CALLERS) - 1)
+    }
+
     /// Begin a new generation and wake whoever waits in an operation that rests on an older one.
     pub fn advance(&self) {
         self.number.fetch_add(1, Ordering::AcqRel);
@@ -350,6 +373,20 @@ pub trait Gate: Send + Sync + 'static {
     fn decide(&self, access: &Access<'_>) -> Decision;
 
     fn generation(&self) -> &Generation;
+
+    /// What a decision rests on beside the access: another number after a change of rights, and while the
+    /// principal acts for others. Whatever stays open is decided again when it is not what it was.
+    fn mark(&self) -> u64;
+
+    /// The same gate for one instance, of which `acting` tells for whom it acts; `None` where that makes no
+    /// difference.
+    fn of_instance(&self, acting: &Arc<Acting>) -> Option<Arc<dyn Gate>>;
+
+    /// The rules behind it, where there are any.
+    fn rules(&self) -> Option<&RuleGate>;
+
+    /// Whose accesses it decides, where it knows.
+    fn principal(&self) -> Option<&Arc<Subject>>;
 
     /// Whether it ever answers [`Decision::Ask`].
     fn may_ask(&self) -> bool {

@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::callers::Acting;
+use super::rule_gate::RuleGate;
+use super::subject::Subject;
 use super::{Access, At, Decision, FileAccess, Gate, Generation};
 use crate::instance::Pauses;
 
@@ -36,6 +39,23 @@ impl Gate for Pausing {
 
     fn generation(&self) -> &Generation {
         self.gate.generation()
+    }
+
+    fn mark(&self) -> u64 {
+        self.gate.mark()
+    }
+
+    fn of_instance(&self, acting: &Arc<Acting>) -> Option<Arc<dyn Gate>> {
+        let gate = self.gate.of_instance(acting)?;
+        Some(Arc::new(Self::new(gate, Arc::clone(&self.pauses))))
+    }
+
+    fn rules(&self) -> Option<&RuleGate> {
+        self.gate.rules()
+    }
+
+    fn principal(&self) -> Option<&Arc<Subject>> {
+        self.gate.principal()
     }
 
     fn may_ask(&self) -> bool {

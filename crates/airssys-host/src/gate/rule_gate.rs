@@ -14,7 +14,8 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, fstat, statat};
 use rustix::io::Errno;
 
-use super::authority::{Answer, Authority, Circumstances, Decided};
+use super::authority::{Answer, Authority, Circumstances, Decided, Explained, Said};
+use super::callers::Acting;
 use super::condition::Attributes;
 use super::kind::{AccessBits, Kind, OTHER_METHOD};
 use super::matcher::Request;
@@ -51,7 +52,17 @@ const MOST_APPROVED: usize = 1024;
 #[derive(Default)]
 struct Approved {
     generation: u64,
-    by: HashMap<(Kind, AccessBits, Vec<u8>), String>,
+    by: HashMap<Matter, String>,
+}
+
+/// What was agreed to: the access, and for whom.
+type Matter = (Kind, AccessBits, Vec<u8>, Option<Chain>);
+/// The names of a chain of callers.
+type Chain = Vec<String>;
+
+fn chain_of(subject: &Subject) -> Option<Chain> {
+    let callers = subject.callers.as_deref()?;
+    Some(callers.names().map(str::to_owned).collect())
 }
 
 /// Decides for one subject by the rules of an authority, on the record of its log.
@@ -62,14 +73,19 @@ pub struct RuleGate {
     approved: Arc<Mutex<Approved>>,
     /// What the subject owes for being over its budget of records, in microseconds.
     pause: AtomicU64,
+    /// For whom the instance acts, where the gate is that of one.
+    acting: Option<Arc<Acting>>,
+    /// The subject as it acted for others last.
+    acted: Mutex<Option<(u64, Arc<Subject>)>>,
 }
 
 impl Gate for RuleGate {
     fn decide(&self, access: &Access<'_>) -> Decision {
         let attributes = Attributes::new();
         let described = Described::of(access);
+        let subject = self.subject();
         let generation = self.generation().current();
-        let approved_by = self.approved_by(&described, generation);
+        let approved_by = self.approved_by(&described, &subject, generation);
         let with = Circumstances {
             barred: self.bar(access),
             default_is_silent: matches!(access, Access::Given { .. }),
@@ -78,9 +94,9 @@ impl Gate for RuleGate {
             ..Circumstances::default()
         };
         let decided = match described.request(&attributes) {
-            Ok(request) => self.authority.decide(&self.subject, &request, &with),
+            Ok(request) => self.authority.decide(&subject, &request, &with),
             Err(reason) => self.authority.refuse_invalid(
-                &self.subject,
+                &subject,
                 described.kind,
                 described.access,
                 &described.text,
@@ -94,10 +110,10 @@ impl Gate for RuleGate {
             (Answer::Ask, Some(approver)) => {
                 let rule = decided.rule.as_str();
                 let (kind, bits) = (described.kind, described.access);
-                let answer = approver.ask(&self.subject, kind, bits, &described.text, rule);
+                let answer = approver.ask(&subject, kind, bits, &described.text, rule);
                 let question = Question {
                     authority: Arc::clone(&self.authority),
-                    subject: Arc::clone(&self.subject),
+                    subject,
                     approved: Arc::clone(&self.approved),
                     described,
                     generation,
@@ -114,6 +130,31 @@ impl Gate for RuleGate {
         self.authority.generation()
     }
 
+    fn mark(&self) -> u64 {
+        let acting = self.acting.as_ref().map_or(0, |acting| acting.number());
+        self.generation().mark(acting)
+    }
+
+    fn of_instance(&self, acting: &Arc<Acting>) -> Option<Arc<dyn Gate>> {
+        Some(Arc::new(Self {
+            authority: Arc::clone(&self.authority),
+            subject: Arc::clone(&self.subject),
+            approver: self.approver.clone(),
+            approved: Arc::clone(&self.approved),
+            pause: AtomicU64::new(0),
+            acting: Some(Arc::clone(acting)),
+            acted: Mutex::default(),
+        }))
+    }
+
+    fn rules(&self) -> Option<&RuleGate> {
+        Some(self)
+    }
+
+    fn principal(&self) -> Option<&Arc<Subject>> {
+        Some(&self.subject)
+    }
+
     fn may_ask(&self) -> bool {
         self.approver.is_some()
     }
@@ -125,7 +166,7 @@ impl Gate for RuleGate {
     fn decide_http_address(&self, host: &str, address: SocketAddr) -> Decision {
         let decided = self
             .authority
-            .decide_http_address(&self.subject, host, address);
+            .decide_http_address(&self.subject(), host, address);
         match decided {
             None => Decision::Allow,
             Some(denied) => Decision::Deny(Denial {
@@ -142,7 +183,7 @@ impl Gate for RuleGate {
         let path = path.as_os_str().as_bytes();
         let decided = self
             .authority
-            .decide_tree(&self.subject, path, access.bit(), &with);
+            .decide_tree(&self.subject(), path, access.bit(), &with);
         let decided = self.finished(decided);
         if decided.allowed() {
             Decision::Allow
@@ -156,7 +197,7 @@ impl Gate for RuleGate {
 
 impl Approved {
     /// Those of `generation`, with room for one more.
-    fn of(&mut self, generation: u64) -> &mut HashMap<(Kind, AccessBits, Vec<u8>), String> {
+    fn of(&mut self, generation: u64) -> &mut HashMap<Matter, String> {
         if self.generation != generation || self.by.len() >= MOST_APPROVED {
             self.by.clear();
             self.generation = generation;
@@ -179,7 +220,57 @@ impl RuleGate {
             approver,
             approved: Arc::default(),
             pause: AtomicU64::new(0),
+            acting: None,
+            acted: Mutex::default(),
         }
+    }
+
+    /// The subject in the chain in which it acts now.
+    fn subject(&self) -> Arc<Subject> {
+        let Some(callers) = self.acting.as_ref().and_then(|acting| acting.callers()) else {
+            return Arc::clone(&self.subject);
+        };
+        let mut acted = self.acted.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*acted {
+            Some((number, subject)) if *number == callers.number() => Arc::clone(subject),
+            _ => {
+                let subject = Arc::new(self.subject.acting_for(&callers));
+                *acted = Some((callers.number(), Arc::clone(&subject)));
+                subject
+            }
+        }
+    }
+
+    /// The number of the authority behind it.
+    #[must_use]
+    pub fn authority(&self) -> u64 {
+        self.authority.number()
+    }
+
+    /// What the rules say of an access in their words; nothing is recorded.
+    ///
+    /// # Errors
+    /// Why `text` is no target.
+    pub fn explain(&self, kind: Kind, access: &str, text: &str) -> Result<Explained, String> {
+        let attributes = Attributes::new();
+        let described = Described::of(&Access::Stated {
+            kind,
+            access,
+            text,
+            reason: "",
+        });
+        let request = described.request(&attributes)?;
+        Ok(self.authority.explain(&self.subject(), &request))
+    }
+
+    /// The rights that rules give the subject: kind, access and pattern of targets, as they are written.
+    pub fn rights(&self) -> Vec<(Kind, &'static str, String)> {
+        self.authority.rules().rights(&self.subject())
+    }
+
+    /// Record what the subject itself says.
+    pub fn say(&self, event: &str, detail: &str) -> Said {
+        self.authority.say(&self.subject(), event, detail)
     }
 
     /// A decision whose record is as durable as it must be before the effect.
@@ -189,13 +280,23 @@ impl RuleGate {
         self.authority.wait(decided)
     }
 
-    fn approved_by(&self, described: &Described, generation: u64) -> Option<String> {
+    fn approved_by(
+        &self,
+        described: &Described,
+        subject: &Subject,
+        generation: u64,
+    ) -> Option<String> {
         self.approver.as_ref()?;
         let approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
         if approved.generation != generation || approved.by.is_empty() {
             return None;
         }
-        let key = (described.kind, described.access, described.text.clone());
+        let key = (
+            described.kind,
+            described.access,
+            described.text.clone(),
+            chain_of(subject),
+        );
         approved.by.get(&key).cloned()
     }
 
@@ -277,7 +378,8 @@ impl Question {
                     let Described {
                         kind, access, text, ..
                     } = self.described;
-                    approved.of(current).insert((kind, access, text), who);
+                    let matter = (kind, access, text, chain_of(&self.subject));
+                    approved.of(current).insert(matter, who);
                     true
                 }
                 Err(reason) => {
@@ -395,6 +497,19 @@ impl Described {
                 1 << *access as u8,
                 target.as_bytes().to_vec(),
             ),
+            Access::Stated {
+                kind,
+                access,
+                text,
+                reason,
+            } => Described {
+                detail: (!reason.is_empty()).then(|| format!("reason: {reason}")),
+                ..plain(
+                    *kind,
+                    kind.access_bit(access).unwrap_or(OTHER_METHOD),
+                    text.as_bytes().to_vec(),
+                )
+            },
             Access::NoTarget {
                 kind,
                 access,
@@ -468,6 +583,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::super::audit::{AuditLog, Filter, Options, Reader};
+    use super::super::callers::Callers;
     use super::*;
 
     fn gate(name: &str) -> (std::path::PathBuf, RuleGate) {
@@ -586,7 +702,7 @@ mod tests {
         over.enforcement = super::super::subject::Enforcement::Observe { until: 1.0 };
         assert!(!decide(&over, Kind::Filesystem, "/data/a").allowed());
         let mut called = observed.again();
-        called.caller = Some(Arc::new(Subject::named("strict")));
+        called.callers = Some(Callers::with(None, &Arc::new(Subject::named("strict"))));
         assert!(
             !decide(&called, Kind::Filesystem, "/data/a").allowed(),
             "the strictest of the chain applies"
@@ -610,7 +726,7 @@ mod tests {
             serde_json::json!([grant("shared", false), grant("own", true)]),
         );
         let mut deputy = Subject::named("deputy");
-        deputy.caller = Some(Arc::new(Subject::named("guest")));
+        deputy.callers = Some(Callers::with(None, &Arc::new(Subject::named("guest"))));
         let decide = |access: AccessBits, path: &str| {
             let attributes = Attributes::new();
             let target = Target::parse(Kind::Filesystem, access, path.as_bytes()).unwrap();

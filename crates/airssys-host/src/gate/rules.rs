@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::condition::{Condition, unix_seconds};
 use super::kind::{AccessBits, Kind};
 use super::network::Network;
-use super::pattern::{Segment, parse_segment, parse_segments};
+use super::pattern::{Segment, matches_sequence, parse_segment, parse_segments};
+use super::subject::Subject;
 use super::target::{Domain, HTTP, HTTPS, TCP, TOPIC_ACCESSES, UDP, check_name};
 
 /// The file form: what a policy, a grant or a manifest is lowered to.
@@ -32,6 +33,7 @@ struct RuleText {
     targets: Vec<String>,
     access: Vec<String>,
     when: Option<Condition>,
+    callers: Option<Vec<String>>,
     #[serde(default)]
     must_audit: bool,
     act_as: Option<String>,
@@ -100,7 +102,11 @@ pub struct Rule {
     pub kind: Kind,
     pub access: AccessBits,
     pub patterns: Vec<TargetPattern>,
+    /// The targets as they were written.
+    pub targets: Vec<String>,
     pub when: Option<Condition>,
+    /// The rule counts only for these callers: see [`Rule::fits_callers`].
+    pub callers: Option<Vec<Selector>>,
     pub must_audit: bool,
     pub act_as_self: bool,
     pub expiry: Option<Expiry>,
@@ -108,6 +114,51 @@ pub struct Rule {
     pub arguments: Option<Vec<Segment>>,
     pub position: Option<String>,
     pub part: Part,
+}
+
+impl Selector {
+    /// Whether the rules for it are rules for `subject`.
+    pub fn selects(&self, subject: &Subject) -> bool {
+        match self {
+            Selector::Everybody => true,
+            Selector::Name(name) => *name == subject.name,
+            Selector::Role(role) => subject.roles.contains(role),
+            Selector::Namespace(namespace) => subject.namespace.as_ref() == Some(namespace),
+            Selector::Revision(revision) => subject
+                .revision
+                .is_some_and(|number| *revision == format!("{}@{number}", subject.name)),
+            Selector::Names(pattern) => {
+                let name: Vec<&[u8]> = subject
+                    .name
+                    .as_bytes()
+                    .split(|byte| *byte == b'/')
+                    .collect();
+                matches_sequence(pattern, &name)
+            }
+        }
+    }
+}
+
+impl Rule {
+    /// Whether those for whom `subject` acts are the ones that the rule names: each of them where it allows, any
+    /// of them where it refuses or asks. What a chain leaves out never makes a rule allow, and always makes it
+    /// refuse. Nobody is not named by any rule.
+    pub fn fits_callers(&self, subject: &Subject) -> bool {
+        let Some(selectors) = &self.callers else {
+            return true;
+        };
+        let Some(callers) = &subject.callers else {
+            return false;
+        };
+        let named = |who: &Arc<Subject>| selectors.iter().any(|selector| selector.selects(who));
+        if selectors.contains(&Selector::Everybody) {
+            true
+        } else if self.effect == Effect::Allow {
+            !callers.is_cut() && callers.named().iter().all(named)
+        } else {
+            callers.is_cut() || callers.named().iter().any(named)
+        }
+    }
 }
 
 /// When a rule ends: by the wall clock or by the time that has passed, whichever is first.
@@ -325,6 +376,19 @@ fn check(text: RuleText) -> Result<Rule, Fault> {
         })
         .transpose()
         .map_err(|message| ("arguments", message))?;
+    let callers = text
+        .callers
+        .map(|callers| {
+            if callers.is_empty() {
+                return Err("name at least one, or \"*\" for any".to_owned());
+            }
+            callers
+                .iter()
+                .map(|caller| parse_selector(caller))
+                .collect()
+        })
+        .transpose()
+        .map_err(|message| ("callers", message))?;
     if let Some(when) = &text.when {
         when.validate(0).map_err(|message| ("when", message))?;
     }
@@ -362,7 +426,9 @@ fn check(text: RuleText) -> Result<Rule, Fault> {
         kind,
         access,
         patterns,
+        targets: text.targets,
         when: text.when,
+        callers,
         must_audit: text.must_audit,
         act_as_self,
         expiry,

@@ -1,9 +1,11 @@
 //! Who acts, for whom, and how strictly rules are enforced.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 
+use super::callers::{Callers, join};
 use super::condition::{Attributes, unix_seconds};
 use super::matcher::Bound;
 
@@ -36,6 +38,20 @@ impl Enforcement {
         }
     }
 
+    /// The stricter of two.
+    #[must_use]
+    pub fn stricter(self, other: Enforcement) -> Enforcement {
+        match (self, other) {
+            (Enforcement::Observe { until }, Enforcement::Observe { until: other }) => {
+                Enforcement::Observe {
+                    until: until.min(other),
+                }
+            }
+            (one, other) if other.strictness() > one.strictness() => other,
+            (one, _) => one,
+        }
+    }
+
     fn strictness(self) -> u8 {
         match self {
             Enforcement::Learn => 0,
@@ -57,13 +73,15 @@ pub struct Subject {
     pub enforcement: Enforcement,
     pub deployment: Option<String>,
     pub revision: Option<u64>,
-    pub caller: Option<Arc<Subject>>,
+    /// For whom it acts, where that is known when it is made.
+    pub callers: Option<Arc<Callers>>,
     pub trace: Option<String>,
     pub session: Option<String>,
     /// Whether an untrusted guest speaks, whose records are marked.
     pub guest: bool,
     pub budget: Option<Arc<Budget>>,
-    bound: ArcSwapOption<Bound>,
+    /// The same for every subject that differs in nothing that rules select by.
+    bound: Arc<ArcSwapOption<Bound>>,
     /// The part of an audit record that is the same for every access.
     record: std::sync::OnceLock<Vec<u8>>,
 }
@@ -80,17 +98,17 @@ impl Subject {
             enforcement: Enforcement::Enforce,
             deployment: None,
             revision: None,
-            caller: None,
+            callers: None,
             trace: None,
             session: None,
             guest: false,
             budget: None,
-            bound: ArcSwapOption::empty(),
+            bound: Arc::default(),
             record: std::sync::OnceLock::new(),
         }
     }
 
-    /// A subject like this one, not yet bound to any rules.
+    /// A subject like this one, whose callers, attributes, trace and session may then be set.
     pub fn again(&self) -> Subject {
         Subject {
             name: self.name.clone(),
@@ -101,41 +119,50 @@ impl Subject {
             enforcement: self.enforcement,
             deployment: self.deployment.clone(),
             revision: self.revision,
-            caller: self.caller.clone(),
+            callers: self.callers.clone(),
             trace: self.trace.clone(),
             session: self.session.clone(),
             guest: self.guest,
             budget: self.budget.clone(),
-            bound: ArcSwapOption::empty(),
+            bound: Arc::clone(&self.bound),
             record: std::sync::OnceLock::new(),
         }
     }
 
     /// The first of the chain of callers.
     pub fn original_caller(&self) -> Option<&Subject> {
-        let mut caller = self.caller.as_deref()?;
-        while let Some(earlier) = caller.caller.as_deref() {
-            caller = earlier;
-        }
-        Some(caller)
+        self.callers.as_ref().map(|callers| &**callers.original())
     }
 
     /// The strictest enforcement in the chain of callers.
     pub fn effective_enforcement(&self) -> Enforcement {
-        let mut strictest = self.enforcement.now();
-        let mut caller = self.caller.as_deref();
-        while let Some(subject) = caller {
-            let theirs = subject.enforcement.now();
-            if theirs.strictness() > strictest.strictness() {
-                strictest = theirs;
-            }
-            caller = subject.caller.as_deref();
-        }
-        strictest
+        let theirs = self
+            .callers
+            .iter()
+            .flat_map(|callers| callers.enforcements());
+        theirs.fold(self.enforcement.now(), Enforcement::stricter)
     }
 
     pub(super) fn bound(&self) -> &ArcSwapOption<Bound> {
         &self.bound
+    }
+
+    /// The same principal while it acts for `callers`, after those of its own.
+    #[must_use]
+    pub fn acting_for(&self, callers: &Arc<Callers>) -> Subject {
+        Subject {
+            callers: join(Some(callers), self.callers.as_ref()),
+            ..self.again()
+        }
+    }
+
+    /// The same principal as it acted when `chain`, in which it came last, was made.
+    #[must_use]
+    pub fn called_by(&self, chain: &Arc<Callers>) -> Subject {
+        Subject {
+            callers: chain.before(self),
+            ..self.again()
+        }
     }
 
     pub(super) fn record_part(&self, make: impl FnOnce() -> Vec<u8>) -> &[u8] {
@@ -160,6 +187,28 @@ impl Budget {
             burst,
             state: Mutex::new((burst, std::time::Instant::now())),
         }
+    }
+
+    /// Take one token if there is one.
+    pub fn try_take(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.grown(&state);
+        if tokens < 1.0 {
+            return false;
+        }
+        *state = (tokens - 1.0, Instant::now());
+        true
+    }
+
+    /// Whether nothing was taken for long enough.
+    pub fn is_full(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.grown(&state) >= self.burst
+    }
+
+    /// The tokens that there are by now.
+    fn grown(&self, state: &(f64, Instant)) -> f64 {
+        (state.0 + state.1.elapsed().as_secs_f64() * self.rate).min(self.burst)
     }
 
     /// Take one token; the answer is how long the caller should wait, zero within the budget.

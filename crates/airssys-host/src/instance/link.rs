@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::Pauses;
 use crate::error::HostFunctionFailed;
+use crate::gate::callers::Acting;
+use crate::gate::subject::Subject;
 use crate::limits::{Limit, LimitExceeded, Limits};
 use crate::value::Value;
 
@@ -80,10 +82,21 @@ struct Exchange {
 /// What whoever drives calls keeps with an instance from one call to the next; nothing here looks at it.
 pub type Companion = Arc<dyn Any + Send + Sync>;
 
+/// Whose store it is.
+#[derive(Clone)]
+pub struct Owner {
+    pub principal: Arc<Subject>,
+    pub acting: Arc<Acting>,
+    /// The number of the authority that decides.
+    pub authority: u64,
+}
+
 /// Shared by a store, its import futures and the driver. What guests hold of the driver's is an index here.
 pub struct Link {
     exchange: Mutex<Exchange>,
     companion: OnceLock<Companion>,
+    /// Nothing where no rules decide.
+    owner: OnceLock<Owner>,
     limits: Arc<Limits>,
     /// Whether the thread that polls may block in file operations; shared with WASI.
     may_block: Arc<AtomicBool>,
@@ -113,6 +126,7 @@ impl Link {
         Arc::new(Self {
             exchange: Mutex::default(),
             companion: OnceLock::new(),
+            owner: OnceLock::new(),
             limits: limits.into(),
             may_block,
             pauses: OnceLock::new(),
@@ -125,6 +139,23 @@ impl Link {
             interrupted: AtomicBool::new(false),
             gave_way: AtomicBool::new(false),
         })
+    }
+
+    /// Say whose store it is, once.
+    pub(super) fn belongs_to(&self, owner: Owner) {
+        let _ = self.owner.set(owner);
+    }
+
+    pub(super) fn is_of(&self, other: &Self) {
+        if let Some(owner) = other.owner() {
+            self.belongs_to(owner.clone());
+        }
+    }
+
+    /// Whose store it is.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.get()
     }
 
     #[must_use]

@@ -20,6 +20,7 @@ use wasmtime::{Store, UpdateDeadline};
 use crate::component::Component;
 use crate::engine::address_space::Admission;
 use crate::error::Error;
+use crate::gate::callers::Callers;
 use crate::limits::Limiter;
 use crate::plane::ActorContext;
 use crate::route::Held;
@@ -32,7 +33,8 @@ pub(crate) use incoming::attach_all;
 pub use incoming::{End, Front, Incoming, MOST_BYTES};
 pub use kill::Kill;
 pub use link::{
-    Companion, Link, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down, thread_cpu_nanos,
+    Companion, Link, Owner, Reply, Request, Wanted, is_shut_down, now_nanos, shut_down,
+    thread_cpu_nanos,
 };
 pub use outgoing::Outgoing;
 pub use pauses::Pauses;
@@ -144,6 +146,13 @@ impl Live {
             service.attach(identity, &mut attached)?;
         }
         let prepared = component.prepared()?;
+        if let (Some(principal), Some(rules)) = (wasi.principal(), wasi.gate().rules()) {
+            link.belongs_to(Owner {
+                principal: principal.clone(),
+                acting: wasi.acting().clone(),
+                authority: rules.authority(),
+            });
+        }
         let limits = link.limits();
         wasi.net.connections.bound(limits);
         let limiter = Limiter::new(limits.clone()).map_err(Error::Limit)?;
@@ -231,6 +240,7 @@ impl Live {
         if let Some(companion) = self.link.companion() {
             link.accompany(companion.clone());
         }
+        link.is_of(&self.link);
         if let Some(pauses) = self.link.pauses() {
             link.pause_with(pauses);
         }
@@ -243,6 +253,11 @@ impl Live {
         for (import, representation) in lent.take_dropped() {
             self.link.note_dropped(import, representation);
         }
+    }
+
+    /// From now on the instance acts for `callers`.
+    pub fn act_for(&self, callers: Option<&Arc<Callers>>) {
+        self.store.data().wasi.acting().begin(callers);
     }
 
     /// Drop a guest's resource; its destructor runs.

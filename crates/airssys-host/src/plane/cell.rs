@@ -28,6 +28,7 @@ use super::target::Target;
 use super::timers::{Due, Entry};
 use crate::error::Error;
 use crate::gate::Gate;
+use crate::gate::callers::Callers;
 use crate::instance::{Link, Usage};
 use crate::quota::Bucket;
 
@@ -119,6 +120,8 @@ struct Life {
 pub(super) struct GuestTimer {
     incarnation: u64,
     payload: Bytes,
+    /// For whom the actor acted when it set it.
+    callers: Option<Arc<Callers>>,
     /// 0 for one that fires once.
     interval: u64,
     entry: Entry,
@@ -867,6 +870,7 @@ impl Cell {
         first: u64,
         interval: u64,
         payload: Bytes,
+        callers: Option<Arc<Callers>>,
     ) -> Option<u64> {
         let mut timers = locked(&self.timers);
         if timers.len() >= TIMERS {
@@ -879,6 +883,7 @@ impl Cell {
             GuestTimer {
                 incarnation,
                 payload,
+                callers,
                 interval,
                 entry,
                 queued: None,
@@ -926,6 +931,7 @@ impl Cell {
                 expires: u64::MAX,
                 ask: None,
                 trace: None,
+                callers: found.callers.clone(),
                 incarnation,
             })
         };

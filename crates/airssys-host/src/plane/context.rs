@@ -9,8 +9,10 @@ use super::ask::{Answer, Ask};
 use super::cell::Cell;
 use super::failure::{Failure, Reason};
 use super::mailbox::{Envelope, Source};
-use super::shared::Shared;
+use super::shared::{Options, Shared};
 use super::target::Target;
+use crate::gate::callers::{Acting, Callers};
+use crate::gate::subject::Subject;
 use crate::gate::{Access, Decision, Gate, MessageAccess};
 use crate::limits::Limit;
 use crate::quota::{Account, Bucket};
@@ -25,7 +27,7 @@ struct Route {
     target: Target,
     /// A bit for each [`MessageAccess`].
     allowed: u8,
-    generation: u64,
+    mark: u64,
 }
 
 /// What keeps a send from being made.
@@ -39,6 +41,11 @@ impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         Self::Failure(failure)
     }
+}
+
+/// The gate that decides for one instance, and for those for whom it acts.
+pub(super) fn bound(gate: &Arc<dyn Gate>, acting: &Arc<Acting>) -> Arc<dyn Gate> {
+    gate.of_instance(acting).unwrap_or_else(|| gate.clone())
 }
 
 /// The plane's part of a store.
@@ -55,7 +62,12 @@ pub struct ActorContext {
     pub(super) deferred: BTreeMap<u64, Arc<Ask>>,
     /// Whether the present message's answer was put off.
     pub(super) put_off: bool,
-    pub(super) asks: BTreeMap<u64, Arc<Ask>>,
+    /// With those for whom each was asked.
+    pub(super) asks: BTreeMap<u64, (Arc<Ask>, Option<Arc<Callers>>)>,
+    /// For whom the actor acts; the instance's other gates look there too.
+    pub(super) acting: Arc<Acting>,
+    /// The chain that its messages carry while it acts for the first.
+    onward: Option<(Option<Arc<Callers>>, Arc<Callers>)>,
     next_number: u64,
     pub(super) host_calls: u64,
     /// How fast it may send.
@@ -63,14 +75,22 @@ pub struct ActorContext {
 }
 
 impl ActorContext {
-    pub(super) fn new(cell: Arc<Cell>, incarnation: u64, pace: Option<Arc<Bucket>>) -> Self {
+    pub(super) fn new(
+        cell: Arc<Cell>,
+        incarnation: u64,
+        acting: Arc<Acting>,
+        pace: Option<Arc<Bucket>>,
+    ) -> Self {
         let (gate, rights_number) = cell.rights();
+        let gate = bound(&gate, &acting);
         Self {
             shared: cell.shared.clone(),
             cell,
             incarnation,
             gate,
             rights_number,
+            acting,
+            onward: None,
             routes: HashMap::default(),
             current: None,
             deferred: BTreeMap::new(),
@@ -103,8 +123,10 @@ impl ActorContext {
 
     pub(super) fn gate(&mut self) -> &Arc<dyn Gate> {
         if self.rights_number != self.cell.rights_number() {
-            (self.gate, self.rights_number) = self.cell.rights();
+            let (gate, number) = self.cell.rights();
+            (self.gate, self.rights_number) = (bound(&gate, &self.acting), number);
             self.routes.clear();
+            self.onward = None;
         }
         &self.gate
     }
@@ -124,11 +146,11 @@ impl ActorContext {
         access: MessageAccess,
         address: &str,
     ) -> Result<Target, Refusal> {
-        let generation = self.gate().generation().current();
+        let mark = self.gate().mark();
         let bit = 1_u8 << access as u8;
         if let Some(route) = self.routes.get(address)
             && route.allowed & bit != 0
-            && route.generation == generation
+            && route.mark == mark
             && !route.target.is_closed()
         {
             return Ok(route.target.clone());
@@ -138,7 +160,7 @@ impl ActorContext {
         // Only now: whether somebody is there is nothing for those who may not send.
         let target = self.shared.find(address).ok_or(Failure::NoActor)?;
         match self.routes.get_mut(address) {
-            Some(route) if route.generation == generation && route.target.is(&target) => {
+            Some(route) if route.mark == mark && route.target.is(&target) => {
                 route.allowed |= bit;
             }
             _ => {
@@ -148,7 +170,7 @@ impl ActorContext {
                 let route = Route {
                     target: target.clone(),
                     allowed: bit,
-                    generation,
+                    mark,
                 };
                 self.routes.insert(address.into(), route);
             }
@@ -158,6 +180,39 @@ impl ActorContext {
 
     pub(super) fn source(&self) -> Source {
         Source::Actor(self.cell.address.text.clone())
+    }
+
+    /// The chain that a message of this actor carries: those for whom it acts, then itself.
+    pub(super) fn onward(&mut self) -> Arc<Callers> {
+        let number = self.acting.number();
+        if let Some((callers, onward)) = &self.onward
+            && callers.as_ref().map_or(0, |callers| callers.number()) == number
+        {
+            return onward.clone();
+        }
+        let callers = self.acting.callers();
+        if let Some((Some(known), onward)) = &mut self.onward
+            && let Some(callers) = &callers
+            && known.is_like(callers)
+        {
+            // What goes round in a ring comes back in a new chain of the same principals.
+            known.clone_from(callers);
+            return onward.clone();
+        }
+        let known = self.gate().principal().cloned();
+        let own = known.unwrap_or_else(|| Arc::new(Subject::named(&*self.cell.address.deployment)));
+        let onward = Callers::with(callers.as_ref(), &own);
+        self.onward = Some((callers, onward.clone()));
+        onward
+    }
+
+    /// What a message of this actor carries besides its payload.
+    pub(super) fn options(&mut self) -> Options {
+        Options {
+            trace: self.trace(),
+            callers: Some(self.onward()),
+            ..Options::default()
+        }
     }
 
     /// The incarnation with which a message to `target` dies.
@@ -225,7 +280,7 @@ impl Drop for ActorContext {
         for ask in self.deferred.values() {
             ask.complete(Err(Failure::Dropped(Reason::Stale)));
         }
-        for ask in self.asks.values() {
+        for (ask, _) in self.asks.values() {
             ask.cancel();
         }
     }

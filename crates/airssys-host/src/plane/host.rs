@@ -236,7 +236,13 @@ fn set_timer(
     codec::read(&payload).map_err(|_| timers::TimerError::InvalidPayload)?;
     context
         .cell
-        .set_timer(context.incarnation, first, interval, payload.into())
+        .set_timer(
+            context.incarnation,
+            first,
+            interval,
+            payload.into(),
+            context.acting.callers(),
+        )
         .ok_or(timers::TimerError::TooMany)
 }
 
@@ -265,8 +271,9 @@ impl State {
             .route(MessageAccess::Send, target)
             .map_err(at_once)?;
         let options = Options {
-            trace: context.trace(),
-            ..options
+            priority: options.priority,
+            time_to_live: options.time_to_live,
+            ..context.options()
         };
         let dies_with = context.dies_with(&target);
         context.shared.send_now(
@@ -314,10 +321,7 @@ impl State {
             cell.set_waits_for(None);
             return Err(Failure::WaitCycle(cycle));
         }
-        let options = Options {
-            trace: context.trace(),
-            ..Options::default()
-        };
+        let options = context.options();
         let begun = context.shared.send_and_wait(
             kind,
             &receiver,
@@ -358,7 +362,7 @@ impl messaging::Host for State {
         let options = Options {
             priority: convert::priority(options.priority),
             time_to_live: options.time_to_live,
-            trace: None,
+            ..Options::default()
         };
         self.tell_now(&target, payload, options)
             .map_err(convert::delivery_error)
@@ -396,10 +400,7 @@ impl messaging::Host for State {
                 incarnation: context.incarnation,
                 correlation,
             };
-            let options = Options {
-                trace: context.trace(),
-                ..Options::default()
-            };
+            let options = context.options();
             let ask = context.shared.ask(
                 &target,
                 context.source(),
@@ -408,7 +409,8 @@ impl messaging::Host for State {
                 timeout,
                 waiter,
             )?;
-            context.asks.insert(correlation, ask);
+            let callers = context.acting.callers();
+            context.asks.insert(correlation, (ask, callers));
             Ok(correlation)
         };
         begin().map_err(convert::delivery_error)
@@ -421,7 +423,7 @@ impl messaging::Host for State {
         context
             .asks
             .remove(&correlation)
-            .is_some_and(|ask| ask.cancel())
+            .is_some_and(|(ask, _)| ask.cancel())
     }
 
     fn reply_later(&mut self) -> Result<u64, Told> {
@@ -463,10 +465,7 @@ impl messaging::Host for State {
                 if !pattern.matches(target.deployment()) || target.is(&own) {
                     continue;
                 }
-                let options = Options {
-                    trace: context.trace(),
-                    ..Options::default()
-                };
+                let options = context.options();
                 // Each receiver is a message.
                 let sent = context
                     .may_send(link.limits().account.as_ref())
@@ -500,10 +499,7 @@ impl topics::Host for State {
             context
                 .permit(MessageAccess::Publish, &topic)
                 .map_err(at_once)?;
-            let options = Options {
-                trace: context.trace(),
-                ..Options::default()
-            };
+            let options = context.options();
             let publisher = context.cell.address.text.clone();
             let (accepted, refused) =
                 context
@@ -524,12 +520,13 @@ impl topics::Host for State {
                     .permit(MessageAccess::Subscribe, &pattern)
                     .map_err(at_once)?;
             }
-            let gate = context.gate().clone();
             let target = Target::Actor(context.cell.clone());
+            let (gate, _) = context.cell.rights();
+            let callers = context.acting.callers();
             context
                 .shared
                 .topics
-                .subscribe(target, &pattern, parsed, Some(gate));
+                .subscribe(target, &pattern, parsed, Some((gate, callers)));
             Ok(())
         };
         subscribe(self).map_err(convert::delivery_error)

@@ -167,7 +167,12 @@ pub(super) async fn begin(
     let wasi = (blueprint.wasi)(&identity, outputs).map_err(of)?;
     let may_block = wasi.may_block().clone();
     let pace = cell.pace(limits.messages_per_second);
-    let context = Box::new(ActorContext::new(cell.clone(), incarnation, pace));
+    let context = Box::new(ActorContext::new(
+        cell.clone(),
+        incarnation,
+        wasi.acting().clone(),
+        pace,
+    ));
     let services = blueprint.services.clone();
     let (made, ended) = bounded(
         &cell,
@@ -431,6 +436,7 @@ impl Life {
                 Step::Request(request, ask) => self.answer(request, &ask).await?,
                 Step::Stop(reason) => {
                     self.cell.finish(&mut finished);
+                    self.context().acting.begin(None);
                     self.part().await?;
                     return self.shut_down(reason).await;
                 }
@@ -459,6 +465,7 @@ impl Life {
         let context = self.context();
         context.current = Some(envelope.clone());
         context.put_off = false;
+        context.acting.begin(envelope.callers.as_ref());
         let host_calls = context.host_calls;
         let source = match &envelope.source {
             Source::Host => types::Source::Host,
@@ -567,9 +574,13 @@ impl Life {
         if self.context().incarnation != incarnation {
             return Ok(());
         }
-        if self.context().asks.remove(&correlation).is_none() || self.guest.handler.is_none() {
+        let Some((_, callers)) = self.context().asks.remove(&correlation) else {
+            return Ok(());
+        };
+        if self.guest.handler.is_none() {
             return Ok(());
         }
+        self.context().acting.begin(callers.as_ref());
         let accepted;
         let cycle: Vec<&str>;
         let outcome = match &outcome {
@@ -614,6 +625,7 @@ impl Life {
     }
 
     pub(super) async fn ask_guest(&mut self, request: Request) -> Result<Outcome, Ending> {
+        self.context().acting.begin(None);
         Ok(match request {
             Request::Health => {
                 let Some(lifecycle) = &self.guest.lifecycle else {

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::ask::{Answer, Ask, Kind, Outcome};
 use super::failure::{Failure, Reason};
+use crate::gate::callers::Callers;
 
 pub const LANES: usize = 4;
 /// Every so many deliveries serve the lane that waited longest.
@@ -52,6 +53,8 @@ pub struct Envelope {
     pub expires: u64,
     pub ask: Option<Arc<Ask>>,
     pub trace: Option<Arc<str>>,
+    /// For whom the receiver acts while it handles this; nobody for the host.
+    pub callers: Option<Arc<Callers>>,
     /// For what an actor sends itself: the incarnation that it dies with; else 0.
     pub incarnation: u64,
 }

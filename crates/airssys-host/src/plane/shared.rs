@@ -18,6 +18,7 @@ use super::scheduler::RunQueue;
 use super::target::Target;
 use super::timers::{Due, Timers};
 use super::topics::Topics;
+use crate::gate::callers::Callers;
 
 type Wake = Arc<dyn Fn() + Send + Sync>;
 struct Watching(Arc<dyn Observer>);
@@ -44,6 +45,8 @@ pub struct Options {
     /// Nanoseconds for which it may wait.
     pub time_to_live: Option<u64>,
     pub trace: Option<Arc<str>>,
+    /// For whom the receiver is to act.
+    pub callers: Option<Arc<Callers>>,
 }
 
 impl Default for Options {
@@ -52,6 +55,7 @@ impl Default for Options {
             priority: 1,
             time_to_live: None,
             trace: None,
+            callers: None,
         }
     }
 }
@@ -184,6 +188,7 @@ impl Shared {
                 .map_or(u64::MAX, |time| self.after(time)),
             ask,
             trace: options.trace,
+            callers: options.callers,
             incarnation,
         })
     }

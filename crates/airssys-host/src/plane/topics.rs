@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 
+use super::context::bound;
 use super::pattern::Pattern;
 use super::target::Target;
+use crate::gate::callers::{Acting, Callers};
 use crate::gate::{Access, Decision, Gate, MessageAccess};
 
 /// Topics of one subscription whose right is remembered.
@@ -14,8 +16,9 @@ struct Subscription {
     text: Arc<str>,
     pattern: Pattern,
     target: Target,
-    /// `None` for the host's own, which needs no right.
+    /// `None` for the host's own, which needs no right. It decides for those for whom the owner subscribed.
     gate: Option<Arc<dyn Gate>>,
+    callers: Option<Arc<Callers>>,
     /// Topics that the gate allowed, and in which generation.
     allowed: Mutex<HashMap<Arc<str>, u64>>,
 }
@@ -69,15 +72,18 @@ impl Topics {
         target: Target,
         text: &str,
         pattern: Pattern,
-        gate: Option<Arc<dyn Gate>>,
+        rights: Option<(Arc<dyn Gate>, Option<Arc<Callers>>)>,
     ) {
+        let (gate, callers) = rights.unzip();
+        let callers = callers.flatten();
         let mut all = self.write();
         all.retain(|other| !(*other.text == *text && other.target.is(&target)));
         all.push(Arc::new(Subscription {
             text: text.into(),
             pattern,
             target,
-            gate,
+            gate: gate.map(|gate| bound(&gate, &Acting::only_for(callers.clone()))),
+            callers,
             allowed: Mutex::default(),
         }));
     }
@@ -105,7 +111,8 @@ impl Topics {
                     text: subscription.text.clone(),
                     pattern: subscription.pattern.clone(),
                     target: subscription.target.clone(),
-                    gate: Some(gate.clone()),
+                    gate: Some(bound(gate, &Acting::only_for(subscription.callers.clone()))),
+                    callers: subscription.callers.clone(),
                     allowed: Mutex::default(),
                 });
             }

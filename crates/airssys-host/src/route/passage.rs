@@ -10,6 +10,7 @@ use super::pool::Turn;
 use super::statistics::{Outcome, Used};
 use crate::component::Component;
 use crate::error::Error;
+use crate::gate::callers::Callers;
 use crate::instance::{Call, Ended, Link, Live, now_nanos};
 use crate::value::Value;
 
@@ -57,34 +58,46 @@ impl Passage {
         &self.line
     }
 
-    /// Begin to call an export, by its position in [`Component::exports`]. Whoever drives the call hands what it
+    /// Begin to call an export, by its position in [`Component::exports`], for `callers`. Whoever drives the call hands what it
     /// came to over to [`Passage::conclude`].
     ///
     /// # Errors
     /// The WASI state of a new instance cannot be made.
-    pub fn begin(&mut self, export: usize, arguments: Vec<Value>) -> Result<Call, Error> {
+    pub fn begin(
+        &mut self,
+        export: usize,
+        arguments: Vec<Value>,
+        callers: Option<Arc<Callers>>,
+    ) -> Result<Call, Error> {
         self.bytes_in = arguments.iter().map(payload).sum();
         let call = match &self.line.pool {
-            None => self.on_fresh(export, arguments)?,
+            None => self.on_fresh(export, arguments, callers)?,
             Some(pool) => match pool.try_take() {
                 Some(Turn::Use(live)) => {
                     self.turn = Has::Yes;
                     self.host_calls = live.link.host_calls();
+                    live.act_for(callers.as_ref());
                     self.call(live.link.clone(), answer(live, export, arguments))
                 }
                 Some(Turn::Make) => {
                     self.turn = Has::Yes;
-                    self.on_fresh(export, arguments)?
+                    self.on_fresh(export, arguments, callers)?
                 }
-                None => self.once_free(export, arguments),
+                None => self.once_free(export, arguments, callers),
             },
         };
         self.link = Some(call.link().clone());
         Ok(call)
     }
 
-    fn on_fresh(&self, export: usize, arguments: Vec<Value>) -> Result<Call, Error> {
+    fn on_fresh(
+        &self,
+        export: usize,
+        arguments: Vec<Value>,
+        callers: Option<Arc<Callers>>,
+    ) -> Result<Call, Error> {
         let wasi = (self.line.wasi)()?;
+        wasi.acting().begin(callers.as_ref());
         let link = Link::new(self.line.limits.clone(), wasi.may_block().clone());
         let (component, for_store) = (self.line.component.clone(), link.clone());
         Ok(self.call(link, async move {
@@ -96,7 +109,12 @@ impl Passage {
     }
 
     /// All instances are in use: wait for one, within the time of the call.
-    fn once_free(&mut self, export: usize, arguments: Vec<Value>) -> Call {
+    fn once_free(
+        &mut self,
+        export: usize,
+        arguments: Vec<Value>,
+        callers: Option<Arc<Callers>>,
+    ) -> Call {
         let Some(pool) = &self.line.pool else {
             unreachable!("only a pool can be in use")
         };
@@ -119,6 +137,7 @@ impl Passage {
                 Ok(live) => live,
                 Err(error) => return (None, Err(error)),
             };
+            live.act_for(callers.as_ref());
             // The clock of this call has run since before there was an instance for it.
             live.lend_link(clock.clone());
             let own = live.link.clone();

@@ -23,6 +23,7 @@ use super::net::Net;
 use super::secrets::{Handed, Secrets};
 use super::settings::Settings;
 use super::state::WasiState;
+use crate::gate::callers::Acting;
 use crate::gate::kind::Kind;
 use crate::gate::{Gate, Pausing};
 use crate::instance::Pauses;
@@ -274,6 +275,10 @@ impl Builder {
     /// # Errors
     /// When a mounted directory cannot be opened, or this kernel lacks `openat2` (Linux 5.6) or `/proc`.
     pub fn build(&mut self) -> std::io::Result<WasiState> {
+        let acting = Arc::<Acting>::default();
+        if let Some(gate) = self.gate.of_instance(&acting) {
+            self.gate = gate;
+        }
         let may_block = Arc::new(AtomicBool::new(true));
         let pauses = self.gate.may_ask().then(Arc::<Pauses>::default);
         let gate = match &pauses {
@@ -319,6 +324,7 @@ impl Builder {
             rights: HashMap::new(),
             listeners: Vec::new(),
             may_block,
+            acting,
             pauses,
             services: std::mem::take(&mut self.services),
         })

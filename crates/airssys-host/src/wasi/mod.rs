@@ -20,4 +20,5 @@ pub use http::{HttpLimits, tls_trusting};
 /// How the HTTPS requests of a guest authenticate servers.
 pub use rustls::ClientConfig as Tls;
 pub use settings::Settings;
+pub(crate) use state::Mounts;
 pub use state::{Governed, WasiState, is_handle_limit};

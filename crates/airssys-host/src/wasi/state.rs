@@ -15,10 +15,16 @@ use super::http::Http;
 use super::net::Net;
 use super::net::socket::SocketRight;
 use super::settings::Settings;
+use crate::gate::Gate;
+use crate::gate::callers::Acting;
+use crate::gate::subject::Subject;
 use crate::instance::Pauses;
 use crate::services::Service;
 use crate::storage::Namespace;
 use crate::storage::guest::{GuestStorage, View};
+
+/// The directories that a guest sees, with what it calls them.
+pub(crate) struct Mounts<'a>(pub &'a [(Arc<Object>, String)]);
 
 /// The data of a store whose guest uses WASI.
 pub trait Governed: Send + 'static {
@@ -43,6 +49,7 @@ pub struct WasiState {
     pub(crate) listeners: Vec<Arc<SocketRight>>,
     pub(crate) http: Http,
     pub(crate) may_block: Arc<AtomicBool>,
+    pub(crate) acting: Arc<Acting>,
     /// What stops the clock of calls, where the gate may ask somebody.
     pub(crate) pauses: Option<Arc<Pauses>>,
     /// Attached to the instance when it is made.
@@ -74,6 +81,26 @@ impl WasiState {
             ctx: self.ctx.clocks(),
             table: &mut self.table,
         }
+    }
+
+    /// What decides for the instance.
+    pub fn gate(&self) -> &Arc<dyn Gate> {
+        self.fs.gate()
+    }
+
+    /// The directories that the guest sees.
+    pub(crate) fn mounts(&self) -> Mounts<'_> {
+        Mounts(&self.mounts)
+    }
+
+    /// Whose instance it is, where the gate knows.
+    pub fn principal(&self) -> Option<&Arc<Subject>> {
+        self.fs.gate().principal()
+    }
+
+    /// For whom the instance acts; whoever lets it handle a call or message sets it.
+    pub fn acting(&self) -> &Arc<Acting> {
+        &self.acting
     }
 
     /// What stops the clock of calls while the guest waits for an approver; `None` where nobody is ever asked.

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use airssys_host::gate::callers::Acting;
+use airssys_host::gate::rule_gate::RuleGate;
+use airssys_host::gate::subject::Subject;
 use airssys_host::gate::{Access, Decision, Gate, Generation};
 
 use super::support::{Folder, Program};
@@ -33,6 +36,22 @@ impl Gate for Asking {
 
     fn generation(&self) -> &Generation {
         &self.generation
+    }
+
+    fn mark(&self) -> u64 {
+        self.generation.mark(0)
+    }
+
+    fn of_instance(&self, _: &Arc<Acting>) -> Option<Arc<dyn Gate>> {
+        None
+    }
+
+    fn rules(&self) -> Option<&RuleGate> {
+        None
+    }
+
+    fn principal(&self) -> Option<&Arc<Subject>> {
+        None
     }
 }
 

@@ -110,6 +110,12 @@ impl Gate {
             .map_err(|error| rule_error(py, &error))
     }
 
+    /// Never another's in this process.
+    #[getter]
+    fn number(&self) -> u64 {
+        self.inner.number()
+    }
+
     #[getter]
     fn generation(&self) -> u64 {
         self.inner.generation().current()

@@ -200,14 +200,8 @@ impl Approver for People {
 }
 
 fn callers_of(subject: &Subject) -> Vec<String> {
-    let mut callers = Vec::new();
-    let mut caller = subject.caller.as_deref();
-    while let Some(earlier) = caller {
-        callers.push(earlier.name.clone());
-        caller = earlier.caller.as_deref();
-    }
-    callers.reverse();
-    callers
+    let chain = subject.callers.iter().flat_map(|callers| callers.names());
+    chain.map(str::to_owned).collect()
 }
 
 /// Tells that nobody waits for an answer any more.

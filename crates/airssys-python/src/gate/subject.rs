@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use airssys_host::gate::callers::Callers as HostCallers;
 use airssys_host::gate::subject::{Budget, Enforcement, Subject as HostSubject};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::convert::attributes_of;
+use crate::callers::Callers;
 
 /// A principal in the situation in which it acts.
 #[pyclass(frozen, module = "airssys._core")]
@@ -18,7 +21,7 @@ pub struct Subject {
 impl Subject {
     #[new]
     #[pyo3(signature = (name, *, roles=Vec::new(), namespace=None, id=None, attributes=None,
-        enforcement="enforce", observe_until=None, deployment=None, revision=None, caller=None,
+        enforcement="enforce", observe_until=None, deployment=None, revision=None, caller=None, callers=None,
         trace_id=None, session=None, audit_rate=None, audit_burst=1000, guest=false))]
     fn new(
         name: String,
@@ -31,6 +34,7 @@ impl Subject {
         deployment: Option<String>,
         revision: Option<u64>,
         caller: Option<&Bound<'_, Subject>>,
+        callers: Option<&Bound<'_, Callers>>,
         trace_id: Option<String>,
         session: Option<String>,
         audit_rate: Option<f64>,
@@ -70,7 +74,15 @@ impl Subject {
         subject.enforcement = enforcement;
         subject.deployment = deployment;
         subject.revision = revision;
-        subject.caller = caller.map(|caller| Arc::clone(&caller.get().inner));
+        subject.callers = match (callers, caller) {
+            (Some(_), Some(_)) => {
+                return Err(PyValueError::new_err(
+                    "give caller, who called, or callers, the whole chain; not both",
+                ));
+            }
+            (Some(callers), None) => Some(callers.get().chain.clone()),
+            (None, caller) => caller.map(|caller| HostCallers::with(None, &caller.get().inner)),
+        };
         subject.trace = trace_id;
         subject.session = session;
         subject.guest = guest;
@@ -113,6 +125,17 @@ impl Subject {
     #[getter]
     fn revision(&self) -> Option<u64> {
         self.inner.revision
+    }
+
+    /// Names of those for whom it acts, the original caller first.
+    #[getter]
+    fn callers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let names = self
+            .inner
+            .callers
+            .iter()
+            .flat_map(|callers| callers.names());
+        PyTuple::new(py, names.collect::<Vec<_>>())
     }
 
     #[getter]

@@ -86,6 +86,7 @@ impl ComponentActor {
     /// Begin to wait for the answer (or for room), on this thread as far as it goes without waiting.
     fn begin(
         &self,
+        py: Python<'_>,
         awaited: Awaited,
         payload: &Bound<'_, PyAny>,
         timeout: f64,
@@ -95,7 +96,7 @@ impl ComponentActor {
         trace: Option<&str>,
     ) -> PyResult<Result<Arc<Ask>, Failure>> {
         let payload = convert::payload(payload)?;
-        let options = convert::options(priority, ttl, trace)?;
+        let options = convert::options(py, priority, ttl, trace)?;
         let timeout = convert::nanos(timeout)?;
         let source = convert::source(sender);
         let shared = self.inner.plane.shared();
@@ -205,7 +206,7 @@ impl ComponentActor {
     ) -> PyResult<()> {
         ready(py)?;
         let payload = convert::payload(payload)?;
-        let options = convert::options(priority, ttl, trace)?;
+        let options = convert::options(py, priority, ttl, trace)?;
         self.inner
             .plane
             .shared()
@@ -228,6 +229,7 @@ impl ComponentActor {
         ready(py)?;
         self.inner.bridge(py)?;
         let begun = self.begin(
+            py,
             Awaited::Room,
             payload,
             timeout,
@@ -262,6 +264,7 @@ impl ComponentActor {
             }
         }
         let begun = self.begin(
+            py,
             Awaited::Reply,
             payload,
             timeout,
@@ -296,6 +299,7 @@ impl ComponentActor {
     ) -> PyResult<Bound<'py, PyAny>> {
         ready(py)?;
         let begun = self.begin(
+            py,
             Awaited::Reply,
             payload,
             timeout,

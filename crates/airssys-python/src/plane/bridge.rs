@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use super::convert::{self, Awaited};
 use super::port::PyPort;
+use crate::callers::Callers;
 
 /// Messages or events handed to Python at once.
 const BATCH: usize = 256;
@@ -356,6 +357,10 @@ impl Bridge {
                     envelope.trace.as_deref(),
                     topic,
                     envelope.priority,
+                    envelope
+                        .callers
+                        .clone()
+                        .map(|chain| Callers::of_sender(chain, envelope.source.address())),
                 ))?;
             }
         }

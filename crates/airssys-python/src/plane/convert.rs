@@ -44,7 +44,12 @@ pub fn source(sender: Option<&str>) -> Source {
     }
 }
 
-pub fn options(priority: u8, ttl: Option<f64>, trace: Option<&str>) -> PyResult<Options> {
+pub fn options(
+    py: Python<'_>,
+    priority: u8,
+    ttl: Option<f64>,
+    trace: Option<&str>,
+) -> PyResult<Options> {
     if priority > 3 {
         return Err(PyValueError::new_err(format!(
             "a priority is 0 (low), 1 (normal), 2 (high) or 3 (critical), not {priority}"
@@ -54,6 +59,7 @@ pub fn options(priority: u8, ttl: Option<f64>, trace: Option<&str>) -> PyResult<
         priority,
         time_to_live: ttl.map(nanos).transpose()?,
         trace: trace.map(Arc::from),
+        callers: crate::callers::present(py)?,
     })
 }
 

@@ -338,7 +338,7 @@ impl PyPlane {
         trace: Option<&str>,
     ) -> PyResult<(u64, u64)> {
         ready(py)?;
-        let options = convert::options(1, None, trace)?;
+        let options = convert::options(py, 1, None, trace)?;
         let publisher = sender.unwrap_or("").into();
         let payload = convert::payload(payload)?;
         self.inner
@@ -360,7 +360,7 @@ impl PyPlane {
         trace: Option<&str>,
     ) -> PyResult<(u64, u64)> {
         ready(py)?;
-        let options = convert::options(priority, None, trace)?;
+        let options = convert::options(py, priority, None, trace)?;
         let publisher = sender.unwrap_or("").into();
         let forms = forms
             .iter()

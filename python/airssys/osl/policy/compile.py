@@ -172,6 +172,8 @@ def _describe(rule: Rule, name: str, where: _Place) -> Description:
         described["must_audit"] = True
     if rule.act_as:
         described["act_as"] = rule.act_as
+    if rule.callers is not None:
+        described["callers"] = [_principal(text, where) for text in rule.callers]
     if rule.expires is not None:
         if rule.expires.tzinfo is None:
             raise where.fail("`expires` has no time zone; write it like 2027-01-01T00:00:00Z")

@@ -155,6 +155,9 @@ class Rule(Grant, kw_only=True, frozen=True):
         when: Condition under which the rule counts.
         must_audit: The record is on disk before the effect takes place.
         act_as: `self` where the caller of the principal need not hold the right too.
+        callers: The rule counts only for principals that these called, in the notation of `to`:
+            where it allows, each of the chain must be one of them; where it denies or asks, one is
+            enough. `*` is for any; without it the rule does not ask who called.
         expires: Moment after which the rule no longer counts.
     """
 
@@ -164,6 +167,7 @@ class Rule(Grant, kw_only=True, frozen=True):
     when: Condition | None = None
     must_audit: bool = False
     act_as: Literal["self"] | None = None
+    callers: Texts | None = None
     expires: dt.datetime | None = None
 
 

@@ -70,6 +70,7 @@ class Exchange:
         # Requests that came from components: their deadlines are kept over there.
         self.crossed = Bucket(dispatcher, -math.inf)
         self.crossed.armed = True
+        dispatcher.serves = dispatcher.carries = True
         dispatcher.buckets[-math.inf] = self.crossed
         system.registry.watchers.append(self._name_changed)
         for name, ref in system.registry.names().items():
@@ -172,12 +173,11 @@ class Exchange:
     # What comes over.
 
     def _take_messages(self, batch: list[tuple[Any, ...]]) -> None:
-        for port, sender, payload, kind, token, deadline, trace, _topic, priority in batch:
+        for port, sender, payload, kind, token, deadline, trace, _topic, priority, served in batch:
             known = self._ports.get(port.address)
             if known is not None:
-                known.take(
-                    sender, payload, min(kind, PUBLICATION), token, deadline, trace, priority
-                )
+                kind = min(kind, PUBLICATION)  # noqa: PLW2901 - the same thing, for this side
+                known.take(sender, payload, kind, token, deadline, trace, priority, served)
 
     def _take_events(self, batch: list[tuple[str, str, int, dict[str, Any]]]) -> None:
         lines: list[LogLine] = []

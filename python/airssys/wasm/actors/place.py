@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from airssys._callers import callers
 from airssys.errors import AirsSysError
 from airssys.rt import (
     AskTimeout,
@@ -123,6 +124,8 @@ class Place:
                 ttl = extra.expires - self.cell.dispatcher.clock()
         payload = self.encode(message)
         name = self.exchange.name_of(sender)
+        # A message that waited for room is put by whoever made some.
+        token = callers.set(extra.callers) if isinstance(extra, Extras) else None
         try:
             if isinstance(request, ForeignRequest):
                 self._ask(payload, request, name, priority, trace)
@@ -134,6 +137,9 @@ class Place:
         except MailboxFull:
             self.cell.dispatcher.backpressure(self.cell, priority)
             raise
+        finally:
+            if token is not None:
+                callers.reset(token)
 
     def _ask(
         self,

@@ -126,6 +126,7 @@ class PythonPort:
         deadline: float,
         trace: str | None,
         priority: int,
+        callers: _core.Callers | None = None,
     ) -> None:
         """Put a message that has crossed over into the actor's mailbox."""
         cell = self.cell
@@ -139,6 +140,7 @@ class PythonPort:
             trace=trace,
             priority=Priority(priority),
             expires=None if request is None else request.expires,
+            callers=callers,
         )
         try:
             message = decode_payload(payload, self._expected)

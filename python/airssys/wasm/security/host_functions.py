@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
+from airssys._callers import callers
 from airssys.osl import AccessDenied, ApprovalRequest, Permission, Principal
 from airssys.osl.context import Standing
 from airssys.wasm.host_errors import InvalidSetting
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from airssys.osl import OSL
-    from airssys.wasm._native import Subject
+    from airssys.wasm._native import Callers, Subject
 
 __all__ = ["on_behalf", "requires"]
 
@@ -102,7 +103,7 @@ def on_behalf(function: Callable[..., Any], system: OSL, subject: Subject) -> Ca
     def plain(*arguments: Any, **named: Any) -> Any:
         with Standing(principal, system):
             if required is not None:
-                _decide(required, required.target(arguments, named), system, subject)
+                _decide(required, required.target(arguments, named), system, _now(subject))
             result = function(*arguments, **named)
         # What a plain function made to be awaited acts as the deployment as well.
         return _acting(result, principal, system) if inspect.iscoroutine(result) else result
@@ -112,7 +113,7 @@ def on_behalf(function: Callable[..., Any], system: OSL, subject: Subject) -> Ca
         with Standing(principal, system):
             if required is not None:
                 target = required.target(arguments, named)
-                await _decide_or_ask(required, target, system, subject)
+                await _decide_or_ask(required, target, system, _now(subject))
             return await function(*arguments, **named)
 
     call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
@@ -122,6 +123,12 @@ def on_behalf(function: Callable[..., Any], system: OSL, subject: Subject) -> Ca
 async def _acting(result: Awaitable[Any], principal: Principal, system: OSL) -> Any:
     with Standing(principal, system):
         return await result
+
+
+def _now(subject: Subject) -> Subject:
+    """The component in the chain of callers for which it acts."""
+    served = callers.get()
+    return subject if served is None else cast("Callers", served).subject
 
 
 def _decide(required: _Required, target: str, system: OSL, subject: Subject) -> None:

@@ -139,7 +139,7 @@ def _granted(grant: Grant, mounts: Mapping[str, Mount]) -> Description | None:
     if grant.act_as is not None:
         rule["act_as"] = grant.act_as
     if grant.caller is not None:
-        rule["when"] = {"attribute": "caller", "op": "eq", "value": grant.caller}
+        rule["callers"] = [f"name:{grant.caller}"]
     return rule
 
 

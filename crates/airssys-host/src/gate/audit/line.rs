@@ -92,15 +92,13 @@ pub fn subject_part(subject: &Subject) -> Vec<u8> {
     let mut part = Vec::with_capacity(96);
     part.extend_from_slice(b",\"principal\":");
     push_text(&mut part, subject.name.as_bytes());
-    let mut caller = subject.caller.as_deref();
-    if caller.is_some() {
+    if let Some(callers) = &subject.callers {
         part.extend_from_slice(b",\"chain\":[");
-        while let Some(earlier) = caller {
-            push_text(&mut part, earlier.name.as_bytes());
-            caller = earlier.caller.as_deref();
-            if caller.is_some() {
+        for (position, name) in callers.names().enumerate() {
+            if position > 0 {
                 part.push(b',');
             }
+            push_text(&mut part, name.as_bytes());
         }
         part.push(b']');
     }

@@ -75,7 +75,7 @@ impl Fs {
             return Err(Errno::INVAL.into());
         }
         self.check_form(path, request.main_access())?;
-        let generation = self.gate.generation().current();
+        let generation = self.gate.mark();
         let mut request = request;
         // Truncating is writing, and whatever is not opened for writing can be read.
         request.write |= request.truncate;
@@ -245,7 +245,7 @@ impl Fs {
             File::from(opened),
             path,
             kind,
-            self.gate.generation().current(),
+            self.gate.mark(),
         ))
     }
 }

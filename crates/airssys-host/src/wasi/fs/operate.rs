@@ -367,7 +367,7 @@ impl Fs {
         if object.is_dir || !opened_for {
             return Err(Errno::BADF.into());
         }
-        let generation = self.gate.generation().current();
+        let generation = self.gate.mark();
         if object.decided_in(access) == generation {
             return Ok(());
         }

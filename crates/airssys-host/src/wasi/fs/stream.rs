@@ -59,7 +59,7 @@ impl Right for Listed {
     }
 
     fn check(&self) -> Result<(), Fail> {
-        let mark = self.fs.gate().generation().current() + 1;
+        let mark = self.fs.gate().mark().wrapping_add(1);
         if self.decided.load(Ordering::Acquire) != mark {
             self.fs.permit_object(&self.object, FileAccess::List)?;
             self.decided.store(mark, Ordering::Release);

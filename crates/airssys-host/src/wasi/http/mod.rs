@@ -392,7 +392,7 @@ impl HttpRight {
 
     /// Whether everything that was decided still holds.
     fn check(&self) -> Result<(), Fail> {
-        let generation = self.net.gate.generation().current();
+        let generation = self.net.gate.mark();
         if self.decided.load(Ordering::Acquire) == generation {
             return Ok(());
         }
@@ -409,7 +409,7 @@ impl HttpRight {
 
     /// Decide, resolve, decide about the addresses, and connect to one that was allowed.
     async fn connect(&mut self, tls: Arc<ClientConfig>) -> Result<connect::Stream, Error> {
-        let generation = self.net.gate.generation().current();
+        let generation = self.net.gate.mark();
         settle(&*self.net.gate, || self.permit_request())
             .await
             .map_err(refused)?;

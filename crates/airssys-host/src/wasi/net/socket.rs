@@ -116,7 +116,7 @@ impl SocketRight {
     }
 
     fn generation(&self) -> u64 {
-        self.net.gate.generation().current()
+        self.net.gate.mark()
     }
 
     fn decide(&self, address: SocketAddr, purpose: SocketAddrUse) -> Result<(), Fail> {
