@@ -34,6 +34,7 @@ fn successor(hand_over: HandOver, scripts: &[(&str, Value)]) -> Arc<Successor> {
         Vec::new(),
         config,
         vec![],
+        Arc::default(),
     );
     Arc::new(Successor {
         blueprint: made.unwrap(),
