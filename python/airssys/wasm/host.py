@@ -9,6 +9,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
+from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.deployment_name import namespace_of
@@ -438,7 +439,9 @@ class Host:
 
     async def _change(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._core.check()
-        return await self._run(function, *args, **kwargs)
+        # Asked for from here on: beside a busy loop the thread would wait long for its first turn.
+        with ShortTurns():
+            return await self._run(function, *args, **kwargs)
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()

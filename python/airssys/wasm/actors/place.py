@@ -22,6 +22,7 @@ from airssys.rt import (
     RequestDropped,
     Restarted,
     RuntimeFailure,
+    WaitTimeout,
 )
 from airssys.rt._foreign import ForeignCell, ForeignRequest
 from airssys.rt._mailbox import Extras
@@ -487,9 +488,13 @@ class Place:
         """Ask the component how it is; `UNKNOWN` where it does not say or is busy."""
         if "lifecycle" not in self.native.exports or self.native.state != "running":
             return Health.UNKNOWN
-        if self.native.inspect()["in_flight"]:
-            return Health.UNKNOWN  # asked only between messages; the call's timeout judges it
-        status, _detail = await self.native.health(timeout)
+        try:
+            status, _detail = await self.native.health(timeout)
+        except WaitTimeout:
+            # Asked only between messages: a long one is judged by the timeout of its call.
+            if self.native.inspect()["in_flight"]:
+                return Health.UNKNOWN
+            raise
         return Health(status)
 
 
