@@ -530,6 +530,11 @@ class Subject:
     def session(self) -> str | None: ...
     def with_attributes(self, attributes: Mapping[str, Attribute]) -> Subject: ...
     def with_trace(self, trace_id: str | None) -> Subject: ...
+    def as_code(self) -> Subject:
+        """The same subject as Python code that acts for a component.
+
+        Code asks for nothing and is granted nothing: the policy decides.
+        """
 
 @final
 class Callers:

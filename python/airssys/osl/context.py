@@ -238,8 +238,12 @@ class Standing(Execution):
         return self._made
 
     def subject(self, system: OSL) -> Subject:
-        """Return the component as the gate knows it, acting for those who called it."""
-        return super().subject(system) if self.served is None else self.served.subject
+        """Return code of the component's name, acting for those who called the component."""
+        if self.served is None:
+            return super().subject(system)
+        if self._subject is None:
+            self._subject = self.served.subject.as_code()
+        return self._subject
 
     def __enter__(self) -> None:
         self._token = _current.set(self)

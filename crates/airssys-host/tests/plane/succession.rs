@@ -208,14 +208,17 @@ fn what_the_old_one_asked_for_ends_with_it_or_stays_with_it() {
         let ben = world.puppet("demo/ben");
         let ann = world.puppet("demo/ann");
         ben.suspend();
-        let asking = json!([["ask-async", "demo/ben", {"do": [["reply", 1]]}, 60, [["count", 1]]]]);
+        let asking = json!([["ask-async", "demo/ben", {"do": [["reply", 1]]}, 60, [["set", "answered", true]]]]);
         world.ask(&ann, asking);
         assert!(prepared(&world, &ann, successor(HandOver::Nothing, &[])).is_ok());
         ben.resume();
         world.run();
         assert!(decided(&world, &ann, takes).is_ok());
-        let counted = if takes { 0 } else { 1 };
-        assert_eq!(world.ask(&ann, json!([["counter"]])), json!([counted]));
+        let answered = if takes { Value::Null } else { json!(true) };
+        assert_eq!(
+            world.ask(&ann, json!([["get", "answered"]])),
+            json!([answered])
+        );
         let dead: Vec<Reason> = world.dead().into_iter().map(|(_, reason)| reason).collect();
         assert_eq!(dead, []);
         world.assert_conserved(&ben);

@@ -167,6 +167,16 @@ impl Subject {
         }
     }
 
+    /// The same subject as Python code that acts for a component, which asks for nothing and is granted nothing:
+    /// the policy decides.
+    fn as_code(&self) -> Subject {
+        let mut subject = self.inner.again();
+        subject.guest = false;
+        Subject {
+            inner: Arc::new(subject),
+        }
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "Subject({:?}, roles={:?})",

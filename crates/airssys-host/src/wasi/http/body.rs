@@ -14,6 +14,7 @@ use wasmtime_wasi_http::Error;
 use super::limits::{RESPONSE_BODY, RESPONSE_HEADERS, size};
 use super::{HttpRight, refused};
 use crate::wasi::decide::Standing;
+use crate::wasi::net::connections::Connection;
 use crate::wasi::secrets::scrub::Scrubber;
 
 pub(super) struct ResponseBody {
@@ -30,6 +31,8 @@ pub(super) struct ResponseBody {
     trailers: Option<Frame<Bytes>>,
     /// Nothing more comes.
     ended: bool,
+    /// Counts until this is dropped, and not until the task of the connection has noticed.
+    _counted: Connection,
 }
 
 impl ResponseBody {
@@ -38,6 +41,7 @@ impl ResponseBody {
         right: Standing<Arc<HttpRight>>,
         silence: Duration,
         scrubber: Option<Scrubber>,
+        counted: Connection,
     ) -> Self {
         Self {
             incoming,
@@ -48,6 +52,7 @@ impl ResponseBody {
             scrubber,
             trailers: None,
             ended: false,
+            _counted: counted,
         }
     }
 

@@ -34,7 +34,6 @@ use self::limits::{
 use self::target::Target;
 use super::decide::{Fail, Right, Standing, outcome, permit, settle};
 use super::net::Net;
-use super::net::connections::Connection;
 use super::net::names::{Host, LookupError};
 use super::secrets::{Handed, Use};
 use super::state::WasiState;
@@ -175,9 +174,9 @@ async fn send(
     if let Some(handed) = &handed {
         handed.refuse_in_url(&*net.gate, &parts.uri, &without_secrets(&parts.uri))?;
     }
-    let connection = net.connections.open();
-    let connection = connection.ok_or(Error::ConnectionLimitReached)?;
-    let mut right = HttpRight::new(net, parts.method.to_string(), target, limits, connection);
+    let counted = net.connections.open();
+    let counted = counted.ok_or(Error::ConnectionLimitReached)?;
+    let mut right = HttpRight::new(net, parts.method.to_string(), target, limits);
     right.fits(&parts.headers, &body)?;
     if let Some(handed) = &handed {
         right.secrets = handed.uses(&parts.headers);
@@ -238,7 +237,7 @@ async fn send(
         scrubber.headers(&mut parts.headers);
     }
     let between = options.between_bytes_timeout.unwrap_or(SILENCE_PATIENCE);
-    let body = ResponseBody::new(incoming, standing, between, scrubber).boxed_unsync();
+    let body = ResponseBody::new(incoming, standing, between, scrubber, counted).boxed_unsync();
     Ok((Response::from_parts(parts, body), Box::new(io)))
 }
 
@@ -280,18 +279,10 @@ struct HttpRight {
     secrets: Vec<Use>,
     decided: AtomicU64,
     limits: HttpLimits,
-    /// Counts until the response is read or dropped.
-    _connection: Connection,
 }
 
 impl HttpRight {
-    fn new(
-        net: Arc<Net>,
-        method: String,
-        target: Target,
-        limits: HttpLimits,
-        connection: Connection,
-    ) -> Self {
+    fn new(net: Arc<Net>, method: String, target: Target, limits: HttpLimits) -> Self {
         let host = target.host_text();
         Self {
             net,
@@ -302,7 +293,6 @@ impl HttpRight {
             secrets: Vec::new(),
             decided: AtomicU64::new(0),
             limits,
-            _connection: connection,
         }
     }
 
