@@ -36,6 +36,8 @@ fn computing_beyond_the_processor_time_ends_the_incarnation() {
     let ann = world.puppet_with("demo/ann", Bounds::default(), limits, vec![]);
     let failed = world.try_ask(&ann, json!([["spin"]]));
     assert!(matches!(failed, Err(Failure::Failed(_))), "{failed:?}");
+    // Whoever asked is answered before observers are told.
+    until(|| !world.recorder.failures.lock().unwrap().is_empty());
     let failures = world.recorder.failures.lock().unwrap();
     assert_eq!(failures[0].1.kind, EndingKind::Limit);
     assert!(failures[0].1.message.contains("cpu_per_call"));
