@@ -34,7 +34,8 @@ def shown(figure: float | None, unit: Unit) -> str:
     )
 
 
-def _budget(row: Row) -> str:
+def budget(row: Row) -> str:
+    """Write what a row aims at."""
     sign = "≤" if row.better == "lower" else "≥"
     parts = []
     if row.budget is not None:
@@ -42,6 +43,13 @@ def _budget(row: Row) -> str:
     if row.ratio_budget is not None:
         parts.append(f"≥ {row.ratio_budget:,g}x")
     return ", ".join(parts) or "-"
+
+
+def ratio(row: Row) -> str:
+    """Write how many times better than its peer a row is."""
+    if row.ratio is None:
+        return "-"
+    return f"{row.ratio:,.3g}" if row.ratio < 1000 else f"{row.ratio:,.0f}"
 
 
 def table(suite: str, rows: list[Row]) -> Table:
@@ -54,15 +62,9 @@ def table(suite: str, rows: list[Row]) -> Table:
     for row in rows:
         peer = "-" if row.peer is None else f"{shown(row.peer_measured, row.unit)} {row.peer}"
         verdict = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}[row.within_budget]
-        ratio = (
-            "-"
-            if row.ratio is None
-            else f"{row.ratio:,.3g}"
-            if row.ratio < 1000
-            else f"{row.ratio:,.0f}"
-        )
         what = f"{row.what}\n[dim]{row.note}[/]" if row.note else row.what
-        laid_out.add_row(what, shown(row.measured, row.unit), peer, ratio, _budget(row), verdict)
+        figures = (shown(row.measured, row.unit), peer, ratio(row), budget(row))
+        laid_out.add_row(what, *figures, verdict)
     return laid_out
 
 

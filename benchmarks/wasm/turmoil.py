@@ -140,7 +140,8 @@ class Turmoil:
                         instances=chance.randint(1, 3),
                     )
                 step(chance)
-                self.happened[step.__name__] += 1
+                with self._counting:
+                    self.happened[step.__name__] += 1
             except Exception as error:  # noqa: BLE001 - reported: whatever it is must not happen
                 self.wrong.append(f"{step.__name__}: {type(error).__name__}: {error}")
 
