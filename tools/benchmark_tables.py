@@ -39,7 +39,7 @@ def main() -> int:
     for figures in found["rows"]:
         del figures["ratio"], figures["within_budget"]
         measured.append(Row(**figures))
-    machine = ", ".join(str(value) for value in found["machine"].values())
+    machine = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
 
     def replace(match: re.Match[str]) -> str:
         wanted = match[2].split()
