@@ -7,13 +7,6 @@ import pytest
 COMPONENTS = Path(__file__).parents[3] / "build" / "components"
 
 
-def pytest_collection_modifyitems(items):
-    """Real time: guests of these tests work on threads that virtual time would not wait for."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.real_loop)
-
-
 @pytest.fixture
 def state(tmp_path):
     return tmp_path / "state"

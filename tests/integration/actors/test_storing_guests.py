@@ -10,6 +10,9 @@ from airssys.rt import Actor, Health, handles
 from airssys.wasm import Host
 from airssys.wasm.actors import ActorSettings, GuestRefused
 
+# What these actors store is written on a thread, for which virtual time would not wait.
+pytestmark = pytest.mark.real_loop
+
 
 @pytest.fixture
 def tally(guest):
