@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import functools
+import inspect
 import json
 import os
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from airssys.cli.configuration import State, state_directory
-from airssys.cli.moments import SECONDS, SPAN, moment
+from airssys.cli.moments import BACK, SECONDS, SPAN, moment
 from airssys.cli.output import print_note, size_text
 from airssys.osl.audit_log import Record, public_key_of, read_records, verify_log
 from airssys.osl.retention import Retention, plan_pruning, prune_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["app"]
 
@@ -70,21 +72,44 @@ FollowOption = Annotated[
     bool, typer.Option("--follow", "-f", help="Go on with what is recorded from now on.")
 ]
 RuleOption = Annotated[str | None, typer.Option("--rule", help="The rule that decided.")]
-SinceOption = Annotated[
-    str | None, typer.Option("--since", help="2026-01-31T12:00:00Z, or 15m, 2h, 7d ago.")
-]
+SinceOption = Annotated[str | None, typer.Option("--since", help=f"{BACK}.")]
 UntilOption = Annotated[str | None, typer.Option("--until", help="As --since.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")]
 
 
-class Wanted(NamedTuple):
-    """Which records are wanted; `None` for any."""
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which records of which log are wanted, and how they are printed; `None` for any."""
 
-    principal: str | None
-    operation: str | None
-    target: str | None
-    decision: str | None
-    rule: str | None
+    directory: Directory = None
+    principal: WhoOption = None
+    operation: WhatOption = None
+    target: TargetOption = None
+    decision: DecisionOption = None
+    denied: DeniedOption = False
+    rule: RuleOption = None
+    since: SinceOption = None
+    until: UntilOption = None
+    limit: LimitOption = None
+    state: State = None
+    as_json: AsJson = False
+
+
+def _searching(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Search`, which it gets as `search`."""
+    own = inspect.signature(command, eval_str=True).parameters
+    shared = inspect.signature(Search, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def searching(**given: Any) -> None:
+        search = Search(**{name: given.pop(name) for name in shared})
+        command(search=search, **given)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    rest = [each for name, each in own.items() if name != "search"]
+    every = [each.replace(kind=keyword) for each in (*shared.values(), *rest)]
+    searching.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    return searching
 
 
 def _log(directory: Path | None, state: Path | None) -> Path:
@@ -150,22 +175,9 @@ def _print(records: Iterator[Record], *, as_json: bool) -> int:
 
 
 @app.callback(invoke_without_command=True)
+@_searching
 def _audit(
-    context: typer.Context,
-    directory: Directory = None,
-    principal: WhoOption = None,
-    operation: WhatOption = None,
-    target: TargetOption = None,
-    decision: DecisionOption = None,
-    denied: DeniedOption = False,
-    rule: RuleOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    limit: LimitOption = None,
-    last: LastOption = None,
-    follow: FollowOption = False,
-    state: State = None,
-    as_json: AsJson = False,
+    context: typer.Context, search: Search, last: LastOption = None, follow: FollowOption = False
 ) -> None:
     """Print the records that match, oldest first; with --follow also those to come."""
     if context.invoked_subcommand is not None:
@@ -175,91 +187,40 @@ def _audit(
                 f"write the options after `{context.invoked_subcommand}`, not before it"
             )
         return
-    _show(
-        _log(directory, state),
-        Wanted(principal, operation, target, _decision(decision, denied=denied), rule),
-        _span_of_time(since, until),
-        limit=limit,
-        last=last,
-        follow=follow,
-        as_json=as_json,
-    )
+    _show(search, last=last, follow=follow)
 
 
-def _show(
-    directory: Path,
-    wanted: Wanted,
-    span: tuple[float | None, float | None],
-    *,
-    limit: int | None,
-    last: int | None,
-    follow: bool,
-    as_json: bool,
-) -> None:
-    records = read_records(
-        directory,
-        **wanted._asdict(),
-        since=span[0],
-        until=span[1],
-        limit=limit,
-        last=last,
-        follow=follow,
-    )
-    if not _print(records, as_json=as_json) and not as_json:
-        print_note("no record matches")
-
-
-@app.command()
-def follow(
-    directory: Directory = None,
-    principal: WhoOption = None,
-    operation: WhatOption = None,
-    target: TargetOption = None,
-    decision: DecisionOption = None,
-    denied: DeniedOption = False,
-    rule: RuleOption = None,
-    since: SinceOption = None,
-    last: LastOption = 10,
-    state: State = None,
-    as_json: AsJson = False,
-) -> None:
+@app.command("follow")
+@_searching
+def follow_(search: Search, last: LastOption = 10) -> None:
     """Print records as they are written, until interrupted."""
-    _show(
-        _log(directory, state),
-        Wanted(principal, operation, target, _decision(decision, denied=denied), rule),
-        _span_of_time(since, None),
-        limit=None,
-        last=None if since is not None else last,
-        follow=True,
-        as_json=as_json,
-    )
+    _show(search, last=None if search.since is not None else last, follow=True)
 
 
-@app.command()
-def search(
-    directory: Directory = None,
-    principal: WhoOption = None,
-    operation: WhatOption = None,
-    target: TargetOption = None,
-    decision: DecisionOption = None,
-    denied: DeniedOption = False,
-    rule: RuleOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    limit: LimitOption = None,
-    state: State = None,
-    as_json: AsJson = False,
-) -> None:
+@app.command("search")
+@_searching
+def search_(search: Search) -> None:
     """Print the records that match, oldest first; the same as `airssys audit` itself."""
-    _show(
-        _log(directory, state),
-        Wanted(principal, operation, target, _decision(decision, denied=denied), rule),
-        _span_of_time(since, until),
-        limit=limit,
-        last=None,
-        follow=False,
-        as_json=as_json,
+    _show(search, last=None, follow=False)
+
+
+def _show(search: Search, *, last: int | None, follow: bool) -> None:
+    since, until = _span_of_time(search.since, search.until)
+    records = read_records(
+        _log(search.directory, search.state),
+        principal=search.principal,
+        operation=search.operation,
+        target=search.target,
+        decision=_decision(search.decision, denied=search.denied),
+        rule=search.rule,
+        since=since,
+        until=until,
+        limit=search.limit,
+        last=last,
+        follow=follow,
     )
+    if not _print(records, as_json=search.as_json) and not search.as_json:
+        print_note("no record matches")
 
 
 @app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import re
 import sys
 import threading
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airssys.cli.configuration import State, state_directory
+from airssys.cli.moments import BACK, moment
 from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
 from airssys.cli.output import Json, escaped
 from airssys.wasm.actors.log_files import follow_log, read_log
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["add_to"]
-
-_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,7 +40,7 @@ def logs(
     ] = "trace",
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="An age as 10m or 2h, or a time in ISO 8601."),
+        typer.Option("--since", metavar="TIME", help=f"{BACK}."),
     ] = None,
     state: State = None,
     as_json: Json = False,
@@ -54,7 +51,7 @@ def logs(
     """
     if level not in LEVELS:
         raise typer.BadParameter(f"--level {level!r}: expected one of {', '.join(LEVELS)}")
-    earliest = 0.0 if since is None else _moment(since)
+    earliest = 0.0 if since is None else moment(since, "--since").timestamp()
     directory = state_directory(state)
     with contextlib.closing(open_registry(directory)) as registry:
         registry.deployment(name)  # or say that there is none
@@ -68,18 +65,6 @@ def logs(
             sys.stdout.write(line.encode().decode() if as_json else _text(line))
             if follow:
                 sys.stdout.flush()
-
-
-def _moment(text: str) -> float:
-    now = dt.datetime.now(dt.UTC)
-    if age := _AGE.fullmatch(text):
-        return now.timestamp() - float(age[1]) * _SECONDS[age[2]]
-    try:
-        return dt.datetime.fromisoformat(text).astimezone().timestamp()
-    except ValueError:
-        raise typer.BadParameter(
-            f"--since {text!r}: expected an age as 30s, 10m, 2h, 1d, or a time as 2026-01-31T12:00"
-        ) from None
 
 
 def _text(line: LogLine) -> str:

@@ -1,4 +1,7 @@
-"""Moments, as they are written on the command line."""
+"""Moments, as they are written on the command line.
+
+A moment without a time zone is one of the machine's, as for `journalctl`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ import re
 
 import typer
 
-__all__ = ["SECONDS", "SPAN", "moment"]
+__all__ = ["AHEAD", "BACK", "SECONDS", "SPAN", "moment"]
+
+#: What the help of an option says that takes a moment.
+BACK = "2026-01-31T12:00, in local time unless it ends in Z or a zone; or 15m, 2h, 7d ago"
+AHEAD = "2026-01-31T12:00, in local time unless it ends in Z or a zone; or in 15m, 2h, 7d"
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -28,7 +35,7 @@ def moment(text: str, option: str, *, ahead: bool = False) -> dt.datetime:
         found = dt.datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no moment: expected 2026-01-31T12:00:00Z, or 15m, 2h, 7d",
+            f"{text!r} is no moment: expected 2026-01-31T12:00, or 15m, 2h, 7d",
             param_hint=option,
         ) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
+    return found.astimezone()

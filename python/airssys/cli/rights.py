@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from airssys.cli.configuration import State, state_directory
-from airssys.cli.moments import moment
+from airssys.cli.moments import AHEAD, moment
 from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
 from airssys.cli.output import Json, print_json, print_note, print_table, print_text
 from airssys.wasm.host_core import user
@@ -113,7 +113,7 @@ def grant(
     ] = False,
     until: Annotated[
         str | None,
-        typer.Option("--until", metavar="TIME", help="2026-01-31T12:00:00Z, or in 15m, 2h, 7d."),
+        typer.Option("--until", metavar="TIME", help=f"{AHEAD}."),
     ] = None,
     why: Why = "",
     state: State = None,
