@@ -2,15 +2,14 @@
 
 A flag wins over the environment (`AIRSSYS_STATE`), which wins over `airssys.toml` in the working
 directory or the nearest one above it, which wins over the user's `config.toml`, which wins over the
-default.
+default. Both files have the form of `airssys.toml`; of the user's, `[host]` counts.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import platformdirs
 import typer
@@ -18,9 +17,17 @@ import typer
 from airssys.errors import AirsSysError
 
 if TYPE_CHECKING:
+    from airssys.wasm.manifest.configuration import Configuration
     from airssys.wasm.trust import Admission
 
-__all__ = ["InvalidConfiguration", "State", "admission", "policy", "state_directory"]
+__all__ = [
+    "InvalidConfiguration",
+    "State",
+    "admission",
+    "configuration",
+    "policy",
+    "state_directory",
+]
 
 State = Annotated[
     Path | None,
@@ -33,81 +40,65 @@ State = Annotated[
 
 
 class InvalidConfiguration(AirsSysError):
-    """A configuration file cannot be read, or holds a value that is not valid."""
+    """A configuration file cannot be read, or the environment holds a value that is not valid."""
 
     default_code = "invalid-configuration"
+
+
+def configuration() -> Configuration | None:
+    """Return what the files say, the project's over the user's; None where there is none.
+
+    Raises:
+        ManifestError: A file is not valid; the message names line and column.
+        InvalidConfiguration: A file cannot be read.
+    """
+    files = [file for file in (_project_file(), _user_file()) if file is not None]
+    if not files:
+        return None
+    # Only who has such a file pays for reading it.
+    from airssys.wasm.manifest.configuration import Configuration  # noqa: PLC0415
+
+    try:
+        read = [Configuration.read(file) for file in files]
+    except OSError as error:
+        raise InvalidConfiguration(f"cannot read {error.filename}: {error.strerror}") from error
+    return read[0] if len(read) == 1 else read[0].over(read[1])
 
 
 def state_directory(flag: Path | None) -> Path:
     """Return the state directory to use.
 
     Raises:
-        InvalidConfiguration: A configuration file is not valid; the message names it.
+        ManifestError: A configuration file is not valid.
+        InvalidConfiguration: A configuration file cannot be read.
     """
     if flag is not None:
         return flag
     if environment := os.environ.get("AIRSSYS_STATE"):
         return Path(environment)
-    for file in _files():
-        state = _host_setting(file, "state")
-        if state is None:
-            continue
-        if not isinstance(state, str) or not state:
-            raise InvalidConfiguration(
-                f"{file}: host.state must be the path of a directory, got {state!r}",
-                file=str(file),
-            )
-        return file.parent / Path(state).expanduser()
+    found = configuration()
+    if found is not None and found.state is not None:
+        return found.state
     return platformdirs.user_state_path("airssys")
 
 
-def admission() -> Admission:
-    """Return which components the host lets in: `any` by default, or `trusted` ones only.
+def admission() -> Admission | None:
+    """Return which components the environment says that the host lets in, if it does.
 
     Raises:
-        InvalidConfiguration: A configuration file is not valid; the message names it.
+        InvalidConfiguration: It is neither `any` nor `trusted`.
     """
-    found: list[tuple[str, object]] = []
-    if environment := os.environ.get("AIRSSYS_ADMISSION"):
-        found.append(("AIRSSYS_ADMISSION", environment))
-    found += [(f"{file}: host.admission", _host_setting(file, "admission")) for file in _files()]
-    for where, value in found:
-        match value:
-            case None:
-                continue
-            case "any" | "trusted":
-                return value
-            case _:
-                raise InvalidConfiguration(f"{where} must be 'any' or 'trusted', got {value!r}")
-    return "any"
+    value = os.environ.get("AIRSSYS_ADMISSION") or None
+    if value not in (None, "any", "trusted"):
+        raise InvalidConfiguration(f"AIRSSYS_ADMISSION must be 'any' or 'trusted', got {value!r}")
+    return cast("Admission | None", value)
 
 
 def policy() -> list[Path] | None:
-    """Return the policy files of the host, from `AIRSSYS_POLICY` or `host.policy`.
-
-    Raises:
-        InvalidConfiguration: A configuration file is not valid; the message names it.
-    """
+    """Return the policy files that the environment names (`AIRSSYS_POLICY`), if any."""
     if environment := os.environ.get("AIRSSYS_POLICY"):
         return [Path(each) for each in environment.split(os.pathsep) if each]
-    for file in _files():
-        found = _host_setting(file, "policy")
-        if found is None:
-            continue
-        given = [found] if isinstance(found, str) else found
-        if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
-            raise InvalidConfiguration(
-                f"{file}: host.policy must be the path of a policy file, or several, got {found!r}",
-                file=str(file),
-            )
-        return [file.parent / Path(each).expanduser() for each in given]
     return None
-
-
-def _files() -> list[Path]:
-    project = _project_file()
-    user = platformdirs.user_config_path("airssys") / "config.toml"
-    return [user] if project is None else [project, user]
 
 
 def _project_file() -> Path | None:
@@ -119,14 +110,6 @@ def _project_file() -> Path | None:
     return None
 
 
-def _host_setting(file: Path, name: str) -> object:
-    try:
-        document = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidConfiguration(f"cannot read {file}: {error}", file=str(file)) from error
-    host = document.get("host", {})
-    if not isinstance(host, dict):
-        raise InvalidConfiguration(f"{file}: host must be a table", file=str(file))
-    return host.get(name)
+def _user_file() -> Path | None:
+    file = platformdirs.user_config_path("airssys") / "config.toml"
+    return file if file.is_file() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer looks at annotations
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -14,14 +14,11 @@ from airssys.cli.invoke import invoke
 from airssys.cli.names import Name, opened
 from airssys.cli.output import Json, print_json, print_note, short_digest, working
 from airssys.cli.review import may_be_granted
-from airssys.wasm.actors import ActorSettings
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import settings_from
-from airssys.wasm.limits import Limits
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
+from airssys.wasm.settings import settings_from
 
 if TYPE_CHECKING:
-    from airssys.wasm.actors.hand_over import HandOver, Rollback
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.revision import Revision
 
@@ -40,39 +37,55 @@ def add_to(app: typer.Typer) -> None:
 
 
 def deploy(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A component.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="A component; by default the `source` that airssys.toml names."
+        ),
+    ] = None,
     *,
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="The deployment, as image/resizer.")
     ],
     lifetime: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--lifetime",
-            help="call: an instance per call; pooled: reused ones; actor: one that takes messages.",
+            help="call: an instance per call; pooled: reused ones; actor: one that takes messages. "
+            "By default what the manifest says, else call.",
         ),
-    ] = "call",
+    ] = None,
     instances: Annotated[
-        int, typer.Option("--instances", help="The most instances of a pooled deployment.")
-    ] = 8,
+        int | None,
+        typer.Option("--instances", help="The most instances of a pooled deployment; 8 if unsaid."),
+    ] = None,
     drain: Annotated[
-        float, typer.Option("--drain", help="Seconds that calls may go on when replaced.")
-    ] = 30.0,
+        float | None,
+        typer.Option("--drain", help="Seconds that calls may go on when replaced; 30 if unsaid."),
+    ] = None,
     keep: Annotated[
-        int, typer.Option("--keep", help="Earlier revisions that stay warm in a running host.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            "--keep", help="Earlier revisions that stay warm in a running host; 5 if unsaid."
+        ),
+    ] = None,
     memory: Annotated[
-        str, typer.Option("--memory", metavar="SIZE", help="The most memory of an instance.")
-    ] = "64MiB",
+        str | None,
+        typer.Option(
+            "--memory", metavar="SIZE", help="The most memory of an instance; 64MiB if unsaid."
+        ),
+    ] = None,
     call_timeout: Annotated[
-        float, typer.Option("--call-timeout", help="The most seconds of a call.")
-    ] = 30.0,
+        float | None,
+        typer.Option("--call-timeout", help="The most seconds of a call; 30 if unsaid."),
+    ] = None,
     cpu_per_call: Annotated[
-        float, typer.Option("--cpu-per-call", help="The most processor seconds of a call.")
-    ] = 10.0,
+        float | None,
+        typer.Option("--cpu-per-call", help="The most processor seconds of a call; 10 if unsaid."),
+    ] = None,
     config: Annotated[
         list[str] | None,
-        typer.Option("--config", metavar="NAME=VALUE", help="A setting of an actor, JSON or text."),
+        typer.Option("--config", metavar="NAME=VALUE", help="A setting of it, JSON or text."),
     ] = None,
     codec: Annotated[
         str | None,
@@ -132,48 +145,46 @@ def deploy(
 ) -> None:
     """Make a component the live revision of a deployment; nothing changes where it is live.
 
+    What no option says is what `[deployments.NAME]` of airssys.toml says, else what the component's
+    own manifest does.
+
     What asks for more than it was granted shows the whole, what is new since a person approved it
     last, and what deserves a second look. A trusted component is granted what the policy allows.
     """
     if grant not in {None, "requested", "none"}:
         raise typer.BadParameter(f"--grant {grant!r}: expected requested or none")
-    try:
-        limits = Limits(memory=memory, call_timeout=call_timeout, cpu_per_call=cpu_per_call)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    actor = None
     asked = tuple(
         MessagingRequest(**{access: pattern})
         for pattern in may_send or ()
         for access in ("send", "ask")
     )
-    if lifetime == "actor":
-        actor = ActorSettings(
-            config=dict(_setting(each) for each in config or ()),
-            codec=codec,
-            accepts=tuple(accepts or ()),
-            hand_over=cast("HandOver | None", hand_over),
-            rollback=cast("Rollback | None", on_rollback),
-        )
+    limits = {"memory": memory, "call_timeout": call_timeout, "cpu_per_call": cpu_per_call}
+    actor = {
+        "codec": codec,
+        "accepts": tuple(accepts) if accepts else None,
+        "hand_over": hand_over,
+        "rollback": on_rollback,
+    }
     settings = settings_from(
         lifetime=lifetime,
-        limits=limits,
+        limits=_said(limits),
         instances=instances,
         drain=drain,
         keep=keep,
-        actor=actor,
+        actor=_said(actor),
+        config=None if config is None else dict(map(_setting, config)),
         capabilities=Capabilities(messaging=asked) if asked else None,
-        mounts=directories(mounts or []),
+        mounts=None if mounts is None else directories(mounts),
     )
     with opened(state, name) as core:
         before = core.live(name)
         # Read once: what is reviewed is what is deployed.
-        content = file.read_bytes()
+        content = core.content(file, name)
         review = core.review(content, name=name, settings=settings, allow_downgrade=allow_downgrade)
-        granting = bool(asked) or grant == "requested"
-        if not granting and grant is None:
-            granting = may_be_granted(review, as_json=as_json)
-        with working(f"deploying {file.name}"):
+        granting = None if grant is None else grant == "requested"
+        if asked or (grant is None and may_be_granted(review, as_json=as_json)):
+            granting = True
+        with working(f"deploying {name if file is None else file.name}"):
             core.deploy(
                 content,
                 name=name,
@@ -184,6 +195,11 @@ def deploy(
                 approved=review.about if granting else None,
             )
         _report(core, name, before, as_json=as_json)
+
+
+def _said(options: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the options that were given, None for none."""
+    return {key: value for key, value in options.items() if value is not None} or None
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airssys.cli.configuration import admission, policy, state_directory
+from airssys.cli.configuration import admission, configuration, policy, state_directory
 from airssys.errors import AirsSysError
 from airssys.wasm.state_directory import open_registry
 
@@ -58,6 +58,7 @@ def opened(state: Path | None, name: str) -> Iterator[HostCore]:
         only=(name,),
         admission=admission(),
         security=SecuritySettings(policy=policy()),
+        configuration=configuration(),
     )
     try:
         yield core

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from airssys.cli.access import AccessText, read_access, resolved
-from airssys.cli.configuration import State, state_directory
+from airssys.cli.configuration import State, configuration, state_directory
 from airssys.cli.configuration import policy as policy_files
 from airssys.cli.explanation import print_explanation
 from airssys.cli.output import Json, print_json, print_text
@@ -121,7 +121,7 @@ def explain(
                 f"{name} is a deployment, which has no roles and attributes but its own"
             )
         if deployed is not None and not files:
-            files = policy_files()
+            files = policy_files() or _policy_of_project()
         folder = closing.enter_context(tempfile.TemporaryDirectory())
         system = closing.enter_context(
             OSL(policy=files or Policy(), audit=Path(folder) / "audit", development=True)
@@ -135,6 +135,11 @@ def explain(
             explained = explain_access(system.gate, subject, wanted, address=address)
             told = Told(explained, needed_rule(name, explained), None)
     print_explanation(name, told.explained, needed=told.needed, seen=told.seen, as_json=as_json)
+
+
+def _policy_of_project() -> list[Path] | None:
+    found = configuration()
+    return None if found is None else found.policy
 
 
 def _attributes(given: list[str]) -> dict[str, str]:

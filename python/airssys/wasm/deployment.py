@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
 from airssys.wasm.actors.blocking_actor import BlockingActor
-from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.api import Api
 from airssys.wasm.deployment_name import namespace_of
-from airssys.wasm.host_core import moment_of, settings_from
 from airssys.wasm.host_errors import HostClosed
 from airssys.wasm.security.asking import granting_of, request_states
 from airssys.wasm.security.grant import Grant
-from airssys.wasm.security.inputs import capabilities_from
-from airssys.wasm.security.mounts import mounts_from
+from airssys.wasm.settings import changed
 from airssys.wasm.storage import Namespace
 
 if TYPE_CHECKING:
@@ -26,10 +22,11 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.log_line import LogLevel, LogLine
     from airssys.wasm.actors.ref import ComponentRef
+    from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.component import Component
     from airssys.wasm.host import Host
     from airssys.wasm.host_blocking import BlockingHost
-    from airssys.wasm.host_core import HostCore, Mounts, Source
+    from airssys.wasm.host_core import HostCore, Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Revision, Rollout, Settings
@@ -37,6 +34,7 @@ if TYPE_CHECKING:
     from airssys.wasm.security.grants import Granting
     from airssys.wasm.security.inputs import Asked
     from airssys.wasm.serving import Serving
+    from airssys.wasm.settings import Mounts
     from airssys.wasm.storage_blocking import BlockingNamespace
 
 __all__ = ["BlockingDeployment", "Deployment"]
@@ -153,25 +151,8 @@ class _Deployment:
             self._api, self._api_of = Api(call, self.exports), component
         return self._api
 
-    def _changed(self, **changes: Any) -> Settings:
-        changes = {name: value for name, value in changes.items() if value is not None}
-        settings = self.revision.settings
-        if limits := changes.pop("limits", None):
-            changes["limits"] = settings_from(limits=limits).limits
-        if "capabilities" in changes:
-            changes["capabilities"] = capabilities_from(changes["capabilities"])
-        if "mounts" in changes:
-            changes["mounts"] = mounts_from(changes["mounts"])
-        if "observe_until" in changes:
-            changes["observe_until"] = moment_of(changes["observe_until"])
-        elif changes.get("enforcement", "observe") != "observe":
-            changes["observe_until"] = None
-        lifetime = changes.get("lifetime", settings.lifetime)
-        if lifetime == "actor" and settings.actor is None:
-            changes.setdefault("actor", ActorSettings())
-        elif lifetime != "actor":
-            changes.setdefault("actor", None)
-        return dataclasses.replace(settings, **changes)
+    def _changed(self, *, capabilities: Asked | None, **changes: Any) -> Settings:
+        return changed(self.revision.settings, capabilities, **changes)
 
     def __repr__(self) -> str:
         revision = self._serving.revision
@@ -297,7 +278,10 @@ class Deployment(_Deployment):
         why: str = "",
         allow_downgrade: bool = False,
     ) -> Deployment:
-        """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
+        """Make a component the live revision; as `Host.deploy`, with the settings there are now.
+
+        What was not said when they were made is what the new component's manifest says.
+        """
         settings = self._changed(
             lifetime=lifetime,
             limits=limits,
@@ -469,7 +453,10 @@ class BlockingDeployment(_Deployment):
         why: str = "",
         allow_downgrade: bool = False,
     ) -> BlockingDeployment:
-        """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
+        """Make a component the live revision; as `Host.deploy`, with the settings there are now.
+
+        What was not said when they were made is what the new component's manifest says.
+        """
         settings = self._changed(
             lifetime=lifetime,
             limits=limits,

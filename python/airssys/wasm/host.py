@@ -14,9 +14,11 @@ from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore, wanted
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.manifest.configuration import Configuration
 from airssys.wasm.security.host_security import SecuritySettings
+from airssys.wasm.settings import settings_from
 from airssys.wasm.storage import Storage
 
 if TYPE_CHECKING:
@@ -29,13 +31,14 @@ if TYPE_CHECKING:
     from airssys.rt import Ref, System
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.settings import Mounts
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
 
@@ -55,19 +58,21 @@ class Host:
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        directory: str | os.PathLike[str] | None,
         provides: Mapping[str, Any] | None,
-        admission: Admission,
+        admission: Admission | None,
         system: System | None,
         storage: StorageSettings | None = None,
         security: SecuritySettings | None = None,
         ceilings: HostCeilings | None = None,
+        configuration: str | os.PathLike[str] | None = None,
     ) -> None:
+        self._configuration = configuration
         self._security = security
         self._ceilings = ceilings
         self._directory = directory
         self._provides = provides
-        self._admission: Admission = admission
+        self._admission: Admission | None = admission
         self._given = system
         self._storage = storage
         self._opened: HostCore | None = None
@@ -79,10 +84,11 @@ class Host:
     @classmethod
     def open(
         cls,
-        directory: str | os.PathLike[str],
+        directory: str | os.PathLike[str] | None = None,
         *,
+        configuration: str | os.PathLike[str] | None = None,
         provides: Mapping[str, Any] | None = None,
-        admission: Admission = "any",
+        admission: Admission | None = None,
         system: System | None = None,
         storage: StorageSettings | None = None,
         ceilings: HostCeilings | None = None,
@@ -100,12 +106,16 @@ class Host:
         host.
 
         Args:
-            directory: The state directory; made when it does not exist.
+            directory: The state directory; made when it does not exist. By default the one that
+                `configuration` names.
+            configuration: An `airssys.toml`: state directory, admission, policy and ceilings where
+                nothing else is said of them here, the most that a deployment gets, and how
+                deployments are run where `deploy` does not say.
             provides: Host functions for components: by interface, a mapping or object that holds
                 them by name. They are called in the task or thread of whoever calls the component.
-            admission: Which components it lets in: `any` that is not blocked, or only those that
-                are `trusted`: signed, for their name, by a key of the trust store of the state
-                directory. Asked at every load.
+            admission: Which components it lets in: `any` that is not blocked, which is the default,
+                or only those that are `trusted`: signed, for their name, by a key of the trust
+                store of the state directory. Asked at every load.
             system: The actor system that deployments of lifetime `actor` live in, beside the
                 program's own actors; one of the host's own by default.
             storage: How what components store is kept; durably in the state directory by default.
@@ -123,9 +133,11 @@ class Host:
                 as for `Wasi`. They are nowhere stored.
 
         Raises:
+            ManifestError: The file `configuration` is not one; the message names line and column.
             PolicyError: The policy cannot be used.
             OslError: The audit log is damaged, or behind its checkpoint.
-            InvalidSetting: `osl` is given beside `policy`, `approver` or `development`.
+            InvalidSetting: `osl` is given beside `policy`, `approver` or `development`, or nothing
+                says where the state directory is.
             StateDirectoryInUse: Another host owns the directory.
             StateDirectoryTooNew: A newer version of AirsSys wrote it.
             StateDirectoryDamaged: It holds what AirsSys did not write.
@@ -139,14 +151,17 @@ class Host:
             development=development,
             secrets=secrets,
         )
-        return cls(directory, provides, admission, system, storage, security, ceilings)
+        return cls(
+            directory, provides, admission, system, storage, security, ceilings, configuration
+        )
 
     @staticmethod
     def open_blocking(
-        directory: str | os.PathLike[str],
+        directory: str | os.PathLike[str] | None = None,
         *,
+        configuration: str | os.PathLike[str] | None = None,
         provides: Mapping[str, Any] | None = None,
-        admission: Admission = "any",
+        admission: Admission | None = None,
         storage: StorageSettings | None = None,
         ceilings: HostCeilings | None = None,
         policy: PolicyGiven | None = None,
@@ -162,6 +177,7 @@ class Host:
         """
         return BlockingHost.open(
             directory,
+            configuration=configuration,
             provides=provides,
             admission=admission,
             storage=storage,
@@ -222,14 +238,14 @@ class Host:
 
     async def deploy(
         self,
-        source: Source,
+        source: Source | None = None,
         *,
         name: str,
-        lifetime: Lifetime = "call",
+        lifetime: Lifetime | None = None,
         limits: Limits | None = None,
-        instances: int = 8,
-        drain: float = 30.0,
-        keep: int = 5,
+        instances: int | None = None,
+        drain: float | None = None,
+        keep: int | None = None,
         actor: ActorSettings | None = None,
         ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
@@ -238,7 +254,7 @@ class Host:
         environment: Mapping[str, str] | None = None,
         config: Mapping[str, Any] | None = None,
         grant: Literal["requested"] | None = None,
-        enforcement: Enforcement = "enforce",
+        enforcement: Enforcement | None = None,
         observe_until: dt.datetime | None = None,
         who: str | None = None,
         why: str = "",
@@ -252,18 +268,23 @@ class Host:
         or is left as it was.
 
         Args:
-            source: A path, or the component itself, in binary or text format.
+            source: A path, or the component itself, in binary or text format; None for the one that
+                the `configuration` of the host names.
             name: The deployment: `image/resizer`, lower-case segments of 3 to 64 characters, the
                 first of which is the namespace.
             lifetime: `call`, a fresh instance for every call; `pooled`, instances that are reused
-                for one call at a time; or `actor`, one instance per key that takes messages.
-            limits: The bounds of each instance; the defaults of `Limits` where it is None.
-            instances: The most instances of a pooled deployment; further calls wait, within their
-                `call_timeout`.
-            drain: Seconds that calls of this revision may go on after another has taken over.
-            keep: How many earlier revisions stay warm for a rollback.
-            actor: How the actors of lifetime `actor` are run; the defaults of `ActorSettings` where
-                it is None.
+                for one call at a time; or `actor`, one instance per key that takes messages. By
+                default what the component's manifest says, else `call`.
+            limits: The bounds of each instance. What it leaves at the default is what the file of
+                the host says, else what the manifest says the component needs. Never above the
+                maxima of the host.
+            instances: The most instances of a pooled deployment, 8 by default; further calls wait,
+                within their `call_timeout`.
+            drain: Seconds that calls of this revision may go on after another has taken over, 30 by
+                default.
+            keep: How many earlier revisions stay warm for a rollback, 5 by default.
+            actor: How the actors of lifetime `actor` are run, which it implies; what it leaves at
+                the default is what the file of the host says.
             ceilings: What all instances of the deployment may use together; unbounded where it is
                 None, below what its namespace and the host may.
             hooks: What is called at the turns of its actors' life. It is not recorded: give it
@@ -272,13 +293,16 @@ class Host:
                 `Capabilities`, or the same as the table of a `Component.toml`:
                 `{"messaging": [{"ask": "demo/*"}]}`.
             mounts: Directories of this machine by their path in the component: a path (to read
-                only) or a `Directory`. What it may do there takes a request and a grant.
+                only) or a `Directory`; in the place of those in the file of the host. What it may
+                do there takes a request and a grant.
             environment: Environment variables that it may be granted to read.
-            config: Values of its configuration.
+            config: Values of its configuration, over those in the file of the host. Where the
+                manifest has `[config]`, they are of its types, and what is not set has its default.
             grant: `requested` grants what it asks for and has not been granted; by default it has
-                what was granted before. Either way no more than the policy of the host allows.
-            enforcement: `enforce`; `observe`, until `observe_until`, which lets pass and records
-                what is merely not granted; `learn`, the same on a development host.
+                what was granted before, and what the file of the host grants. Never more
+                than the policy of the host allows.
+            enforcement: `enforce`, the default; `observe`, until `observe_until`, which lets pass
+                and records what is merely not granted; `learn`, the same on a development host.
             observe_until: When observing ends.
             who: Who deploys, for the history; the user of this process by default.
             why: The reason, for the history.
@@ -290,7 +314,8 @@ class Host:
             DowngradeRefused: It is signed as a lower version than the name has had.
             InvalidDeploymentName: The name breaks the rules.
             InvalidSetting: A setting is out of range, or a request is none.
-            ManifestError: The manifest in the component is not one.
+            ManifestError: The manifest in the component is not one, or does not fit what it is
+                given: it needs more, or its configuration is of another type or not complete.
             OSError: The file cannot be read.
             InvalidComponent: It is not a component, or a broken one.
             ComponentTooLarge: It exceeds a static limit.
@@ -373,9 +398,10 @@ class Host:
         actors = HostActors(self._given, asyncio.get_running_loop())
         opening = asyncio.ensure_future(
             self._run(
-                HostCore,
-                self._directory,
-                self._provides,
+                _open,
+                self._configuration,
+                directory=self._directory,
+                provides=self._provides,
                 admission=self._admission,
                 actors=actors,
                 storage=self._storage,
@@ -405,7 +431,7 @@ class Host:
 
     async def _deploy(
         self,
-        source: Source,
+        source: Source | None,
         name: str,
         settings: Settings,
         hooks: Hooks | None,
@@ -448,6 +474,12 @@ class Host:
         return await loop.run_in_executor(
             self._threads, functools.partial(function, *args, **kwargs)
         )
+
+
+def _open(configuration: str | os.PathLike[str] | None, **given: Any) -> HostCore:
+    """Open a state directory as an `airssys.toml` says, where there is one."""
+    read = None if configuration is None else Configuration.read(configuration)
+    return HostCore(configuration=read, **given)
 
 
 def _close_unwanted(opening: asyncio.Future[HostCore]) -> None:

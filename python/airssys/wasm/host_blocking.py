@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airssys.wasm.deployment import BlockingDeployment
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore, wanted
+from airssys.wasm.manifest.configuration import Configuration
 from airssys.wasm.security.host_security import SecuritySettings
+from airssys.wasm.settings import settings_from
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
     from airssys.osl import OSL, Approver
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.settings import Mounts
     from airssys.wasm.storage_blocking import BlockingStorage
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
@@ -45,10 +48,11 @@ class BlockingHost:
     @classmethod
     def open(
         cls,
-        directory: str | os.PathLike[str],
+        directory: str | os.PathLike[str] | None = None,
         *,
+        configuration: str | os.PathLike[str] | None = None,
         provides: Mapping[str, Any] | None = None,
-        admission: Admission = "any",
+        admission: Admission | None = None,
         storage: StorageSettings | None = None,
         ceilings: HostCeilings | None = None,
         policy: PolicyGiven | None = None,
@@ -74,6 +78,7 @@ class BlockingHost:
             storage=storage,
             ceilings=ceilings,
             security=security,
+            configuration=None if configuration is None else Configuration.read(configuration),
         )
         return cls(core)
 
@@ -94,14 +99,14 @@ class BlockingHost:
 
     def deploy(
         self,
-        source: Source,
+        source: Source | None = None,
         *,
         name: str,
-        lifetime: Lifetime = "call",
+        lifetime: Lifetime | None = None,
         limits: Limits | None = None,
-        instances: int = 8,
-        drain: float = 30.0,
-        keep: int = 5,
+        instances: int | None = None,
+        drain: float | None = None,
+        keep: int | None = None,
         actor: ActorSettings | None = None,
         ceilings: Ceilings | None = None,
         hooks: Hooks | None = None,
@@ -110,7 +115,7 @@ class BlockingHost:
         environment: Mapping[str, str] | None = None,
         config: Mapping[str, Any] | None = None,
         grant: Literal["requested"] | None = None,
-        enforcement: Enforcement = "enforce",
+        enforcement: Enforcement | None = None,
         observe_until: dt.datetime | None = None,
         who: str | None = None,
         why: str = "",
@@ -171,7 +176,7 @@ class BlockingHost:
 
     def _deploy(
         self,
-        source: Source,
+        source: Source | None,
         name: str,
         settings: Settings,
         hooks: Hooks | None,

@@ -10,15 +10,13 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from airssys.errors import AirsSysError
 from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.actors.records import ActorRecords
-from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
@@ -31,24 +29,22 @@ from airssys.wasm.host_errors import (
     InvalidSetting,
     UnknownDeployment,
 )
-from airssys.wasm.limits import SIZES, Limits, parse_bytes
-from airssys.wasm.quotas import Ceilings, Ledger
-from airssys.wasm.revision import Settings, with_declared_state
-from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
-from airssys.wasm.security.inputs import capabilities_from, capabilities_of
-from airssys.wasm.security.mounts import mounts_from
+from airssys.wasm.manifest import granted_places
+from airssys.wasm.quotas import Ledger
+from airssys.wasm.security.host_security import BY_FILE, HostSecurity, SecuritySettings
+from airssys.wasm.security.inputs import capabilities_of, manifest_of
 from airssys.wasm.security.suggestion import suggestion
 from airssys.wasm.serving import Serving, quota_of
+from airssys.wasm.settings import completed, moment_of
 from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
 from airssys.wasm.storage_holder import StorageHolder, StorageSettings
 from airssys.wasm.trust.admissions import Admissions
 from airssys.wasm.trust.store import Level
-from airssys.wasm.wasi import Directory
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from airssys.osl import OSL
     from airssys.rt import Reason
@@ -56,74 +52,26 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
+    from airssys.wasm.manifest.configuration import Configuration
     from airssys.wasm.quotas import HostCeilings, Usage
-    from airssys.wasm.revision import Enforcement, Lifetime, Revision, Rollout
+    from airssys.wasm.revision import Revision, Rollout, Settings
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Granting
-    from airssys.wasm.security.inputs import Asked
     from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
     from airssys.wasm.trust.store import Assessment
 
-__all__ = ["HostCore", "Mounts", "Source", "moment_of", "settings_from", "user", "wanted"]
+__all__ = ["HostCore", "Source", "user", "wanted"]
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
-#: Directories by their path in the component: a path (read only) or a `Directory`.
-Mounts = Mapping[str, str | os.PathLike[str] | Directory]
 
 _log: Final = logging.getLogger("airssys.wasm")
 
 
-def settings_from(
-    *,
-    lifetime: str = "call",
-    limits: Limits | None = None,
-    instances: int = 8,
-    drain: float = 30.0,
-    keep: int = 5,
-    actor: ActorSettings | None = None,
-    ceilings: Ceilings | None = None,
-    capabilities: Asked | None = None,
-    mounts: Mounts | None = None,
-    environment: Mapping[str, str] | None = None,
-    config: Mapping[str, Any] | None = None,
-    enforcement: Enforcement = "enforce",
-    observe_until: dt.datetime | None = None,
-) -> Settings:
-    """Return effective settings.
-
-    Raises:
-        InvalidSetting: A value is out of range.
-    """
-    limits = limits or Limits()
-    effective = {
-        field.name: getattr(limits, field.name)
-        for field in dataclasses.fields(limits)
-        if field.init
-    }
-    for name in SIZES:
-        effective[name] = parse_bytes(effective[name], name=name)
-    return Settings(
-        lifetime=cast("Lifetime", lifetime),
-        limits=effective,
-        instances=instances,
-        drain=drain,
-        keep=keep,
-        actor=actor or ActorSettings() if lifetime == "actor" else actor,
-        ceilings=ceilings or Ceilings(),
-        capabilities=capabilities_from(capabilities),
-        mounts=mounts_from(mounts or {}),
-        environment=dict(environment or {}),
-        config=dict(config or {}),
-        enforcement=enforcement,
-        observe_until=moment_of(observe_until),
-    )
-
-
-def wanted(grant: str | None) -> bool:
-    """Return whether what is requested is to be granted.
+def wanted(grant: str | None) -> bool | None:
+    """Return whether what is requested is to be granted; None where the operator's file says it.
 
     Raises:
         InvalidSetting: `grant` is neither `requested` nor None.
@@ -133,22 +81,7 @@ def wanted(grant: str | None) -> bool:
             f"grant {grant!r} is not known",
             hint="'requested' grants what the component asks for; or deployment.grant(...) later",
         )
-    return grant is not None
-
-
-def moment_of(at: dt.datetime | None) -> float | None:
-    """Return a moment in seconds since 1970.
-
-    Raises:
-        InvalidSetting: It has no time zone.
-    """
-    if at is None:
-        return None
-    if at.tzinfo is None:
-        raise InvalidSetting(
-            f"{at.isoformat()} has no time zone", hint="as datetime.now(timezone.utc)"
-        )
-    return at.timestamp()
+    return None if grant is None else True
 
 
 class HostCore:
@@ -164,32 +97,46 @@ class HostCore:
         storage: How the host stores what components keep; durably by default.
         ceilings: The most that the host and its namespaces may use.
         security: By what it decides about components; without a policy by default.
+        configuration: The operator's file, for whatever else is not given.
 
     Raises:
         StateDirectoryError: The directory cannot be used; a subclass says why.
+        InvalidSetting: Neither `directory` nor the file says where the state directory is.
     """
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        directory: str | os.PathLike[str] | None = None,
         provides: Mapping[str, Any] | None = None,
         only: Collection[str] | None = None,
-        admission: Admission = "any",
+        admission: Admission | None = None,
         actors: HostActors | None = None,
         storage: StorageSettings | None = None,
         ceilings: HostCeilings | None = None,
         security: SecuritySettings | None = None,
+        configuration: Configuration | None = None,
     ) -> None:
+        security = security or SecuritySettings()
+        if configuration is not None:
+            directory = directory or configuration.state
+            admission = admission or configuration.admission
+            ceilings = ceilings or configuration.ceilings
+            if security.policy is None and security.osl is None:
+                security = dataclasses.replace(security, policy=configuration.policy)
+        if directory is None:
+            raise InvalidSetting(
+                "nothing says which directory the host keeps its state in",
+                hint="Host.open(directory), or host.state in airssys.toml",
+            )
         self._process = os.getpid()
         self._provides = dict(provides or {})
+        self._configuration = configuration
         self._engine = Engine()
         self._state = StateDirectory(Path(directory))
-        self._admissions = Admissions(self._state.path, admission, self._state.registry)
+        self._admissions = Admissions(self._state.path, admission or "any", self._state.registry)
         with contextlib.ExitStack() as undoing:
             undoing.callback(self._state.close)
-            self.security = HostSecurity(
-                security or SecuritySettings(), self._state.path, self._state.registry
-            )
+            self.security = HostSecurity(security, self._state.path, self._state.registry)
             undoing.callback(self.security.close)
             self._storage = StorageHolder(
                 self._state.path / "kv" / "storage.redb",
@@ -310,7 +257,7 @@ class HostCore:
 
     def deploy(
         self,
-        source: Source,
+        source: Source | None,
         *,
         name: str,
         settings: Settings,
@@ -318,7 +265,7 @@ class HostCore:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
-        grant: bool = False,
+        grant: bool | None = None,
         approved: Reviewed | None = None,
         inherited: bool = False,
         given_up: threading.Event | None = None,
@@ -329,14 +276,15 @@ class HostCore:
         everything as it was. Deploying what is live, with the same settings, changes nothing.
 
         Args:
-            source: A path, or the component itself.
+            source: A path, or the component itself; None for the one in the operator's file.
             name: The deployment.
-            settings: How it is run.
+            settings: How it is run, as far as that was said.
             hooks: What is called at the turns of its actors' life.
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
-            grant: Grant what it asks for.
+            grant: Grant what it asks for, or no more than before; None grants what the operator's
+                file says.
             approved: What `review` showed to who grants it; anything else is not granted.
             inherited: The capabilities in `settings` are what an earlier component asked for.
             given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
@@ -345,25 +293,21 @@ class HostCore:
         self.check()
         check_deployment_name(name)
         with ShortTurns():  # every step of reading a file waits for the interpreter
-            content = _read(source)
+            content = self.content(source, name)
             digest = digest_of(content)
-            settings = with_declared_state(settings, content)
-        self.security.check(settings)
         who = who or user()
         with self._change(name) as serving:
             live = serving.revision
 
-            def asking() -> Settings:
-                given = settings.capabilities
-                asked = capabilities_of(content, given, inherited=inherited)
-                return dataclasses.replace(settings, capabilities=asked)
-
             if live is not None and serving.held is None and live.digest == digest:
-                effective = asking()
+                effective = self._effective(content, name, settings, inherited=inherited)
                 if live.settings == effective:
+                    if grant is None:
+                        filed = self._filed_grants(name, effective)
+                        self.security.grant_requested(name, effective, filed, who=who, why=BY_FILE)
                     if grant:
                         about = self._approved(content, name, approved)
-                        self.security.grant_requested(name, effective, who=who, why=why)
+                        self.security.grant_requested(name, effective, None, who=who, why=why)
                         self.security.record_approval(name, about, effective, who=who, why=why)
                     fleet = self.actors.fleet(name)
                     if hooks is not None and fleet is not None:
@@ -371,11 +315,14 @@ class HostCore:
                     return serving
             admitted = self._admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
-            effective = asking()  # after the compiler, which says best what is no component
+            # After the compiler, which says best what is no component.
+            effective = self._effective(content, name, settings, inherited=inherited)
+            self.security.check(effective)
+            filed = frozenset() if grant is False else self._filed_grants(name, effective)
             about = self._approved(content, name, approved)
             number = self._state.registry.next_number(name)
             with self.security.admitting(
-                name, number, effective, grant=grant, who=who, why=why
+                name, number, effective, grant=bool(grant), filed=filed, who=who, why=why
             ) as (
                 identity,
                 admission,
@@ -406,7 +353,12 @@ class HostCore:
             return serving
 
     def review(
-        self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
+        self,
+        source: Source | None,
+        *,
+        name: str,
+        settings: Settings,
+        allow_downgrade: bool = False,
     ) -> Review:
         """Return what a component would ask for as a revision of a deployment; nothing changes.
 
@@ -418,13 +370,43 @@ class HostCore:
         """
         self.check()
         check_deployment_name(name)
-        content = _read(source)
+        content = self.content(source, name)
         found = self._admit(content, name, allow_downgrade=allow_downgrade, told=False)
         self._compile(content, None)  # which says best what is no component
-        asked = capabilities_of(content, settings.capabilities, inherited=False)
-        settings = dataclasses.replace(settings, capabilities=asked)
+        settings = self._effective(content, name, settings, inherited=False)
         trusted = found.level is Level.TRUSTED
-        return self.security.review(name, settings, content, trusted=trusted)
+        filed = self._filed_grants(name, settings)
+        return self.security.review(name, settings, content, trusted=trusted, filed=filed)
+
+    def content(self, source: Source | None, name: str) -> bytes:
+        """Return a component: the one that is given, or the one that the operator's file names.
+
+        Raises:
+            InvalidSetting: There is no such file; where there is one, it has no such deployment.
+            OSError: It cannot be read.
+        """
+        if source is not None:
+            return _read(source)
+        if self._configuration is None:
+            raise InvalidSetting(
+                f"nothing says which component '{name}' is",
+                hint="name one, or open the host with the airssys.toml that does",
+            )
+        found = self._configuration.source(name)
+        return self._state.blobs.get(found) if isinstance(found, str) else _read(found)
+
+    def _effective(
+        self, content: bytes, name: str, settings: Settings, *, inherited: bool
+    ) -> Settings:
+        """Return how a component is run: as was said, and where nothing was, as both files say."""
+        settings = completed(settings, name, manifest_of(content), self._configuration)
+        asked = capabilities_of(content, settings.capabilities, inherited=inherited)
+        return dataclasses.replace(settings, capabilities=asked)
+
+    def _filed_grants(self, name: str, settings: Settings) -> frozenset[str]:
+        """Return the places of the requests that the operator's file grants."""
+        entry = None if self._configuration is None else self._configuration.entry(name)
+        return granted_places(name, () if entry is None else entry.grants, settings.capabilities)
 
     def _approved(self, content: bytes, name: str, approved: Reviewed | None) -> Reviewed:
         """Return what an approval of a component is about, if it is what was approved."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
-from airssys.wasm.actors.hand_over import StateRules
 from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
 from airssys.wasm.host_errors import InvalidSetting
-from airssys.wasm.manifest import embedded_manifest
 from airssys.wasm.manifest.component_manifest import Capabilities  # noqa: TC001 - as above
 from airssys.wasm.quotas.ceilings import Ceilings
 from airssys.wasm.security.mounts import Mount  # noqa: TC001 - as above
@@ -45,6 +43,9 @@ class Settings:
         enforcement: `enforce`; `observe`, which lets pass what is merely not granted; or `learn`,
             the same on a development host, remembered for a suggestion.
         observe_until: When observing ends, in seconds since 1970.
+        said: What of this the operator said where it was deployed, as `drain` or `limits.memory`;
+            another revision takes the rest from its own manifest and the host's file. None in
+            records that do not tell.
 
     Raises:
         InvalidSetting: A value is out of range.
@@ -63,6 +64,7 @@ class Settings:
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     enforcement: Enforcement = "enforce"
     observe_until: float | None = None
+    said: tuple[str, ...] | None = dataclasses.field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.enforcement not in ("enforce", "observe", "learn"):
@@ -91,24 +93,6 @@ class Settings:
             raise InvalidSetting(f"drain must be 0 to 86400 seconds, got {self.drain!r}")
         if not isinstance(self.keep, int) or not 0 <= self.keep <= 1_000:
             raise InvalidSetting(f"keep must be 0 to 1000 revisions, got {self.keep!r}")
-
-
-def with_declared_state(settings: Settings, content: bytes) -> Settings:
-    """Return the settings with what the manifest in a component declares of its state.
-
-    Raises:
-        ManifestError: The component carries something that is no manifest.
-    """
-    if settings.actor is None:
-        return settings
-    binary = content.startswith(b"\0asm")  # text carries no sections
-    manifest = embedded_manifest(content) if binary else None
-    declared = None
-    if manifest is not None:
-        declared = StateRules(manifest.state.hand_over, manifest.state.rollback)
-    return dataclasses.replace(
-        settings, actor=dataclasses.replace(settings.actor, declared=declared)
-    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

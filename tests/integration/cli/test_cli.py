@@ -245,18 +245,21 @@ class TestConfiguration:
         assert used() == str(airssys.home / ".local/state/airssys")
         user = airssys.home / ".config/airssys/config.toml"
         user.parent.mkdir(parents=True)
-        user.write_text('[host]\nstate = "/of/user"\n')
+        user.write_text('schema = 1\n[host]\nstate = "/of/user"\n')
         assert used() == "/of/user"
-        (airssys.work.parent / "airssys.toml").write_text('[host]\nstate = "of-project"\n')
+        (airssys.work.parent / "airssys.toml").write_text(
+            'schema = 1\n[host]\nstate = "of-project"\n'
+        )
         assert used() == str(airssys.work.parent / "of-project")
         assert used(AIRSSYS_STATE="/of/environment") == "/of/environment"
         assert used("--state", "/of/flag", AIRSSYS_STATE="/of/environment") == "/of/flag"
 
     @pytest.mark.parametrize(
-        "text", ["host = 3", "[host]\nstate = 3", "[host]\nstate = ''", "[host", "\xff"]
+        "text",
+        ["", "host = 3", "[host]\nstate = 3", "[host]\nstate = ''", "[hosts]", "[host", "#\xff"],
     )
     def test_a_broken_file_is_named(self, airssys, text):
-        (airssys.work / "airssys.toml").write_text(text, "latin-1")
+        (airssys.work / "airssys.toml").write_text(f"{text}\n", "latin-1")
         assert "airssys.toml" in refused(airssys("list"), 2)[0]
 
 

@@ -50,7 +50,7 @@ def loaded(*arguments: str, cwd: Path) -> set[str]:
     ],
 )
 def test_a_quick_command_loads_no_actors_event_loop_cryptography_or_tables(arguments, tmp_path):
-    (tmp_path / "airssys.toml").write_text('host.state = "state"\n')
+    (tmp_path / "airssys.toml").write_text('schema = 1\nhost.state = "state"\n')
     modules = loaded(*arguments, cwd=tmp_path)
     assert "airssys._core" in modules
     heavy = {"asyncio", "airssys.rt.system", "airssys.wasm.host_core", "cryptography", "rich"}

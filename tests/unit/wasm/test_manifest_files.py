@@ -9,12 +9,16 @@ import pytest
 from airssys.wasm.manifest import (
     ManifestError,
     canonical,
-    effective,
+    effective_config,
+    effective_limits,
+    granted_places,
     parse_component_manifest,
     parse_host_manifest,
     requested,
     rules_for,
 )
+from airssys.wasm.manifest.configuration import Configuration
+from airssys.wasm.manifest.host_manifest import Maxima
 from airssys.wasm.manifest.requests import requested_of, shown
 
 COMPONENT = """\
@@ -182,57 +186,100 @@ def test_a_wrong_host_manifest_names_file_line_and_column(text, message):
     assert str(caught.value).startswith(f"a.toml:{message}"), caught.value
 
 
-def test_what_a_deployment_gets_is_the_stricter_of_both_files():
-    manifest, ours = parse_component_manifest(COMPONENT), parse_host_manifest(HOST)
-    found = effective(manifest, "image/resizer", ours)
-    assert found.memory == 128 << 20
-    assert found.call_timeout == 30.0
-    assert found.config == {"greeting": "hello", "size": 3}
+DEFAULTS = {"memory": 64 << 20, "call_timeout": 30.0, "cpu_per_call": 10.0}
 
 
-def test_what_the_operator_opens_to_a_component_is_in_his_file():
-    asking = parse_component_manifest(COMPONENT)
-    places = [shown(request.where) for request in requested_of(asking.capabilities)]
-    opened = """mounts = { "/data" = { path = "images", write = true } }
-environment = { TZ = "UTC" }
-grants = "requested"
-config ="""
-    found = effective(asking, "image/resizer", parse_host_manifest(host("config =", opened)))
-    assert found.mounts["/data"].write
-    assert found.environment == {"TZ": "UTC"}
-    assert found.enforcement == "enforce"
-    assert found.grants == tuple(places)
-    one = host("config =", f'grants = ["{places[0].removeprefix("capabilities.")}"]\nconfig =')
-    assert effective(asking, "image/resizer", parse_host_manifest(one)).grants == (places[0],)
-    none = host("config =", 'grants = ["http[9]"]\nconfig =')
+def limits(given=None, maxima=None, text=COMPONENT):
+    manifest = None if text is None else parse_component_manifest(text)
+    return effective_limits("image/resizer", given or {}, manifest, maxima, DEFAULTS)
+
+
+def test_the_operator_comes_before_the_component_and_that_before_the_defaults():
+    assert limits() == {"memory": 64 << 20, "call_timeout": 5.0, "cpu_per_call": 10.0}
+    assert limits({"memory": 128 << 20, "call_timeout": 9.0})["call_timeout"] == 9.0
+    assert limits(text=None) == DEFAULTS
+    assert limits(maxima=Maxima(cpu_per_call="1s"))["cpu_per_call"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("given", "maxima", "message"),
+    [
+        (
+            {"memory": 32 << 20},
+            None,
+            "image/resizer needs 64MiB of memory and 'image/resizer' gets 32MiB; raise memory in "
+            "the limits of the deployment",
+        ),
+        ({}, Maxima(call_timeout="4s"), "gets 4s; raise call_timeout in host.maxima"),
+        (
+            {"memory": 512 << 20},
+            Maxima(),
+            "'image/resizer' is to get 512MiB of memory, and the host gives 256MiB at most; raise "
+            "host.maxima.memory, or give it less",
+        ),
+    ],
+)
+def test_limits_that_do_not_fit_together_name_who_to_ask(given, maxima, message):
+    with pytest.raises(ManifestError) as caught:
+        limits(given, maxima)
+    assert message in str(caught.value)
+
+
+def test_what_the_operator_grants_is_named_by_its_place():
+    asked = parse_component_manifest(COMPONENT).capabilities
+    places = frozenset(shown(request.where) for request in requested_of(asked))
+    assert granted_places("image/resizer", "requested", asked) == places
+    one = granted_places("image/resizer", ["http[0]"], asked)
+    assert one == {"capabilities.http[0]"}
+    assert granted_places("image/resizer", [], asked) == frozenset()
     with pytest.raises(ManifestError, match=r"has no request 'http\[9\]'"):
-        effective(asking, "image/resizer", parse_host_manifest(none))
+        granted_places("image/resizer", ["http[9]"], asked)
     with pytest.raises(ManifestError, match="a mount is an absolute path in the component"):
         parse_host_manifest(host("config =", 'mounts = { "a/.." = { path = "x" } }\nconfig ='))
 
 
+def test_a_configuration_is_complete_and_of_its_types():
+    manifest = parse_component_manifest(COMPONENT)
+    complete = effective_config("image/resizer", {"size": 3}, manifest)
+    assert complete == {"greeting": "hello", "size": 3}
+    assert effective_config("image/resizer", {"any": [1]}, None) == {"any": [1]}
+
+
 @pytest.mark.parametrize(
-    ("component_text", "host_text", "message"),
+    ("given", "message"),
     [
-        (COMPONENT, host("128MiB", "32MiB"), "needs 64MiB of memory and image/resizer gets 32MiB"),
-        (
-            COMPONENT,
-            host("config = { size = 3 }", ""),
-            "config.size: is not set, and image/resizer",
-        ),
-        (COMPONENT, host("size = 3", "sise = 3"), "has no such setting; did you mean `size`?"),
-        (COMPONENT, host("size = 3", 'size = "3"'), "config.size: expected a integer, got '3'"),
-        (COMPONENT, host("size = 3", "size = true"), "config.size: expected a integer, got True"),
+        ({}, "size is not set, and image/resizer has no default for it"),
+        ({"sise": 3}, "sise is no setting of image/resizer; did you mean `size`?"),
+        ({"other": 3}, "other is no setting of image/resizer; it has greeting, size"),
+        ({"size": "3"}, "size takes a value of type integer, not '3'"),
+        ({"size": True}, "size takes a value of type integer, not True"),
     ],
 )
-def test_what_does_not_fit_together_names_the_key(component_text, host_text, message):
-    manifest, ours = parse_component_manifest(component_text), parse_host_manifest(host_text)
+def test_a_wrong_configuration_names_the_setting(given, message):
     with pytest.raises(ManifestError) as caught:
-        effective(manifest, "image/resizer", ours)
+        effective_config("image/resizer", given, parse_component_manifest(COMPONENT))
     assert message in str(caught.value)
 
 
-def test_a_deployment_that_is_not_there_is_answered_with_a_near_one():
-    ours = parse_host_manifest(HOST)
+def test_a_file_over_another_keeps_its_own(tmp_path):
+    (tmp_path / "user").mkdir()
+    user, ours = tmp_path / "user" / "config.toml", tmp_path / "airssys.toml"
+    user.write_text(
+        "schema = 1\n[host]\nstate = 's'\npolicy = 'p.toml'\nmemory = '1GiB'\n"
+        "[deployments.'acme/other']\nsource = 'x'\n"
+    )
+    ours.write_text("schema = 1\n[host]\nmemory = '2GiB'\nadmission = 'trusted'\n")
+    found = Configuration.read(ours).over(Configuration.read(user))
+    assert found.state == tmp_path / "user" / "s"
+    assert found.policy == [tmp_path / "user" / "p.toml"]
+    assert (found.admission, found.ceilings.memory) == ("trusted", 2 << 30)
+    with pytest.raises(ManifestError, match=r"airssys\.toml: no deployment 'acme/other'"):
+        found.source("acme/other")
+
+
+def test_a_deployment_that_is_not_there_is_answered_with_a_near_one(tmp_path):
+    (tmp_path / "airssys.toml").write_text(HOST)
+    ours = Configuration.read(tmp_path / "airssys.toml")
     with pytest.raises(ManifestError, match="did you mean `image/resizer`"):
-        effective(parse_component_manifest(COMPONENT), "image/resiser", ours)
+        ours.source("image/resiser")
+    assert ours.source("image/resizer") == tmp_path / "resizer.wasm"

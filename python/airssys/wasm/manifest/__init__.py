@@ -12,7 +12,7 @@ from airssys.wasm.manifest.component_manifest import (
     SecretRequest,
     StorageRequest,
 )
-from airssys.wasm.manifest.effective import Effective, effective
+from airssys.wasm.manifest.effective import effective_config, effective_limits, granted_places
 from airssys.wasm.manifest.embedding import (
     canonical,
     embed_manifest,
@@ -34,7 +34,6 @@ __all__ = [
     "Capabilities",
     "ComponentManifest",
     "CustomRequest",
-    "Effective",
     "FilesystemRequest",
     "HostManifest",
     "HttpRequest",
@@ -46,9 +45,11 @@ __all__ = [
     "SecretRequest",
     "StorageRequest",
     "canonical",
-    "effective",
+    "effective_config",
+    "effective_limits",
     "embed_manifest",
     "embedded_manifest",
+    "granted_places",
     "json_schema",
     "need_same",
     "parse_component_manifest",

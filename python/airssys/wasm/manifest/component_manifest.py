@@ -222,6 +222,8 @@ class Capabilities(Record, kw_only=True, frozen=True):
 class Needs(Record, kw_only=True, frozen=True):
     """The least it works with; the host's maxima win.
 
+    Where the operator says nothing, this is what it gets.
+
     Attributes:
         memory: Linear memory.
         call_timeout: Time of one call, waiting included.
@@ -237,10 +239,11 @@ class Instance(Record, kw_only=True, frozen=True):
     """How long an instance lives.
 
     Attributes:
-        lifetime: `call` (one per call), `pooled` (reused), `actor` (one per key).
+        lifetime: `call` (one per call), `pooled` (reused), `actor` (one per key). It counts where
+            the operator says nothing else.
     """
 
-    lifetime: Literal["call", "pooled", "actor"] = "pooled"
+    lifetime: Literal["call", "pooled", "actor"] = "call"
 
 
 class ConfigEntry(Record, kw_only=True, frozen=True):

@@ -1,8 +1,8 @@
-"""What a deployment gets: the stricter of both files and the host's maxima."""
+"""What a deployment gets of what both files, the host's maxima and the operator's call say."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from airssys.wasm.manifest.errors import ManifestError
 from airssys.wasm.manifest.quantities import bytes_of, seconds_of
@@ -10,123 +10,155 @@ from airssys.wasm.manifest.read import fits, nearest
 from airssys.wasm.manifest.requests import requested_of, shown
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-    from airssys.wasm.manifest.component_manifest import ComponentManifest
-    from airssys.wasm.manifest.host_manifest import DeploymentEntry, HostManifest, MountEntry
+    from airssys.wasm.manifest.component_manifest import (
+        Capabilities,
+        ComponentManifest,
+        ConfigEntry,
+    )
+    from airssys.wasm.manifest.host_manifest import Maxima
 
-__all__ = ["Effective", "effective"]
+__all__ = ["BOUNDED", "effective_config", "effective_limits", "granted_places"]
 
-
-class Effective(NamedTuple):
-    """The values a revision is stored with.
-
-    Attributes:
-        memory: Bytes of linear memory of an instance.
-        call_timeout: Seconds of one call.
-        cpu_per_call: Seconds of processor time of one call.
-        lifetime: Of an instance.
-        config: Every value of the component's configuration.
-        mounts: Directories of this machine, by their path in the component.
-        environment: Variables that it may be granted to read.
-        enforcement: `enforce` or `observe`.
-        observe_until: When observing ends, or None.
-        grants: What the operator's file grants of the requests: their places, as
-            `capabilities.filesystem[0]`.
-    """
-
-    memory: int
-    call_timeout: float
-    cpu_per_call: float
-    lifetime: str
-    config: Mapping[str, object]
-    mounts: Mapping[str, MountEntry]
-    environment: Mapping[str, str]
-    enforcement: Literal["enforce", "observe"]
-    observe_until: dt.datetime | None
-    grants: tuple[str, ...]
+#: The limits that a component can need and a host has maxima of, and how their text is read.
+BOUNDED: Final = {
+    "memory": bytes_of,
+    "call_timeout": seconds_of,
+    "cpu_per_call": seconds_of,
+}
 
 
-def effective(component: ComponentManifest, deployment: str, host: HostManifest) -> Effective:
-    """Combine what a component needs with what its deployment is given here.
+def effective_limits(
+    deployment: str,
+    given: Mapping[str, float],
+    manifest: ComponentManifest | None,
+    maxima: Maxima | None,
+    defaults: Mapping[str, float],
+) -> dict[str, float]:
+    """Return `memory`, `call_timeout` and `cpu_per_call` of a deployment, in bytes and seconds.
+
+    What the operator gives counts; else what the component says it needs; else the default, or the
+    host's maximum where that is less.
+
+    Args:
+        deployment: Its name, for errors.
+        given: What the operator gives, of any of them.
+        manifest: Of the component, where it carries one.
+        maxima: Of the host, where it has any.
+        defaults: Of all of them.
 
     Raises:
-        ManifestError: It needs more than it is given, or its configuration does not fit; the
-            message names the key of the file to change.
+        ManifestError: The component needs more than it would get, or is given more than the host's
+            maximum.
     """
-    entry = host.deployments.get(deployment)
-    if entry is None:
-        hint = nearest(deployment, iter(host.deployments))
-        raise ManifestError(f"no deployment {deployment!r} in the host's file{hint}")
-    given: dict[str, float] = {}
-    for key, measure in (
-        ("memory", bytes_of),
-        ("call_timeout", seconds_of),
-        ("cpu_per_call", seconds_of),
-    ):
-        limit = getattr(entry.limits, key) or getattr(host.host.maxima, key)
-        need = getattr(component.needs, key)
-        if need is not None and measure(need) > measure(limit):
+    found: dict[str, float] = {}
+    for key, measure in BOUNDED.items():
+        written = None if manifest is None else getattr(manifest.needs, key)
+        need = None if written is None else measure(written)
+        most = None if maxima is None else measure(getattr(maxima, key))
+        limit = given.get(key)
+        if limit is not None and most is not None and limit > most:
             raise ManifestError(
-                f"{component.component.name} needs {need} of {key} and {deployment} gets {limit}; "
-                f"raise deployments.{deployment!r}.limits.{key} or host.maxima.{key}",
+                f"{deployment!r} is to get {_shown(key, limit)} of {key}, and the host gives "
+                f"{_shown(key, most)} at most; raise host.maxima.{key}, or give it less",
                 deployment=deployment,
                 key=key,
             )
-        given[key] = measure(limit)
-    return Effective(
-        int(given["memory"]),
-        given["call_timeout"],
-        given["cpu_per_call"],
-        component.instance.lifetime,
-        _config(component, deployment, entry),
-        entry.mounts,
-        entry.environment,
-        entry.enforcement,
-        entry.observe_until,
-        _grants(component, deployment, entry),
-    )
+        if limit is None:
+            limit = defaults[key] if need is None else need
+            limit = limit if most is None else min(limit, most)
+        if manifest is not None and need is not None and need > limit:
+            which = "host.maxima" if limit == most else "the limits of the deployment"
+            raise ManifestError(
+                f"{manifest.component.name} needs {written} of {key} and {deployment!r} gets "
+                f"{_shown(key, limit)}; raise {key} in {which}",
+                deployment=deployment,
+                key=key,
+            )
+        found[key] = limit
+    return found
 
 
-def _grants(
-    component: ComponentManifest, deployment: str, entry: DeploymentEntry
-) -> tuple[str, ...]:
-    places = [shown(request.where) for request in requested_of(component.capabilities)]
-    if entry.grants == "requested":
-        return tuple(places)
-    granted = []
-    for place in entry.grants:
+def _shown(key: str, limit: float) -> str:
+    if key != "memory":
+        return f"{limit:g}s"
+    whole, rest = divmod(int(limit), 1 << 20)
+    return f"{int(limit)} bytes" if rest else f"{whole}MiB"
+
+
+def granted_places(
+    deployment: str, grants: str | Collection[str], capabilities: Capabilities | None
+) -> frozenset[str]:
+    """Return the places of the requests that the operator's file grants.
+
+    Args:
+        deployment: Its name, for errors.
+        grants: What the file says: `requested` for all, or places, as `filesystem[0]`.
+        capabilities: What the component asks for.
+
+    Raises:
+        ManifestError: The component has no request at a place.
+    """
+    asked = [] if capabilities is None else requested_of(capabilities)
+    places = [shown(request.where) for request in asked]
+    if isinstance(grants, str):
+        return frozenset(places)
+    granted = set()
+    for place in grants:
         full = place if place.startswith("capabilities.") else f"capabilities.{place}"
         if full not in places:
             raise ManifestError(
-                f"deployments.{deployment!r}.grants: {component.component.name} has no request "
+                f"deployments.{deployment!r}.grants: the component has no request "
                 f"{place!r}{nearest(full, iter(places))}",
                 deployment=deployment,
                 key="grants",
             )
-        granted.append(full)
-    return tuple(granted)
+        granted.add(full)
+    return frozenset(granted)
 
 
-def _config(
-    component: ComponentManifest, deployment: str, entry: DeploymentEntry
-) -> Mapping[str, object]:
+def effective_config(
+    deployment: str, given: Mapping[str, object], manifest: ComponentManifest | None
+) -> dict[str, object]:
+    """Return every value of a component's configuration: those given, and the defaults of the rest.
+
+    A component without a manifest has no schema for it, and takes whatever is given.
+
+    Raises:
+        ManifestError: A value is not of its type, is not set and has no default, or the component
+            has no such setting.
+    """
+    if manifest is None:
+        return dict(given)
+
     def fail(key: str, problem: str) -> ManifestError:
         return ManifestError(
-            f"deployments.{deployment!r}.config.{key}: {problem}", deployment=deployment, key=key
+            f"configuration of {deployment!r}: {key} {problem}", deployment=deployment, key=key
         )
 
-    for key, value in entry.config.items():
-        if key not in component.config:
-            hint = nearest(key, iter(component.config))
-            raise fail(key, f"{component.component.name} has no such setting{hint}")
-        if not fits(component.config[key], value):
-            raise fail(key, f"expected a {component.config[key].type}, got {value!r}")
+    name = manifest.component.name
+    for key, value in given.items():
+        entry = manifest.config.get(key)
+        if entry is None:
+            known = ", ".join(manifest.config)
+            hint = nearest(key, iter(manifest.config)) or (
+                f"; it has {known}" if known else "; it has none"
+            )
+            raise fail(key, f"is no setting of {name}{hint}")
+        if not _takes(entry, value):
+            raise fail(key, f"takes a value of type {entry.type}, not {value!r}")
     values: dict[str, object] = {}
-    for key, wanted in component.config.items():
-        chosen = entry.config.get(key, wanted.default)
+    for key, entry in manifest.config.items():
+        chosen = given.get(key, entry.default)
         if chosen is None:
-            raise fail(key, f"is not set, and {component.component.name} has no default for it")
-        values[key] = chosen
+            raise fail(key, f"is not set, and {name} has no default for it")
+        values[key] = list(chosen) if isinstance(chosen, tuple) else chosen
     return values
+
+
+def _takes(entry: ConfigEntry, value: object) -> bool:
+    # Python code writes lists where files have tuples.
+    if isinstance(value, list):
+        value = tuple(value)
+    return fits(entry, value)

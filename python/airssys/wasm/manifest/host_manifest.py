@@ -48,18 +48,18 @@ class HostEntry(Record, kw_only=True, frozen=True):
 
     Attributes:
         state: State directory, relative to this file.
-        admission: Lets `any` component in, or `trusted` ones only.
+        admission: Lets `any` component in, which is the default, or `trusted` ones only.
         policy: Policy files, relative to this file: what may be granted at most, what is denied,
             and what is left to a person.
         memory: Guests, mailboxes, bodies and buffers together; by default half of the machine's.
-        maxima: The most that any deployment gets.
+        maxima: The most that any deployment gets; where it is left out, the defaults of its keys.
     """
 
     state: Text | None = None
-    admission: Literal["any", "trusted"] = "any"
-    policy: Text | tuple[Text, ...] = ()
+    admission: Literal["any", "trusted"] | None = None
+    policy: Text | tuple[Text, ...] | None = None
     memory: Size | None = None
-    maxima: Maxima = field(default_factory=Maxima)
+    maxima: Maxima | None = None
 
 
 class NamespaceEntry(Record, kw_only=True, frozen=True):
@@ -78,14 +78,16 @@ class Ceilings(Record, kw_only=True, frozen=True):
     """Bounds of one deployment.
 
     Attributes:
-        memory, call_timeout, cpu_per_call: As in `maxima`, and never above.
+        memory, call_timeout, cpu_per_call: As in `maxima`, and never above; by default what the
+            component says it needs, or what any deployment has by default.
         mailbox: Messages that wait.
         mailbox_bytes: Bytes of them.
         message_size: Bytes of one.
         messages_per_second: Messages sent.
         storage: Bytes kept.
         open_handles: Files, sockets, streams and resources of an instance.
-        instances: Instances at a time.
+        instances: Instances at a time; by default 8 of lifetime `pooled`, and any number of the
+            others.
     """
 
     memory: Size | None = None
@@ -97,7 +99,7 @@ class Ceilings(Record, kw_only=True, frozen=True):
     messages_per_second: Count | None = None
     storage: Size = "50MiB"
     open_handles: Count = 256
-    instances: Count = 8
+    instances: Count | None = None
 
 
 class Backoff(Record, kw_only=True, frozen=True):

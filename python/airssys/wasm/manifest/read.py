@@ -15,7 +15,7 @@ from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.host_errors import InvalidDeploymentName
 from airssys.wasm.manifest.component_manifest import ComponentManifest, ConfigEntry
 from airssys.wasm.manifest.errors import ManifestError
-from airssys.wasm.manifest.host_manifest import DeploymentEntry, HostManifest
+from airssys.wasm.manifest.host_manifest import DeploymentEntry, HostManifest, Maxima
 from airssys.wasm.manifest.quantities import WORDS, bytes_of, seconds_of
 from airssys.wasm.manifest.requests import WrongRequestError, requested, shown
 
@@ -186,7 +186,7 @@ def _wrong_in_deployment(
     ):
         problem = "a check may not take longer than the interval between two"
         yield (*where, "health", "timeout"), problem
-    maxima = host.host.maxima
+    maxima = host.host.maxima or Maxima()
     for key, measure in (
         ("memory", bytes_of),
         ("call_timeout", seconds_of),
@@ -202,6 +202,8 @@ def fits(entry: ConfigEntry, value: object) -> bool:
     """Whether a value is of the type that a component's configuration wants."""
     if isinstance(value, bool):
         return entry.type == "boolean"
+    if isinstance(value, tuple) and not all(isinstance(each, str) for each in value):
+        return False
     return isinstance(value, _TYPES[entry.type])
 
 

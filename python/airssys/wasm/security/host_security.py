@@ -44,9 +44,11 @@ if TYPE_CHECKING:
     from airssys.wasm.security.mounts import Mount
     from airssys.wasm.security.review import Review
 
-__all__ = ["HostSecurity", "PolicyGiven", "SecuritySettings"]
+__all__ = ["BY_FILE", "HostSecurity", "PolicyGiven", "SecuritySettings"]
 
 _AUDIT_RECORDS: Final = Limits().audit_records_per_second
+#: Why something is granted that nobody typed.
+BY_FILE: Final = "the operator's file says so"
 
 #: A policy file, several, or a policy made in Python.
 PolicyGiven = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Policy
@@ -121,7 +123,7 @@ class _Rights:
 
     def add(self, number: int, settings: Settings) -> None:
         self.revisions[number] = settings
-        if settings.capabilities is None:
+        if settings.capabilities is None and not settings.config:
             self._requests[number] = []
         else:
             self._requests[number] = request_rules(self.name, self.identity, number, settings)
@@ -301,7 +303,15 @@ class HostSecurity:
 
     @contextlib.contextmanager
     def admitting(
-        self, name: str, number: int, settings: Settings, *, grant: bool, who: str, why: str
+        self,
+        name: str,
+        number: int,
+        settings: Settings,
+        *,
+        grant: bool,
+        filed: Collection[str] = (),
+        who: str,
+        why: str,
     ) -> Iterator[tuple[int | None, threading.Event]]:
         """Give a revision its rights before it runs; take them back unless it is kept.
 
@@ -310,6 +320,7 @@ class HostSecurity:
             number: The revision.
             settings: How it is run.
             grant: Grant what it asks for and has not been granted.
+            filed: The places of what the operator's file grants of it in any case.
             who: Who grants it.
             why: The reason.
 
@@ -324,16 +335,19 @@ class HostSecurity:
             new = rights is None
             if rights is None:
                 # Set aside where something is recorded for it; else it comes with the deployment.
-                aside = self._registry.identity(name) if settings.capabilities else None
+                named = settings.capabilities or settings.config
+                aside = self._registry.identity(name) if named else None
                 rights = _Rights(name, aside)
                 self._deployments[name] = rights
             known = number in rights.revisions
             rights.add(number, settings)
         try:
-            if grant:
-                missing = self._missing(rights, settings)
-                if missing:
-                    granted = self._add(rights, missing, who=who, why=why)
+            missing = self._missing(rights, settings) if grant or filed else []
+            if not grant:
+                missing = [each for each in missing if each.place in filed]
+            if missing:
+                why = why if grant else BY_FILE
+                granted = self._add(rights, missing, who=who, why=why)
             if rights.needs and not granted:
                 self.osl.reload_components()
             yield rights.known_identity, kept
@@ -364,8 +378,24 @@ class HostSecurity:
         component, manifest = subject_of(content) if binary else (digest_of(content), "")
         return Reviewed(component, manifest, self.osl.policy_digest)
 
-    def review(self, name: str, settings: Settings, content: bytes, *, trusted: bool) -> Review:
-        """Return what somebody who deploys a component should know about what it asks for."""
+    def review(
+        self,
+        name: str,
+        settings: Settings,
+        content: bytes,
+        *,
+        trusted: bool,
+        filed: Collection[str] = (),
+    ) -> Review:
+        """Return what somebody who deploys a component should know about what it asks for.
+
+        Args:
+            name: The deployment.
+            settings: As which it would be deployed.
+            content: The component.
+            trusted: Whether a key that counts for the name signed it.
+            filed: The places of the requests that the operator's file grants.
+        """
         with self._table:
             rights = self._deployments.get(name)
         known = None if rights is None else rights.known_identity
@@ -377,6 +407,7 @@ class HostSecurity:
             approved=None if known is None else self._reviews.last(known),
             trusted=trusted,
             ceiling=self._ceiling,
+            filed=filed,
         )
 
     def record_approval(
@@ -398,9 +429,19 @@ class HostSecurity:
         """Record that a component was let in or kept out."""
         self.osl.audit.record(None, "component.admit", f"{name}: {digest}", decision, rule=rule)
 
-    def grant_requested(self, name: str, settings: Settings, *, who: str, why: str) -> None:
-        """Grant what a live revision asks for and has not been granted."""
+    def grant_requested(
+        self,
+        name: str,
+        settings: Settings,
+        places: Collection[str] | None,
+        *,
+        who: str,
+        why: str,
+    ) -> None:
+        """Grant what a live revision asks for and has not been granted: all, or at these places."""
         missing = self.missing(name, settings)
+        if places is not None:
+            missing = [each for each in missing if each.place in places]
         if missing:
             self._add(self._rights(name), missing, who=who, why=why)
 

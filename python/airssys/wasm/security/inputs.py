@@ -15,7 +15,7 @@ from airssys.wasm.manifest.requests import WrongRequestError, check_requests, sh
 if TYPE_CHECKING:
     from airssys.wasm.manifest.component_manifest import ComponentManifest
 
-__all__ = ["Asked", "capabilities_from", "capabilities_of"]
+__all__ = ["Asked", "capabilities_from", "capabilities_of", "manifest_of"]
 
 #: Requests, or the same in the form of the table `[capabilities]` of a `Component.toml`.
 Asked = Capabilities | Mapping[str, Any]
@@ -56,7 +56,7 @@ def capabilities_of(
         ManifestError: The manifest in the component is not one.
         InvalidComponent: It is not a component.
     """
-    manifest = _manifest(content)
+    manifest = manifest_of(content)
     if manifest is not None and given is not None and not inherited:
         raise InvalidSetting(
             "the component carries a manifest, which says what it asks for",
@@ -71,6 +71,11 @@ def capabilities_of(
         raise InvalidSetting(f"{shown(error.where)}: {error}") from None
 
 
-def _manifest(content: bytes) -> ComponentManifest | None:
-    """Return the manifest in a component; one in text format has none."""
+def manifest_of(content: bytes) -> ComponentManifest | None:
+    """Return the manifest in a component; one in text format has none.
+
+    Raises:
+        ManifestError: It carries something that is no manifest.
+        InvalidComponent: It is not a component.
+    """
     return embedded_manifest(content) if content.startswith(_BINARY) else None

@@ -16,7 +16,7 @@ from airssys.wasm.security.asking import request_states
 from airssys.wasm.security.rules import requests_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import Settings
@@ -73,6 +73,7 @@ class Review:
         dangers: Combinations that deserve a second look, in words.
         approved: What a person approved last; None for nothing yet.
         at_once: It needs nobody: trusted, and the policy of the host bounds what it gets.
+        filed: The places of the requests that the operator's file grants.
     """
 
     deployment: str
@@ -84,11 +85,16 @@ class Review:
     dangers: tuple[str, ...]
     approved: Approval | None
     at_once: bool
+    filed: frozenset[str] = frozenset()
 
     @property
     def missing(self) -> tuple[RequestState, ...]:
-        """What it asks for and is not granted."""
-        return tuple(each for each in self.requests if each.state != "granted")
+        """What it asks for, is not granted, and is not about to be by the operator's file."""
+        return tuple(
+            each
+            for each in self.requests
+            if each.state != "granted" and each.place not in self.filed
+        )
 
 
 class ApprovalsOfRequests:
@@ -150,6 +156,7 @@ def review_of(
     approved: Approval | None,
     trusted: bool,
     ceiling: bool,
+    filed: Collection[str] = (),
 ) -> Review:
     """Return the review of a component that is to be deployed.
 
@@ -161,6 +168,7 @@ def review_of(
         approved: What was approved for it last.
         trusted: Whether a key that counts for the name signed the component.
         ceiling: Whether the host has a policy.
+        filed: The places of the requests that the operator's file grants.
     """
     words = _words(settings)
     before = () if approved is None else approved.asked
@@ -175,6 +183,7 @@ def review_of(
         dangers=tuple(dangers_of(requests, words, before)),
         approved=approved,
         at_once=trusted and ceiling,
+        filed=frozenset(filed),
     )
 
 
