@@ -291,8 +291,12 @@ impl Authority {
         let covered = Target::path(Domain::Path, path).is_ok_and(|target| {
             let request = Request::new(Kind::Filesystem, access, target, &attributes);
             let rules = self.rules.load();
-            let covers = |who: &Subject| rules.covers_subtree(who, &request);
-            covers(subject) && subject.original_caller().is_none_or(covers)
+            rules.subtree_rule(subject, &request).is_some_and(|rule| {
+                rule.act_as_self
+                    || subject
+                        .original_caller()
+                        .is_none_or(|caller| rules.covers_subtree(caller, &request))
+            })
         });
         let opinion = if let Some(bar) = with.barred {
             Opinion::refuse(RuleName::Fixed(bar.rule), bar.reason.to_owned())

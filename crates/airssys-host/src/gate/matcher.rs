@@ -370,9 +370,14 @@ impl RuleSet {
         }
     }
 
-    /// Whether every target below `directory` is allowed, as far as patterns alone can tell: a condition,
-    /// an approval or a deny that might touch any of them counts against it.
+    /// Whether every target below `directory` is allowed, as [`Self::subtree_rule`] says.
     pub fn covers_subtree(&self, subject: &Subject, request: &Request<'_>) -> bool {
+        self.subtree_rule(subject, request).is_some()
+    }
+
+    /// The rule by which every target below `directory` is allowed, as far as patterns alone can tell: a
+    /// condition, an approval or a deny that might touch any of them counts against it.
+    pub fn subtree_rule(&self, subject: &Subject, request: &Request<'_>) -> Option<&Rule> {
         let bound = self.bound(subject);
         let tokens = Tokens::of(&request.target, &self.segments);
         let (mut covering, mut endangered) = (Parts::default(), false);
@@ -404,7 +409,8 @@ impl RuleSet {
                 },
             );
         }
-        covering.allow(subject.guest, self.ceiling).is_ok() && !endangered
+        let rule = covering.allow(subject.guest, self.ceiling).ok()?;
+        (!endangered).then(|| &self.rules[rule as usize])
     }
 
     /// Whether a rule that allows HTTP to `host` lists `address` among those that the name may mean.
@@ -722,6 +728,8 @@ struct Tally {
     ask: u32,
     /// Asked for by the policy; of a component only what it requests is put to a person.
     ask_within: u32,
+    /// A grant that answers what is asked.
+    approved: u32,
     error: u32,
     deny: u32,
     must_audit: bool,
@@ -734,6 +742,7 @@ impl Tally {
             allow: Parts::default(),
             ask: NO_RULE,
             ask_within: NO_RULE,
+            approved: NO_RULE,
             error: NO_RULE,
             deny: NO_RULE,
             must_audit: false,
@@ -745,6 +754,9 @@ impl Tally {
             (Reason::Applies, Effect::Allow) => {
                 self.allow.add(rule, number);
                 self.must_audit |= rule.must_audit;
+                if rule.approves {
+                    self.approved = number.min(self.approved);
+                }
                 return;
             }
             (Reason::Applies, Effect::RequireApproval)
@@ -772,6 +784,8 @@ impl Tally {
             (Outcome::Deny, self.deny)
         } else if self.error != NO_RULE {
             (Outcome::RuleError, self.error)
+        } else if ask != NO_RULE && self.approved != NO_RULE && self.allow.request != NO_RULE {
+            (Outcome::Allow, self.approved)
         } else if ask != NO_RULE {
             (Outcome::RequireApproval, ask)
         } else {

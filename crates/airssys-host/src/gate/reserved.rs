@@ -1,8 +1,12 @@
 //! Objects that no grant reaches: known by device and inode, directories with all that is below them.
 
+mod clear;
+mod watch;
+
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +16,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use self::clear::Clear;
+use crate::osl::resolve::{real_path, split};
+
 /// Device and inode.
 pub type ObjectId = (u64, u64);
 
@@ -20,10 +27,11 @@ const SYSFS_MAGIC: i64 = 0x6265_6572;
 /// Deeper than any path that one can name.
 const DEEPEST: usize = 2048;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Reserved {
     /// Each with a handle (`O_PATH`) that finds it wherever it is.
     objects: HashMap<ObjectId, Arc<OwnedFd>>,
+    clear: Clear,
 }
 
 impl Reserved {
@@ -44,6 +52,7 @@ impl Reserved {
                 .chain(&other.objects)
                 .map(|(id, handle)| (*id, Arc::clone(handle)))
                 .collect(),
+            clear: Clear::default(),
         }
     }
 
@@ -56,6 +65,11 @@ impl Reserved {
         if self.objects.contains_key(&object) {
             return Ok(true);
         }
+        self.above(directory)
+    }
+
+    /// Whether a directory is reserved, or stands below what is.
+    fn above(&self, directory: BorrowedFd<'_>) -> io::Result<bool> {
         let kind = fstatfs(directory)?.f_type;
         if kind == PROC_MAGIC || kind == SYSFS_MAGIC {
             return Ok(true);
@@ -75,8 +89,8 @@ impl Reserved {
             } else if is_directory(handle.as_fd())? {
                 any_above(handle.as_fd(), |here| here == directory)?
             } else {
-                let path = crate::osl::resolve::real_path(handle.as_fd())?;
-                let (parent, _) = crate::osl::resolve::split(&path);
+                let path = real_path(handle.as_fd())?;
+                let (parent, _) = split(&path);
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 let parent = openat2(CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
                 any_above(parent.as_fd(), |here| here == directory)?
@@ -101,31 +115,120 @@ impl Reserved {
         self.holds((stat.st_dev, stat.st_ino), directory)
     }
 
+    /// [`Self::holds_entry`] for an entry that stands at `path`.
+    ///
+    /// # Errors
+    /// The entry cannot be examined.
+    pub fn holds_entry_at(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        path: &Path,
+    ) -> io::Result<bool> {
+        match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if self.objects.contains_key(&(stat.st_dev, stat.st_ino)) => return Ok(true),
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let Some(place) = path.parent() else {
+            return self.above(directory);
+        };
+        let mount = Facts::of(directory, "")?.mount;
+        if self.clear.knows(place, mount) {
+            return Ok(false);
+        }
+        self.look_above(directory, place, mount)
+    }
+
     /// [`Self::holds`] for an object that is open and stands at `path`.
     ///
     /// # Errors
     /// The object cannot be examined, or stands there no more.
     pub fn holds_open(&self, object: BorrowedFd<'_>, path: &Path) -> io::Result<bool> {
-        let stat = fstat(object)?;
-        let id = (stat.st_dev, stat.st_ino);
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            return self.holds(id, object);
+        let facts = Facts::of(object, "")?;
+        if self.objects.contains_key(&facts.id) {
+            return Ok(true);
+        }
+        if facts.is_directory {
+            return if self.clear.knows(path, facts.mount) {
+                Ok(false)
+            } else {
+                self.look_above(object, path, facts.mount)
+            };
         }
         // Without a name it stands nowhere any more.
-        if stat.st_nlink == 0 || self.objects.contains_key(&id) {
-            return Ok(self.objects.contains_key(&id));
+        if facts.links == 0 {
+            return Ok(false);
         }
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        let (Some(place), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(true);
         };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let parent = openat2(CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
-        let found = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if (found.st_dev, found.st_ino) == id {
-            self.holds(id, parent.as_fd())
-        } else {
-            Err(Errno::STALE.into())
+        if self.clear.knows(place, facts.mount) {
+            return Ok(false);
         }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = openat2(CWD, place, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+        let found = Facts::of(parent.as_fd(), name)?;
+        if found.id != facts.id {
+            return Err(Errno::STALE.into());
+        }
+        // Seen through another mount it tells nothing of this one.
+        let mount = facts.mount.filter(|_| found.mount == facts.mount);
+        self.look_above(parent.as_fd(), place, mount)
+    }
+
+    /// [`Self::above`] for a directory that stood at `place`, remembered where it may be.
+    fn look_above(
+        &self,
+        directory: BorrowedFd<'_>,
+        place: &Path,
+        mount: Option<u64>,
+    ) -> io::Result<bool> {
+        let epoch = mount.and_then(|_| self.clear.begin(self.objects.values()));
+        let held = self.above(directory)?;
+        if let (false, Some(epoch), Some(mount)) = (held, epoch, mount) {
+            // It was looked at where it is; what stood elsewhere meanwhile says nothing of this place.
+            if real_path(directory).is_ok_and(|now| now == place.as_os_str().as_bytes()) {
+                self.clear.add(epoch, place, mount);
+            }
+        }
+        Ok(held)
+    }
+}
+
+/// What is to be known of an object.
+struct Facts {
+    id: ObjectId,
+    is_directory: bool,
+    links: u32,
+    /// The mount that it is seen through, where the kernel tells.
+    mount: Option<u64>,
+}
+
+impl Facts {
+    fn of(directory: BorrowedFd<'_>, name: impl rustix::path::Arg) -> io::Result<Facts> {
+        /// A number of a mount that no later one gets, since Linux 6.8.
+        const MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+        let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+        let wanted = StatxFlags::INO | StatxFlags::TYPE | StatxFlags::NLINK;
+        let found = statx(
+            directory,
+            name,
+            flags,
+            wanted | StatxFlags::MNT_ID | MOUNT,
+        )?;
+        let told = StatxFlags::from_bits_retain(found.stx_mask);
+        Ok(Facts {
+            id: (
+                rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
+                found.stx_ino,
+            ),
+            is_directory: FileType::from_raw_mode(found.stx_mode.into()) == FileType::Directory,
+            links: found.stx_nlink,
+            mount: told
+                .intersects(MOUNT | StatxFlags::MNT_ID)
+                .then_some(found.stx_mnt_id),
+        })
     }
 }
 
@@ -163,4 +266,125 @@ fn identify(directory: BorrowedFd<'_>, way: &str) -> io::Result<ObjectId> {
         rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
         found.stx_ino,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A directory that is gone with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = fs::canonicalize(std::env::temp_dir())
+                .unwrap()
+                .join(format!("airssys-reserved-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            let path = self.0.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, name).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn reserving(path: &Path) -> Reserved {
+        let mut reserved = Reserved::default();
+        reserved.add(path.as_os_str().as_bytes()).unwrap();
+        reserved
+    }
+
+    fn holds(reserved: &Reserved, path: &Path) -> bool {
+        let file = fs::File::open(path).unwrap();
+        reserved.holds_open(file.as_fd(), path).unwrap()
+    }
+
+    fn known(reserved: &Reserved, directory: &Path) -> bool {
+        let opened = fs::File::open(directory).unwrap();
+        let mount = Facts::of(opened.as_fd(), "").unwrap().mount;
+        reserved.clear.knows(directory, mount)
+    }
+
+    #[test]
+    fn a_directory_is_walked_up_from_once() {
+        let folder = Folder::new("once");
+        folder.file("state/key");
+        let file = folder.file("data/deep/file");
+        let reserved = reserving(&folder.0.join("state"));
+        let parent = file.parent().unwrap();
+        assert!(!known(&reserved, parent));
+        // Other tests move what they watch, which is looked at again.
+        while !known(&reserved, parent) {
+            assert!(!holds(&reserved, &file));
+        }
+        assert!(holds(&reserved, &folder.0.join("state/key")));
+        assert!(!known(&reserved, &folder.0.join("state")));
+        let entry = fs::File::open(parent).unwrap();
+        assert!(
+            !reserved
+                .holds_entry_at(entry.as_fd(), b"new", &parent.join("new"))
+                .unwrap()
+        );
+    }
+
+    #[test]
+    fn a_reserved_directory_that_moves_to_a_known_place_is_found_there_every_time() {
+        let folder = Folder::new("moves");
+        folder.file("state/images/key");
+        let reserved = reserving(&folder.0.join("state"));
+        let at = |name: &str| folder.0.join(name);
+        for _ in 0..500 {
+            let file = folder.file("guest/images/key");
+            assert!(!holds(&reserved, &file));
+            fs::rename(at("guest"), at("aside")).unwrap();
+            fs::rename(at("state"), at("guest")).unwrap();
+            assert!(holds(&reserved, &file));
+            fs::rename(at("guest"), at("state")).unwrap();
+            fs::rename(at("aside"), at("guest")).unwrap();
+            assert!(!holds(&reserved, &file));
+        }
+    }
+
+    #[test]
+    fn a_reserved_directory_that_moves_with_one_above_it_is_found_too() {
+        let folder = Folder::new("above");
+        folder.file("up/state/x/key");
+        let reserved = reserving(&folder.0.join("up/state"));
+        let at = |name: &str| folder.0.join(name);
+        for _ in 0..500 {
+            let file = folder.file("low/state/x/key");
+            assert!(!holds(&reserved, &file));
+            assert!(holds(&reserved, &at("up/state/x/key")));
+            fs::rename(at("low"), at("aside")).unwrap();
+            fs::rename(at("up"), at("low")).unwrap();
+            assert!(holds(&reserved, &file));
+            fs::rename(at("low"), at("up")).unwrap();
+            fs::rename(at("aside"), at("low")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_known_directory_that_moves_below_what_is_reserved_is_reserved() {
+        let folder = Folder::new("below");
+        folder.file("state/key");
+        let file = folder.file("data/file");
+        let reserved = reserving(&folder.0.join("state"));
+        assert!(!holds(&reserved, &file));
+        fs::rename(folder.0.join("data"), folder.0.join("state/data")).unwrap();
+        assert!(holds(&reserved, &folder.0.join("state/data/file")));
+    }
 }

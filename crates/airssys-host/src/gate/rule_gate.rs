@@ -29,7 +29,8 @@ pub type Answered = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>
 /// Asks a person whether an access may take place.
 pub trait Approver: Send + Sync + 'static {
     /// Who agrees to `subject` doing `access` to `target`, which `rule` leaves to them; why not, in the word of
-    /// the log, when nobody does. Dropped, the question is withdrawn.
+    /// the log, when nobody does. Dropped, the question is withdrawn. With a `reason` the component asks for the
+    /// right itself, and not for one access.
     fn ask(
         &self,
         subject: &Subject,
@@ -37,6 +38,7 @@ pub trait Approver: Send + Sync + 'static {
         access: AccessBits,
         target: &[u8],
         rule: &str,
+        reason: Option<&str>,
     ) -> Answered;
 }
 
@@ -110,7 +112,11 @@ impl Gate for RuleGate {
             (Answer::Ask, Some(approver)) => {
                 let rule = decided.rule.as_str();
                 let (kind, bits) = (described.kind, described.access);
-                let answer = approver.ask(&subject, kind, bits, &described.text, rule);
+                let reason = match access {
+                    Access::Stated { reason, .. } => Some(*reason),
+                    _ => None,
+                };
+                let answer = approver.ask(&subject, kind, bits, &described.text, rule, reason);
                 let question = Question {
                     authority: Arc::clone(&self.authority),
                     subject,
@@ -314,7 +320,9 @@ impl RuleGate {
         let reserved = self.authority.reserved();
         let holds = match at {
             At::Object(object) => reserved.holds_open(object, path),
-            At::Entry(directory, name) => reserved.holds_entry(directory, name.as_bytes()),
+            At::Entry(directory, name) => {
+                reserved.holds_entry_at(directory, name.as_bytes(), path)
+            }
         };
         match holds {
             Ok(holds) => holds.then_some(RESERVED),
@@ -711,6 +719,40 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_that_answers_for_good_is_asked_about_no_more() {
+        let (directory, gate) = gate("answers");
+        let mut component = Subject::named("acme/calc");
+        component.guest = true;
+        let rule = |id: &str, part: &str, effect: &str| {
+            serde_json::json!({"id": id, "effect": effect, "principals": ["name:acme/calc"], "part": part,
+                "kind": "filesystem", "targets": ["/data/**"], "access": ["read"]})
+        };
+        let answer = |approves: bool, requested: bool, denied: bool| {
+            let mut grant = rule("grant", "grant", "allow");
+            grant["approves"] = approves.into();
+            let mut rules = vec![grant, rule("ask", "ceiling", "require-approval")];
+            if requested {
+                rules.push(rule("request", "request", "allow"));
+            }
+            if denied {
+                rules.push(rule("deny", "whole", "deny"));
+            }
+            load(&gate, rules.into());
+            let attributes = Attributes::new();
+            let target = Target::parse(Kind::Filesystem, 1, b"/data/a").unwrap();
+            let request = Request::new(Kind::Filesystem, 1, target, &attributes);
+            gate.authority
+                .decide(&component, &request, &Circumstances::default())
+                .answer
+        };
+        assert_eq!(answer(false, true, false), Answer::Ask);
+        assert_eq!(answer(true, true, false), Answer::Allow);
+        assert_eq!(answer(true, false, false), Answer::Deny);
+        assert_eq!(answer(true, true, true), Answer::Deny);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
     fn a_deputy_does_not_write_what_its_caller_may_not() {
         let (directory, gate) = gate("deputy");
         let grant = |id: &str, act_as: bool| {
@@ -741,6 +783,14 @@ mod tests {
         );
         assert!(!decide(2, "/shared/a"));
         assert!(decide(2, "/own/a"));
+        let renames = |path: &str| {
+            let with = Circumstances::default();
+            gate.authority
+                .decide_tree(&deputy, path.as_bytes(), 2, &with)
+                .allowed()
+        };
+        assert!(!renames("/shared/tree"));
+        assert!(renames("/own/tree"), "a tree is written as its deputy, too");
         std::fs::remove_dir_all(directory).unwrap();
     }
 }

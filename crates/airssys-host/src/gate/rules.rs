@@ -45,6 +45,8 @@ struct RuleText {
     position: Option<String>,
     #[serde(default)]
     part: Part,
+    #[serde(default)]
+    approves: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -114,6 +116,8 @@ pub struct Rule {
     pub arguments: Option<Vec<Segment>>,
     pub position: Option<String>,
     pub part: Part,
+    /// A grant by which a person answered for good what the policy asks.
+    pub approves: bool,
 }
 
 impl Selector {
@@ -414,6 +418,9 @@ fn check(text: RuleText) -> Result<Rule, Fault> {
             return Err(("part", "a deny is never a ceiling".to_owned()));
         }
     }
+    if text.approves && text.part != Part::Grant {
+        return Err(("approves", "only a grant answers what is asked".to_owned()));
+    }
     let expiry = text
         .expires
         .map(Expiry::at)
@@ -436,6 +443,7 @@ fn check(text: RuleText) -> Result<Rule, Fault> {
         arguments,
         position: text.position,
         part: text.part,
+        approves: text.approves,
     })
 }
 

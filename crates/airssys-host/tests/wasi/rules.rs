@@ -299,3 +299,54 @@ fn what_belongs_to_the_host_is_refused_whatever_is_granted() {
         "{records:?}"
     );
 }
+
+#[test]
+fn what_belongs_to_the_host_is_refused_where_a_guest_read_before() {
+    let folder = Folder::new();
+    folder.file("state/images/key", "key");
+    folder.file("up/host/images/key", "key");
+    let everything = ["read", "write", "create", "delete", "list", "metadata"];
+    let ruled = Ruled::new(json!([files("all", folder.path(), &everything)]));
+    for name in ["state", "up/host"] {
+        let path = folder.path().join(name);
+        ruled
+            .authority
+            .reserve(path.to_str().unwrap().as_bytes())
+            .unwrap();
+    }
+    let at = |name: &str| folder.path().join(name);
+    let run = |commands: &[&str]| {
+        ruled
+            .program("file-access")
+            .mount(folder.path(), "/data", true)
+            .arguments(commands.iter().copied())
+            .run()
+    };
+    let all = [
+        "read|guest/images/key|r",
+        "write|guest/images/new|wc|x",
+        "stat|guest/images/key|",
+        "read|low/host/images/key|r",
+        "list|low/host/images",
+    ];
+    for _ in 0..20 {
+        folder.file("guest/images/key", "own");
+        folder.file("low/host/images/key", "own");
+        let lines = run(&all);
+        assert!(lines.iter().all(|line| line.starts_with("ok:")), "{lines:?}");
+        // The same paths, known to be the guest's, become the host's: by a move, and by one above.
+        std::fs::rename(at("guest"), at("aside")).unwrap();
+        std::fs::rename(at("state"), at("guest")).unwrap();
+        std::fs::rename(at("low"), at("aside-too")).unwrap();
+        std::fs::rename(at("up"), at("low")).unwrap();
+        let lines = run(&all);
+        assert!(
+            lines.iter().all(|line| line == "err:not-permitted"),
+            "{lines:?}"
+        );
+        std::fs::rename(at("guest"), at("state")).unwrap();
+        std::fs::rename(at("low"), at("up")).unwrap();
+        std::fs::remove_dir_all(at("aside")).unwrap();
+        std::fs::remove_dir_all(at("aside-too")).unwrap();
+    }
+}

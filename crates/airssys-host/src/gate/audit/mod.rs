@@ -185,6 +185,11 @@ struct Progress {
 /// How many forks lie between this process and the one that was started.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
+/// How many forks lie between this process and the one that was started, once a log has been opened.
+pub(crate) fn forks() -> u64 {
+    FORKS.load(Ordering::Relaxed)
+}
+
 fn watch_forks() {
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
