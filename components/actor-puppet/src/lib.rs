@@ -1,7 +1,9 @@
 //! An actor that does what its messages say; `README.md` lists the actions.
 
 wit_bindgen::generate!({
-    path: ["../../wit/core", "../../wit/messaging", "../../wit/security", "wit"],
+    path: [
+        "../../wit/core", "../../wit/messaging", "../../wit/security", "../../wit/deps/logging", "wit",
+    ],
     world: "demo:puppet/puppet",
     generate_all,
 });

@@ -9,6 +9,7 @@ pub mod error;
 pub mod gate;
 pub mod instance;
 pub mod limits;
+pub mod logging;
 pub mod osl;
 pub mod plane;
 pub mod quota;

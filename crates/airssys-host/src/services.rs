@@ -18,6 +18,10 @@ struct Package {
 /// Every package there is.
 const PACKAGES: &[Package] = &[
     Package {
+        provides: crate::logging::provides,
+        add_to_linker: crate::logging::add_to_linker,
+    },
+    Package {
         provides: crate::plane::link::provides,
         add_to_linker: crate::plane::link::add_to_linker,
     },

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from airssys.osl import Policy, Rule
 from airssys.rt import (
     PERMANENT,
     ActorFailed,
@@ -309,6 +310,32 @@ async def test_what_guests_log_reaches_python(state, guest, caplog):
         assert (lines[0].fields, lines[0].key, lines[0].revision) == ({"a": "b"}, "k", 1)
         assert actor.logs(level="warning") == (lines[0], lines[2])
     assert "something" in caplog.text
+
+
+async def test_lines_of_wasi_logging_are_lines_like_others(state, guest):
+    everything = ActorSettings(codec="json")
+    deny = Rule(name="mute", effect="deny", to=("acme/mute",), access=("use",), kind="log")
+    async with Host.open(state, policy=Policy(rules=(deny,))) as host:
+        actor = await host.deploy(guest("actor-puppet"), name="acme/puppet", actor=everything)
+        says = puppet(
+            ["wasi-log", "warn", "start", "careful"],
+            ["wasi-log", "trace", "", "fine"],
+            ["wasi-log", "critical", "end", "gone"],
+        )
+        await actor.actor().ask(says)
+        mute = await host.deploy(guest("actor-puppet"), name="acme/mute", actor=everything)
+        await mute.actor().ask(says)
+        # Lines come in order, whoever wrote them.
+        await actor.actor().ask(puppet(["log", "info", "last", {}]))
+        while not (lines := actor.logs()) or lines[-1].message != "last":
+            await asyncio.sleep(0.01)
+        assert [(one.message, one.level, one.fields) for one in lines] == [
+            ("careful", "warning", {"context": "start"}),
+            ("fine", "trace", {}),
+            ("gone", "error", {"context": "end", "level": "critical"}),
+            ("last", "info", {}),
+        ]
+        assert mute.logs() == ()
 
 
 def test_the_blocking_host_has_actors_too(state, guest):

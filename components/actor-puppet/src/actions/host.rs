@@ -5,6 +5,7 @@ use crate::airssys::core::{host, timers};
 use crate::convert::{level, payload};
 use crate::memory::with;
 use crate::play::{Call, Play};
+use crate::wasi::logging::logging;
 use serde_json::{Value, json};
 
 pub fn act(play: &mut Play, call: &Call) -> bool {
@@ -29,6 +30,7 @@ pub fn act(play: &mut Play, call: &Call) -> bool {
             play.give(json!(timers::cancel(id)));
         }
         "log" => host::log(level(call.text(1)), call.text(2), &fields(call.argument(3))),
+        "wasi-log" => logging::log(wasi_level(call.text(1)), call.text(2), call.text(3)),
         "print" => println!("{}", call.text(1)),
         "print-error" => eprintln!("{}", call.text(1)),
         "now" => play.give(json!(host::now())),
@@ -49,6 +51,17 @@ fn timer(result: Result<u64, timers::TimerError>) -> Value {
             json!({"ok": id})
         }
         Err(error) => json!({"error": format!("{error:?}")}),
+    }
+}
+
+fn wasi_level(name: &str) -> logging::Level {
+    match name {
+        "trace" => logging::Level::Trace,
+        "debug" => logging::Level::Debug,
+        "warn" => logging::Level::Warn,
+        "error" => logging::Level::Error,
+        "critical" => logging::Level::Critical,
+        _ => logging::Level::Info,
     }
 }
 

@@ -6,7 +6,7 @@
 
 pub mod address;
 mod ask;
-mod bindings;
+pub(crate) mod bindings;
 mod blueprint;
 mod cell;
 pub mod clock;

@@ -154,6 +154,69 @@ fn what_is_linked_is_what_is_said_to_be_provided() {
     }
 }
 
+/// Packages beyond WASI 0.2 and 0.3: what implements each, and interfaces that it links. They are methods of an
+/// instance's state, which ask the gate.
+const SERVICES: &[(&str, &[&str])] = &[
+    (
+        "logging",
+        &[
+            "wasi:logging/logging@0.1.0-draft",
+            "wasi:logging/logging",
+        ],
+    ),
+    (
+        "plane::link",
+        &[
+            "airssys:core/host@1.0.0",
+            "airssys:core/timers@1.0.0",
+            "airssys:core/types@1.0.0",
+            "airssys:messaging/messaging@1.0.0",
+            "airssys:messaging/topics@1.0.0",
+        ],
+    ),
+    (
+        "security",
+        &[
+            "airssys:security/audit@1.0.0",
+            "airssys:security/capabilities@1.0.0",
+            "airssys:security/types@1.0.0",
+        ],
+    ),
+    (
+        "storage::guest",
+        &[
+            "airssys:storage/batch@1.0.0",
+            "airssys:storage/compare-and-set@1.0.0",
+            "airssys:storage/store@1.0.0",
+            "airssys:storage/types@1.0.0",
+            "airssys:storage/watch@1.0.0",
+            "wasi:keyvalue/atomics@0.2.0-draft2",
+            "wasi:keyvalue/batch@0.2.0-draft2",
+            "wasi:keyvalue/store@0.2.0-draft2",
+        ],
+    ),
+];
+
+#[test]
+fn every_host_service_is_one_that_is_known_here() {
+    let source = include_str!("../../src/services.rs");
+    let linked: Vec<&str> = source
+        .match_indices("add_to_linker: crate::")
+        .map(|(at, found)| {
+            let rest = &source[at + found.len()..];
+            rest.split("::add_to_linker").next().unwrap()
+        })
+        .collect();
+    let known: Vec<&str> = SERVICES.iter().map(|(by, _)| *by).collect();
+    assert_eq!(linked, known);
+    for import in SERVICES.iter().flat_map(|(_, imports)| *imports) {
+        assert!(airssys_host::services::provides(import), "{import}");
+    }
+    for import in ["wasi:logging/logging@0.2.0", "wasi:keyvalue/store@0.2.0"] {
+        assert!(!airssys_host::services::provides(import), "{import}");
+    }
+}
+
 #[test]
 fn no_other_file_links_an_interface() {
     fn visit(dir: &Path, offenders: &mut Vec<String>) {

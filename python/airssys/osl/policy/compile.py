@@ -22,6 +22,7 @@ Positions: TypeAlias = "Mapping[tuple[str, int], str]"
 Description: TypeAlias = dict[str, object]
 
 _EFFECTS = {"allow": "allow", "deny": "deny", "ask": "require-approval"}
+_WITHOUT_TARGETS = ("clock", "random", "log")
 _DAYS = {"mon": 0, "tue": 1, "wed": 2, "thu": 3, "fri": 4, "sat": 5, "sun": 6}
 
 
@@ -155,6 +156,8 @@ def _ancestors(
 
 
 def _describe(rule: Rule, name: str, where: _Place) -> Description:
+    if not rule.target and rule.kind not in _WITHOUT_TARGETS:
+        raise where.fail(f"`target` is missing; a rule for {rule.kind} says for what it is")
     described: Description = {
         "id": name,
         "effect": _EFFECTS[rule.effect],

@@ -130,7 +130,8 @@ class Grant(_Record, kw_only=True, frozen=True):
     Attributes:
         kind: Kind of capability.
         access: What may be done, such as `read`; `*` for everything of the kind.
-        target: Patterns of targets; `*` stands for one segment, `**` for any number.
+        target: Patterns of targets; `*` stands for one segment, `**` for any number. `clock`,
+            `random` and `log` have none.
         addresses: Networks that a host name may resolve to beside globally routable addresses.
         transport: For the network, `tcp`, `udp` or both.
         arguments: For spawns, a pattern per argument; `**` stands for any number of them.
@@ -138,7 +139,7 @@ class Grant(_Record, kw_only=True, frozen=True):
 
     kind: KindName = "filesystem"
     access: Texts
-    target: Texts
+    target: tuple[Text, ...] = ()
     addresses: tuple[Text, ...] = ()
     transport: tuple[Literal["tcp", "udp"], ...] = ()
     arguments: tuple[Text, ...] | None = None
