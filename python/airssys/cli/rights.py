@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+#: Seconds beyond the drain time of calls that a host gets to replace instances.
+_GRACE = 30.0
+
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the records.")]
 
 
@@ -147,6 +150,13 @@ def revoke(
     ] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All that it was granted.")] = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait",
+            help="Have its instances replaced too; return when none is left that had the right.",
+        ),
+    ] = False,
     why: Why = "",
     state: State = None,
     as_json: Json = False,
@@ -167,14 +177,29 @@ def revoke(
         chosen = [held[number] for number in dict.fromkeys(numbers or held)]
         opened.records.revoke(chosen, who=user(), why=why)
         taken = wait_until_taken(opened.directory, opened.records, chosen, "revoke")
-    _report("revoked", name, chosen, taken, as_json=as_json)
+        if wait and taken.in_force:
+            opened.records.set_told([each.id for each in chosen], "replace")
+            bound = opened.settings.drain + _GRACE
+            taken = wait_until_taken(
+                opened.directory, opened.records, chosen, "replaced", bound=bound
+            )
+    _report("revoked", name, chosen, taken, as_json=as_json, replaced=wait)
 
 
-def _report(verb: str, name: str, changed: Sequence[Grant], taken: Taken, *, as_json: bool) -> None:
+def _report(
+    verb: str,
+    name: str,
+    changed: Sequence[Grant],
+    taken: Taken,
+    *,
+    as_json: bool,
+    replaced: bool = False,
+) -> None:
+    done = "replaced" if replaced else "in_force"
     if as_json:
         print_json(
             {"deployment": name, verb: [dataclasses.asdict(each) for each in changed]}
-            | {"host": taken.host, "in_force": taken.in_force}
+            | {"host": taken.host, done: taken.in_force}
         )
         return
     if not changed:
@@ -185,6 +210,9 @@ def _report(verb: str, name: str, changed: Sequence[Grant], taken: Taken, *, as_
     if taken.host is None:
         print_note("no host has the state directory open; it holds from the next start on")
     elif taken.in_force:
-        print_note(f"in force in process {taken.host}")
+        more = ", and the instances are replaced" if replaced else ""
+        print_note(f"in force in process {taken.host}{more}")
+    elif replaced:
+        print_note(f"recorded, but process {taken.host} has not replaced all instances yet")
     else:
         print_note(f"recorded, but process {taken.host} has not taken it up yet")

@@ -41,12 +41,15 @@ class ApprovalRequest:
         permission: What, on the resolved target.
         rule: The rule that says to ask.
         operation_id: Id of the operation that waits; empty for a component.
+        reason: Why a component asks for the right itself, by `capabilities.request`, and not for
+            one access; None otherwise. What is approved is then granted to it for good.
     """
 
     context: Context
     permission: Permission
     rule: str
     operation_id: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ Approver: TypeAlias = Callable[[ApprovalRequest], Awaitable[str | None]]
 
 _log = logging.getLogger("airssys.osl")
 
-_Key: TypeAlias = tuple[str, Permission]
+#: Who wants it, on whose behalf, and what.
+_Key: TypeAlias = tuple[str, tuple[str, ...], Permission]
 
 
 @dataclass(slots=True, eq=False)
@@ -121,6 +125,8 @@ class Approvals:
         self._pending: dict[_Key, _Question] = {}
         self._refused: OrderedDict[_Key, float] = OrderedDict()
         self._asked: dict[str, list[float]] = {}
+        #: Told, on a thread, of a right that somebody gave to a component which asked for it.
+        self.granted: Callable[[ApprovalRequest, str], None] | None = None
         # Of components, by the number that the gate gave them.
         self._serving: dict[int, Future[None]] = {}
         #: Where gates of components put their questions.
@@ -139,7 +145,9 @@ class Approvals:
         """
         if self._approver is None:
             return Verdict(None, "approval-unavailable")
-        key = (request.context.principal.name, request.permission)
+        # What was said about one caller says nothing about another.
+        callers = tuple(caller.name for caller in request.context.callers)
+        key = (request.context.principal.name, callers, request.permission)
         found = self._question(key)
         if isinstance(found, Verdict):
             return found
@@ -183,6 +191,7 @@ class Approvals:
         access: str,
         target: str,
         rule: str,
+        reason: str | None,
     ) -> None:
         """Put the question of a component; `Questions.answer` gets what came of it."""
         context = Context(
@@ -191,7 +200,7 @@ class Approvals:
             trace_id=trace_id or "",
             callers=tuple(Principal(name) for name in callers),
         )
-        request = ApprovalRequest(context, Permission(kind, access, target), rule, "")
+        request = ApprovalRequest(context, Permission(kind, access, target), rule, "", reason)
         loop = self._home
         if loop is None or not loop.is_running():
             loop = portal.loop()
@@ -212,7 +221,10 @@ class Approvals:
     async def _serve(self, number: int, request: ApprovalRequest) -> None:
         verdict = Verdict(None, "approval-failed")
         try:
-            verdict = await self.ask(request)
+            found = await self.ask(request)
+            if found.approved_by is not None and request.reason is not None and self.granted:
+                await asyncio.to_thread(self.granted, request, found.approved_by)
+            verdict = found
         except Exception:  # noqa: BLE001 - the approver is the program's; this is where it ends
             _log.exception("the approver failed; %s is refused", request.permission)
         finally:

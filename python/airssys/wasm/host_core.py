@@ -146,6 +146,7 @@ class HostCore:
             undoing.pop_all()
         self.ledger = Ledger(ceilings)
         self._servings: dict[str, Serving] = {}
+        self.security.replace_with(self._renew)
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
         self._records = ActorRecords(self._state.registry)

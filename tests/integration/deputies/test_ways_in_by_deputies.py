@@ -179,3 +179,18 @@ async def test_two_callers_at_once_never_lend_each_other_their_rights(tmp_path, 
     refused, written = await lend_nothing(tmp_path, seed, rounds=40)
     assert refused
     assert written
+
+
+async def test_a_tree_is_moved_for_a_caller_only_where_the_deputy_acts_as_itself(deputies):
+    tree = deputies.data / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("x")
+    move = ["rename", "/data/tree", "/data/moved"]
+    deputies.load(deputies.talk(A), deputies.files(B, "*"))
+    a, _ = await deputies.actor(A), await deputies.actor(B)
+    (refused,) = await deputies.via(a, B, move)
+    assert "error" in refused
+    assert tree.is_dir()
+    deputies.load(deputies.talk(A), deputies.files(B, "*", act_as="self"))
+    assert await deputies.via(a, B, move) == [{"ok": None}]
+    assert (deputies.data / "moved" / "file").read_text() == "x"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airssys.osl import read_records
-from airssys.wasm import Host
+from airssys.wasm import GuestError, Host
 from airssys.wasm.security.approval_records import ApprovalRecords
 from airssys.wasm.state_directory import open_registry
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "acme/reader"
 HOST = Path(__file__).with_name("host_process.py")
+COMPONENTS = Path(__file__).parents[3] / "build" / "components"
 ASK = """
 [[rule]]
 name = "ask the operator"
@@ -133,6 +134,40 @@ def test_a_guest_that_reads_is_stopped_and_goes_on_by_what_another_process_types
         ("rights.revoke", "grant-2"),
     ]
     assert rights(state)[1][2].endswith(": it reads too much")
+
+
+def test_whoever_waits_is_told_when_no_instance_is_left_that_had_the_right(
+    airssys: Callable[..., Any], state: Path, data: Path
+) -> None:
+    def tried() -> str:
+        try:
+            reader.call("read-file", 1)
+        except GuestError as refusal:
+            return str(refusal.value)
+        return "read"
+
+    asks = {"filesystem": [{"path": "/data/**", "access": ["read"]}]}
+    with Host.open_blocking(state) as host:
+        reader = host.deploy(
+            COMPONENTS / "file-reader.wasm",
+            name=NAME,
+            lifetime="pooled",
+            instances=1,
+            capabilities=asks,
+            mounts={"/data": data},
+            grant="requested",
+        )
+        reader.call("open-file", "/data/file")
+        assert tried() == "read"
+        assert airssys("revoke", NAME, "--all")["in_force"]
+        assert tried() == "PermissionDenied", "the instance holds what it opened"
+        airssys("grant", NAME, "--requested")
+        assert tried() == "read"
+        done = airssys("revoke", NAME, "--all", "--wait")
+        assert (done["host"], done["replaced"]) == (str(os.getpid()), True)
+        assert tried() == "nothing is open", "another instance"
+    with Host.open_blocking(state) as host:
+        assert host.deployment(NAME).grants() == ()
 
 
 def test_what_is_granted_while_no_host_runs_is_recorded_by_the_next(

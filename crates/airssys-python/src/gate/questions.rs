@@ -35,6 +35,8 @@ struct Asked {
     access: &'static str,
     target: Vec<u8>,
     rule: String,
+    /// Why the component asks for the right itself; `None` where an access asks.
+    reason: Option<String>,
 }
 
 enum Message {
@@ -154,6 +156,7 @@ impl Approver for People {
         access: AccessBits,
         target: &[u8],
         rule: &str,
+        reason: Option<&str>,
     ) -> Answered {
         let (answer, answered) = oneshot::channel();
         let mut waiting = self.0.waiting();
@@ -170,6 +173,7 @@ impl Approver for People {
             access: access_name(kind, access),
             target: target.to_vec(),
             rule: rule.to_owned(),
+            reason: reason.map(str::to_owned),
         };
         let until = Instant::now() + self.0.timeout + GRACE;
         if !waiting.closed {
@@ -299,6 +303,7 @@ fn tell(py: Python<'_>, people: &Py<PyAny>, message: Message) -> PyResult<bool> 
                     asked.access,
                     target,
                     asked.rule,
+                    asked.reason,
                 ),
             )?;
         }

@@ -34,7 +34,12 @@ class Taken(NamedTuple):
 
 
 def wait_until_taken(
-    directory: Path, records: GrantRecords, grants: Sequence[Grant], what: Told
+    directory: Path,
+    records: GrantRecords,
+    grants: Sequence[Grant],
+    what: Told,
+    *,
+    bound: float = _BOUND,
 ) -> Taken:
     """Wait until the host, if one runs, has taken up that grants were made or revoked.
 
@@ -42,10 +47,11 @@ def wait_until_taken(
         directory: The state directory.
         records: Its grants.
         grants: Those that changed.
-        what: Whether they were made or revoked.
+        what: Whether they were made or revoked; or, once revoked, the instances replaced.
+        bound: The most seconds.
     """
     host = owner_of(directory)
-    end = time.monotonic() + _BOUND
+    end = time.monotonic() + bound
     while host is not None and time.monotonic() < end:
         if records.told([grant.id for grant in grants], what):
             return Taken(host, in_force=True)

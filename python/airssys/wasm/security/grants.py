@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -33,13 +33,17 @@ class Granting(NamedTuple):
     place: str = ""
 
 
-Told = Literal["grant", "revoke"]
+#: What the host has done about a grant: put it in force, taken it back; and where somebody waits
+#: for that, it is to replace the instances, does so, or has.
+Told = Literal["grant", "revoke", "replace", "replacing", "replaced"]
+
+_REVOKED: Final = ("revoke", "replace", "replacing", "replaced")
 
 
 class Change(NamedTuple):
     """A change of rights that the log does not have yet."""
 
-    what: Told
+    what: Literal["grant", "revoke"]
     grant: Grant
     who: str
     why: str
@@ -151,20 +155,32 @@ class GrantRecords:
                 changes.append(Change("revoke", grant, revoked_by, revoked_why))
         return changes
 
-    def set_told(self, grants: Iterable[Grant], what: Told) -> None:
-        """Record that the log has it, and that it is in force.
+    def to_replace(self) -> dict[int, list[int]]:
+        """Return the revoked grants whose deployments are to get fresh instances, by deployment."""
+        found: dict[int, list[int]] = {}
+        rows = self._registry._read(  # noqa: SLF001
+            "SELECT deployment, id FROM grants WHERE told = 'replace'"
+        )
+        for deployment, number in rows:
+            found.setdefault(deployment, []).append(number)
+        return found
+
+    def set_told(self, numbers: Iterable[int], what: Told) -> None:
+        """Record what the host has done, or is to do.
 
         Raises:
             StateWriteFailed: Nothing was recorded.
         """
         with self._registry._writing("record what is in force") as connection:  # noqa: SLF001
             connection.executemany(
-                "UPDATE grants SET told = ? WHERE id = ?", [(what, grant.id) for grant in grants]
+                "UPDATE grants SET told = ? WHERE id = ?", [(what, number) for number in numbers]
             )
 
     def told(self, numbers: Sequence[int], what: Told) -> bool:
-        """Return whether the host has put these grants in force, or taken them back."""
-        enough = ("revoke",) if what == "revoke" else ("grant", "revoke")
+        """Return whether the host has put these grants in force, taken them back, or replaced."""
+        enough: tuple[Told, ...] = ("grant", *_REVOKED) if what == "grant" else _REVOKED
+        if what == "replaced":
+            enough = ("replaced",)
         rows = dict(self._registry._read("SELECT id, told FROM grants"))  # noqa: SLF001
         return all(rows.get(number) in enough for number in numbers)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
+import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from airssys.errors import AirsSysError
 from airssys.osl import OSL, Policy, PolicyError
 from airssys.wasm._native import Subject
 from airssys.wasm.blobs import digest_of
@@ -18,10 +22,12 @@ from airssys.wasm.limits import Limits
 from airssys.wasm.security.approval_desk import ApprovalDesk
 from airssys.wasm.security.asking import missing_of
 from airssys.wasm.security.errors import UnknownGrant
-from airssys.wasm.security.grants import GrantRecords
+from airssys.wasm.security.grants import Granting, GrantRecords
 from airssys.wasm.security.hints import DenialHints
+from airssys.wasm.security.mounts import guest_pattern, literal
 from airssys.wasm.security.review import ApprovalsOfRequests, Reviewed, review_of
 from airssys.wasm.security.rules import (
+    ANSWERED,
     HeldGrant,
     grant_rules,
     request_rules,
@@ -31,22 +37,24 @@ from airssys.wasm.trust.signature import subject_of
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from airssys.osl import Approver
+    from airssys.osl import ApprovalRequest, Approver
     from airssys.wasm._native import Gate
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import DeploymentRecord, Settings
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.grant import Grant
-    from airssys.wasm.security.grants import Granting
+    from airssys.wasm.security.grants import Told
     from airssys.wasm.security.mounts import Mount
     from airssys.wasm.security.review import Review
 
 __all__ = ["BY_FILE", "HostSecurity", "PolicyGiven", "SecuritySettings"]
 
 _AUDIT_RECORDS: Final = Limits().audit_records_per_second
+_TOLD: Final[tuple[Told, ...]] = ("grant", "revoke")
+_log: Final = logging.getLogger("airssys.wasm")
 #: Why something is granted that nobody typed.
 BY_FILE: Final = "the operator's file says so"
 
@@ -184,6 +192,9 @@ class HostSecurity:
         except BaseException:
             self._close_owned()
             raise
+        if self._owned:
+            self.osl.approvals.granted = self._answered
+        self._replace: weakref.WeakMethod[Callable[[str], None]] | None = None
         self._watch = RegistryWatch(registry, self._changed_elsewhere)
 
     @property
@@ -255,9 +266,55 @@ class HostSecurity:
         # What was written while no host was open belongs in the log before anything rests on it.
         self.refresh()
 
+    def _answered(self, request: ApprovalRequest, who: str) -> None:
+        """Grant a deployment for good the right that it asked for and somebody gave it."""
+        permission, context = request.permission, request.context
+        with self._table:
+            rights = self._deployments.get(context.principal.name)
+            seen = [] if rights is None else [each.mounts for each in rights.revisions.values()]
+        callers = [caller.name for caller in context.callers]
+        if rights is None or len(callers) > 1:
+            # It is no deployment's, or of a chain that no grant can name: the answer is for now.
+            return
+        target: str | None = permission.target
+        if permission.kind == "filesystem":
+            shown = (guest_pattern(permission.target, mounts) for mounts in seen)
+            target = next((each for each in shown if each is not None), None)
+        elif literal(permission.target) != permission.target:
+            # As a pattern it would be more than what was approved.
+            target = None
+        if target is not None:
+            wanted = Granting(permission.kind, (permission.access,), target, {}, ANSWERED)
+            caller = callers[0] if callers else None
+            self._add(rights, [wanted], who=who, why=request.reason or "", caller=caller)
+
+    def replace_with(self, replace: Callable[[str], None]) -> None:
+        """Say what puts fresh instances in the place of all that a deployment has; held weakly."""
+        self._replace = weakref.WeakMethod(replace)
+
     def _changed_elsewhere(self) -> None:
         self._desk.look()
         self.refresh()
+        # What instances hold of the rights that were taken back ends with them. It takes as long
+        # as their calls, so whoever looks at the database does not wait for it.
+        with self._table:
+            names = {each.known_identity: each.name for each in self._deployments.values()}
+        for identity, grants in self._records.to_replace().items():
+            if (name := names.get(identity)) is not None:
+                self._records.set_told(grants, "replacing")
+                threading.Thread(
+                    target=self._replaced, args=(name, grants), name="airssys-replace", daemon=True
+                ).start()
+
+    def _replaced(self, name: str, grants: Sequence[int]) -> None:
+        replace = None if self._replace is None else self._replace()
+        try:
+            if replace is not None:
+                replace(name)
+            self._records.set_told(grants, "replaced")
+        except (AirsSysError, sqlite3.Error):
+            # The host is closing, or its disk is full: with it the instances end.
+            _log.warning("the instances of '%s' are not replaced", name, exc_info=True)
 
     def refresh(self) -> None:
         """Take up what other processes granted and revoked: recorded, then in force.
@@ -288,8 +345,8 @@ class HostSecurity:
                 self._read_again(concerned)
                 self.osl.reload_components()
                 raise
-            for what in ("grant", "revoke"):
-                self._records.set_told([c.grant for c in changes if c.what == what], what)
+            for what in _TOLD:
+                self._records.set_told([c.grant.id for c in changes if c.what == what], what)
 
     def _read_again(self, identities: Collection[int]) -> None:
         granted = self._records.of_all()
@@ -578,7 +635,7 @@ class HostSecurity:
                     rights.grants = before
                 self._records.revoke(made, who=who, why="it could not be put in force")
                 raise
-            self._records.set_told(made, "grant")
+            self._records.set_told([grant.id for grant in made], "grant")
         return made
 
     def _drop(self, rights: _Rights, grants: Sequence[Grant], *, who: str, why: str) -> None:
@@ -590,7 +647,7 @@ class HostSecurity:
             with self._table:
                 rights.grants = [each for each in rights.grants if each.grant.id not in gone]
             self.osl.reload_components()
-            self._records.set_told(grants, "revoke")
+            self._records.set_told([grant.id for grant in grants], "revoke")
 
     def _tell(self, what: str, grant: Grant, who: str, why: str) -> None:
         """Record a change of rights in the log, beside the decisions it leads to."""

@@ -13,7 +13,7 @@ from airssys.wasm.wasi import Directory
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Mount", "host_patterns", "mounts_from"]
+__all__ = ["Mount", "guest_pattern", "host_patterns", "literal", "mounts_from"]
 
 _SPECIAL = re.compile(r"[*?\[\]{}\\]")
 
@@ -69,10 +69,31 @@ def host_patterns(pattern: str, mounts: Mapping[str, Mount]) -> list[str]:
     found: dict[str, None] = {}
     for guest, mount in mounts.items():
         inside = [segment for segment in guest.split("/") if segment]
-        root = "" if mount.path == "/" else _SPECIAL.sub(r"\\\g<0>", mount.path)
+        root = "" if mount.path == "/" else literal(mount.path)
         for rest in _below(wanted, inside):
             found["/".join((root, *rest)) or "/"] = None
     return list(found)
+
+
+def guest_pattern(path: str, mounts: Mapping[str, Mount]) -> str | None:
+    """Return the pattern of the one path in the component that is this path of the host.
+
+    None where no mount shows it.
+    """
+    for guest, mount in mounts.items():
+        inside = os.path.relpath(path, mount.path)
+        if inside == "..":
+            continue
+        if inside == ".":
+            return literal(guest)
+        if not inside.startswith("../"):
+            return literal(f"{guest.rstrip('/')}/{inside}")
+    return None
+
+
+def literal(text: str) -> str:
+    """Return the pattern that stands for this text alone."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def _below(pattern: list[str], path: list[str]) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airssys.wasm.manifest.requests import requested_of, shown
 from airssys.wasm.security.mounts import host_patterns
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.mounts import Mount
 
-__all__ = ["HeldGrant", "grant_rules", "request_rules", "requests_of"]
+__all__ = ["ANSWERED", "HeldGrant", "grant_rules", "request_rules", "requests_of"]
 
 Description = dict[str, Any]
+
+#: The place of a grant that answers a question of the component, in the place of its request.
+ANSWERED: Final = "capabilities.request"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,6 +139,8 @@ def _granted(grant: Grant, mounts: Mapping[str, Mount]) -> Description | None:
         return None
     rule["part"] = "grant"
     rule["position"] = f"{grant.deployment}: granted by {grant.who}"
+    if grant.place == ANSWERED:
+        rule["approves"] = True
     if grant.act_as is not None:
         rule["act_as"] = grant.act_as
     if grant.caller is not None:
