@@ -160,7 +160,8 @@ def test_whoever_waits_is_told_when_no_instance_is_left_that_had_the_right(
         reader.call("open-file", "/data/file")
         assert tried() == "read"
         assert airssys("revoke", NAME, "--all")["in_force"]
-        assert tried() == "PermissionDenied", "the instance holds what it opened"
+        # What the standard library makes of the first error of a stream.
+        assert tried() == "Uncategorized", "the instance holds what it opened"
         airssys("grant", NAME, "--requested")
         assert tried() == "read"
         done = airssys("revoke", NAME, "--all", "--wait")
