@@ -10,7 +10,7 @@ from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_errors import HostClosed
 from airssys.wasm.security.asking import granting_of, request_states
 from airssys.wasm.security.grant import Grant
-from airssys.wasm.settings import changed
+from airssys.wasm.settings import settings_changed
 from airssys.wasm.storage import Namespace
 
 if TYPE_CHECKING:
@@ -151,8 +151,8 @@ class _Deployment:
             self._api, self._api_of = Api(call, self.exports), component
         return self._api
 
-    def _changed(self, *, capabilities: Asked | None, **changes: Any) -> Settings:
-        return changed(self.revision.settings, capabilities, **changes)
+    def _changed(self, **changes: Any) -> Settings:
+        return settings_changed(self.revision.settings, **changes)
 
     def __repr__(self) -> str:
         revision = self._serving.revision

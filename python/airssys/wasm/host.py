@@ -17,6 +17,7 @@ from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore, wanted
 from airssys.wasm.host_errors import HostClosed
 from airssys.wasm.manifest.configuration import Configuration
+from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.settings import settings_from
 from airssys.wasm.storage import Storage
@@ -24,6 +25,7 @@ from airssys.wasm.storage import Storage
 if TYPE_CHECKING:
     import datetime as dt
     import os
+    import ssl
     from collections.abc import Awaitable, Callable, Collection, Mapping
     from pathlib import Path
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.security.review import Reviewed
     from airssys.wasm.settings import Mounts
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
@@ -65,7 +68,7 @@ class Host:
         storage: StorageSettings | None = None,
         security: SecuritySettings | None = None,
         ceilings: HostCeilings | None = None,
-        configuration: str | os.PathLike[str] | None = None,
+        configuration: str | os.PathLike[str] | Configuration | None = None,
     ) -> None:
         self._configuration = configuration
         self._security = security
@@ -86,7 +89,7 @@ class Host:
         cls,
         directory: str | os.PathLike[str] | None = None,
         *,
-        configuration: str | os.PathLike[str] | None = None,
+        configuration: str | os.PathLike[str] | Configuration | None = None,
         provides: Mapping[str, Any] | None = None,
         admission: Admission | None = None,
         system: System | None = None,
@@ -108,9 +111,10 @@ class Host:
         Args:
             directory: The state directory; made when it does not exist. By default the one that
                 `configuration` names.
-            configuration: An `airssys.toml`: state directory, admission, policy and ceilings where
-                nothing else is said of them here, the most that a deployment gets, and how
-                deployments are run where `deploy` does not say.
+            configuration: An `airssys.toml`, or a `Configuration` of `airssys.wasm.manifest`: state
+                directory, admission, policy and ceilings where nothing else is said of them here,
+                the most that a deployment gets, and how deployments are run where `deploy` does not
+                say.
             provides: Host functions for components: by interface, a mapping or object that holds
                 them by name. They are called in the task or thread of whoever calls the component.
             admission: Which components it lets in: `any` that is not blocked, which is the default,
@@ -159,7 +163,7 @@ class Host:
     def open_blocking(
         directory: str | os.PathLike[str] | None = None,
         *,
-        configuration: str | os.PathLike[str] | None = None,
+        configuration: str | os.PathLike[str] | Configuration | None = None,
         provides: Mapping[str, Any] | None = None,
         admission: Admission | None = None,
         storage: StorageSettings | None = None,
@@ -189,6 +193,41 @@ class Host:
             development=development,
             secrets=secrets,
         )
+
+    @staticmethod
+    def connect(
+        address: str, *, token: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> ConnectedHost:
+        """Return a host that another process serves, to enter with `async with`.
+
+        It is used as a host that this process opened: deploy, call, roll back, messages to actors.
+        Python objects stay where they are: hooks, host functions and the actor system.
+
+        Args:
+            address: Of the server: `unix:state/control.sock`, `https://host.example:7700`, or
+                `http://127.0.0.1:7700`.
+            token: What proves who asks; a socket knows who is at its other end.
+            tls: How the server is recognised; by the certificates of the system by default.
+
+        Raises:
+            InvalidAddress: It is none. Entering raises `ServerUnreachable` or `NotAuthenticated`.
+        """
+        return ConnectedHost(address, token=token, tls=tls)
+
+    @staticmethod
+    def connect_blocking(
+        address: str, *, token: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> BlockingConnectedHost:
+        """Return a host that another process serves, whose methods block; as `connect` otherwise.
+
+        Raises:
+            InvalidAddress: It is none.
+            ServerUnreachable: There is no server at the address.
+            NotAuthenticated: It does not know who asks.
+        """
+        host = BlockingConnectedHost(address, token=token, tls=tls)
+        host.state()
+        return host
 
     @property
     def directory(self) -> Path:
@@ -429,6 +468,45 @@ class Host:
             )
         return self._opened
 
+    async def deploy_as(
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        *,
+        inherited: bool = False,
+        grant: Literal["requested"] | None = None,
+        approved: Reviewed | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+    ) -> Deployment:
+        """Deploy with settings that are made already.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment.
+            settings: How it is run.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
+            grant: `requested` grants what it asks for and has not been granted.
+            approved: What a review was about; anything else is refused.
+            who: Who deploys; the user of this process by default.
+            why: The reason, for the history.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return await self._deploy(
+            source,
+            name,
+            settings,
+            None,
+            who,
+            why,
+            allow_downgrade=allow_downgrade,
+            grant=grant,
+            inherited=inherited,
+            approved=approved,
+        )
+
     async def _deploy(
         self,
         source: Source | None,
@@ -441,6 +519,7 @@ class Host:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        approved: Reviewed | None = None,
     ) -> Deployment:
         given_up = threading.Event()
         try:
@@ -456,6 +535,7 @@ class Host:
                     allow_downgrade=allow_downgrade,
                     grant=wanted(grant),
                     inherited=inherited,
+                    approved=approved,
                     given_up=given_up,
                 )
         except asyncio.CancelledError:
@@ -476,10 +556,9 @@ class Host:
         )
 
 
-def _open(configuration: str | os.PathLike[str] | None, **given: Any) -> HostCore:
+def _open(configuration: str | os.PathLike[str] | Configuration | None, **given: Any) -> HostCore:
     """Open a state directory as an `airssys.toml` says, where there is one."""
-    read = None if configuration is None else Configuration.read(configuration)
-    return HostCore(configuration=read, **given)
+    return HostCore(configuration=Configuration.of(configuration), **given)
 
 
 def _close_unwanted(opening: asyncio.Future[HostCore]) -> None:

@@ -29,6 +29,7 @@ from airssys.wasm.host_errors import (
     InvalidSetting,
     UnknownDeployment,
 )
+from airssys.wasm.host_events import HostEvents
 from airssys.wasm.manifest import granted_places
 from airssys.wasm.quotas import Ledger
 from airssys.wasm.security.host_security import BY_FILE, HostSecurity, SecuritySettings
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from airssys.wasm.component import Component
     from airssys.wasm.manifest.configuration import Configuration
     from airssys.wasm.quotas import HostCeilings, Usage
+    from airssys.wasm.registry import Registry
     from airssys.wasm.revision import Revision, Rollout, Settings
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Granting
@@ -128,6 +130,8 @@ class HostCore:
                 "nothing says which directory the host keeps its state in",
                 hint="Host.open(directory), or host.state in airssys.toml",
             )
+        #: What happens to the deployments.
+        self.events = HostEvents()
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._configuration = configuration
@@ -177,6 +181,11 @@ class HostCore:
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._state.path
+
+    @property
+    def registry(self) -> Registry:
+        """What is recorded of the deployments."""
+        return self._state.registry
 
     @property
     def osl(self) -> OSL:
@@ -351,6 +360,7 @@ class HostCore:
                 if grant:
                     self.security.record_approval(name, about, effective, who=who, why=why)
             self._switch(serving, revision, prepared)
+            self.events.tell("deployed", name, revision=number, digest=digest, who=who, why=why)
             return serving
 
     def review(
@@ -467,6 +477,7 @@ class HostCore:
                     moved.set()
                     admission.set()
             self._switch(serving, revision, prepared)
+            self.events.tell("rolled-back", name, revision=revision.number, who=who, why=why)
 
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
         """End a deployment: it takes no calls, those that run have until its drain deadline.
@@ -487,6 +498,7 @@ class HostCore:
             self.security.forget(name, who=who or user(), why=why)
             # Killed before this, the next opening of the storage does it.
             self._storage.clear(name)
+            self.events.tell("removed", name, who=who or user(), why=why)
 
     def grant(
         self,
@@ -509,7 +521,7 @@ class HostCore:
         if capabilities is None:
             capabilities = self.security.missing(name, revision.settings)
         moment_of(until)
-        return self.security.grant(
+        made = self.security.grant(
             name,
             capabilities,
             who=who or user(),
@@ -518,6 +530,10 @@ class HostCore:
             act_as=act_as,
             caller=caller,
         )
+        if made:
+            ids = [each.id for each in made]
+            self.events.tell("granted", name, grants=ids, who=who or user(), why=why)
+        return made
 
     def revoke(
         self,
@@ -539,6 +555,9 @@ class HostCore:
         # Not in turn with deployments: a right that is taken back ends now.
         self.serving(name)
         revoked = self.security.revoke(name, grants, who=who or user(), why=why)
+        if revoked:
+            ids = [each.id for each in revoked]
+            self.events.tell("revoked", name, grants=ids, who=who or user(), why=why)
         if wait and revoked:
             self._renew(name)
         return revoked
@@ -558,6 +577,7 @@ class HostCore:
             except (AirsSysError, OSError, ValueError) as error:
                 # What it has must go all the same.
                 serving.hold(revision, f"it does not start without what was revoked: {error}")
+                self.events.tell("held", name, why=str(error))
                 self.actors.close_fleet(name)
                 serving.drain(settings.drain)
                 return
@@ -715,6 +735,7 @@ class HostCore:
             if serving.revision is not None and not self._closed:
                 why = str(reason.error or reason)
                 serving.hold(serving.revision, why)
+                self.events.tell("held", serving.name, why=why)
                 _log.error("deployment '%s' is held: %s", serving.name, why)
 
         return hold
@@ -745,6 +766,7 @@ class HostCore:
         except (AirsSysError, OSError, ValueError) as error:
             # One that cannot run must not keep the others away.
             serving.hold(revision, f"revision {number} cannot be brought back: {error}")
+            self.events.tell("held", name, why=str(error))
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airssys.wasm.revision import Enforcement
     from airssys.wasm.security.inputs import Asked
 
-__all__ = ["Mounts", "changed", "completed", "moment_of", "settings_from"]
+__all__ = ["Mounts", "completed", "moment_of", "settings_changed", "settings_from"]
 
 #: Directories by their path in the component: a path (read only) or a `Directory`.
 Mounts = Mapping[str, "str | os.PathLike[str] | Directory"]
@@ -87,13 +87,15 @@ def settings_from(
     return _assembled("", given, capabilities_from(capabilities), None, None)
 
 
-def changed(settings: Settings, capabilities: Asked | None, **changes: Any) -> Settings:
+def settings_changed(
+    settings: Settings, *, capabilities: Asked | None = None, **changes: Any
+) -> Settings:
     """Return settings in which what is given here replaces what was given before.
 
     Args:
         settings: Those there are.
         capabilities: What the component asks for; as before where it is None.
-        **changes: As for `settings_from`.
+        **changes: As for `settings_from`; None changes nothing.
 
     Raises:
         InvalidSetting: A value is out of range.
@@ -119,7 +121,7 @@ def completed(
     """Return settings with what was not given: from the host's file, the manifest, the defaults.
 
     Args:
-        settings: As `settings_from` or `changed` made them.
+        settings: As `settings_from` or `settings_changed` made them.
         name: The deployment.
         manifest: What the component carries.
         configuration: The file of the host.

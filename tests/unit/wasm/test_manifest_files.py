@@ -208,8 +208,8 @@ def test_the_operator_comes_before_the_component_and_that_before_the_defaults():
             {"memory": 32 << 20},
             None,
             (
-                "image/resizer needs 64MiB of memory and 'image/resizer' gets 32MiB; raise memory in "
-                "the limits of the deployment"
+                "image/resizer needs 64MiB of memory and 'image/resizer' gets 32MiB; "
+                "raise memory in the limits of the deployment"
             ),
         ),
         ({}, Maxima(call_timeout="4s"), "gets 4s; raise call_timeout in host.maxima"),
@@ -217,8 +217,8 @@ def test_the_operator_comes_before_the_component_and_that_before_the_defaults():
             {"memory": 512 << 20},
             Maxima(),
             (
-                "'image/resizer' is to get 512MiB of memory, and the host gives 256MiB at most; raise "
-                "host.maxima.memory, or give it less"
+                "'image/resizer' is to get 512MiB of memory, and the host gives 256MiB at most; "
+                "raise host.maxima.memory, or give it less"
             ),
         ),
     ],

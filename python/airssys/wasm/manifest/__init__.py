@@ -12,6 +12,7 @@ from airssys.wasm.manifest.component_manifest import (
     SecretRequest,
     StorageRequest,
 )
+from airssys.wasm.manifest.configuration import Configuration
 from airssys.wasm.manifest.effective import effective_config, effective_limits, granted_places
 from airssys.wasm.manifest.embedding import (
     canonical,
@@ -33,6 +34,7 @@ from airssys.wasm.manifest.requests import Requested, requested, rules_for
 __all__ = [
     "Capabilities",
     "ComponentManifest",
+    "Configuration",
     "CustomRequest",
     "FilesystemRequest",
     "HostManifest",

@@ -45,6 +45,16 @@ class Configuration:
         """
         return cls(read_host_manifest(path), Path(path).absolute().parent, os.fspath(path))
 
+    @classmethod
+    def of(cls, given: str | os.PathLike[str] | Configuration | None) -> Configuration | None:
+        """Return a configuration that was given as such or as its file, if one was.
+
+        Raises:
+            ManifestError: As `read` says.
+            OSError: As `read` says.
+        """
+        return given if given is None or isinstance(given, Configuration) else cls.read(given)
+
     def over(self, other: Configuration) -> Configuration:
         """Return this, with what it leaves out of `[host]` as another file has it."""
         ours, theirs = self.manifest.host, other.manifest.host
