@@ -89,21 +89,27 @@ _clients: set[Subscription] = set()
 async def _events(asked: Asked) -> StreamingResponse:
     if len(_clients) >= MOST_CLIENTS:
         raise ServerBusy(f"{MOST_CLIENTS} clients listen already", hint="try again later")
-    given = asked.header("last-event-id") or ""
-    subscription = Subscription(asked.service.core.events, int(given) if given.isdigit() else None)
+    follow = asked.text("follow", "true") != "false"
+    given = asked.header("last-event-id") or asked.text("after", "" if follow else "0")
+    after = int(given) if given.isdigit() else None
+    subscription = Subscription(asked.service.core.events, after)
     _clients.add(subscription)
     return StreamingResponse(
-        _stream(subscription, asked.service.ending),
+        _stream(subscription, asked.service.ending, follow=follow),
         media_type="text/event-stream",
         headers={"cache-control": "no-store"},
     )
 
 
-async def _stream(subscription: Subscription, ending: asyncio.Event) -> AsyncIterator[bytes]:
+async def _stream(
+    subscription: Subscription, ending: asyncio.Event, *, follow: bool
+) -> AsyncIterator[bytes]:
     last = asyncio.ensure_future(ending.wait())
     try:
         yield b": airssys events\n\n"
-        while not ending.is_set():
+        for event in subscription.take():
+            yield encode(event)
+        while follow and not ending.is_set():
             waiting = asyncio.ensure_future(subscription.wait(HEARTBEAT))
             await asyncio.wait({waiting, last}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
@@ -124,8 +130,12 @@ OPERATIONS = (
         "GET",
         "/v1/events",
         "read",
-        "Follow what happens, as server-sent events; `last-event-id` goes on after one.",
+        "Follow what happens, as server-sent events; `last-event-id` is the same as `after`.",
         _events,
         gives=HostEvent,
+        query={
+            "follow": "`false` ends with the last event that has happened.",
+            "after": "Begin with what is kept of the events after this one.",
+        },
     ),
 )
