@@ -41,7 +41,8 @@ class Subscription:
         self._waiting: deque[HostEvent] = deque(maxlen=MOST_WAITING)
         self._told = asyncio.Event()
         self._next: int | None = None if after is None else after + 1
-        self._end = events.listen(self._tell, after)
+        kept, self._end = events.listen(self._tell, after)
+        self._kept = list(kept)
 
     def _tell(self, event: HostEvent) -> None:
         # On whatever thread it happened; the deque drops the oldest by itself.
@@ -53,8 +54,8 @@ class Subscription:
         """Return the events that wait; a number is how many are missing before the next."""
         self._told.clear()
         taken: list[HostEvent | int] = []
-        while self._waiting:
-            event = self._waiting.popleft()
+        while self._kept or self._waiting:
+            event = self._kept.pop(0) if self._kept else self._waiting.popleft()
             if self._next is not None and event.sequence > self._next:
                 taken.append(event.sequence - self._next)
             self._next = event.sequence + 1

@@ -52,8 +52,7 @@ def test_a_head_that_never_ends_is_let_go(well):
         assert slow.recv(1) == b""
     with connect(well) as second:
         second.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /v1")
-        assert b"200 OK" in second.recv(65536)
-        assert read(second)[0] == 0
+        assert read(second)[2] == b"ok\n"
 
 
 def test_a_body_that_never_comes_is_refused(well):
