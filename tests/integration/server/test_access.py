@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import ssl
 import stat
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from raw import ask, problem
 
 from airssys.osl.audit_log import read_records
 from airssys.wasm import Host
 from airssys.wasm.host_errors import InvalidSetting
-from airssys.wasm.remote.errors import NotAuthenticated, RoleNeeded
+from airssys.wasm.remote.errors import NotAuthenticated, RoleNeeded, ServerUnreachable
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -153,6 +159,57 @@ def test_roles_are_apart_and_every_operation_is_on_record(reached, guest):
         ("anna", "revoke", "done"),
         ("dora", "remove", "done"),
     ]
+
+
+def certificate(directory: Path) -> tuple[Path, Path]:
+    """A certificate for this machine, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    chain, secret = directory / "host.pem", directory / "host.key"
+    chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return chain, secret
+
+
+@pytest.mark.anyio
+async def test_tls_proves_who_the_server_is(serve, tmp_path, guest):
+    chain, secret = certificate(tmp_path)
+    tokens = tmp_path / "tokens"
+    tokens.write_text(OWNER)
+    tokens.chmod(0o600)
+    server = serve(
+        tmp_path / "state",
+        *("--control", "https://localhost:0", "--token-file", tokens),
+        *("--certificate", chain, "--key", secret),
+    )
+    address = server.control[1]
+    assert address.startswith("https://localhost:")
+    trusting = ssl.create_default_context(cafile=str(chain))
+    async with Host.connect(address, token=OWNER, tls=trusting) as host:
+        calc = await host.deploy(guest("calculator"), name="acme/calc")
+        assert await calc.api.add(2, 3) == 5
+        assert calc.history()[0].who == "token"
+    with pytest.raises(ServerUnreachable, match="certificate"):
+        async with Host.connect(address, token=OWNER):
+            pass
 
 
 def test_what_would_be_open_is_refused_at_the_start(serve, tmp_path):
