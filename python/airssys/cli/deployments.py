@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer looks at annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import msgspec
 import typer
 
-from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
+from airssys.cli.configuration import State, configuration
 from airssys.cli.grants import directories
-from airssys.cli.invoke import invoke
-from airssys.cli.names import Name, opened
+from airssys.cli.invoke import invoke, report
+from airssys.cli.names import Name, using
 from airssys.cli.output import Json, print_json, print_note, short_digest, working
 from airssys.cli.review import may_be_granted
 from airssys.wasm.host_blocking import BlockingHost
+from airssys.wasm.host_errors import InvalidSetting, UnknownDeployment
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 from airssys.wasm.settings import settings_from
 
 if TYPE_CHECKING:
-    from airssys.wasm.host_core import HostCore
+    from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.revision import Revision
 
 __all__ = ["add_to"]
@@ -176,25 +177,46 @@ def deploy(
         capabilities=Capabilities(messaging=asked) if asked else None,
         mounts=None if mounts is None else directories(mounts),
     )
-    with opened(state, name) as core:
-        before = core.live(name)
+    with using(state, name) as host:
+        before = _live(host, name)
         # Read once: what is reviewed is what is deployed.
-        content = core.content(file, name)
-        review = core.review(content, name=name, settings=settings, allow_downgrade=allow_downgrade)
-        granting = None if grant is None else grant == "requested"
+        content = _content(host, file, name)
+        review = host.review(content, name=name, settings=settings, allow_downgrade=allow_downgrade)
         if asked or (grant is None and may_be_granted(review, as_json=as_json)):
-            granting = True
+            grant = "requested"
+        granting = grant == "requested"
         with working(f"deploying {name if file is None else file.name}"):
-            core.deploy(
+            host.deploy_as(
                 content,
-                name=name,
-                settings=settings,
+                name,
+                settings,
                 why=why,
                 allow_downgrade=allow_downgrade,
-                grant=granting,
+                grant=cast("Literal['requested', 'none'] | None", grant),
                 approved=review.about if granting else None,
             )
-        _report(core, name, before, as_json=as_json)
+        _report(host, name, before, as_json=as_json)
+
+
+def _content(host: BlockingHost | BlockingConnectedHost, file: Path | None, name: str) -> bytes:
+    """Return the component: the file, or what airssys.toml names as the source."""
+    if file is not None:
+        return file.read_bytes()
+    found = configuration()
+    if found is None:
+        raise InvalidSetting(
+            f"nothing says which component '{name}' is",
+            hint="name a file, or write an airssys.toml",
+        )
+    source = found.source(name)
+    if isinstance(source, Path):
+        return source.read_bytes()
+    if not isinstance(host, BlockingHost):
+        raise InvalidSetting(
+            f"{found.file} names a stored component, which only its own host can read",
+            hint="name a file",
+        )
+    return host.stored(source)
 
 
 def _said(options: dict[str, Any]) -> dict[str, Any] | None:
@@ -223,10 +245,11 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Make an earlier revision live again."""
-    with opened(state, name) as core:
-        before = core.live(name)
-        core.rollback(name, to, why=why)
-        _report(core, name, before, as_json=as_json)
+    with using(state, name) as host:
+        deployment = host.deployment(name)
+        before = deployment.revision
+        deployment.rollback(to, why=why)
+        _report(host, name, before, as_json=as_json)
 
 
 def call(
@@ -237,24 +260,39 @@ def call(
     as_json: Json = False,
 ) -> int:
     """Call a function of a deployment, and print what it returned."""
-    with opened(state, name) as core:
-        deployment = BlockingHost(core).deployment(name)
-        component = deployment.component
-        return invoke(component, function, deployment.call, as_json=as_json)
+    with using(state, name) as host:
+        if isinstance(host, BlockingHost):
+            deployment = host.deployment(name)
+            return invoke(deployment.component, function, deployment.call, as_json=as_json)
+        found = host.call_text(name, function)
+    return report(found.path, found.wave, found.value, found.error, found.failed, as_json=as_json)
 
 
 def remove(name: Name, *, why: Why = "", state: State = None, as_json: Json = False) -> None:
     """End a deployment and delete its components; its history is kept."""
-    with opened(state, name) as core:
-        core.remove(name, why=why)
+    with using(state, name) as host:
+        host.deployment(name).remove(why=why)
     if as_json:
         print_json({"removed": name})
     else:
         print_note(f"removed {name}")
 
 
-def _report(core: HostCore, name: str, before: Revision | None, *, as_json: bool) -> None:
-    live = core.live(name)
+def _live(host: BlockingHost | BlockingConnectedHost, name: str) -> Revision | None:
+    try:
+        return host.deployment(name).revision
+    except UnknownDeployment:
+        return None
+
+
+def _report(
+    host: BlockingHost | BlockingConnectedHost,
+    name: str,
+    before: Revision | None,
+    *,
+    as_json: bool,
+) -> None:
+    live = _live(host, name)
     changed = live != before
     if as_json:
         print_json({"deployment": name, "changed": changed, "live": live})

@@ -226,7 +226,11 @@ class Host:
             NotAuthenticated: It does not know who asks.
         """
         host = BlockingConnectedHost(address, token=token, tls=tls)
-        host.state()
+        try:
+            host.state()
+        except BaseException:
+            host.close()
+            raise
         return host
 
     @property
@@ -292,7 +296,7 @@ class Host:
         mounts: Mounts | None = None,
         environment: Mapping[str, str] | None = None,
         config: Mapping[str, Any] | None = None,
-        grant: Literal["requested"] | None = None,
+        grant: Literal["requested", "none"] | None = None,
         enforcement: Enforcement | None = None,
         observe_until: dt.datetime | None = None,
         who: str | None = None,
@@ -337,8 +341,8 @@ class Host:
             environment: Environment variables that it may be granted to read.
             config: Values of its configuration, over those in the file of the host. Where the
                 manifest has `[config]`, they are of its types, and what is not set has its default.
-            grant: `requested` grants what it asks for and has not been granted; by default it has
-                what was granted before, and what the file of the host grants. Never more
+            grant: `requested` grants what it asks for and has not been granted, `none` no more than
+                before; by default it is granted what the file of the host says. Never more
                 than the policy of the host allows.
             enforcement: `enforce`, the default; `observe`, until `observe_until`, which lets pass
                 and records what is merely not granted; `learn`, the same on a development host.
@@ -475,7 +479,7 @@ class Host:
         settings: Settings,
         *,
         inherited: bool = False,
-        grant: Literal["requested"] | None = None,
+        grant: Literal["requested", "none"] | None = None,
         approved: Reviewed | None = None,
         who: str | None = None,
         why: str = "",
@@ -517,7 +521,7 @@ class Host:
         why: str,
         *,
         allow_downgrade: bool,
-        grant: Literal["requested"] | None,
+        grant: Literal["requested", "none"] | None,
         inherited: bool = False,
         approved: Reviewed | None = None,
     ) -> Deployment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from airssys.wasm.actors.live import look_at
 from airssys.wasm.deployment import BlockingDeployment
 from airssys.wasm.host_core import HostCore, wanted
 from airssys.wasm.manifest.configuration import Configuration
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from airssys.osl import OSL, Approver
     from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Source
     from airssys.wasm.limits import Limits
@@ -115,7 +117,7 @@ class BlockingHost:
         mounts: Mounts | None = None,
         environment: Mapping[str, str] | None = None,
         config: Mapping[str, Any] | None = None,
-        grant: Literal["requested"] | None = None,
+        grant: Literal["requested", "none"] | None = None,
         enforcement: Enforcement | None = None,
         observe_until: dt.datetime | None = None,
         who: str | None = None,
@@ -144,6 +146,14 @@ class BlockingHost:
         return self._deploy(
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
+
+    def stored(self, digest: str) -> bytes:
+        """Return a component that the state directory holds.
+
+        Raises:
+            ComponentDamaged: It is not there, or not what it was.
+        """
+        return self._core.stored(digest)
 
     def review(
         self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
@@ -176,6 +186,11 @@ class BlockingHost:
         """Tell of limits that come near or are reached; see `Host.on_limit`."""
         return self._core.ledger.reports.listen(listener)
 
+    def actors(self, name: str) -> tuple[LiveActor, ...]:
+        """Return the actors of a deployment as they run."""
+        core = self._core
+        return core.actors.run(look_at(core.fleet(core.serving(name)), core.actors.system))
+
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of a deployment; see `Deployment.call`."""
         return self.deployment(name).call(function, *arguments, **named)
@@ -197,7 +212,7 @@ class BlockingHost:
         settings: Settings,
         *,
         inherited: bool = False,
-        grant: Literal["requested"] | None = None,
+        grant: Literal["requested", "none"] | None = None,
         approved: Reviewed | None = None,
         who: str | None = None,
         why: str = "",
@@ -239,7 +254,7 @@ class BlockingHost:
         why: str,
         *,
         allow_downgrade: bool,
-        grant: Literal["requested"] | None,
+        grant: Literal["requested", "none"] | None,
         inherited: bool = False,
         approved: Reviewed | None = None,
     ) -> BlockingDeployment:

@@ -76,14 +76,14 @@ def wanted(grant: str | None) -> bool | None:
     """Return whether what is requested is to be granted; None where the operator's file says it.
 
     Raises:
-        InvalidSetting: `grant` is neither `requested` nor None.
+        InvalidSetting: `grant` is none of `requested`, `none` and None.
     """
-    if grant not in (None, "requested"):
+    if grant not in (None, "requested", "none"):
         raise InvalidSetting(
             f"grant {grant!r} is not known",
-            hint="'requested' grants what the component asks for; or deployment.grant(...) later",
+            hint="'requested' grants what the component asks for, 'none' no more than before",
         )
-    return None if grant is None else True
+    return None if grant is None else grant == "requested"
 
 
 class HostCore:
@@ -404,7 +404,15 @@ class HostCore:
                 hint="name one, or open the host with the airssys.toml that does",
             )
         found = self._configuration.source(name)
-        return self._state.blobs.get(found) if isinstance(found, str) else _read(found)
+        return self.stored(found) if isinstance(found, str) else _read(found)
+
+    def stored(self, digest: str) -> bytes:
+        """Return a component that the state directory holds.
+
+        Raises:
+            ComponentDamaged: It is not there, or not what it was.
+        """
+        return self._state.blobs.get(digest)
 
     def _effective(
         self, content: bytes, name: str, settings: Settings, *, inherited: bool

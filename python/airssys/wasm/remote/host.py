@@ -96,7 +96,7 @@ class ConnectedHost(ConnectedHostBase):
         source: Source,
         *,
         name: str,
-        grant: Literal["requested"] | None = None,
+        grant: Literal["requested", "none"] | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
@@ -138,7 +138,7 @@ class ConnectedHost(ConnectedHostBase):
         settings: Settings,
         *,
         inherited: bool = False,
-        grant: Literal["requested"] | None = None,
+        grant: Literal["requested", "none"] | None = None,
         approved: Reviewed | None = None,
         who: str | None = None,
         why: str = "",
@@ -182,7 +182,11 @@ class ConnectedHost(ConnectedHostBase):
         self._blocking.close()
 
     async def __aenter__(self) -> Self:
-        await self.send(operations.host())  # or say that there is no server, or that it refuses
+        try:
+            await self.send(operations.host())  # or say that there is no server, or that it refuses
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
