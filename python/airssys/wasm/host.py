@@ -14,8 +14,9 @@ from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.host_inputs import settings_from, wanted
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.storage import Storage
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from airssys.rt import Ref, System
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Mounts, Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -415,6 +417,7 @@ class Host:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        strategy: Strategy | None = None,
     ) -> Deployment:
         given_up = threading.Event()
         try:
@@ -430,6 +433,7 @@ class Host:
                     allow_downgrade=allow_downgrade,
                     grant=wanted(grant),
                     inherited=inherited,
+                    strategy=strategy,
                     given_up=given_up,
                 )
         except asyncio.CancelledError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airssys.wasm.deployment import BlockingDeployment
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore
+from airssys.wasm.host_inputs import settings_from, wanted
 from airssys.wasm.security.host_security import SecuritySettings
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from airssys.osl import OSL, Approver
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Mounts, Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -181,6 +183,7 @@ class BlockingHost:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        strategy: Strategy | None = None,
     ) -> BlockingDeployment:
         serving = self._core.deploy(
             source,
@@ -192,5 +195,6 @@ class BlockingHost:
             allow_downgrade=allow_downgrade,
             grant=wanted(grant),
             inherited=inherited,
+            strategy=strategy,
         )
         return BlockingDeployment(self, self._core, serving)
