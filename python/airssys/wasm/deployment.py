@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -21,6 +22,7 @@ from airssys.wasm.storage import Namespace
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Awaitable, Callable, Sequence
+    from concurrent.futures import Future
     from typing import Unpack
 
     from airssys.wasm.accounting import DeploymentStatistics
@@ -149,6 +151,11 @@ class _Deployment:
         logs = self._core.actors.logs
         return () if logs is None else logs.last(self.name, level=level, since=since)
 
+    def _coming(self, error: HostClosed) -> Future[None] | None:
+        """Return what a call that found no revision may wait for, if it is that which it found."""
+        own = f"deployment '{self.name}' takes no calls"
+        return self._serving.coming if error.summary == own and not self._core.closed else None
+
     def _functions(self, call: Callable[..., Any]) -> Api:
         """Return the functions of the live revision, found once for each revision."""
         component = self._serving.component
@@ -231,11 +238,43 @@ class Deployment(_Deployment):
             CallDrained: The revision was replaced, and the drain deadline has passed.
             HostClosed: The host is closed, or the deployment was removed.
         """
+        return self._call(function, arguments, named)
+
+    def call_for(
+        self, key: str | bytes, function: str, /, *arguments: Any, **named: Any
+    ) -> Awaitable[Any]:
+        """Call a function on behalf of somebody, who meets one revision while a rollout runs.
+
+        Who has gone over to the new revision stays there as its share grows.
+
+        Args:
+            key: Of a person, a session or a tenant. It is hashed with a secret of the rollout.
+            function: As for `call`.
+            arguments: As for `call`.
+            named: As for `call`.
+        """
+        return self._call(function, arguments, named, _key(key))
+
+    def _call(
+        self,
+        function: str,
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+        key: bytes | None = None,
+    ) -> Awaitable[Any]:
         try:
-            return self._serving.route.call_async(function, arguments, named)
-        except HostClosed:
-            self._core.refuse_held(self._serving)
-            raise
+            return self._serving.route.call_async(function, arguments, named, key)
+        except HostClosed as error:
+            if (coming := self._coming(error)) is None:
+                self._core.refuse_held(self._serving)
+                raise
+            return self._call_then(coming, function, arguments, named, key)
+
+    async def _call_then(self, coming: Future[None], *call: Any) -> Any:
+        """Call once a revision takes calls again."""
+        async with asyncio.timeout(self._serving.patience):
+            await asyncio.shield(asyncio.wrap_future(coming))
+        return await self._serving.route.call_async(*call)
 
     def actor(self, key: str = "") -> ComponentRef[Any]:
         """Return the address of one of its actors; one that is not there starts meanwhile.
@@ -448,11 +487,27 @@ class BlockingDeployment(_Deployment):
 
         `KeyboardInterrupt` drops the instance; the guest does not go on.
         """
+        return self._call(function, arguments, named)
+
+    def call_for(self, key: str | bytes, function: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call a function on behalf of somebody; see `Deployment.call_for`."""
+        return self._call(function, arguments, named, _key(key))
+
+    def _call(
+        self,
+        function: str,
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+        key: bytes | None = None,
+    ) -> Any:
         try:
-            return self._serving.route.call(function, arguments, named)
-        except HostClosed:
-            self._core.refuse_held(self._serving)
-            raise
+            return self._serving.route.call(function, arguments, named, key)
+        except HostClosed as error:
+            if (coming := self._coming(error)) is None:
+                self._core.refuse_held(self._serving)
+                raise
+        coming.result(self._serving.patience)
+        return self._serving.route.call(function, arguments, named, key)
 
     def actor(self, key: str = "") -> BlockingActor:
         """Return one of its actors, started where it is not there; see `Deployment.actor`.
@@ -577,6 +632,10 @@ class BlockingDeployment(_Deployment):
             StateWriteFailed: It could not be recorded; nothing has changed.
         """
         self._core.remove(self.name, who=who, why=why)
+
+
+def _key(key: str | bytes) -> bytes:
+    return key.encode() if isinstance(key, str) else key
 
 
 def _ids(grants: Grant | int | Sequence[Grant | int] | Literal["all"]) -> list[int] | None:

@@ -19,7 +19,7 @@ from airssys.wasm.actors.moves import ActorMoves
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.delivery.desk import RolloutDesk
-from airssys.wasm.delivery.strategies import Canary, Rolling, check_strategy
+from airssys.wasm.delivery.strategies import Canary, Recreate, Rolling, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import CompileError, ForkedHostError
@@ -272,7 +272,7 @@ class HostCore:
         who = who or user()
         with self._change(name) as serving:
             live = serving.revision
-            self._check_movable(name, live, settings, strategy)
+            self.check_movable(name, settings, strategy)
 
             def asking() -> Settings:
                 given = settings.capabilities
@@ -294,12 +294,15 @@ class HostCore:
             effective = asking()  # after the compiler, which says best what is no component
             about = self._approved(content, name, approved)
             number = self._state.registry.next_number(name)
-            with self.security.admitting(
-                name, number, effective, grant=grant, who=who, why=why
-            ) as (
-                identity,
-                admission,
+            with (
+                contextlib.ExitStack() as undoing,
+                self.security.admitting(name, number, effective, grant=grant, who=who, why=why) as (
+                    identity,
+                    admission,
+                ),
             ):
+                if isinstance(strategy, Recreate) and serving.takes_calls:
+                    undoing.enter_context(serving.recreating(strategy.wait))
                 prepared = serving.prepare(number, component, effective, hooks)
                 new = NewRevision(
                     digest=digest,
@@ -331,8 +334,8 @@ class HostCore:
                         self.security.identify(name, record.id)
                 if grant:
                     self.security.record_approval(name, about, effective, who=who, why=why)
-            if revision is not None:
-                self._switch(serving, revision, prepared)
+                if revision is not None:
+                    self._switch(serving, revision, prepared)
             return serving
 
     def _given(self, source: Source, name: str, settings: Settings) -> tuple[bytes, str, Settings]:
@@ -346,14 +349,55 @@ class HostCore:
         self.security.check(settings)
         return content, digest, settings
 
-    def _check_movable(
-        self, name: str, live: Revision | None, settings: Settings, strategy: Strategy | None
-    ) -> None:
-        """Refuse to move a deployment that is being moved, or cannot be by the strategy."""
+    def check_movable(self, name: str, settings: Settings, strategy: Strategy | None) -> None:
+        """Refuse to move a deployment that is being moved, or cannot be by the strategy.
+
+        Raises:
+            RolloutInProgress: It is being moved.
+            StrategyUnsupported: It cannot be.
+        """
+        live = self.live(name)
         self.delivery.refuse_open(name)
         if live is not None and strategy is not None:
             keys = len(self._records.keys(name))
             check_strategy(name, strategy, settings, live.settings, keys)
+
+    def component(self, content: bytes) -> Component:
+        """Compile a component, or take it from the cache."""
+        return self._compile(content, None)
+
+    def component_of(self, revision: Revision) -> Component:
+        """Return the component of a revision.
+
+        Raises:
+            ComponentDamaged: Its bytes are gone.
+        """
+        return self._compile(self._state.blobs.get(revision.digest), None)
+
+    def next_number(self, name: str) -> int:
+        """Return the number that the next revision of a deployment would have."""
+        return self._state.registry.next_number(name)
+
+    def revision(self, name: str, number: int) -> Revision:
+        """Return one revision of a deployment."""
+        return self._state.registry.revision(name, number)
+
+    def try_out(self, name: str, content: bytes, component: Component, settings: Settings) -> bool:
+        """Link and start a component once, with no rights, and drop the instance again.
+
+        Raises:
+            UnknownImport: Nothing provides an import of the component.
+            Trap: It trapped while it was instantiated.
+            LimitExceeded: It needs more than its limits allow.
+        """
+        settings = dataclasses.replace(with_declared_state(settings, content), capabilities=None)
+        serving = self._new_serving(f"{name}/dry-run")
+        try:
+            serving.prepare(0, component, settings)
+        finally:
+            serving.close()
+            self.ledger.end(serving.name, serving.usage())
+        return True
 
     def _settle(self, name: str, promote: bool) -> None:
         """Take the loser of a deployment's rollout off."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -22,7 +24,7 @@ from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Directory, Wasi
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airssys.wasm._native import Gate, Subject
     from airssys.wasm.component import Component
@@ -69,12 +71,12 @@ class Trial:
     Attributes:
         revision: What is on record of it.
         prepared: What takes its calls.
-        native: The split of the route.
+        native: The split of the route; None of actors.
     """
 
     revision: Revision
     prepared: Prepared
-    native: _core.Trial
+    native: _core.Trial | None
 
 
 def quota_of(settings: Settings) -> StorageQuota:
@@ -112,6 +114,8 @@ class Serving:
         gone: Whether the name is another deployment's now.
         quota: What the live revision may store; None before the first.
         trial: The revision that takes a share beside the live one, while a rollout runs.
+        coming: Done once a revision takes calls again, after the deployment was recreated.
+        patience: Seconds that calls wait for it.
     """
 
     def __init__(
@@ -133,6 +137,8 @@ class Serving:
         self.gone = False
         self.quota: StorageQuota | None = None
         self.trial: Trial | None = None
+        self.coming: Future[None] | None = None
+        self.patience = 0.0
         self._imports = imports
         self._storage = storage
         self._security = security
@@ -263,6 +269,29 @@ class Serving:
         if line.in_flight:
             line.kill_after(drain)
 
+    @contextlib.contextmanager
+    def recreating(self, patience: float) -> Iterator[None]:
+        """End what the live revision runs before the block; have it back unless another is live.
+
+        Calls find no revision meanwhile; they wait for `coming`, `patience` seconds at most.
+        """
+        revision, component = self.revision, self.component
+        assert revision is not None, "there is nothing to recreate"  # noqa: S101
+        assert component is not None, "there is nothing to recreate"  # noqa: S101
+        self.coming, self.patience = Future(), patience
+        try:
+            self.route.hold()
+            if self._line is not None and not self._line.wait_drained(revision.settings.drain):
+                self._line.kill()
+                self._line.wait_drained(_KILL_GRACE)
+            try:
+                yield
+            except BaseException:
+                self.switch(revision, self.prepare(revision.number, component, revision.settings))
+                raise
+        finally:
+            self.coming.set_result(None)
+
     @property
     def takes_calls(self) -> bool:
         """Whether a revision is live and not held."""
@@ -276,8 +305,9 @@ class Serving:
         Raises:
             HostClosed: The deployment takes no calls.
         """
-        assert prepared.line is not None, "actors are moved by key"  # noqa: S101
-        native = self.route.split(prepared.line, weight, salt=salt, slow=baseline.slow)
+        native = None  # actors are moved by key
+        if prepared.line is not None:
+            native = self.route.split(prepared.line, weight, salt=salt, slow=baseline.slow)
         self._statistics[revision.number] = prepared.statistics
         self.trial = Trial(revision, prepared, native)
         return self.trial
@@ -287,7 +317,8 @@ class Serving:
         trial, self.trial = self.trial, None
         if trial is None:
             return
-        trial.native.finish(promote)
+        if trial.native is not None:
+            trial.native.finish(promote)
         if promote:
             self._took_over(trial.revision, trial.prepared)
         elif trial.prepared.line is not None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from airssys.wasm._native import _core
     from airssys.wasm.delivery.records import RolloutStep
     from airssys.wasm.delivery.store import RolloutStore
     from airssys.wasm.serving import Serving, Trial
@@ -26,6 +27,7 @@ class CallsGround:
         rollout: The number of the rollout.
         serving: The live side of the deployment, whose trial has begun.
         trial: That trial.
+        split: The split of its route.
         store: Where steps are recorded.
         loop: The loop of the controller.
         settle: Takes the loser off, in a thread; True where the new revision is the live one.
@@ -39,12 +41,14 @@ class CallsGround:
         rollout: int,
         serving: Serving,
         trial: Trial,
+        split: _core.Trial,
         store: RolloutStore,
         loop: asyncio.AbstractEventLoop,
         settle: Callable[[bool], None],
     ) -> None:
         self._rollout = rollout
-        self._trial = trial
+        self._new = trial.revision.number
+        self._split = split
         self._store = store
         self._loop = loop
         self._settle = settle
@@ -59,13 +63,13 @@ class CallsGround:
         self._watch_again()
         return [
             Stage(weight=each.weight, calls=each.calls, bad=dict(each.bad))
-            for each in self._trial.native.stages()
+            for each in self._split.stages()
         ]
 
     def figures(self) -> Figures:
         """Return the times of both revisions."""
         live = self._statistics(self._live).snapshot()
-        new = self._statistics(self._trial.revision.number).snapshot()
+        new = self._statistics(self._new).snapshot()
         return Figures(p50=(live["p50"], new["p50"]), p99=(live["p99"], new["p99"]))
 
     def watch(self, poke: Callable[[], None]) -> Callable[[], None]:
@@ -76,7 +80,7 @@ class CallsGround:
 
     def _watch_again(self) -> None:
         if self._poke is not None and self._watched is None:
-            self._watched = self._trial.native.watch()
+            self._watched = self._split.watch()
             self._loop.add_reader(self._watched, self._rang)
 
     def _rang(self) -> None:
@@ -101,7 +105,7 @@ class CallsGround:
 
     async def set_weight(self, weight: float) -> None:
         """Let the new revision have another share from now on."""
-        self._trial.native.set_weight(weight)
+        self._split.set_weight(weight)
 
     async def finish(self, step: RolloutStep) -> None:
         """Take the loser off."""

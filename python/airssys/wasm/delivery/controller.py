@@ -50,7 +50,13 @@ class Figures:
 
 
 class Ground(Protocol):
-    """What a controller acts on: the calls or the actors of one deployment, and the record."""
+    """What a controller acts on: the calls or the actors of one deployment, and the record.
+
+    Attributes:
+        moves_first: Whether everything has to be on one side before an end is recorded.
+    """
+
+    moves_first: bool
 
     def stages(self) -> list[Stage]:
         """Return what was counted since this process began to."""
@@ -139,6 +145,7 @@ class RolloutController(Actor):
         self._counted: tuple[Stage, ...] = ()
         self._step_began = 0.0
         self._insufficient = False
+        self._warm = not rollout.baseline.slow
         self._unwatch: Callable[[], None] = lambda: None
         self._finished = False
 
@@ -221,6 +228,8 @@ class RolloutController(Actor):
             _log.error("the rollout of '%s' waits: %s", self._rollout.deployment, error)
 
     async def _look(self) -> None:
+        if not self._warm:
+            await self._warm_up()
         self._judge(wholly=self._passed() >= self._rollout.strategy.step_duration)
         if broken := self._out_of_bounds():
             await self._take_back(f"{broken} (a bound, outside the stated false-alarm rate)")
@@ -236,6 +245,13 @@ class RolloutController(Actor):
             return
         if self._state == "running" or self._insufficient:
             await self._go_on()
+
+    async def _warm_up(self) -> None:
+        """Begin another stage once the new revision is warm: from there the time of calls counts."""
+        least = 0 if self._analysis is None else self._analysis.warm_up
+        if sum(stage.calls[1] for stage in self._stages()) >= least:
+            self._warm = True
+            await self._ground.set_weight(self._weight)
 
     async def _go_on(self) -> None:
         """Take the next step where this one has lasted long enough and there is evidence."""
@@ -259,8 +275,11 @@ class RolloutController(Actor):
             step = self._step + 1
             why = self._judgement.why if self._judgement is not None and verdict == "good" else ""
             await self._note("step", "running", _HOST, why, step=step, weight=self._weights[step])
-            await self._ground.set_weight(self._weight)
             self._step_began = self.system.loop.time()
+            try:
+                await self._ground.set_weight(self._weight)
+            except (AirsSysError, OSError) as error:  # an actor that does not move
+                await self._take_back(f"step {step + 1} could not be taken: {error}")
             return
         why = self._judgement.why if self._judgement is not None else "every step was taken"
         await self._finish("promoted", _HOST, why)
@@ -340,6 +359,8 @@ class RolloutController(Actor):
 
     async def _take_back(self, why: str) -> None:
         """Take the new revision back, or hold where the live one must not be gone back to."""
+        if self._state == "held" and self._ground.moves_first:
+            return  # what did not move is for a person
         if not self._never_back:
             try:
                 await self._finish("taken-back", _HOST, why)
@@ -377,6 +398,8 @@ class RolloutController(Actor):
         await self._told(entry)
 
     async def _finish(self, state: RolloutState, who: str, why: str) -> None:
+        if self._ground.moves_first and not await self._all_moved(state, who, why):
+            return
         entry = await self._ground.record(
             kind="promoted" if state == "promoted" else "taken-back",
             state=state,
@@ -398,6 +421,17 @@ class RolloutController(Actor):
             self._ended(status)
         self.timers.cancel("look")
         self.stop()
+
+    async def _all_moved(self, state: RolloutState, who: str, why: str) -> bool:
+        """Have everything on the side that is to win; held where something does not move."""
+        before, weight = self._weight, 1.0 if state == "promoted" else 0.0
+        await self._note("weight", self._state, who, why, weight=weight)
+        try:
+            await self._ground.set_weight(weight)
+        except (AirsSysError, OSError) as error:
+            await self._note("held", "held", _HOST, f"{why}; but: {error}", weight=before)
+            return False
+        return True
 
     async def _told(self, entry: RolloutStep) -> None:
         self.system.events.publish(RolloutChanged(self.ref, entry, self._status()))

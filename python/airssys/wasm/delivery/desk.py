@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from airssys.errors import AirsSysError
 from airssys.rt import ActorFailed, RequestDropped
+from airssys.wasm.delivery.actors_ground import ActorsGround
 from airssys.wasm.delivery.calls_ground import CallsGround
 from airssys.wasm.delivery.controller import Command, GetStatus, RolloutController
 from airssys.wasm.delivery.errors import RolloutInProgress, RolloutOver
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from airssys.rt import Ref
     from airssys.wasm.actors.host_actors import HostActors
+    from airssys.wasm.delivery.controller import Ground
     from airssys.wasm.delivery.records import RolloutStatus, RolloutStep
     from airssys.wasm.delivery.store import OpenRollout
     from airssys.wasm.delivery.strategies import Rolling
@@ -164,7 +166,6 @@ class RolloutDesk:
             raise
 
     async def _start(self, serving: Serving, rollout: OpenRollout) -> None:
-        assert serving.trial is not None, "the split was made before"  # noqa: S101
         system = self._actors.system
         name = rollout.deployment
         done: concurrent.futures.Future[RolloutStatus] = concurrent.futures.Future()
@@ -176,7 +177,7 @@ class RolloutDesk:
             if not done.done():
                 done.set_result(status)
 
-        ground = CallsGround(rollout.id, serving, serving.trial, self.store, system.loop, settle)
+        ground = await self._ground(serving, rollout, settle)
         controller = await system.spawn(
             RolloutController,
             ground,
@@ -187,6 +188,24 @@ class RolloutDesk:
         )
         with self._one_entry:
             self._running[name] = Running(rollout.id, name, controller, done)
+
+    async def _ground(
+        self, serving: Serving, rollout: OpenRollout, settle: Callable[[bool], None]
+    ) -> Ground:
+        trial, system = serving.trial, self._actors.system
+        assert trial is not None, "the trial was begun before"  # noqa: S101
+        if trial.native is not None:
+            return CallsGround(
+                rollout.id, serving, trial, trial.native, self.store, system.loop, settle
+            )
+        fleet, live, new = self._actors.fleet(serving.name), serving.make, trial.prepared.make
+        if fleet is None or live is None or new is None:
+            raise RolloutOver(f"'{serving.name}' has no actors to move", hint="deploy it at once")
+        ground = ActorsGround(
+            rollout.id, fleet, (live, new), rollout.salt, self.store, system, settle
+        )
+        await ground.set_weight(rollout.last.weight)
+        return ground
 
     def running(self, name: str) -> Running | None:
         """Return the last rollout of a deployment that this process moved step by step."""

@@ -190,10 +190,16 @@ def check_strategy(
             " cannot: the one takes calls, the other messages",
             hint="use BlueGreen",
         )
-    if settings.lifetime == "actor" and isinstance(strategy, (Canary, Rolling)) and keys < 2:
+    if settings.lifetime == "actor" and isinstance(strategy, Recreate):
+        raise StrategyUnsupported(
+            f"'{name}' has actors, each of which goes over between two messages, with its mailbox"
+            " and its state",
+            hint="use BlueGreen",
+        )
+    if settings.lifetime == "actor" and keys < 2:
         raise StrategyUnsupported(
             f"'{name}' is a single actor, of which {kind} cannot move a share",
-            hint="use BlueGreen or Recreate",
+            hint="use BlueGreen",
         )
 
 
