@@ -26,6 +26,7 @@ mod secrets;
 mod source;
 mod storage;
 mod toml;
+mod trial;
 mod turns;
 mod wasi;
 mod wave;
@@ -98,6 +99,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     capacity::register(module)?;
     quota::register(module)?;
     route::register(module)?;
+    trial::register(module)?;
     wave::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(_compile_child, module)?)?;

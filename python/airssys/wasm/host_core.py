@@ -31,6 +31,7 @@ from airssys.wasm.host_errors import (
     InvalidSetting,
     UnknownDeployment,
 )
+from airssys.wasm.host_events import HostEvents
 from airssys.wasm.host_inputs import read_source, user
 from airssys.wasm.host_rights import HostRights
 from airssys.wasm.quotas import Ledger
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import HostCeilings, Usage
+    from airssys.wasm.registry import Registry
     from airssys.wasm.revision import Revision, RolloutRecord
     from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.serving import Prepared
@@ -96,6 +98,8 @@ class HostCore:
         ceilings: HostCeilings | None = None,
         security: SecuritySettings | None = None,
     ) -> None:
+        #: What happens to the deployments.
+        self.events = HostEvents()
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._engine = Engine()
@@ -118,8 +122,10 @@ class HostCore:
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
         self._records = ActorRecords(self._state.registry)
-        self._moves = ActorMoves(self.actors, self._records, lambda: self._closed)
-        self.rights = HostRights(self.security, self._state.registry, self.serving, self.renew)
+        self._moves = ActorMoves(self.actors, self._records, self.events, lambda: self._closed)
+        self.rights = HostRights(
+            self.security, self._state.registry, self.serving, self.renew, self.events
+        )
         self.delivery = RolloutDesk(self.actors, self._state.registry, self._settle)
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
@@ -148,6 +154,11 @@ class HostCore:
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._state.path
+
+    @property
+    def registry(self) -> Registry:
+        """What is recorded of the deployments."""
+        return self._state.registry
 
     @property
     def osl(self) -> OSL:
@@ -336,6 +347,7 @@ class HostCore:
                     self.security.record_approval(name, about, effective, who=who, why=why)
                 if revision is not None:
                     self._switch(serving, revision, prepared)
+            self.events.tell("deployed", name, revision=number, digest=digest, who=who, why=why)
             return serving
 
     def _given(self, source: Source, name: str, settings: Settings) -> tuple[bytes, str, Settings]:
@@ -489,6 +501,7 @@ class HostCore:
                     moved.set()
                     admission.set()
             self._switch(serving, revision, prepared)
+            self.events.tell("rolled-back", name, revision=revision.number, who=who, why=why)
 
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
         """End a deployment: it takes no calls, those that run have until its drain deadline.
@@ -511,6 +524,7 @@ class HostCore:
             self.security.forget(name, who=who or user(), why=why)
             # Killed before this, the next opening of the storage does it.
             self._storage.clear(name)
+            self.events.tell("removed", name, who=who or user(), why=why)
 
     def renew(self, name: str) -> None:
         """Put fresh instances in the place of all that a deployment has."""
@@ -528,6 +542,7 @@ class HostCore:
             except (AirsSysError, OSError, ValueError) as error:
                 # What it has must go all the same.
                 serving.hold(revision, f"it does not start without what was revoked: {error}")
+                self.events.tell("held", name, why=str(error))
                 self.actors.close_fleet(name)
                 serving.drain(settings.drain)
                 return
@@ -660,6 +675,7 @@ class HostCore:
         except (AirsSysError, OSError, ValueError) as error:
             # One that cannot run must not keep the others away.
             serving.hold(revision, f"revision {number} cannot be brought back: {error}")
+            self.events.tell("held", name, why=str(error))
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from airssys.wasm.revision import Enforcement, Lifetime
     from airssys.wasm.security.inputs import Asked
 
-__all__ = ["Mounts", "Source", "moment_of", "read_source", "settings_from", "user", "wanted"]
+__all__ = [
+    "Mounts",
+    "Source",
+    "moment_of",
+    "read_source",
+    "settings_changed",
+    "settings_from",
+    "user",
+    "wanted",
+]
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 #: Directories by their path in the component: a path (read only) or a `Directory`.
@@ -75,6 +84,31 @@ def settings_from(
         enforcement=enforcement,
         observe_until=moment_of(observe_until),
     )
+
+
+def settings_changed(settings: Settings, **changes: Any) -> Settings:
+    """Return effective settings with others in their place, but for those that are None.
+
+    Raises:
+        InvalidSetting: A value is out of range.
+    """
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if limits := changes.pop("limits", None):
+        changes["limits"] = settings_from(limits=limits).limits
+    if "capabilities" in changes:
+        changes["capabilities"] = capabilities_from(changes["capabilities"])
+    if "mounts" in changes:
+        changes["mounts"] = mounts_from(changes["mounts"])
+    if "observe_until" in changes:
+        changes["observe_until"] = moment_of(changes["observe_until"])
+    elif changes.get("enforcement", "observe") != "observe":
+        changes["observe_until"] = None
+    lifetime = changes.get("lifetime", settings.lifetime)
+    if lifetime == "actor" and settings.actor is None:
+        changes.setdefault("actor", ActorSettings())
+    elif lifetime != "actor":
+        changes.setdefault("actor", None)
+    return dataclasses.replace(settings, **changes)
 
 
 def wanted(grant: str | None) -> bool:

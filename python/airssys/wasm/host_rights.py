@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
+    from airssys.wasm.host_events import HostEvents
     from airssys.wasm.registry import Registry
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Granting
@@ -29,6 +30,7 @@ class HostRights:
         registry: What is on record of them.
         serving: Returns the live side of a deployment.
         renew: Puts fresh instances in the place of all that a deployment has.
+        events: Where it is told.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class HostRights:
         registry: Registry,
         serving: Callable[[str], Serving],
         renew: Callable[[str], None],
+        events: HostEvents,
     ) -> None:
         self._security = security
         self._registry = registry
         self._serving = serving
         self._renew = renew
+        self._events = events
 
     def grant(
         self,
@@ -66,7 +70,7 @@ class HostRights:
         if capabilities is None:
             capabilities = self._security.missing(name, revision.settings)
         moment_of(until)
-        return self._security.grant(
+        made = self._security.grant(
             name,
             capabilities,
             who=who or user(),
@@ -75,6 +79,10 @@ class HostRights:
             act_as=act_as,
             caller=caller,
         )
+        if made:
+            ids = [each.id for each in made]
+            self._events.tell("granted", name, grants=ids, who=who or user(), why=why)
+        return made
 
     def revoke(
         self,
@@ -96,6 +104,9 @@ class HostRights:
         # Not in turn with deployments: a right that is taken back ends now.
         self._serving(name)
         revoked = self._security.revoke(name, grants, who=who or user(), why=why)
+        if revoked:
+            ids = [each.id for each in revoked]
+            self._events.tell("revoked", name, grants=ids, who=who or user(), why=why)
         if wait and revoked:
             self._renew(name)
         return revoked

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airssys.rt import Reason
     from airssys.wasm.actors.host_actors import HostActors
     from airssys.wasm.actors.records import ActorRecords
+    from airssys.wasm.host_events import HostEvents
     from airssys.wasm.serving import Prepared, Serving
 
 __all__ = ["ActorMoves"]
@@ -26,13 +27,19 @@ class ActorMoves:
     Args:
         actors: Where they run.
         records: Where their keys are kept.
+        events: Where it is told that a deployment is held.
         closed: Whether the host has been closed.
     """
 
     def __init__(
-        self, actors: HostActors, records: ActorRecords, closed: Callable[[], bool]
+        self,
+        actors: HostActors,
+        records: ActorRecords,
+        events: HostEvents,
+        closed: Callable[[], bool],
     ) -> None:
         self._actors = actors
+        self._events = events
         self._records = records
         self._closed = closed
 
@@ -69,6 +76,7 @@ class ActorMoves:
             if serving.revision is not None and not self._closed():
                 why = str(reason.error or reason)
                 serving.hold(serving.revision, why)
+                self._events.tell("held", serving.name, why=why)
                 _log.error("deployment '%s' is held: %s", serving.name, why)
 
         return hold

@@ -247,7 +247,7 @@ class RolloutController(Actor):
             await self._go_on()
 
     async def _warm_up(self) -> None:
-        """Begin another stage once the new revision is warm: from there the time of calls counts."""
+        """Begin another stage once the new revision is warm, from which on time counts."""
         least = 0 if self._analysis is None else self._analysis.warm_up
         if sum(stage.calls[1] for stage in self._stages()) >= least:
             self._warm = True
