@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from airssys.wasm.actors.blocking_actor import BlockingActor
 from airssys.wasm.api import Api
+from airssys.wasm.delivery.plan import RevisionDifference, revision_difference
 from airssys.wasm.delivery.rollout import BlockingRollout, Rollout, refuse_taken_back
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_errors import HostClosed
@@ -136,6 +137,14 @@ class _Deployment:
     def rollouts(self) -> tuple[RolloutRecord, ...]:
         """Return every movement between revisions, the first one first: who, when and why."""
         return self._core.rollouts(self.name)
+
+    def difference(self, before: int, after: int) -> RevisionDifference:
+        """Return what differs between two revisions: the component, its interface, settings.
+
+        Raises:
+            UnknownRevision: There is no such revision.
+        """
+        return revision_difference(self._core, self.name, before, after)
 
     def logs(self, *, level: LogLevel = "trace", since: float = 0.0) -> tuple[LogLine, ...]:
         """Return what its guests logged last, the oldest line first.

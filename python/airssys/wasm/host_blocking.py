@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import BlockingDeployment
 from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_inputs import settings_from, wanted
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airssys.osl import OSL, Approver
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
+    from airssys.wasm.delivery.plan import Plan
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Mounts, Source
     from airssys.wasm.limits import Limits
@@ -157,6 +159,33 @@ class BlockingHost:
             source, name=name, settings=settings, allow_downgrade=allow_downgrade
         )
 
+    def plan(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        strategy: Strategy | None = None,
+        allow_downgrade: bool = False,
+    ) -> Plan:
+        """Return what deploying a component would change; nothing is.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment, which need not exist.
+            settings: How it would be run.
+            strategy: How it would take over.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return plan_of(
+            self._core,
+            source,
+            name=name,
+            settings=settings,
+            strategy=strategy,
+            allow_downgrade=allow_downgrade,
+        )
+
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
         return BlockingDeployment(self, self._core, self._core.serving(name))
@@ -199,6 +228,7 @@ class BlockingHost:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
     ) -> BlockingDeployment:
         """Deploy with settings that are made already.
 
@@ -212,6 +242,7 @@ class BlockingHost:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
+            strategy: How it takes over; returns when the first step is taken. At once by default.
         """
         return self._deploy(
             source,
@@ -224,6 +255,7 @@ class BlockingHost:
             grant=grant,
             inherited=inherited,
             approved=approved,
+            strategy=strategy,
         )
 
     def _deploy(

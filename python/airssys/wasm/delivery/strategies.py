@@ -26,6 +26,9 @@ __all__ = [
     "check_strategy",
     "decode_strategy",
     "encode_strategy",
+    "kind_of",
+    "strategy_fields",
+    "strategy_from",
     "weights_of",
 ]
 
@@ -210,12 +213,18 @@ def kind_of(strategy: Strategy) -> str:
 
 def encode_strategy(strategy: Strategy) -> str:
     """Return a strategy as JSON, without judges."""
+    return msgspec.json.encode(strategy_fields(strategy)).decode()
+
+
+def strategy_fields(strategy: Strategy) -> dict[str, Any]:
+    """Return a strategy as a mapping of plain values, without judges."""
     fields = {
         field.name: getattr(strategy, field.name)
         for field in dataclasses.fields(strategy)
         if field.name != "judges"
     }
-    return msgspec.json.encode({"kind": kind_of(strategy), **fields}).decode()
+    plain: dict[str, Any] = msgspec.to_builtins({"kind": kind_of(strategy), **fields})
+    return plain
 
 
 def decode_strategy(text: str | bytes) -> Strategy:

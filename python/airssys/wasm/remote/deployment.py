@@ -13,6 +13,7 @@ from airssys.wasm.host_inputs import moment_of
 from airssys.wasm.manifest.component_manifest import Capabilities
 from airssys.wasm.remote import operations, values
 from airssys.wasm.remote.actor import BlockingConnectedActor, ConnectedActor
+from airssys.wasm.remote.rollout import BlockingConnectedRollout, ConnectedRollout
 from airssys.wasm.remote.settings import SettingsGiven, with_changes
 from airssys.wasm.remote.wire import GrantRequest, RevokeRequest, RollbackRequest
 from airssys.wasm.security.grant import Grant
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.log_line import LogLevel, LogLine
+    from airssys.wasm.delivery.plan import RevisionDifference
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import Usage
     from airssys.wasm.remote.host import ConnectedHost, ConnectedHostBase
@@ -238,6 +240,10 @@ class ConnectedDeployment(_Deployment):
             allow_downgrade=allow_downgrade,
         )
 
+    def rollout(self) -> ConnectedRollout:
+        """Return the last movement to another revision, which may be under way."""
+        return ConnectedRollout(self._host, self.name)
+
     async def grant(
         self,
         what: Asked | str | Sequence[str] | None = None,
@@ -321,6 +327,16 @@ class BlockingConnectedDeployment(_Deployment):
             why=why,
             allow_downgrade=allow_downgrade,
         )
+
+    def rollout(self) -> BlockingConnectedRollout:
+        """Return the last movement to another revision, which may be under way."""
+        return BlockingConnectedRollout(self._host, self.name)
+
+    def difference(self, before: int, after: int) -> RevisionDifference:
+        """Return what differs between two revisions; see `BlockingDeployment.difference`."""
+        request = operations.difference(self.name, before, after)
+        found: RevisionDifference = self._host.look(request)
+        return found
 
     def grant(
         self,

@@ -10,6 +10,8 @@ import msgspec
 
 from airssys.wasm.accounting import DeploymentStatistics
 from airssys.wasm.actors.log_line import LogLine
+from airssys.wasm.delivery.plan import Plan, RevisionDifference
+from airssys.wasm.delivery.records import RolloutStatus
 from airssys.wasm.quotas.usage import Usage
 from airssys.wasm.remote import values
 from airssys.wasm.remote.request import Request, path_of
@@ -20,6 +22,7 @@ from airssys.wasm.remote.wire import (
     DeploymentState,
     HostState,
     LiveActor,
+    RolloutView,
     UploadResult,
 )
 from airssys.wasm.revision import Revision, RolloutRecord
@@ -32,10 +35,12 @@ if TYPE_CHECKING:
     from airssys.wasm.remote.wire import (
         DeployRequest,
         GrantRequest,
+        PlanRequest,
         Record,
         ReviewRequest,
         RevokeRequest,
         RollbackRequest,
+        RolloutRequest,
         StopRequest,
     )
 
@@ -114,6 +119,26 @@ def history(name: str) -> Request:
 def rollouts(name: str) -> Request:
     """Ask for the movements between revisions."""
     return _look(name, "rollouts", tuple[RolloutRecord, ...])
+
+
+def rollout(name: str, after: int | None = None) -> Request:
+    """Ask for the last rollout; after some step, when there is another."""
+    return _look(name, "rollout", RolloutView, after=after)
+
+
+def command_rollout(name: str, what: RolloutRequest) -> Request:
+    """Ask to do something with a rollout."""
+    return _do(name, "rollout", what, RolloutStatus)
+
+
+def plan(name: str, what: PlanRequest) -> Request:
+    """Ask what a deploy would change."""
+    return _do(name, "plan", what, Plan)
+
+
+def difference(name: str, before: int, after: int) -> Request:
+    """Ask what differs between two revisions."""
+    return _look(name, "difference", RevisionDifference, before=before, after=after)
 
 
 def statistics(name: str) -> Request:
