@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airssys.wasm.accounting import DeploymentStatistics
+from airssys.wasm.actors.live import LiveActor
 from airssys.wasm.actors.log_line import LogLine
 from airssys.wasm.delivery.plan import Plan, RevisionDifference
 from airssys.wasm.delivery.records import RolloutStatus
@@ -21,7 +22,6 @@ from airssys.wasm.remote.wire import (
     CallResult,
     DeploymentState,
     HostState,
-    LiveActor,
     RolloutView,
     UploadResult,
 )
@@ -59,10 +59,10 @@ def usage(namespace: str | None = None, name: str | None = None) -> Request:
     return Request(method="GET", path=path_of("usage", namespace=namespace), gives=Usage)
 
 
-def events() -> Request:
-    """Ask for the live events."""
-    headers = {"accept": "text/event-stream"}
-    return Request(method="GET", path=path_of("events"), headers=headers)
+def events(*, follow: bool, after: int | None) -> Request:
+    """Ask for events, without end where they are followed."""
+    path = path_of("events", follow=str(follow).lower(), after=after)
+    return Request(method="GET", path=path, headers={"accept": "text/event-stream"})
 
 
 def deployments() -> Request:
