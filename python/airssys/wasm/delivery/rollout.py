@@ -152,6 +152,10 @@ class Rollout(_Rollout):
         Whoever reads slowly misses nothing. Ends too when the host is closed.
         """
         core, running, last = self._core, self._running, 0
+        if running is None:
+            for step in await asyncio.to_thread(core.delivery.steps, self.id):
+                yield step
+            return
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
         def noticed(event: RolloutChanged) -> None:
@@ -159,12 +163,11 @@ class Rollout(_Rollout):
                 changed.set()
 
         subscription = core.actors.system.events.subscribe(noticed, RolloutChanged)
-        if running is not None:
-            running.done.add_done_callback(lambda _: loop.call_soon_threadsafe(changed.set))
+        running.done.add_done_callback(lambda _: loop.call_soon_threadsafe(changed.set))
         try:
             while True:
                 changed.clear()
-                over = running is None or running.done.done()
+                over = running.done.done()
                 for step in await loop.run_in_executor(None, core.delivery.steps, self.id):
                     if step.sequence > last:
                         last = step.sequence
@@ -235,13 +238,15 @@ class BlockingRollout(_Rollout):
                 changed.set()
 
         core, running, last = self._core, self._running, 0
+        if running is None:
+            yield from core.delivery.steps(self.id)
+            return
         subscription = core.actors.system.events.subscribe(noticed, RolloutChanged)
-        if running is not None:
-            running.done.add_done_callback(lambda _: changed.set())
+        running.done.add_done_callback(lambda _: changed.set())
         try:
             while True:
                 changed.clear()
-                over = running is None or running.done.done()
+                over = running.done.done()
                 for step in core.delivery.steps(self.id):
                     if step.sequence > last:
                         last = step.sequence
