@@ -71,7 +71,7 @@ async fn main() {
         for _ in 0..ROUNDS {
             if govern {
                 let mut builder = Builder::new(gate(&authority));
-                builder.arguments(&arguments);
+                builder.arguments(arguments.as_slice());
                 best.ours(timed(ours(&engine, &mut builder), &component).await);
             }
             if plain {

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airssys.wasm.actors.live import look_at
+from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import BlockingDeployment
-from airssys.wasm.host_core import HostCore, wanted
+from airssys.wasm.host_core import HostCore
+from airssys.wasm.host_inputs import wanted
 from airssys.wasm.manifest.configuration import Configuration
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.settings import settings_from
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Source
+    from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -170,6 +174,33 @@ class BlockingHost:
             source, name=name, settings=settings, allow_downgrade=allow_downgrade
         )
 
+    def plan(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        strategy: Strategy | None = None,
+        allow_downgrade: bool = False,
+    ) -> Plan:
+        """Return what deploying a component would change; nothing is.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment, which need not exist.
+            settings: How it would be run.
+            strategy: How it would take over.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return plan_of(
+            self._core,
+            source,
+            name=name,
+            settings=settings,
+            strategy=strategy,
+            allow_downgrade=allow_downgrade,
+        )
+
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
         return BlockingDeployment(self, self._core, self._core.serving(name))
@@ -217,6 +248,7 @@ class BlockingHost:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
     ) -> BlockingDeployment:
         """Deploy with settings that are made already.
 
@@ -230,6 +262,7 @@ class BlockingHost:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
+            strategy: How it takes over; returns when the first step is taken. At once by default.
         """
         return self._deploy(
             source,
@@ -242,6 +275,7 @@ class BlockingHost:
             grant=grant,
             inherited=inherited,
             approved=approved,
+            strategy=strategy,
         )
 
     def _deploy(
@@ -256,6 +290,7 @@ class BlockingHost:
         allow_downgrade: bool,
         grant: Literal["requested", "none"] | None,
         inherited: bool = False,
+        strategy: Strategy | None = None,
         approved: Reviewed | None = None,
     ) -> BlockingDeployment:
         serving = self._core.deploy(
@@ -268,6 +303,7 @@ class BlockingHost:
             allow_downgrade=allow_downgrade,
             grant=wanted(grant),
             inherited=inherited,
+            strategy=strategy,
             approved=approved,
         )
         return BlockingDeployment(self, self._core, serving)

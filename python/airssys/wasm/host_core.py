@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import getpass
 import logging
 import os
 import threading
@@ -16,8 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from airssys.errors import AirsSysError
 from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
+from airssys.wasm.actors.moves import ActorMoves
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.blobs import digest_of
+from airssys.wasm.delivery.desk import RolloutDesk
+from airssys.wasm.delivery.strategies import Canary, Recreate, Rolling, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import CompileError, ForkedHostError
@@ -30,13 +32,15 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
 )
 from airssys.wasm.host_events import HostEvents
+from airssys.wasm.host_inputs import read_source, user
+from airssys.wasm.host_rights import HostRights
 from airssys.wasm.manifest import granted_places
 from airssys.wasm.quotas import Ledger
+from airssys.wasm.revision import NewRevision, Settings
 from airssys.wasm.security.host_security import BY_FILE, HostSecurity, SecuritySettings
 from airssys.wasm.security.inputs import capabilities_of, manifest_of
-from airssys.wasm.security.suggestion import suggestion
 from airssys.wasm.serving import Serving, quota_of
-from airssys.wasm.settings import completed, moment_of
+from airssys.wasm.settings import completed
 from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
 from airssys.wasm.storage_holder import StorageHolder, StorageSettings
@@ -44,46 +48,28 @@ from airssys.wasm.trust.admissions import Admissions
 from airssys.wasm.trust.store import Level
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from airssys.osl import OSL
-    from airssys.rt import Reason
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Source
     from airssys.wasm.manifest.configuration import Configuration
     from airssys.wasm.quotas import HostCeilings, Usage
     from airssys.wasm.registry import Registry
-    from airssys.wasm.revision import Revision, Rollout, Settings
-    from airssys.wasm.security.grant import Grant
-    from airssys.wasm.security.grants import Granting
+    from airssys.wasm.revision import Revision, RolloutRecord
     from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
     from airssys.wasm.trust.store import Assessment
 
-__all__ = ["HostCore", "Source", "user", "wanted"]
-
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+__all__ = ["HostCore"]
 
 _log: Final = logging.getLogger("airssys.wasm")
-
-
-def wanted(grant: str | None) -> bool | None:
-    """Return whether what is requested is to be granted; None where the operator's file says it.
-
-    Raises:
-        InvalidSetting: `grant` is none of `requested`, `none` and None.
-    """
-    if grant not in (None, "requested", "none"):
-        raise InvalidSetting(
-            f"grant {grant!r} is not known",
-            hint="'requested' grants what the component asks for, 'none' no more than before",
-        )
-    return None if grant is None else grant == "requested"
 
 
 class HostCore:
@@ -150,10 +136,15 @@ class HostCore:
             undoing.pop_all()
         self.ledger = Ledger(ceilings)
         self._servings: dict[str, Serving] = {}
-        self.security.replace_with(self._renew)
+        self.security.replace_with(self.renew)
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
         self._records = ActorRecords(self._state.registry)
+        self._moves = ActorMoves(self.actors, self._records, self.events, lambda: self._closed)
+        self.rights = HostRights(
+            self.security, self._state.registry, self.serving, self.renew, self.events
+        )
+        self.delivery = RolloutDesk(self.actors, self._state.registry, self._settle)
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
         self._storing = threading.Lock()
@@ -279,6 +270,7 @@ class HostCore:
         approved: Reviewed | None = None,
         inherited: bool = False,
         given_up: threading.Event | None = None,
+        strategy: Strategy | None = None,
     ) -> Serving:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
@@ -299,6 +291,12 @@ class HostCore:
             inherited: The capabilities in `settings` are what an earlier component asked for.
             given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
                 process that compiles is killed.
+            strategy: How it takes over from the live one; at once by default, and where there is
+                no live one that takes calls.
+
+        Raises:
+            RolloutInProgress: The deployment is being moved to another revision.
+            StrategyUnsupported: The strategy cannot move it.
         """
         self.check()
         check_deployment_name(name)
@@ -308,20 +306,19 @@ class HostCore:
         who = who or user()
         with self._change(name) as serving:
             live = serving.revision
+            self.check_movable(
+                name,
+                settings
+                if strategy is None
+                else self._effective(content, name, settings, inherited=inherited),
+                strategy,
+            )
 
             if live is not None and serving.held is None and live.digest == digest:
                 effective = self._effective(content, name, settings, inherited=inherited)
                 if live.settings == effective:
-                    if grant is None:
-                        filed = self._filed_grants(name, effective)
-                        self.security.grant_requested(name, effective, filed, who=who, why=BY_FILE)
-                    if grant:
-                        about = self._approved(content, name, approved)
-                        self.security.grant_requested(name, effective, None, who=who, why=why)
-                        self.security.record_approval(name, about, effective, who=who, why=why)
-                    fleet = self.actors.fleet(name)
-                    if hooks is not None and fleet is not None:
-                        fleet.set_hooks(hooks)
+                    about = None if not grant else self._approved(content, name, approved)
+                    self._deployed_again(name, effective, about, grant, hooks, who=who, why=why)
                     return serving
             admitted = self._admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
@@ -331,37 +328,127 @@ class HostCore:
             filed = frozenset() if grant is False else self._filed_grants(name, effective)
             about = self._approved(content, name, approved)
             number = self._state.registry.next_number(name)
-            with self.security.admitting(
-                name, number, effective, grant=bool(grant), filed=filed, who=who, why=why
-            ) as (
-                identity,
-                admission,
+            with (
+                contextlib.ExitStack() as undoing,
+                self.security.admitting(
+                    name, number, effective, grant=bool(grant), filed=filed, who=who, why=why
+                ) as (identity, admission),
             ):
+                if isinstance(strategy, Recreate) and serving.takes_calls:
+                    undoing.enter_context(serving.recreating(strategy.wait))
                 prepared = serving.prepare(number, component, effective, hooks)
-                with self._actors_move(serving, prepared) as moved, self._storing:
-                    if given_up is not None and given_up.is_set():
-                        return serving
-                    self.check()
-                    self._state.blobs.put(content)
-                    record, revision = self._state.registry.record_deploy(
-                        name,
-                        digest=digest,
-                        size=len(content),
-                        settings=effective,
-                        who=who,
-                        why=why,
-                        version=admitted.version,
-                        signer=admitted.key,
-                        identity=identity,
-                    )
-                    moved.set()
-                    admission.set()
-                    self.security.identify(name, record.id)
+                new = NewRevision(
+                    digest=digest,
+                    size=len(content),
+                    settings=effective,
+                    who=who,
+                    why=why,
+                    version=admitted.version,
+                    signer=admitted.key,
+                )
+                revision = None
+                if isinstance(strategy, (Canary, Rolling)) and serving.takes_calls:
+                    with self._storing:
+                        self.check()
+                        self._state.blobs.put(content)
+                        self.delivery.begin(serving, new, prepared, strategy)
+                        admission.set()
+                else:
+                    with self._moves.move(serving, prepared) as moved, self._storing:
+                        if given_up is not None and given_up.is_set():
+                            return serving
+                        self.check()
+                        self._state.blobs.put(content)
+                        record, revision = self._state.registry.record_deploy(
+                            name, new, identity=identity
+                        )
+                        moved.set()
+                        admission.set()
+                        self.security.identify(name, record.id)
                 if grant:
                     self.security.record_approval(name, about, effective, who=who, why=why)
-            self._switch(serving, revision, prepared)
+                if revision is not None:
+                    self._switch(serving, revision, prepared)
             self.events.tell("deployed", name, revision=number, digest=digest, who=who, why=why)
             return serving
+
+    def _deployed_again(
+        self,
+        name: str,
+        settings: Settings,
+        about: Reviewed | None,
+        grant: bool | None,
+        hooks: Hooks | None,
+        *,
+        who: str,
+        why: str,
+    ) -> None:
+        """Do what a deploy of what is live changes: grants, and what is called of its actors."""
+        if grant is None:
+            filed = self._filed_grants(name, settings)
+            self.security.grant_requested(name, settings, filed, who=who, why=BY_FILE)
+        if about is not None:
+            self.security.grant_requested(name, settings, None, who=who, why=why)
+            self.security.record_approval(name, about, settings, who=who, why=why)
+        if hooks is not None:
+            self.actors.set_hooks(name, hooks)
+
+    def check_movable(self, name: str, settings: Settings, strategy: Strategy | None) -> None:
+        """Refuse to move a deployment that is being moved, or cannot be by the strategy.
+
+        Raises:
+            RolloutInProgress: It is being moved.
+            StrategyUnsupported: It cannot be.
+        """
+        live = self.live(name)
+        self.delivery.refuse_open(name)
+        if live is not None and strategy is not None:
+            keys = len(self._records.keys(name))
+            check_strategy(name, strategy, settings, live.settings, keys)
+
+    def component(self, content: bytes) -> Component:
+        """Compile a component, or take it from the cache."""
+        return self._compile(content, None)
+
+    def component_of(self, revision: Revision) -> Component:
+        """Return the component of a revision.
+
+        Raises:
+            ComponentDamaged: Its bytes are gone.
+        """
+        return self._compile(self._state.blobs.get(revision.digest), None)
+
+    def next_number(self, name: str) -> int:
+        """Return the number that the next revision of a deployment would have."""
+        return self._state.registry.next_number(name)
+
+    def revision(self, name: str, number: int) -> Revision:
+        """Return one revision of a deployment."""
+        return self._state.registry.revision(name, number)
+
+    def try_out(self, name: str, content: bytes, component: Component, settings: Settings) -> bool:
+        """Link and start a component once, with no rights, and drop the instance again.
+
+        Raises:
+            UnknownImport: Nothing provides an import of the component.
+            Trap: It trapped while it was instantiated.
+            LimitExceeded: It needs more than its limits allow.
+        """
+        settings = completed(settings, name, manifest_of(content), self._configuration)
+        settings = dataclasses.replace(settings, capabilities=None)
+        serving = self._new_serving(f"{name}/dry-run")
+        try:
+            serving.prepare(0, component, settings)
+        finally:
+            serving.close()
+            self.ledger.end(serving.name, serving.usage())
+        return True
+
+    def _settle(self, name: str, promote: bool) -> None:
+        """Take the loser of a deployment's rollout off."""
+        with self._change(name) as serving:
+            serving.end_trial(promote=promote)
+            self.security.keep(name, serving.numbers)
 
     def review(
         self,
@@ -397,14 +484,14 @@ class HostCore:
             OSError: It cannot be read.
         """
         if source is not None:
-            return _read(source)
+            return read_source(source)
         if self._configuration is None:
             raise InvalidSetting(
                 f"nothing says which component '{name}' is",
                 hint="name one, or open the host with the airssys.toml that does",
             )
         found = self._configuration.source(name)
-        return self.stored(found) if isinstance(found, str) else _read(found)
+        return self.stored(found) if isinstance(found, str) else read_source(found)
 
     def stored(self, digest: str) -> bytes:
         """Return a component that the state directory holds.
@@ -456,7 +543,8 @@ class HostCore:
 
         Args:
             name: The deployment.
-            to: The revision, or None for the one that the live revision replaced.
+            to: The revision, or None for the one that the live revision replaced; while the
+                deployment is being moved, for the live one itself.
             who: Who rolls back; the user of this process by default.
             why: The reason, for the history.
 
@@ -465,8 +553,12 @@ class HostCore:
             NothingToRollBackTo: `to` is None and the live revision replaced nothing.
         """
         self.serving(name)
+        moving = self.delivery.end(name, who=who or user(), why=why or "rolled back")
+        if moving and to is None:
+            return  # to what is live: nothing else is
         with self._change(name) as serving:
             registry = self._state.registry
+            self.delivery.refuse_open(name)
             revision = registry.rollback_target(name, to)
             if revision == serving.revision and serving.held is None:
                 return
@@ -480,7 +572,7 @@ class HostCore:
                 name, revision.number, revision.settings, grant=False, who=who, why=why
             ) as (_, admission):
                 prepared = serving.prepare(revision.number, component, revision.settings, hooks)
-                with self._actors_move(serving, prepared) as moved:
+                with self._moves.move(serving, prepared) as moved:
                     registry.record_rollback(name, revision.number, who=who, why=why)
                     moved.set()
                     admission.set()
@@ -494,7 +586,9 @@ class HostCore:
         is kept.
         """
         self.serving(name)
+        self.delivery.end(name, who=who or user(), why=why or "removed")
         with self._change(name) as serving:
+            self.delivery.refuse_open(name)
             revision = serving.revision
             with self._storing:
                 self._state.registry.record_remove(name, who=who or user(), why=why)
@@ -508,70 +602,9 @@ class HostCore:
             self._storage.clear(name)
             self.events.tell("removed", name, who=who or user(), why=why)
 
-    def grant(
-        self,
-        name: str,
-        capabilities: Sequence[Granting] | None,
-        *,
-        who: str | None = None,
-        why: str = "",
-        until: dt.datetime | None = None,
-        act_as: str | None = None,
-        caller: str | None = None,
-    ) -> tuple[Grant, ...]:
-        """Grant capabilities to a deployment, or what it asks for and was not granted.
-
-        Raises:
-            StateWriteFailed: It could not be recorded; nothing has changed.
-            PolicyError: One is no capability; nothing has changed.
-        """
-        revision = self._there(self.serving(name))
-        if capabilities is None:
-            capabilities = self.security.missing(name, revision.settings)
-        moment_of(until)
-        made = self.security.grant(
-            name,
-            capabilities,
-            who=who or user(),
-            why=why,
-            until=until,
-            act_as=act_as,
-            caller=caller,
-        )
-        if made:
-            ids = [each.id for each in made]
-            self.events.tell("granted", name, grants=ids, who=who or user(), why=why)
-        return made
-
-    def revoke(
-        self,
-        name: str,
-        grants: Sequence[int] | None,
-        *,
-        wait: bool = False,
-        who: str | None = None,
-        why: str = "",
-    ) -> tuple[Grant, ...]:
-        """Take grants of a deployment back by their ids, or all of them; return those.
-
-        With `wait` its instances are replaced too, and with them goes whatever they held.
-
-        Raises:
-            UnknownGrant: The deployment has no such grant; nothing has changed.
-            StateWriteFailed: It could not be recorded; nothing has changed.
-        """
-        # Not in turn with deployments: a right that is taken back ends now.
-        self.serving(name)
-        revoked = self.security.revoke(name, grants, who=who or user(), why=why)
-        if revoked:
-            ids = [each.id for each in revoked]
-            self.events.tell("revoked", name, grants=ids, who=who or user(), why=why)
-        if wait and revoked:
-            self._renew(name)
-        return revoked
-
-    def _renew(self, name: str) -> None:
+    def renew(self, name: str) -> None:
         """Put fresh instances in the place of all that a deployment has."""
+        self.delivery.end(name, who=user(), why="a right was revoked")
         with self._change(name) as serving:
             revision, component = serving.revision, serving.component
             if revision is None or component is None:
@@ -580,7 +613,7 @@ class HostCore:
             settings = revision.settings
             try:
                 prepared = serving.prepare(revision.number, component, settings, hooks)
-                with self._actors_move(serving, prepared) as moved:
+                with self._moves.move(serving, prepared) as moved:
                     moved.set()
             except (AirsSysError, OSError, ValueError) as error:
                 # What it has must go all the same.
@@ -592,30 +625,12 @@ class HostCore:
             self._switch(serving, revision, prepared)
             serving.settle(settings.drain)
 
-    def grants(self, name: str) -> tuple[Grant, ...]:
-        """Return what is granted to a deployment, the oldest grant first."""
-        self.serving(name)
-        return self.security.grants(name)
-
-    def suggest(self, name: str) -> str:
-        """Return `[capabilities]` for what a deployment used while it was learning."""
-        self.serving(name)
-        self.osl.audit.flush()
-        revisions = {each.number: each for each in self._state.registry.revisions(name)}
-        return suggestion(self.osl.audit.directory, name, revisions)
-
-    def _there(self, serving: Serving) -> Revision:
-        """Return the live revision, if nobody removed the deployment meanwhile."""
-        if serving.revision is None:
-            raise HostClosed(f"deployment '{serving.name}' was removed", name=serving.name)
-        return serving.revision
-
     def history(self, name: str) -> tuple[Revision, ...]:
         """Return every revision of a deployment, the first one first."""
         self.serving(name)
         return self._state.registry.revisions(name)
 
-    def rollouts(self, name: str) -> tuple[Rollout, ...]:
+    def rollouts(self, name: str) -> tuple[RolloutRecord, ...]:
         """Return every movement of a deployment between revisions, the first one first."""
         self.serving(name)
         return self._state.registry.rollouts(name)
@@ -643,6 +658,7 @@ class HostCore:
         """
         if os.getpid() != self._process or self._closed:
             return
+        self.delivery.close()
         self._closed = True
         servings = list(self._servings.values())
         for serving in servings:
@@ -701,33 +717,6 @@ class HostCore:
                             del self._servings[name]
                 return
 
-    @contextlib.contextmanager
-    def _actors_move(self, serving: Serving, prepared: Prepared) -> Iterator[threading.Event]:
-        """Have the actors of a deployment run what is prepared; back again unless it is kept.
-
-        The event says that it is kept.
-        """
-        kept = threading.Event()
-        before, make = serving.make, prepared.make
-        name = serving.name
-        if make is None:
-            yield kept
-            return
-        if before is None:
-            self.actors.open(
-                name, make, self._records.keys(name) or ("",), self._records, self._held_by(serving)
-            )
-        else:
-            self.actors.upgrade(name, make)
-        try:
-            yield kept
-        finally:
-            if not kept.is_set():
-                if before is None:
-                    self.actors.close_fleet(name)
-                else:
-                    self.actors.restore(name, before)
-
     def _switch(self, serving: Serving, revision: Revision, prepared: Prepared) -> None:
         if prepared.make is None:
             self.actors.close_fleet(serving.name)
@@ -735,18 +724,6 @@ class HostCore:
             self._records.add(serving.name, "")
         serving.switch(revision, prepared)
         self.security.keep(serving.name, serving.numbers)
-
-    def _held_by(self, serving: Serving) -> Callable[[Reason], None]:
-        """Return what is called when a deployment's actors have been given up."""
-
-        def hold(reason: Reason) -> None:
-            if serving.revision is not None and not self._closed:
-                why = str(reason.error or reason)
-                serving.hold(serving.revision, why)
-                self.events.tell("held", serving.name, why=why)
-                _log.error("deployment '%s' is held: %s", serving.name, why)
-
-        return hold
 
     def _new_serving(self, name: str) -> Serving:
         return Serving(name, self._provides, self._storage, self.security, self.ledger)
@@ -769,7 +746,7 @@ class HostCore:
         try:
             component = self._engine.load(self._readmitted(name, revision))
             prepared = serving.prepare(number, component, revision.settings)
-            with self._actors_move(serving, prepared) as moved:
+            with self._moves.move(serving, prepared) as moved:
                 moved.set()
         except (AirsSysError, OSError, ValueError) as error:
             # One that cannot run must not keep the others away.
@@ -778,6 +755,29 @@ class HostCore:
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)
+        self._go_on(serving)
+
+    def _go_on(self, serving: Serving) -> None:
+        """Go on with the rollout of a deployment in the midst of which the host ended."""
+        name = serving.name
+        rollout = self.delivery.store.open(name)
+        if rollout is None:
+            return
+        if serving.held is not None:
+            self.delivery.give_up(rollout, f"the live revision is held: {serving.held}")
+            return
+        try:
+            revision = self._state.registry.revision(name, rollout.to_revision)
+            component = self._engine.load(self._readmitted(name, revision))
+            with self.security.admitting(
+                name, revision.number, revision.settings, grant=False, who="host", why=""
+            ) as (_, admission):
+                prepared = serving.prepare(revision.number, component, revision.settings)
+                admission.set()
+        except (AirsSysError, OSError, ValueError) as error:
+            self.delivery.give_up(rollout, f"it does not start any more: {error}")
+            return
+        self.delivery.go_on(serving, rollout, revision, prepared)
 
     def _compile(self, content: bytes, given_up: threading.Event | None) -> Component:
         """Load a component for as long as somebody waits for it."""
@@ -800,22 +800,6 @@ class HostCore:
             self.security.tell_admission(name, revision.digest, "deny", error.code)
             raise
         return content
-
-
-def _read(source: Source) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    if isinstance(source, (bytearray, memoryview)):
-        return bytes(source)
-    return Path(source).read_bytes()
-
-
-def user() -> str:
-    """Return who runs this process, for the records."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def _abandon(

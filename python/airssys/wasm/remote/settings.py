@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Source
+    from airssys.wasm.host_inputs import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings
     from airssys.wasm.remote.address import Address
