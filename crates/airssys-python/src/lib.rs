@@ -14,6 +14,7 @@ mod gate;
 mod handles;
 mod imports;
 mod incoming;
+mod ingress;
 mod instance;
 mod limits;
 mod objects;
@@ -100,6 +101,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     quota::register(module)?;
     route::register(module)?;
     trial::register(module)?;
+    ingress::register(module)?;
     wave::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(_compile_child, module)?)?;

@@ -239,9 +239,9 @@ fn duration(seconds: f64) -> PyResult<Duration> {
 /// What takes the calls of one deployment.
 #[pyclass(frozen, name = "Route", module = "airssys._core")]
 pub struct PyRoute {
-    route: Arc<Route>,
+    pub route: Arc<Route>,
     /// The deployment's name, for messages.
-    name: String,
+    pub name: String,
 }
 
 #[pymethods]
