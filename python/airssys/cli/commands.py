@@ -24,6 +24,7 @@ __all__ = ["Commands"]
 _MODULES: Final = {
     "inspect": "components",
     "run": "components",
+    "serve": "serve",
     "deploy": "deployments",
     "list": "history",
     "history": "history",

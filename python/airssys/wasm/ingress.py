@@ -111,7 +111,8 @@ class HttpLimits:
         body_bytes: Bytes of a request's body (`"16MiB"`).
         header_time: Seconds for the head of a request to arrive, and for which a connection may
             stay idle.
-        silence: Seconds for which a client may send nothing of a body, or read nothing of an answer.
+        silence: Seconds for which a client may send nothing of a body, or read nothing of an
+            answer.
         request_time: Seconds from the head of a request to the end of its answer.
 
     Raises:
