@@ -404,6 +404,14 @@ class Trial:
         """
 
 @final
+class HostCalls:
+    """What guests of calls from outside ask of Python, until an event loop answers it."""
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> None: ...
+
+@final
 class Ingress:
     """HTTP to deployments. Each rule is a tuple.
 
@@ -420,6 +428,7 @@ class Ingress:
         cls,
         listen: str,
         given: list[_HttpRule],
+        host_calls: HostCalls,
         *,
         connections: int,
         requests: int,

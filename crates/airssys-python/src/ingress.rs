@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::{About, raise};
+use crate::host_calls::PyHostCalls;
 use crate::route::PyRoute;
 use crate::runtime;
 
@@ -78,13 +79,14 @@ impl PyIngress {
     /// Listen on `host:port` or `unix:/path`.
     #[new]
     #[pyo3(signature = (
-        listen, given, *, connections, requests, waiting, patience, header_bytes, headers, body_bytes,
+        listen, given, host_calls, *, connections, requests, waiting, patience, header_bytes, headers, body_bytes,
         header_time, silence, request_time
     ))]
     fn new(
         py: Python<'_>,
         listen: &str,
         given: Vec<Given>,
+        host_calls: &PyHostCalls,
         connections: usize,
         requests: usize,
         waiting: usize,
@@ -113,8 +115,9 @@ impl PyIngress {
             request_time: seconds(request_time)?,
         };
         let rules = rules(given)?;
+        let answering = Some(host_calls.answering());
         let runtime = runtime::ready().map_err(|error| raise(py, error, About::default()))?;
-        let ingress = py.detach(|| Ingress::start(runtime, &listen, rules, limits))?;
+        let ingress = py.detach(|| Ingress::start(runtime, &listen, rules, limits, answering))?;
         Ok(Self {
             ingress: Arc::new(ingress),
         })

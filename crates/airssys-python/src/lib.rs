@@ -12,6 +12,7 @@ mod deadline;
 mod errors;
 mod gate;
 mod handles;
+mod host_calls;
 mod imports;
 mod incoming;
 mod ingress;
@@ -115,6 +116,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<deadline::KillWatch>()?;
     module.add_class::<turns::ShortTurns>()?;
     module.add_class::<resource::GuestResource>()?;
+    module.add_class::<host_calls::PyHostCalls>()?;
     module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;

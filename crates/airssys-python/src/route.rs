@@ -27,7 +27,7 @@ use crate::trial::{self, PyTrial};
 use crate::wasi::PyWasi;
 
 /// What a call of a line needs of Python.
-struct Companion {
+pub struct Companion {
     described: Arc<Described>,
     functions: Vec<Py<PyAny>>,
     /// One for all calls, where that cannot be told from one for each: nothing is imported.
@@ -39,7 +39,7 @@ struct Companion {
 }
 
 impl Companion {
-    fn imports(&self, py: Python<'_>) -> Arc<Imports> {
+    pub fn imports(&self, py: Python<'_>) -> Arc<Imports> {
         match &self.shared {
             Some(imports) => imports.clone(),
             None => Imports::numbered(
@@ -54,7 +54,7 @@ impl Companion {
     }
 }
 
-fn companion(line: &Line) -> &Companion {
+pub fn companion(line: &Line) -> &Companion {
     line.companion
         .downcast_ref()
         .expect("every line of a PyRoute was made by PyLine")

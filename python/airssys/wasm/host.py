@@ -16,23 +16,16 @@ from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore, settings_from, wanted
 from airssys.wasm.host_errors import HostClosed
-<<<<<<< HEAD
 from airssys.wasm.ingress import Ingress
-=======
 from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
->>>>>>> main
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.storage import Storage
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
-<<<<<<< HEAD
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-=======
     import ssl
-    from collections.abc import Awaitable, Callable, Collection, Mapping
->>>>>>> main
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import OSL, Approver

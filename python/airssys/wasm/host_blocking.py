@@ -142,14 +142,13 @@ class BlockingHost:
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
 
-<<<<<<< HEAD
     def serve_http(
         self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
     ) -> BlockingIngress:
         """Listen for HTTP requests for deployments; see `Host.serve_http`."""
         self._core.check()
         return BlockingIngress(self._core, listen, routes, limits)
-=======
+
     def review(
         self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
     ) -> Review:
@@ -164,7 +163,6 @@ class BlockingHost:
         return self._core.review(
             source, name=name, settings=settings, allow_downgrade=allow_downgrade
         )
->>>>>>> main
 
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -15,6 +16,7 @@ from airssys.wasm.limits import parse_bytes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from airssys.wasm.actors.host_actors import HostActors
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.serving import Serving
 
@@ -28,6 +30,7 @@ __all__ = [
     "Ingresses",
 ]
 
+_log: Final = logging.getLogger("airssys.wasm.ingress")
 #: Seconds that requests under way get, where nothing else is said.
 DRAIN: Final = 10.0
 
@@ -204,7 +207,9 @@ class _Ingress:
         native = (limits or HttpLimits())._native()  # noqa: SLF001 - of this module
         rules = self._rules(self._routes)
         try:
-            self._native = _core.Ingress(listen, rules, **native)
+            self._native = _core.Ingress(
+                listen, rules, core.ingresses.host_calls(core.actors), **native
+            )
         except ValueError as error:
             raise _invalid(error) from None
         except OSError as error:
@@ -355,6 +360,17 @@ class Ingresses:
     def __init__(self) -> None:
         self._open: list[_Ingress] = []
         self._changing = threading.Lock()
+        self._host_calls: _core.HostCalls | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def host_calls(self, actors: HostActors) -> _core.HostCalls:
+        """Return what brings the host functions of components to the loop of the host."""
+        with self._changing:
+            if self._host_calls is None:
+                calls = self._host_calls = _core.HostCalls()
+                loop = self._loop = actors.running_loop()
+                loop.call_soon_threadsafe(loop.add_reader, calls.fileno(), calls.drain)
+            return self._host_calls
 
     def add(self, ingress: _Ingress) -> None:
         """Close it with the host."""
@@ -375,6 +391,14 @@ class Ingresses:
         """Close all of them."""
         for ingress in list(self._open):
             ingress._close(drain)  # noqa: SLF001 - of this module
+        calls, loop = self._host_calls, self._loop
+        if calls is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(loop.remove_reader, calls.fileno())
+
+
+def host_function_failed(whose: str, error: BaseException) -> None:
+    """Tell of an exception that ended a request, and that no caller in Python sees."""
+    _log.error("%s failed in a request", whose, exc_info=error)
 
 
 def _invalid(error: BaseException) -> InvalidSetting:

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use serde_json::{Map, Value as Json};
 use wasmtime_wasi_http::Error as HttpError;
 
+use super::Shared;
 use super::body::{Exchange, RequestBody, ResponseBody};
 use super::guest::Driven;
 use super::json::{self, Mismatch};
@@ -28,6 +29,7 @@ pub async fn answer(
     name: &str,
     request: Request<Incoming>,
     exchange: &Arc<Exchange>,
+    shared: &Arc<Shared>,
 ) -> Result<Response<ResponseBody>, Problem> {
     let component = passage.component().clone();
     let export = find(&component, name)?;
@@ -61,6 +63,7 @@ pub async fn answer(
         call,
         passage,
         exchange.clone(),
+        shared.clone(),
         Box::new(judge),
     ));
     let value = driven.await.map_err(|error| Problem::of(&error))?;

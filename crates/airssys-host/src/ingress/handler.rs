@@ -10,6 +10,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
+use super::Shared;
 use super::body::{Abort, Exchange, GuestBody, RequestBody, ResponseBody};
 use super::guest::Driven;
 use super::problem::Problem;
@@ -58,6 +59,7 @@ pub async fn answer(
     mut passage: Passage,
     request: Request<Incoming>,
     exchange: &Arc<Exchange>,
+    shared: &Arc<Shared>,
 ) -> Result<Response<ResponseBody>, Problem> {
     if !passage.component().handles_http() {
         return Err(Problem::of(&Error::Link(String::new())));
@@ -92,12 +94,15 @@ pub async fn answer(
         call,
         passage,
         exchange.clone(),
+        shared.clone(),
         Box::new(judge),
     ));
     // Most end before they have to wait, and need no task of their own.
     let first = poll_fn(|context| Poll::Ready(driven.as_mut().poll(context))).await;
     let (answer, guest) = match first {
-        Poll::Ready(result) => (receiver.try_recv().ok().ok_or(result), None),
+        // Nothing has been sent yet of what it may have begun to answer.
+        Poll::Ready(Err(error)) => (Err(Err(error)), None),
+        Poll::Ready(ended) => (receiver.try_recv().map_err(|_| ended), None),
         Poll::Pending => {
             let task = tokio::spawn(driven);
             let guest = Abort::new(task.abort_handle());

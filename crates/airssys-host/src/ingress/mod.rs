@@ -25,13 +25,13 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
+pub use guest::{Answering, Answers};
 pub use limits::IngressLimits;
 pub use listener::Listen;
 pub use rules::{Handling, KeySource, PathRule, Rule, RuleError, Rules};
 pub use statistics::{Count, IngressStatistics};
 
 /// What all connections of an ingress have in common.
-#[derive(Debug)]
 struct Shared {
     limits: Arc<IngressLimits>,
     statistics: Arc<IngressStatistics>,
@@ -40,10 +40,11 @@ struct Shared {
     room: Arc<Semaphore>,
     /// Requests that wait for it.
     waiting: AtomicUsize,
+    /// Where guests use functions of the embedder's.
+    answering: Option<Arc<dyn Answering>>,
 }
 
 /// Listens for HTTP requests, from [`Ingress::start`] to [`Ingress::close`] or its drop.
-#[derive(Debug)]
 pub struct Ingress {
     shared: Arc<Shared>,
     address: String,
@@ -62,6 +63,7 @@ impl Ingress {
         listen: &Listen,
         rules: Rules,
         limits: IngressLimits,
+        answering: Option<Arc<dyn Answering>>,
     ) -> std::io::Result<Self> {
         let _context = runtime.enter();
         let (listener, address) = listener::bind(listen)?;
@@ -71,6 +73,7 @@ impl Ingress {
             statistics: Arc::default(),
             rules: ArcSwap::from_pointee(rules),
             waiting: AtomicUsize::new(0),
+            answering,
         });
         let (ending, told) = watch::channel(None);
         let (end, ended) = watch::channel(false);

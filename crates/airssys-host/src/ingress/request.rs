@@ -82,10 +82,10 @@ async fn answer(
     let passage = rule.route.enter(key).map_err(|error| Problem::of(&error))?;
     strip(request.headers_mut());
     match &rule.handling {
-        Handling::Http => handler::answer(passage, request, &exchange).await,
-        Handling::Functions => function::answer(passage, &rest, request, &exchange).await,
+        Handling::Http => handler::answer(passage, request, &exchange, shared).await,
+        Handling::Functions => function::answer(passage, &rest, request, &exchange, shared).await,
         Handling::Function(name) if rest.is_empty() => {
-            function::answer(passage, name, request, &exchange).await
+            function::answer(passage, name, request, &exchange, shared).await
         }
         Handling::Function(_) => Err(Problem::new(
             StatusCode::NOT_FOUND,
@@ -139,14 +139,6 @@ fn read_host(request: &Request<Incoming>) -> Result<String, Problem> {
 
 /// Refuse what servers read in different ways, and what makes a tunnel.
 fn refuse_odd(request: &Request<Incoming>) -> Result<(), Problem> {
-    let headers = request.headers();
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "framing",
-            "a request has a length or a transfer encoding, not both",
-        ));
-    }
     if request.method() == Method::CONNECT {
         return Err(Problem::new(
             StatusCode::NOT_IMPLEMENTED,
