@@ -21,8 +21,8 @@ use crate::imports::Imports;
 use crate::instance::explain;
 use crate::limits::PyLimits;
 use crate::objects::Numbers;
+use crate::plane::service::PyService;
 use crate::runtime;
-use crate::storage::PyStorageNamespace;
 use crate::trial::{self, PyTrial};
 use crate::wasi::PyWasi;
 
@@ -120,7 +120,7 @@ pub struct PyLine {
 impl PyLine {
     /// `instances` is 0 for an instance per call. `functions` are in the order of `Component.required`.
     #[new]
-    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, storage = None))]
+    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, services))]
     fn new(
         component: &PyComponent,
         number: u64,
@@ -130,7 +130,7 @@ impl PyLine {
         instances: usize,
         waiting: usize,
         statistics: &PyLineStatistics,
-        storage: Option<&PyStorageNamespace>,
+        services: Vec<Bound<'_, PyService>>,
     ) -> Self {
         let described = component.described.clone();
         let lifetime = if instances == 0 {
@@ -146,14 +146,17 @@ impl PyLine {
             .map(|export| native.bound_to_instance(export))
             .collect();
         let given = limits.limits.clone();
-        let storage = storage.map(|storage| storage.namespace.clone());
+        let services: Vec<_> = services
+            .iter()
+            .map(|service| service.get().0.clone())
+            .collect();
         let line = Line::new(
             number,
             native,
             limits.limits.clone(),
             lifetime,
             statistics.statistics.clone(),
-            Box::new(move || Ok(wasi.get().state(&given, storage.as_ref())?)),
+            Box::new(move || Ok(wasi.get().state(&given, &services)?)),
             Box::new(Companion {
                 described,
                 functions,
