@@ -20,7 +20,7 @@ from airssys.wasm import (
 )
 from airssys.wasm.engine import Engine
 from airssys.wasm.host import Host
-from airssys.wasm.host_core import settings_from
+from airssys.wasm.host_inputs import settings_from
 
 LIFETIMES = [{"lifetime": "call"}, {"lifetime": "pooled", "instances": 2}]
 
