@@ -51,6 +51,14 @@ if TYPE_CHECKING:
         UnknownDeployment,
         UnknownRevision,
     )
+    from airssys.wasm.ingress import (
+        AddressUnavailable,
+        BlockingIngress,
+        HttpLimits,
+        HttpRoute,
+        HttpStatistics,
+        Ingress,
+    )
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Revision, Rollout, Settings
@@ -123,6 +131,14 @@ else:
                 "UnknownDeployment",
                 "UnknownRevision",
             ),
+            "ingress": (
+                "AddressUnavailable",
+                "BlockingIngress",
+                "HttpLimits",
+                "HttpRoute",
+                "HttpStatistics",
+                "Ingress",
+            ),
             "limits": ("Limits",),
             "quotas": ("Ceilings", "HostCeilings", "LimitNotice", "Usage"),
             "revision": ("Revision", "Rollout", "Settings"),
@@ -151,8 +167,10 @@ else:
     )
 
 __all__ = [
+    "AddressUnavailable",
     "BlockingDeployment",
     "BlockingHost",
+    "BlockingIngress",
     "BlockingNamespace",
     "BlockingStorage",
     "CallDrained",
@@ -185,6 +203,10 @@ __all__ = [
     "HostClosed",
     "HostError",
     "HostShutDown",
+    "HttpLimits",
+    "HttpRoute",
+    "HttpStatistics",
+    "Ingress",
     "Instance",
     "InstanceBusy",
     "InstancePoisoned",

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from airssys.wasm.actors.live import look_at
 from airssys.wasm.deployment import BlockingDeployment
 from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.ingress import BlockingIngress
 from airssys.wasm.security.host_security import SecuritySettings
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -141,6 +143,13 @@ class BlockingHost:
         return self._deploy(
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
+
+    def serve_http(
+        self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
+    ) -> BlockingIngress:
+        """Listen for HTTP requests for deployments; see `Host.serve_http`."""
+        self._core.check()
+        return BlockingIngress(self._core, listen, routes, limits)
 
     def review(
         self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False

@@ -32,6 +32,7 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
 )
 from airssys.wasm.host_events import HostEvents
+from airssys.wasm.ingress import Ingresses
 from airssys.wasm.limits import SIZES, Limits, parse_bytes
 from airssys.wasm.quotas import Ceilings, Ledger
 from airssys.wasm.revision import Settings, with_declared_state
@@ -237,6 +238,7 @@ class HostCore:
             undoing.pop_all()
         self.ledger = Ledger(ceilings)
         self._servings: dict[str, Serving] = {}
+        self.ingresses = Ingresses()
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
         self._records = ActorRecords(self._state.registry)
@@ -688,9 +690,11 @@ class HostCore:
             return
         self._closed = True
         servings = list(self._servings.values())
+        began = time.monotonic()
+        # No request finds the host half closed; those under way have their calls drained below.
+        self.ingresses.close(_longest_drain(servings) if timeout is None else timeout)
         for serving in servings:
             serving.close()
-        began = time.monotonic()
         for serving in servings:
             # Waits for a deploy that is under way: it finds the host closed and records nothing.
             with serving.one_change:
@@ -736,6 +740,8 @@ class HostCore:
                     self.check()
                     with ShortTurns():
                         yield serving
+                    if serving.revision is not None:
+                        self.ingresses.changed(serving)
                 finally:
                     if serving.revision is None:
                         serving.gone = True
@@ -843,6 +849,10 @@ class HostCore:
             self.security.tell_admission(name, revision.digest, "deny", error.code)
             raise
         return content
+
+
+def _longest_drain(servings: list[Serving]) -> float:
+    return max((each.revision.settings.drain for each in servings if each.revision), default=0.0)
 
 
 def _read(source: Source) -> bytes:
