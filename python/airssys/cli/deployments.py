@@ -16,8 +16,8 @@ from airssys.cli.output import Json, print_json, print_note, short_digest, worki
 from airssys.cli.review import may_be_granted
 from airssys.wasm.actors import ActorSettings
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import settings_from
 from airssys.wasm.host_errors import UnknownDeployment
+from airssys.wasm.host_inputs import settings_from
 from airssys.wasm.limits import Limits
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 
