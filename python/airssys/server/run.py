@@ -20,6 +20,7 @@ from airssys.server.principals import Access
 from airssys.server.protocol import ControlProtocol
 from airssys.server.service import Service
 from airssys.server.sockets import listen
+from airssys.server.told import telling
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.remote.address import Address
 
@@ -134,7 +135,7 @@ async def serve(
             (_Server(_configuration(settings, address, answering)), opened)
             for address, opened in listening
         ]
-        closing.callback(_hear_limits(host))
+        closing.enter_context(telling(host))
         service.front = front = HttpFront(host, settings.routes)
         for where in settings.http:
             await front.listen(where)
@@ -217,22 +218,6 @@ def _names(settings: ServeSettings, addresses: Sequence[Address]) -> set[str]:
             if address.port == (443 if address.kind == "tls" else 80):
                 names |= own
     return names
-
-
-def _hear_limits(host: Host) -> Callable[[], None]:
-    """Tell of limits among the events."""
-    events = host._core.events  # noqa: SLF001 - the server is the host's own front
-    return host.on_limit(
-        lambda notice: events.tell(
-            "limit",
-            notice.by.partition(" ")[2],
-            limit=notice.limit,
-            met=notice.kind,
-            configured=notice.configured,
-            owner=notice.owner,
-            times=notice.times,
-        )
-    )
 
 
 @contextlib.contextmanager
