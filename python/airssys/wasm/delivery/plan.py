@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airssys.errors import AirsSysError
 from airssys.wasm.blobs import digest_of
-from airssys.wasm.delivery.interface import interface_difference
+from airssys.wasm.delivery.interface import InterfaceDifference, interface_difference
 from airssys.wasm.host_inputs import read_source
+from airssys.wasm.security.review import Review  # noqa: TC001 - read when decoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airssys.wasm.component import Component
-    from airssys.wasm.delivery.interface import InterfaceDifference
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.revision import Revision, Settings
-    from airssys.wasm.security.review import Review
 
 __all__ = ["Plan", "RevisionDifference", "SettingChange", "plan_of", "revision_difference"]
 

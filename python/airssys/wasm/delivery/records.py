@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+import datetime as dt  # noqa: TC003 - read when decoding
+from typing import ClassVar, Literal, TypeAlias
 
 from airssys.rt import Event
 from airssys.wasm.delivery.analysis import Stage  # noqa: TC001 - read when decoding
 from airssys.wasm.delivery.judging import Judgement  # noqa: TC001 - as above
-
-if TYPE_CHECKING:
-    import datetime as dt
 
 __all__ = [
     "OPEN_STATES",
