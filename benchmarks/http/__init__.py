@@ -1,4 +1,4 @@
-"""What HTTP costs: a fresh instance for each request, beside `wasmtime serve` of the same version."""
+"""What HTTP costs: a fresh instance for each request, beside `wasmtime serve`."""
 
 from __future__ import annotations
 

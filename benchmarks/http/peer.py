@@ -1,4 +1,4 @@
-"""The peer: `wasmtime serve` of the engine's own version, from the cache that `make bench-peers` fills."""
+"""The peer: `wasmtime serve` of the engine's own version; `make bench-peers` installs it."""
 
 from __future__ import annotations
 

@@ -29,8 +29,9 @@ const PIECE: usize = 4096;
 
 /// A response whose body is being written.
 struct Answer {
-    body: OutgoingBody,
+    // In this order: a body may not go before its stream.
     stream: OutputStream,
+    body: OutgoingBody,
 }
 
 impl Answer {
@@ -44,7 +45,7 @@ impl Answer {
         let body = head.body().expect("not taken yet");
         ResponseOutparam::set(response, Ok(head));
         let stream = body.write().expect("not taken yet");
-        Self { body, stream }
+        Self { stream, body }
     }
 
     /// Write, waiting for whoever reads; `false` once nobody does.

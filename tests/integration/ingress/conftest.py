@@ -114,6 +114,17 @@ def until():
     return wait
 
 
+@pytest.fixture
+def settled(until):
+    """Wait until no call of a deployment runs: an answer comes before its call is counted."""
+
+    def wait(deployment):
+        until(lambda: deployment._serving._line.in_flight == 0)
+        return deployment
+
+    return wait
+
+
 class Client:
     """One ordinary client, with a connection for each request."""
 

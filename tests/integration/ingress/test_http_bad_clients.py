@@ -63,7 +63,9 @@ def test_a_client_that_stalls_before_its_head_is_complete_is_let_go(
         (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431),
     ],
 )
-def test_garbage_is_answered_and_ends_the_connection(serve, raw, others, until, sent, status):
+def test_garbage_is_answered_and_ends_the_connection(
+    serve, raw, others, until, sent, status, settled
+):
     ingress, site = serve()
     connection = raw(ingress.address)
     connection.send(sent)
@@ -71,7 +73,7 @@ def test_garbage_is_answered_and_ends_the_connection(serve, raw, others, until, 
     connection.rest()
     until(lambda: ingress.statistics().connections_failed == 1)
     others(ingress)
-    assert site.statistics().calls == 1
+    assert settled(site).statistics().calls == 1
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_a_request_that_servers_read_in_different_ways_is_refused(
     others(ingress)
 
 
-def test_a_length_beside_a_transfer_encoding_smuggles_nothing(serve, raw, others):
+def test_a_length_beside_a_transfer_encoding_smuggles_nothing(serve, raw, others, settled):
     ingress, site = serve()
     connection = raw(ingress.address)
     connection.send(
@@ -110,7 +112,7 @@ def test_a_length_beside_a_transfer_encoding_smuggles_nothing(serve, raw, others
     assert connection.answer() == (200, b"0\n")
     assert connection.rest() == b""
     others(ingress)
-    assert (site.statistics().calls, site.statistics().failures) == (2, 0)
+    assert (settled(site).statistics().calls, settled(site).statistics().failures) == (2, 0)
 
 
 def test_a_tunnel_is_refused(serve, raw, others):
@@ -122,27 +124,29 @@ def test_a_tunnel_is_refused(serve, raw, others):
     others(ingress)
 
 
-def test_a_body_that_is_announced_too_large_is_refused_before_the_component(serve, raw, others):
+def test_a_body_that_is_announced_too_large_is_refused_before_the_component(
+    serve, raw, others, settled
+):
     ingress, site = serve(limits=HttpLimits(body_bytes=1000))
     connection = raw(ingress.address)
     connection.send("POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n")
     status, body = connection.answer()
     assert (status, code(body)) == (413, "body-too-large")
-    assert site.statistics().calls == 0
+    assert settled(site).statistics().calls == 0
     others(ingress)
 
 
-def test_a_body_that_grows_too_large_ends_for_the_component(serve, raw, others):
+def test_a_body_that_grows_too_large_ends_for_the_component(serve, raw, others, settled):
     ingress, site = serve(limits=HttpLimits(body_bytes=1000))
     connection = raw(ingress.address)
     connection.send("POST /length HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
     connection.send(b"3e8\r\n%s\r\n1\r\ny\r\n" % (b"x" * 1000))
     assert connection.answer() == (400, b"ended after 1000\n")
     others(ingress)
-    assert site.statistics().failures == 0
+    assert settled(site).statistics().failures == 0
 
 
-def test_a_client_that_stops_in_the_middle_of_its_body_is_let_go(serve, raw, others):
+def test_a_client_that_stops_in_the_middle_of_its_body_is_let_go(serve, raw, others, settled):
     ingress, site = serve(limits=FAINT)
     connection = raw(ingress.address)
     connection.send("POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")
@@ -150,22 +154,22 @@ def test_a_client_that_stops_in_the_middle_of_its_body_is_let_go(serve, raw, oth
     connection.rest()
     others(ingress)
     # The component was told, and did nothing wrong.
-    assert site.statistics().failures == 0
+    assert settled(site).statistics().failures == 0
 
 
-def test_a_stall_in_the_body_is_not_the_fault_of_the_revision(serve, raw, others):
+def test_a_stall_in_the_body_is_not_the_fault_of_the_revision(serve, raw, others, settled):
     ingress, site = serve(call_timeout=0.2)
     connection = raw(ingress.address)
     connection.send("POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")
     status, body = connection.answer()
     assert (status, code(body)) == (504, "timeout")
     others(ingress)
-    snapshot = site._serving._statistics[1].snapshot()
+    snapshot = settled(site)._serving._statistics[1].snapshot()
     assert (snapshot["cancelled"], snapshot["limits"]) == (1, 0)
     assert ingress.statistics().stalled == 1
 
 
-def test_a_client_that_never_reads_is_let_go(serve, raw, others, until):
+def test_a_client_that_never_reads_is_let_go(serve, raw, others, until, settled):
     ingress, site = serve(limits=FAINT, call_timeout=600.0)
     connection = raw(ingress.address)
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -176,11 +180,11 @@ def test_a_client_that_never_reads_is_let_go(serve, raw, others, until):
     others(ingress)
     assert ingress.statistics().abandoned == 1
     # What it held of the answer was a little, not the 64 MiB.
-    assert site.statistics().bytes_out < 16 << 20
+    assert settled(site).statistics().bytes_out < 16 << 20
 
 
 def test_a_call_that_waits_for_a_client_to_read_is_not_the_fault_of_the_revision(
-    serve, raw, others, until
+    serve, raw, others, until, settled
 ):
     ingress, site = serve(call_timeout=0.3)
     connection = raw(ingress.address)
@@ -188,12 +192,12 @@ def test_a_call_that_waits_for_a_client_to_read_is_not_the_fault_of_the_revision
     connection.send("GET /big/64 HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: ingress.statistics().stalled == 1)
     others(ingress)
-    snapshot = site._serving._statistics[1].snapshot()
+    snapshot = settled(site)._serving._statistics[1].snapshot()
     assert (snapshot["cancelled"], snapshot["limits"]) == (1, 0)
     connection.close()
 
 
-def test_clients_that_reset_in_the_middle_are_counted(serve, raw, others, until):
+def test_clients_that_reset_in_the_middle_are_counted(serve, raw, others, until, settled):
     ingress, site = serve(call_timeout=600.0)
     for path in ("/sleep", "/big/64"):
         connection = raw(ingress.address)
@@ -204,7 +208,7 @@ def test_clients_that_reset_in_the_middle_are_counted(serve, raw, others, until)
         connection.close()
         until(lambda: site._serving._line.in_flight == 0)
     others(ingress)
-    snapshot = site._serving._statistics[1].snapshot()
+    snapshot = settled(site)._serving._statistics[1].snapshot()
     assert snapshot["cancelled"] >= 1
     assert snapshot["traps"] == 0
 
@@ -221,13 +225,13 @@ def test_a_half_closed_client_is_bounded(serve, raw, others, until):
     others(ingress)
 
 
-def test_pipelined_requests_are_answered_in_order(serve, raw):
+def test_pipelined_requests_are_answered_in_order(serve, raw, settled):
     ingress, site = serve()
     connection = raw(ingress.address)
     paths = ["/", "/status/404", "/trap", "/", "/status/201"]
     connection.send("".join(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n" for path in paths))
     assert [connection.answer()[0] for _ in paths] == [200, 404, 502, 200, 201]
-    assert site.statistics().calls == len(paths)
+    assert settled(site).statistics().calls == len(paths)
 
 
 def test_connections_beyond_the_limit_are_closed(serve, raw, until):

@@ -36,16 +36,16 @@ def calc(serve, client):
         ("/calc/demo:calc/ops/divide", {"dividend": 7, "divisor": "2"}, 3),
     ],
 )
-def test_a_function_answers(calc, path, body, expected):
+def test_a_function_answers(calc, path, body, expected, settled):
     assert calc.post(path, body) == (200, expected)
-    assert calc.deployment.statistics().failures == 0
+    assert settled(calc.deployment).statistics().failures == 0
 
 
-def test_the_error_of_a_result_is_a_problem_but_no_failure(calc):
+def test_the_error_of_a_result_is_a_problem_but_no_failure(calc, settled):
     status, problem = calc.post("/calc/divide", [1, 0])
     assert (status, code(problem)) == (400, "declared-error")
     assert problem["error"] is not None
-    statistics = calc.deployment.statistics()
+    statistics = settled(calc.deployment).statistics()
     assert (statistics.calls, statistics.failures) == (1, 0)
 
 
@@ -68,15 +68,15 @@ def test_an_unknown_function_is_told_with_near_names(calc):
         ("text", "$", "an array by position, or an object by name"),
     ],
 )
-def test_wrong_arguments_are_told_with_their_place(calc, body, path, reason):
+def test_wrong_arguments_are_told_with_their_place(calc, body, path, reason, settled):
     status, problem = calc.post("/calc/add", body)
     assert (status, code(problem)) == (422, "arguments")
     assert problem["path"] == path
     assert reason in problem["detail"]
-    assert calc.deployment.statistics().calls == 0
+    assert settled(calc.deployment).statistics().calls == 0
 
 
-def test_what_is_no_call_is_refused(calc):
+def test_what_is_no_call_is_refused(calc, settled):
     status, headers, _ = calc.request("GET", "/calc/add")
     assert (status, headers["allow"]) == (405, "POST")
     status, _, _ = calc.request("POST", "/calc/add", b"[1, 2]")
@@ -84,7 +84,7 @@ def test_what_is_no_call_is_refused(calc):
     status, problem = calc.post("/calc/add", b"[1, 2")
     assert (status, code(problem)) == (400, "not-json")
     assert "column" in problem["detail"]
-    assert calc.deployment.statistics().calls == 0
+    assert settled(calc.deployment).statistics().calls == 0
 
 
 def test_a_rule_may_name_the_function(serve, client):
@@ -201,8 +201,8 @@ def test_a_body_beyond_the_limit_is_refused(serve, client):
 
 
 @pytest.mark.parametrize("lifetime", ["call", "pooled"])
-def test_host_functions_in_python_answer(tmp_path, guest, client, lifetime, caplog):
-    """Plain and awaited ones, and one that fails; nothing of it reaches the client but that it did."""
+def test_host_functions_in_python_answer(tmp_path, guest, client, lifetime, caplog, settled):
+    """Plain and awaited ones, and one that fails, of which the client learns no more."""
     asked = []
 
     async def pull(size):
@@ -225,7 +225,7 @@ def test_host_functions_in_python_answer(tmp_path, guest, client, lifetime, capl
             assert (status, code(problem)) == (502, "host-function")
             assert "nothing here" not in str(problem)
             assert ask.post("/drain", [1, 1]) == (200, 1)
-        assert (faults.statistics().calls, faults.statistics().failures) == (4, 1)
+        assert (settled(faults).statistics().calls, settled(faults).statistics().failures) == (4, 1)
     assert "nothing here" in caplog.text
 
 

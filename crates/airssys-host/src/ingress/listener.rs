@@ -1,6 +1,5 @@
 //! Where an ingress listens, and the connections that come there.
 
-use std::future::Future;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -104,38 +103,36 @@ impl Listener {
 }
 
 /// Take connections until told to end, then wait for those that there are.
-pub(super) fn accept(
+pub(super) async fn accept(
     shared: Arc<Shared>,
     listener: Listener,
     mut told: watch::Receiver<Option<Duration>>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        let mut connections = JoinSet::new();
-        loop {
-            let stream = tokio::select! {
-                stream = listener.next() => stream,
-                _ = connections.join_next(), if !connections.is_empty() => continue,
-                // Gone without a word is as good as told.
-                _ = told.wait_for(Option::is_some) => break,
-            };
-            let Ok(stream) = stream else {
-                sleep(BREATH).await;
-                continue;
-            };
-            shared.statistics.connections_accepted.add();
-            if connections.len() >= shared.limits.connections {
-                shared.statistics.connections_refused.add();
-                continue;
-            }
-            let (shared, told) = (shared.clone(), told.clone());
-            match stream {
-                Stream::Tcp(stream) => connections.spawn(serve(shared, stream, told)),
-                Stream::Unix(stream) => connections.spawn(serve(shared, stream, told)),
-            };
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            stream = listener.next() => stream,
+            _ = connections.join_next(), if !connections.is_empty() => continue,
+            // Gone without a word is as good as told.
+            _ = told.wait_for(Option::is_some) => break,
+        };
+        let Ok(stream) = stream else {
+            sleep(BREATH).await;
+            continue;
+        };
+        shared.statistics.connections_accepted.add();
+        if connections.len() >= shared.limits.connections {
+            shared.statistics.connections_refused.add();
+            continue;
         }
-        drop(listener);
-        drain(connections, told).await;
+        let (shared, told) = (shared.clone(), told.clone());
+        match stream {
+            Stream::Tcp(stream) => connections.spawn(serve(shared, stream, told)),
+            Stream::Unix(stream) => connections.spawn(serve(shared, stream, told)),
+        };
     }
+    drop(listener);
+    drain(connections, told).await;
 }
 
 /// Wait for connections to end, as long as the drain deadline says, which may come nearer meanwhile.

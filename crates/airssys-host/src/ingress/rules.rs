@@ -163,8 +163,7 @@ impl Rules {
                 if name.is_empty() || !bare || !name.bytes().all(fits) {
                     return Err(RuleError::Host(host.clone()));
                 }
-                if host.starts_with('*') {
-                    let suffix = &host[1..];
+                if let Some(suffix) = host.strip_prefix('*') {
                     let known = self.wildcards.iter().position(|(known, _)| known == suffix);
                     let index = known.unwrap_or_else(|| {
                         self.wildcards.push((suffix.to_owned(), Paths::default()));
