@@ -9,6 +9,7 @@ from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import BlockingDeployment
 from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_inputs import wanted
+from airssys.wasm.ingress import BlockingIngress
 from airssys.wasm.manifest.configuration import Configuration
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.settings import settings_from
@@ -16,7 +17,7 @@ from airssys.wasm.settings import settings_from
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airssys.wasm.delivery.plan import Plan
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Source
+    from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -158,6 +160,13 @@ class BlockingHost:
             ComponentDamaged: It is not there, or not what it was.
         """
         return self._core.stored(digest)
+
+    def serve_http(
+        self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
+    ) -> BlockingIngress:
+        """Listen for HTTP requests for deployments; see `Host.serve_http`."""
+        self._core.check()
+        return BlockingIngress(self._core, listen, routes, limits)
 
     def review(
         self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
