@@ -16,6 +16,7 @@ use crate::awaiting::{Awaitable, Conclude};
 use crate::callers;
 use crate::component::{Described, PyComponent};
 use crate::errors::{About, raise, unknown_export};
+use crate::guest_log::PyGuestLog;
 use crate::handles::Lent;
 use crate::imports::Imports;
 use crate::instance::explain;
@@ -114,7 +115,7 @@ pub struct PyLine {
 impl PyLine {
     /// `instances` is 0 for an instance per call. `functions` are in the order of `Component.required`.
     #[new]
-    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, storage = None))]
+    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, storage = None, log = None))]
     fn new(
         component: &PyComponent,
         number: u64,
@@ -125,6 +126,7 @@ impl PyLine {
         waiting: usize,
         statistics: &PyLineStatistics,
         storage: Option<&PyStorageNamespace>,
+        log: Option<(PyRef<'_, PyGuestLog>, &str)>,
     ) -> Self {
         let described = component.described.clone();
         let lifetime = if instances == 0 {
@@ -141,13 +143,14 @@ impl PyLine {
             .collect();
         let given = limits.limits.clone();
         let storage = storage.map(|storage| storage.namespace.clone());
+        let writer = log.map(|(log, deployment)| log.writer(deployment, number));
         let line = Line::new(
             number,
             native,
             limits.limits.clone(),
             lifetime,
             statistics.statistics.clone(),
-            Box::new(move || Ok(wasi.get().state(&given, storage.as_ref())?)),
+            Box::new(move || Ok(wasi.get().state(&given, storage.as_ref(), writer.as_ref())?)),
             Box::new(Companion {
                 described,
                 functions,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use airssys_host::gate::rule_gate::RuleGate;
 use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, Transport};
+use airssys_host::guest_log::LogWriter;
 use airssys_host::limits::Limits;
 use airssys_host::plane::Outputs;
 use airssys_host::storage::Namespace;
@@ -245,7 +246,8 @@ impl PyWasi {
             .map(|approver| approver.clone_ref(py))
     }
 
-    /// The state of one instance, whose storage is `storage`, that of its deployment, if it has one.
+    /// The state of one instance, whose storage is `storage`, that of its deployment, if it has one. What would be
+    /// discarded goes to `writer`.
     ///
     /// # Errors
     /// A directory cannot be opened.
@@ -253,8 +255,10 @@ impl PyWasi {
         &self,
         limits: &Limits,
         storage: Option<&Namespace>,
+        writer: Option<&LogWriter>,
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(limits, storage, None)
+        let outputs = writer.map(|writer| writer.outputs(limits.account.as_ref()));
+        self.state_with(limits, storage, outputs, writer)
     }
 
     /// The state of one instance of an actor: what would be discarded goes to the plane's log.
@@ -266,7 +270,7 @@ impl PyWasi {
         limits: &Limits,
         outputs: Outputs,
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(limits, None, Some(outputs))
+        self.state_with(limits, None, Some(outputs), None)
     }
 
     fn state_with(
@@ -274,6 +278,7 @@ impl PyWasi {
         limits: &Limits,
         storage: Option<&Namespace>,
         outputs: Option<Outputs>,
+        writer: Option<&LogWriter>,
     ) -> Result<WasiState, std::io::Error> {
         let gate: Arc<dyn HostGate> = match &self.rights {
             Rights::Listed(list) => list.clone(),
@@ -290,6 +295,9 @@ impl PyWasi {
         }
         if let Some(namespace) = storage.or(self.storage.as_ref()) {
             builder.service(Arc::new(namespace.clone()));
+        }
+        if let Some(writer) = writer {
+            builder.service(Arc::new(writer.clone()));
         }
         for (host, guest, writable) in &self.directories {
             builder.mount(host, guest, *writable);
