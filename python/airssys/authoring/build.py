@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from airssys.authoring.wit import World
+
 __all__ = ["Built", "build"]
 
 
@@ -67,26 +69,32 @@ def build(folder: Path, *, force: bool = False, say: Callable[[str], None] = sil
         # Another build may have done it meanwhile.
         if not force and (report := fresh_report(folder, output)) is not None:
             return _built(output, report, changed=False)
-        return _build(Project.at(folder), say)
+        return _build(Project.at(folder), say, force=force)
 
 
-def _build(project: Project, say: Callable[[str], None]) -> Built:
+def _build(project: Project, say: Callable[[str], None], *, force: bool) -> Built:
     from airssys.authoring.contract import complete  # noqa: PLC0415 - see `stamps`
+    from airssys.authoring.kept import keep, kept, key_of  # noqa: PLC0415
     from airssys.authoring.sizes import parts_of  # noqa: PLC0415
     from airssys.authoring.wit import world_of  # noqa: PLC0415
     from airssys.wasm.manifest import embed_manifest  # noqa: PLC0415
 
     started = time.monotonic()
     complete(project.wit)
-    world_of(project.wit, project.world)
+    world = world_of(project.wit, project.world)
     files = inputs(project.folder)
     output = project.output
-    say(f"building {project.name} ({project.language.capitalize()})")
-    with scratch(output.parent) as making:
-        made = making / "component.wasm"
-        _compile(project, made, say)
-        content = embed_manifest(made.read_bytes(), project.manifest)
-        put(content, output)
+    say(f"building {project.name} ({project.language})")
+    key = key_of(project, files, _toolchain(project))
+    content = None if force else kept(key, project)
+    if content is None:
+        with scratch(output.parent) as making:
+            made = making / "component.wasm"
+            _compile(project, world, made, say)
+            content = embed_manifest(made.read_bytes(), project.manifest)
+        if files.items() <= inputs(project.folder).items():  # else it was edited meanwhile
+            keep(key, project, content)
+    put(content, output)
     report = {
         "name": project.name,
         "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
@@ -99,7 +107,7 @@ def _build(project: Project, say: Callable[[str], None]) -> Built:
     return _built(output, report, changed=True)
 
 
-def _compile(project: Project, output: Path, say: Callable[[str], None]) -> None:
+def _compile(project: Project, world: World, output: Path, say: Callable[[str], None]) -> None:
     """Compile by the way of the language."""
     match project.language:
         case "rust":
@@ -114,12 +122,24 @@ def _compile(project: Project, output: Path, say: Callable[[str], None]) -> None
             from airssys.authoring.languages import python  # noqa: PLC0415
 
             _need(project, "app.py")
-            python.build(project.folder, project.wit, output, world=project.world, say=say)
+            python.build(project.folder, project.wit, output, world=world.name, say=say)
         case "javascript" | "typescript":
             from airssys.authoring.languages import javascript  # noqa: PLC0415
 
-            source = _need(project, "app.js")
-            javascript.build(source, project.wit, output, world=project.world, say=say)
+            source = _need(project, "app.ts" if project.language == "typescript" else "app.js")
+            javascript.build(source, project.wit, output, world=world, say=say)
+
+
+def _toolchain(project: Project) -> str:
+    """Name the compiler of a project's language."""
+    match project.language:
+        case "rust":
+            from airssys.authoring.languages.rust import toolchain  # noqa: PLC0415
+        case "python":
+            from airssys.authoring.languages.python import toolchain  # noqa: PLC0415
+        case "javascript" | "typescript":
+            from airssys.authoring.languages.javascript import toolchain  # noqa: PLC0415
+    return toolchain()
 
 
 def _component_of(project: Project, built: dict[Path, Path]) -> Path:

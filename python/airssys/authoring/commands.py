@@ -7,12 +7,13 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 from airssys.authoring.errors import BuildFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["run"]
@@ -46,20 +47,23 @@ def run(
     words = [os.fspath(word) for word in command]
     shown = shlex.join(words)
     try:
-        process = subprocess.Popen(  # noqa: S603 - no shell, and the words are ours
-            words,
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        with _no_interrupt() as interrupted:
+            process = subprocess.Popen(  # noqa: S603 - no shell, and the words are ours
+                words,
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
     except OSError as error:
         raise BuildFailed(f"cannot run {words[0]}: {error.strerror}", hint=hint) from error
     try:
+        if interrupted:
+            raise KeyboardInterrupt  # noqa: TRY301 - as one that comes a moment later
         output, errors = process.communicate()
     except BaseException:
         _end(process)
@@ -69,6 +73,20 @@ def run(
         failure.add_note((errors.strip() or output.strip())[-20_000:])
         raise failure
     return output
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[list[int]]:
+    """Put Ctrl-C off, or a program that has just been started would be nobody's."""
+    interrupted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

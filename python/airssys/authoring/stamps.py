@@ -14,12 +14,13 @@ from airssys.authoring.places import put
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["fresh_report", "keep_stamp", "sources"]
+__all__ = ["fresh_report", "inputs", "keep_stamp", "recipe_files", "sources"]
 
 #: Folders whose content is no source.
 _SKIPPED: Final = {"build", "target", "node_modules", "__pycache__", "tests", "dist"}
 _NAME: Final = ".stamp.json"
-#: A build by another version of what builds is stale.
+#: A build by another version of these is stale.
+_RECIPE: Final = ("entry", "languages", "pins", "sdk/python", "sdk/rust/src")
 _BUILDERS: Final = Path(__file__).resolve().parent
 
 
@@ -103,14 +104,23 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def recipe_files() -> list[Path]:
+    """Return the files of this package that a component's content depends on, in order."""
+    found = []
+    for name in _RECIPE:
+        for folder, _, files in os.walk(_BUILDERS / name):
+            found += [Path(folder, file) for file in files if not file.endswith(".pyc")]
+    return sorted(found)
+
+
 def _tools() -> list[Any]:
     """Return what tells one set of tools from another, without starting any."""
-    found: list[Any] = []
-    pins = _BUILDERS / "pins"
     rustup = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup") / "settings.toml"
-    node = shutil.which("node")
-    places = [pins / "python.txt", pins / "javascript" / "package-lock.json", rustup]
-    for place in (*places, *(() if node is None else (Path(node),))):
+    places = [rustup, *recipe_files()]
+    if node := shutil.which("node"):
+        places.append(Path(node))
+    found: list[Any] = []
+    for place in places:
         try:
             state = place.stat()
         except OSError:

@@ -1,64 +1,29 @@
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - fixtures are looked at
 
 import pytest
 
-import airssys.authoring
 from airssys.authoring import build, new_project
-from airssys.authoring.places import cache, locked
-
-PACKAGE = Path(airssys.authoring.__file__).parent
 
 
-def _recipe() -> str:
-    """Hash everything that a new project's component is made from."""
-    total = hashlib.sha256()
-    for folder, _, files in sorted(os.walk(PACKAGE, followlinks=True)):
-        for name in sorted(files):
-            if not name.endswith((".pyc", ".lock")):
-                total.update(name.encode() + Path(folder, name).read_bytes())
-    return total.hexdigest()[:16]
-
-
-@pytest.fixture(scope="session")
-def _kept():
-    """Where built projects are kept, by what they are made from; older ones make room."""
-    home = cache() / "guests" / "projects"
-    kept = home / _recipe()
-    kept.mkdir(parents=True, exist_ok=True)
-    for old in sorted(home.iterdir(), key=lambda each: each.stat().st_mtime)[:-4]:
-        if old != kept:
-            shutil.rmtree(old, ignore_errors=True)
-    return kept
-
-
-@pytest.fixture(scope="session")
-def project(_kept, tmp_path_factory):
-    """A copy of a new project that is built; `files` replace or add to those of its template."""
+@pytest.fixture
+def project(tmp_path):
+    """A new project that is built; what was built before is taken from the user's cache."""
 
     def made(
         language: str, template: str = "function", files: dict[str, str] | None = None
     ) -> Path:
-        files = files or {}
-        key = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:8]
-        folder = _kept / f"{template}-{language}-{key}"
-        with locked(_kept, "another run of these tests"):
-            if not (folder / "greeter" / "build" / "component.wasm").exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-                fresh = new_project("greeter", language=language, template=template, into=folder)
-                for name, text in files.items():
-                    (fresh / name).write_text(text)
-                build(fresh)
-            copy = tmp_path_factory.mktemp("project") / "greeter"
-            shutil.copytree(folder / "greeter", copy)  # with the times: it stays fresh
-        return copy
+        folder = new_project(
+            "greeter", language=language, template=template, into=tmp_path / "projects"
+        )
+        for name, text in (files or {}).items():
+            (folder / name).write_text(text)
+        build(folder)
+        return folder
 
     return made
 

@@ -93,7 +93,7 @@ def test_a_mistake_in_wit_has_its_place(project):
     )
     with pytest.raises(WitError) as caught:
         build(folder)
-    assert caught.value.summary.startswith(f"{world}:4:27: ")
+    assert caught.value.summary.startswith(f"{world}:4:28: ")
     assert "nosuch" in caught.value.summary
     assert caught.value.context["line"] == 4
 

@@ -24,7 +24,7 @@ _HERE: Final = Path(__file__).resolve().parent
 #: The tool, its version and the hashes of its wheels.
 PINNED: Final = _HERE.parent / "pins" / "python.txt"
 #: What componentize-py starts from: it prepares the interpreter, and takes over the names of `app`.
-ENTRY: Final = _HERE.parent / "entry"
+ENTRY: Final = _HERE.parent / "entry" / "python"
 #: The guest library, which every component may import.
 SDK: Final = _HERE.parent / "sdk" / "python"
 _START: Final = "import sys; from componentize_py import script; sys.exit(script())"

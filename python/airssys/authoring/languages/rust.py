@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -72,6 +73,25 @@ def need_target(say: Callable[[str], None] = silent) -> None:
         raise missing from error
 
 
+def _forget(folder: Path, target: Path, packages: Sequence[str]) -> None:
+    """Let cargo compile these packages anew; what they depend on it keeps.
+
+    Cargo goes by the time of a file and the name of its package. Another project of that name, or
+    an older file put back, would get what was compiled before.
+    """
+    marks = target / TARGET / "release" / ".fingerprint"
+    if not marks.is_dir():
+        return
+    command = ["cargo", "metadata", "--no-deps", "--format-version", "1", "--offline"]
+    told = json.loads(run(command, cwd=folder, failed="cargo cannot read Cargo.toml"))
+    names = {package["name"] for package in told["packages"]}
+    names &= set(packages) or names
+    for mark in marks.iterdir():  # not `cargo clean`, which wants the whole registry to be known
+        name, _, number = mark.name.rpartition("-")
+        if name in names and re.fullmatch(r"[0-9a-f]{16}", number):
+            shutil.rmtree(mark)
+
+
 def build(
     folder: Path,
     target: Path,
@@ -95,6 +115,7 @@ def build(
     command += ["--message-format", "json-render-diagnostics"]
     if locked if locked is not None else (folder / "Cargo.lock").exists():
         command.append("--locked")
+    _forget(folder, target, packages)
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     # No path of this machine gets into a component: the same source gives the same digest.
     remapped = [f"--remap-path-prefix={home}=cargo"]

@@ -6,6 +6,9 @@ wrong in every instance of it: random numbers would begin at the state that was 
 in each; and what is printed would stay in a buffer that nobody empties.
 """
 
+import contextlib
+import importlib
+import inspect
 import io
 import random
 import sys
@@ -61,6 +64,24 @@ def replace_shared() -> Fresh:
     return fresh
 
 
+def check_world(given: dict[str, Any]) -> None:
+    """Raise where the program lacks what its world exports; calls would find out otherwise."""
+    wanted = {"WitWorld": getattr(importlib.import_module("wit_world"), "WitWorld", None)}
+    with contextlib.suppress(ModuleNotFoundError):  # where it exports no interface
+        wanted.update(vars(importlib.import_module("wit_world.exports")))
+    for name, declared in wanted.items():
+        if not isinstance(declared, type) or not getattr(declared, "_is_protocol", False):
+            continue
+        methods = [each for each in vars(declared) if inspect.isfunction(getattr(declared, each))]
+        methods = [each for each in methods if not each.startswith("_")]
+        made = given.get(name)
+        if methods and not isinstance(made, type):
+            raise TypeError(f"app.py has no class {name}, and its world exports {methods[0]}")
+        for method in methods:
+            if getattr(made, method, None) in (None, getattr(declared, method)):
+                raise TypeError(f"{name} in app.py has no {method}(), and its world exports it")
+
+
 for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(line_buffering=True)
@@ -72,3 +93,4 @@ numbers.bake()
 if sdk := sys.modules.get("airssys_component.actors"):
     globals().update(sdk.exports())
 globals().update({name: value for name, value in vars(app).items() if not name.startswith("__")})
+check_world(globals())
