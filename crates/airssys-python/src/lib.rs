@@ -28,6 +28,7 @@ mod secrets;
 mod source;
 mod storage;
 mod toml;
+mod trial;
 mod turns;
 mod wasi;
 mod wave;
@@ -100,6 +101,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     capacity::register(module)?;
     quota::register(module)?;
     route::register(module)?;
+    trial::register(module)?;
     wave::register(module)?;
     authoring::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;

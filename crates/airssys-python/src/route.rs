@@ -22,8 +22,9 @@ use crate::imports::Imports;
 use crate::instance::explain;
 use crate::limits::PyLimits;
 use crate::objects::Numbers;
+use crate::plane::service::PyService;
 use crate::runtime;
-use crate::storage::PyStorageNamespace;
+use crate::trial::{self, PyTrial};
 use crate::wasi::PyWasi;
 
 /// What a call of a line needs of Python.
@@ -80,6 +81,11 @@ impl PyLineStatistics {
         self.statistics.go_cold();
     }
 
+    /// Nanoseconds that the share `share` of the calls did not exceed; 0 where no calls are known.
+    fn quantile(&self, share: f64) -> u64 {
+        self.statistics.quantile(share)
+    }
+
     /// The counters now, by name; times in seconds.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let now = self.statistics.snapshot();
@@ -115,7 +121,7 @@ pub struct PyLine {
 impl PyLine {
     /// `instances` is 0 for an instance per call. `functions` are in the order of `Component.required`.
     #[new]
-    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, storage = None, log = None))]
+    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, services, log = None))]
     fn new(
         component: &PyComponent,
         number: u64,
@@ -125,7 +131,7 @@ impl PyLine {
         instances: usize,
         waiting: usize,
         statistics: &PyLineStatistics,
-        storage: Option<&PyStorageNamespace>,
+        services: Vec<Bound<'_, PyService>>,
         log: Option<(PyRef<'_, PyGuestLog>, &str)>,
     ) -> Self {
         let described = component.described.clone();
@@ -142,7 +148,10 @@ impl PyLine {
             .map(|export| native.bound_to_instance(export))
             .collect();
         let given = limits.limits.clone();
-        let storage = storage.map(|storage| storage.namespace.clone());
+        let services: Vec<_> = services
+            .iter()
+            .map(|service| service.get().0.clone())
+            .collect();
         let writer = log.map(|(log, deployment)| log.writer(deployment, number));
         let line = Line::new(
             number,
@@ -150,7 +159,7 @@ impl PyLine {
             limits.limits.clone(),
             lifetime,
             statistics.statistics.clone(),
-            Box::new(move || Ok(wasi.get().state(&given, storage.as_ref(), writer.as_ref())?)),
+            Box::new(move || Ok(wasi.get().state(&given, &services, writer.as_ref())?)),
             Box::new(Companion {
                 described,
                 functions,
@@ -236,7 +245,7 @@ fn duration(seconds: f64) -> PyResult<Duration> {
 /// What takes the calls of one deployment.
 #[pyclass(frozen, name = "Route", module = "airssys._core")]
 pub struct PyRoute {
-    route: Route,
+    route: Arc<Route>,
     /// The deployment's name, for messages.
     name: String,
 }
@@ -246,7 +255,7 @@ impl PyRoute {
     #[new]
     fn new(name: String) -> Self {
         Self {
-            route: Route::new(),
+            route: Arc::default(),
             name,
         }
     }
@@ -269,31 +278,52 @@ impl PyRoute {
         self.route.hold();
     }
 
-    /// Call an export of the live revision and block until it has answered.
-    #[pyo3(signature = (path, args, kwargs = None))]
+    /// Let `candidate` take a share of the calls beside the live line. A call that takes more nanoseconds than one
+    /// of `slow` is bad of that signal.
+    #[pyo3(signature = (candidate, weight, *, salt, slow = Vec::new()))]
+    fn split(
+        &self,
+        py: Python<'_>,
+        candidate: &PyLine,
+        weight: f64,
+        salt: &[u8],
+        slow: Vec<u64>,
+    ) -> PyResult<PyTrial> {
+        let weight = trial::share(weight)?;
+        self.route
+            .split(candidate.line.clone(), weight, salt, &slow)
+            .map(|trial| PyTrial::new(trial, self.name.clone()))
+            .map_err(|error| trial::refused(py, error, &self.name))
+    }
+
+    /// Call an export of the live revision and block until it has answered. Where a revision is tried beside it,
+    /// `key` decides which of the two takes the call; chance, without one.
+    #[pyo3(signature = (path, args, kwargs = None, key = None))]
     fn call(
         &self,
         py: Python<'_>,
         path: &str,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
+        key: Option<&[u8]>,
     ) -> PyResult<Py<PyAny>> {
-        let (mut begun, arguments) = self.begin(py, path, args, kwargs)?;
+        let (mut begun, arguments) = self.begin(py, path, args, kwargs, key)?;
         let call = begun.start(py, arguments)?;
         let (live, result) = crate::blocking::run(py, call, &begun.imports)?;
         begun.conclude(py, live, result)
     }
 
     /// Call an export of the revision that is live now; the guest runs when the result is awaited.
-    #[pyo3(signature = (path, args, kwargs = None))]
+    #[pyo3(signature = (path, args, kwargs = None, key = None))]
     fn call_async(
         &self,
         py: Python<'_>,
         path: &str,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
+        key: Option<&[u8]>,
     ) -> PyResult<Awaitable> {
-        let (begun, arguments) = self.begin(py, path, args, kwargs)?;
+        let (begun, arguments) = self.begin(py, path, args, kwargs, key)?;
         let imports = begun.imports.clone();
         let begun = Mutex::new(begun);
         Ok(Awaitable::new(
@@ -322,11 +352,12 @@ impl PyRoute {
         path: &str,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
+        key: Option<&[u8]>,
     ) -> PyResult<(Begun, Vec<Value>)> {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         let passage = self
             .route
-            .enter()
+            .enter(key)
             .map_err(|error| self.refused(py, error, path))?;
         let companion = companion(passage.line());
         let component = &companion.described.component;
@@ -470,7 +501,7 @@ fn explained(py: Python<'_>, imports: &Imports, export: usize, error: Error) -> 
 }
 
 /// Make an exception of a class in `airssys.wasm.host_errors`.
-fn host_error(py: Python<'_>, class: &str, summary: &str, hint: &str) -> PyErr {
+pub fn host_error(py: Python<'_>, class: &str, summary: &str, hint: &str) -> PyErr {
     let make = || -> PyResult<PyErr> {
         let class = py.import("airssys.wasm.host_errors")?.getattr(class)?;
         let keywords = PyDict::new(py);

@@ -8,6 +8,7 @@ use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, Transport};
 use airssys_host::guest_log::LogWriter;
 use airssys_host::limits::Limits;
 use airssys_host::plane::Outputs;
+use airssys_host::services::Service;
 use airssys_host::storage::Namespace;
 use airssys_host::wasi::secrets::Secrets;
 use airssys_host::wasi::{Builder, Capture, Input, Output, Settings, Tls, WasiState, tls_trusting};
@@ -246,19 +247,18 @@ impl PyWasi {
             .map(|approver| approver.clone_ref(py))
     }
 
-    /// The state of one instance, whose storage is `storage`, that of its deployment, if it has one. What would be
-    /// discarded goes to `writer`.
+    /// The state of one instance, which has `services` of its deployment. What would be discarded goes to `writer`.
     ///
     /// # Errors
     /// A directory cannot be opened.
     pub fn state(
         &self,
         limits: &Limits,
-        storage: Option<&Namespace>,
+        services: &[Arc<dyn Service>],
         writer: Option<&LogWriter>,
     ) -> Result<WasiState, std::io::Error> {
         let outputs = writer.map(|writer| writer.outputs(limits.account.as_ref()));
-        self.state_with(limits, storage, outputs, writer)
+        self.state_with(limits, services, outputs, writer)
     }
 
     /// The state of one instance of an actor: what would be discarded goes to the plane's log.
@@ -270,13 +270,13 @@ impl PyWasi {
         limits: &Limits,
         outputs: Outputs,
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(limits, None, Some(outputs), None)
+        self.state_with(limits, &[], Some(outputs), None)
     }
 
     fn state_with(
         &self,
         limits: &Limits,
-        storage: Option<&Namespace>,
+        services: &[Arc<dyn Service>],
         outputs: Option<Outputs>,
         writer: Option<&LogWriter>,
     ) -> Result<WasiState, std::io::Error> {
@@ -293,8 +293,11 @@ impl PyWasi {
         if let Some(secrets) = &self.secrets {
             builder.secrets(Arc::clone(secrets));
         }
-        if let Some(namespace) = storage.or(self.storage.as_ref()) {
+        if let Some(namespace) = &self.storage {
             builder.service(Arc::new(namespace.clone()));
+        }
+        for service in services {
+            builder.service(service.clone());
         }
         if let Some(writer) = writer {
             builder.service(Arc::new(writer.clone()));

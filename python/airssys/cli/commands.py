@@ -27,6 +27,7 @@ _MODULES: Final = {
     "test": "test",
     "inspect": "components",
     "run": "components",
+    "serve": "serve",
     "deploy": "deployments",
     "list": "history",
     "history": "history",

@@ -8,6 +8,8 @@ import dataclasses
 import tempfile
 from typing import TYPE_CHECKING, Any, Literal
 
+from airssys.testing.doubles import Heard, Listener
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -67,6 +69,44 @@ class ComponentUnderTest:
     def tell(self, message: Any, *, key: str = "") -> None:
         """Send a message to one of its actors."""
         self.actor(key).tell(message)
+
+    def stand_in(self, address: str, answer: Any = None) -> Heard:
+        """Put an actor where the component sends messages; return what arrives there.
+
+        Args:
+            address: Where: `acme/mailer`.
+            answer: What it answers: a value, or a function of the message.
+        """
+        heard = Heard(address)
+        actors = self.host._core.actors
+
+        async def begin() -> None:
+            ref = await actors.system.spawn(Listener, heard, answer)
+            actors.exchange.expose(ref, address)
+
+        actors.run(begin())
+        return heard
+
+    def listen(self, pattern: str) -> Heard:
+        """Subscribe to topics; return what is published there from now on."""
+        heard = Heard(pattern)
+        actors = self.host._core.actors
+
+        async def begin() -> None:
+            ref = await actors.system.spawn(Listener, heard)
+            actors.system.topics.subscribe(pattern, ref)
+
+        actors.run(begin())
+        return heard
+
+    def publish(self, topic: str, message: Any) -> int:
+        """Publish a message; return how many took it."""
+        actors = self.host._core.actors
+
+        async def begin() -> int:
+            return actors.system.topics.publish(topic, message).accepted
+
+        return actors.run(begin())
 
     def logs(self) -> tuple[LogLine, ...]:
         """Return what it logged and printed, the oldest line first."""

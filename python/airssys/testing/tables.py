@@ -43,6 +43,18 @@ class TableError(AirsSysError):
     default_code = "tests-invalid"
 
 
+class Publication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that is published.
+
+    Attributes:
+        topic: Where.
+        message: What.
+    """
+
+    topic: str
+    message: Any
+
+
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing that is done, and what is to come of it.
 
@@ -50,10 +62,12 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         call: A call in WAVE: `greet("Ada")`.
         ask: A message to its actor, whose answer is waited for.
         tell: A message to its actor.
+        publish: A message to a topic, as `{ topic = "texts.new", message = "…" }`.
         key: Which actor; the main one by default.
         returns: What the call returns, in WAVE as `airssys call` prints it.
         answers: What the actor answers.
         fails: Part of the message of the error that the call or the request ends with.
+        publishes: What it publishes then, by topic.
         logs: Texts that lines contain which it logged or printed until then.
         stores: What its storage holds after that: text by key.
         denies: Accesses that were refused until then: `filesystem.read /etc/passwd`.
@@ -62,10 +76,12 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     call: str = ""
     ask: Any = UNSET
     tell: Any = UNSET
+    publish: Publication | None = None
     key: str = ""
     returns: str | None = None
     answers: Any = UNSET
     fails: str | None = None
+    publishes: dict[str, Any] = field(default_factory=dict)
     logs: tuple[str, ...] = ()
     stores: dict[str, str] = field(default_factory=dict)
     denies: tuple[str, ...] = ()
@@ -124,10 +140,11 @@ def read_cases(file: Path) -> list[tuple[Case, int]]:
     lines = found.lines.get("case", ())
     for case, line in zip(found.value.case, lines, strict=True):
         for step in case.steps or (case,):
-            said = bool(step.call) + (step.ask is not UNSET) + (step.tell is not UNSET)
-            if said != 1:
+            said = [bool(step.call), step.ask is not UNSET, step.tell is not UNSET]
+            if sum((*said, step.publish is not None)) != 1:
                 raise TableError(
-                    f"{name}:{line}:1: case {case.name!r}: each step is one of call, ask and tell",
+                    f"{name}:{line}:1: case {case.name!r}: each step is one of call, ask, tell "
+                    "and publish",
                     file=name,
                     line=line,
                 )
@@ -158,8 +175,13 @@ def run_cases(file: Path, component: Path) -> Iterator[Outcome]:
 
 def _problem(subject: ComponentUnderTest, step: Step) -> str:
     """Do a step; return what is not as expected, or nothing."""
+    heard = {topic: subject.listen(topic) for topic in step.publishes}
     try:
         problem = _done(subject, step)
+        for topic, message in step.publishes.items():
+            found = heard[topic].next()
+            if _plain(found) != message:
+                return f"under {topic} it published {_shown(found)}, expected {_shown(message)}"
     except AirsSysError as error:
         if step.fails is None or step.fails not in str(error):
             expected = "" if step.fails is None else f"expected an error with {step.fails!r}, got "
@@ -192,6 +214,10 @@ def _left_behind(subject: ComponentUnderTest, step: Step) -> str:
 def _done(subject: ComponentUnderTest, step: Step) -> str:
     if step.call:
         return _called(subject, step)
+    if step.publish is not None:
+        subject.actor(step.key)  # it subscribes when it starts
+        taken = subject.publish(step.publish.topic, step.publish.message)
+        return "" if taken else f"nobody subscribed to {step.publish.topic}"
     if step.tell is not UNSET:
         subject.tell(step.tell, key=step.key)
         return ""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
 from airssys.wasm.actors.blocking_actor import BlockingActor
-from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.api import Api
 from airssys.wasm.deployment_name import namespace_of
-from airssys.wasm.host_core import moment_of, settings_from
+from airssys.wasm.host_core import settings_changed
 from airssys.wasm.host_errors import HostClosed
 from airssys.wasm.security.asking import granting_of, request_states
 from airssys.wasm.security.grant import Grant
-from airssys.wasm.security.inputs import capabilities_from
-from airssys.wasm.security.mounts import mounts_from
 from airssys.wasm.storage import Namespace
 
 if TYPE_CHECKING:
@@ -26,6 +22,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.log_line import LogLevel, LogLine
     from airssys.wasm.actors.ref import ComponentRef
+    from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.component import Component
     from airssys.wasm.host import Host
     from airssys.wasm.host_blocking import BlockingHost
@@ -154,24 +151,7 @@ class _Deployment:
         return self._api
 
     def _changed(self, **changes: Any) -> Settings:
-        changes = {name: value for name, value in changes.items() if value is not None}
-        settings = self.revision.settings
-        if limits := changes.pop("limits", None):
-            changes["limits"] = settings_from(limits=limits).limits
-        if "capabilities" in changes:
-            changes["capabilities"] = capabilities_from(changes["capabilities"])
-        if "mounts" in changes:
-            changes["mounts"] = mounts_from(changes["mounts"])
-        if "observe_until" in changes:
-            changes["observe_until"] = moment_of(changes["observe_until"])
-        elif changes.get("enforcement", "observe") != "observe":
-            changes["observe_until"] = None
-        lifetime = changes.get("lifetime", settings.lifetime)
-        if lifetime == "actor" and settings.actor is None:
-            changes.setdefault("actor", ActorSettings())
-        elif lifetime != "actor":
-            changes.setdefault("actor", None)
-        return dataclasses.replace(settings, **changes)
+        return settings_changed(self.revision.settings, **changes)
 
     def __repr__(self) -> str:
         revision = self._serving.revision

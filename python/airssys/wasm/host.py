@@ -16,12 +16,14 @@ from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore, settings_from, wanted
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.storage import Storage
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
+    import ssl
     from collections.abc import Awaitable, Callable, Collection, Mapping
     from pathlib import Path
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.security.review import Reviewed
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
 
@@ -173,6 +176,41 @@ class Host:
             development=development,
             secrets=secrets,
         )
+
+    @staticmethod
+    def connect(
+        address: str, *, token: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> ConnectedHost:
+        """Return a host that another process serves, to enter with `async with`.
+
+        It is used as a host that this process opened: deploy, call, roll back, messages to actors.
+        Python objects stay where they are: hooks, host functions and the actor system.
+
+        Args:
+            address: Of the server: `unix:state/control.sock`, `https://host.example:7700`, or
+                `http://127.0.0.1:7700`.
+            token: What proves who asks; a socket knows who is at its other end.
+            tls: How the server is recognised; by the certificates of the system by default.
+
+        Raises:
+            InvalidAddress: It is none. Entering raises `ServerUnreachable` or `NotAuthenticated`.
+        """
+        return ConnectedHost(address, token=token, tls=tls)
+
+    @staticmethod
+    def connect_blocking(
+        address: str, *, token: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> BlockingConnectedHost:
+        """Return a host that another process serves, whose methods block; as `connect` otherwise.
+
+        Raises:
+            InvalidAddress: It is none.
+            ServerUnreachable: There is no server at the address.
+            NotAuthenticated: It does not know who asks.
+        """
+        host = BlockingConnectedHost(address, token=token, tls=tls)
+        host.state()
+        return host
 
     @property
     def directory(self) -> Path:
@@ -403,6 +441,45 @@ class Host:
             )
         return self._opened
 
+    async def deploy_as(
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        *,
+        inherited: bool = False,
+        grant: Literal["requested"] | None = None,
+        approved: Reviewed | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+    ) -> Deployment:
+        """Deploy with settings that are made already.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment.
+            settings: How it is run.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
+            grant: `requested` grants what it asks for and has not been granted.
+            approved: What a review was about; anything else is refused.
+            who: Who deploys; the user of this process by default.
+            why: The reason, for the history.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return await self._deploy(
+            source,
+            name,
+            settings,
+            None,
+            who,
+            why,
+            allow_downgrade=allow_downgrade,
+            grant=grant,
+            inherited=inherited,
+            approved=approved,
+        )
+
     async def _deploy(
         self,
         source: Source,
@@ -415,6 +492,7 @@ class Host:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        approved: Reviewed | None = None,
     ) -> Deployment:
         given_up = threading.Event()
         try:
@@ -430,6 +508,7 @@ class Host:
                     allow_downgrade=allow_downgrade,
                     grant=wanted(grant),
                     inherited=inherited,
+                    approved=approved,
                     given_up=given_up,
                 )
         except asyncio.CancelledError:

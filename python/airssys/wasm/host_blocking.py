@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.storage_blocking import BlockingStorage
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
@@ -139,6 +140,21 @@ class BlockingHost:
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
 
+    def review(
+        self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
+    ) -> Review:
+        """Return what a component would ask for as a revision of a deployment; nothing changes.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment, which need not exist.
+            settings: How it would be run.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return self._core.review(
+            source, name=name, settings=settings, allow_downgrade=allow_downgrade
+        )
+
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
         return BlockingDeployment(self, self._core, self._core.serving(name))
@@ -169,6 +185,45 @@ class BlockingHost:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def deploy_as(
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        *,
+        inherited: bool = False,
+        grant: Literal["requested"] | None = None,
+        approved: Reviewed | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+    ) -> BlockingDeployment:
+        """Deploy with settings that are made already.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment.
+            settings: How it is run.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
+            grant: `requested` grants what it asks for and has not been granted.
+            approved: What a review was about; anything else is refused.
+            who: Who deploys; the user of this process by default.
+            why: The reason, for the history.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return self._deploy(
+            source,
+            name,
+            settings,
+            None,
+            who,
+            why,
+            allow_downgrade=allow_downgrade,
+            grant=grant,
+            inherited=inherited,
+            approved=approved,
+        )
+
     def _deploy(
         self,
         source: Source,
@@ -181,6 +236,7 @@ class BlockingHost:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        approved: Reviewed | None = None,
     ) -> BlockingDeployment:
         serving = self._core.deploy(
             source,
@@ -192,5 +248,6 @@ class BlockingHost:
             allow_downgrade=allow_downgrade,
             grant=wanted(grant),
             inherited=inherited,
+            approved=approved,
         )
         return BlockingDeployment(self, self._core, serving)

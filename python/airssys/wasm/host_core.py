@@ -31,6 +31,7 @@ from airssys.wasm.host_errors import (
     InvalidSetting,
     UnknownDeployment,
 )
+from airssys.wasm.host_events import HostEvents
 from airssys.wasm.limits import SIZES, Limits, parse_bytes
 from airssys.wasm.quotas import Ceilings, Ledger
 from airssys.wasm.revision import Settings, with_declared_state
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
     from airssys.wasm.quotas import HostCeilings, Usage
+    from airssys.wasm.registry import Registry
     from airssys.wasm.revision import Enforcement, Lifetime, Revision, Rollout
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Granting
@@ -67,7 +69,16 @@ if TYPE_CHECKING:
     from airssys.wasm.trust import Admission
     from airssys.wasm.trust.store import Assessment
 
-__all__ = ["HostCore", "Mounts", "Source", "moment_of", "settings_from", "user", "wanted"]
+__all__ = [
+    "HostCore",
+    "Mounts",
+    "Source",
+    "moment_of",
+    "settings_changed",
+    "settings_from",
+    "user",
+    "wanted",
+]
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 #: Directories by their path in the component: a path (read only) or a `Directory`.
@@ -120,6 +131,31 @@ def settings_from(
         enforcement=enforcement,
         observe_until=moment_of(observe_until),
     )
+
+
+def settings_changed(settings: Settings, **changes: Any) -> Settings:
+    """Return effective settings with others in their place, but for those that are None.
+
+    Raises:
+        InvalidSetting: A value is out of range.
+    """
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if limits := changes.pop("limits", None):
+        changes["limits"] = settings_from(limits=limits).limits
+    if "capabilities" in changes:
+        changes["capabilities"] = capabilities_from(changes["capabilities"])
+    if "mounts" in changes:
+        changes["mounts"] = mounts_from(changes["mounts"])
+    if "observe_until" in changes:
+        changes["observe_until"] = moment_of(changes["observe_until"])
+    elif changes.get("enforcement", "observe") != "observe":
+        changes["observe_until"] = None
+    lifetime = changes.get("lifetime", settings.lifetime)
+    if lifetime == "actor" and settings.actor is None:
+        changes.setdefault("actor", ActorSettings())
+    elif lifetime != "actor":
+        changes.setdefault("actor", None)
+    return dataclasses.replace(settings, **changes)
 
 
 def wanted(grant: str | None) -> bool:
@@ -180,6 +216,8 @@ class HostCore:
         ceilings: HostCeilings | None = None,
         security: SecuritySettings | None = None,
     ) -> None:
+        #: What happens to the deployments.
+        self.events = HostEvents()
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._engine = Engine()
@@ -229,6 +267,11 @@ class HostCore:
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._state.path
+
+    @property
+    def registry(self) -> Registry:
+        """What is recorded of the deployments."""
+        return self._state.registry
 
     @property
     def osl(self) -> OSL:
@@ -403,6 +446,7 @@ class HostCore:
                 if grant:
                     self.security.record_approval(name, about, effective, who=who, why=why)
             self._switch(serving, revision, prepared)
+            self.events.tell("deployed", name, revision=number, digest=digest, who=who, why=why)
             return serving
 
     def review(
@@ -484,6 +528,7 @@ class HostCore:
                     moved.set()
                     admission.set()
             self._switch(serving, revision, prepared)
+            self.events.tell("rolled-back", name, revision=revision.number, who=who, why=why)
 
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
         """End a deployment: it takes no calls, those that run have until its drain deadline.
@@ -504,6 +549,7 @@ class HostCore:
             self.security.forget(name, who=who or user(), why=why)
             # Killed before this, the next opening of the storage does it.
             self._storage.clear(name)
+            self.events.tell("removed", name, who=who or user(), why=why)
 
     def grant(
         self,
@@ -526,7 +572,7 @@ class HostCore:
         if capabilities is None:
             capabilities = self.security.missing(name, revision.settings)
         moment_of(until)
-        return self.security.grant(
+        made = self.security.grant(
             name,
             capabilities,
             who=who or user(),
@@ -535,6 +581,10 @@ class HostCore:
             act_as=act_as,
             caller=caller,
         )
+        if made:
+            ids = [each.id for each in made]
+            self.events.tell("granted", name, grants=ids, who=who or user(), why=why)
+        return made
 
     def revoke(
         self,
@@ -556,6 +606,9 @@ class HostCore:
         # Not in turn with deployments: a right that is taken back ends now.
         self.serving(name)
         revoked = self.security.revoke(name, grants, who=who or user(), why=why)
+        if revoked:
+            ids = [each.id for each in revoked]
+            self.events.tell("revoked", name, grants=ids, who=who or user(), why=why)
         if wait and revoked:
             self._renew(name)
         return revoked
@@ -575,6 +628,7 @@ class HostCore:
             except (AirsSysError, OSError, ValueError) as error:
                 # What it has must go all the same.
                 serving.hold(revision, f"it does not start without what was revoked: {error}")
+                self.events.tell("held", name, why=str(error))
                 self.actors.close_fleet(name)
                 serving.drain(settings.drain)
                 return
@@ -732,6 +786,7 @@ class HostCore:
             if serving.revision is not None and not self._closed:
                 why = str(reason.error or reason)
                 serving.hold(serving.revision, why)
+                self.events.tell("held", serving.name, why=why)
                 _log.error("deployment '%s' is held: %s", serving.name, why)
 
         return hold
@@ -764,6 +819,7 @@ class HostCore:
         except (AirsSysError, OSError, ValueError) as error:
             # One that cannot run must not keep the others away.
             serving.hold(revision, f"revision {number} cannot be brought back: {error}")
+            self.events.tell("held", name, why=str(error))
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)

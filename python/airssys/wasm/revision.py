@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+import datetime as dt  # noqa: TC003 - read when decoding
+from typing import Any, Literal
 
 from airssys.wasm.actors.hand_over import StateRules
 from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
@@ -12,9 +13,6 @@ from airssys.wasm.manifest import embedded_manifest
 from airssys.wasm.manifest.component_manifest import Capabilities  # noqa: TC001 - as above
 from airssys.wasm.quotas.ceilings import Ceilings
 from airssys.wasm.security.mounts import Mount  # noqa: TC001 - as above
-
-if TYPE_CHECKING:
-    import datetime as dt
 
 __all__ = ["DeploymentRecord", "Enforcement", "Lifetime", "Revision", "Rollout", "Settings"]
 

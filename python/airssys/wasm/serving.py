@@ -53,6 +53,7 @@ class Prepared:
         statistics: Where the calls are counted.
         line: What takes the calls; None where its actors take messages.
         make: What its actors are made of; None where it takes calls.
+        storage: What it stores in, and who may share that; None where it stores nothing.
     """
 
     component: Component
@@ -60,6 +61,7 @@ class Prepared:
     statistics: _core.LineStatistics
     line: _core.Line | None = None
     make: Make | None = None
+    storage: tuple[_core.StorageNamespace, Subject] | None = None
 
 
 def quota_of(settings: Settings) -> StorageQuota:
@@ -149,8 +151,10 @@ class Serving:
         statistics = self._statistics.get(number) or _core.LineStatistics()
         limits = Limits(**cast("dict[str, Any]", settings.limits))
         counted = limits.native.counted(self.account)
-        storage = self._namespace(component, limits)
+        namespace = self._namespace(component, limits)
+        services = () if namespace is None else (namespace, self._storage.offers)
         subject = self._security.subject(self.name, number, settings)
+        storage = None if namespace is None else (namespace, subject)
         rules = (self._security.gate, subject)
         approvals = self._security.osl.approvals
         wasi = self._given(settings, rules)
@@ -159,14 +163,14 @@ class Serving:
                 component=component._native,  # noqa: SLF001
                 limits=counted,
                 wasi=wasi.native,
-                services=() if storage is None else (storage,),
+                services=services,
                 settings=settings.actor,
                 rights=_core.MessageRights.by_rules(*rules, approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
                 statistics=statistics,
             )
-            return Prepared(component, settings, statistics, make=make)
+            return Prepared(component, settings, statistics, make=make, storage=storage)
         line = _core.Line(
             component._native,  # noqa: SLF001
             number=number,
@@ -179,11 +183,11 @@ class Serving:
             instances=settings.instances if settings.lifetime == "pooled" else 0,
             waiting=_MOST_WAITING,
             statistics=statistics,
-            storage=storage,
+            services=services,
             log=None if self._logs is None else (self._logs.calls(), self.name),
         )
         line.warm()
-        return Prepared(component, settings, statistics, line)
+        return Prepared(component, settings, statistics, line, storage=storage)
 
     def _given(self, settings: Settings, rules: tuple[Gate, Subject]) -> Wasi:
         """Return what instances are given.
@@ -229,6 +233,7 @@ class Serving:
         self._line, self.make = prepared.line, prepared.make
         self.quota = quota_of(revision.settings)
         self._bound(revision.settings)
+        self._share(prepared)
         if prepared.make is not None:
             self._of_actors.add(revision.number)
         if previous is not None:
@@ -241,6 +246,13 @@ class Serving:
         for cold in list(self._warm)[: -(revision.settings.keep + 1)]:
             del self._warm[cold]
             self._statistics[cold].go_cold()
+
+    def _share(self, prepared: Prepared) -> None:
+        if prepared.storage is None:
+            self._storage.offers.withdraw(self.name)
+        else:
+            namespace, subject = prepared.storage
+            self._storage.offers.offer(self.name, namespace, self._security.gate, subject)
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -257,10 +269,12 @@ class Serving:
         """Take no calls until another revision is live; `reason` says why."""
         self.revision, self.component, self.held, self.make = revision, None, reason, None
         self.quota = quota_of(revision.settings)
+        self._storage.offers.withdraw(self.name)
         self.route.hold()
 
     def close(self) -> None:
         """Take no calls any more. Calls that run go on."""
+        self._storage.offers.withdraw(self.name)
         self.route.close()
 
     def drain(self, seconds: float) -> None:

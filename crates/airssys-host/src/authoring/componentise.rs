@@ -58,7 +58,10 @@ mod tests {
         let component = componentise(&module, Some((&wit, Some("adds")))).expect("it fits");
         assert_eq!(component[..8], *b"\0asm\x0d\x00\x01\x00");
         let world = super::super::read_world(&wit, None).expect("there is one");
-        assert_eq!((world.name.as_str(), &*world.exports), ("adds", &["add".to_owned()][..]));
+        assert_eq!(
+            (world.name.as_str(), &*world.exports),
+            ("adds", &["add".to_owned()][..])
+        );
         std::fs::remove_dir_all(wit).expect("it is there");
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::line::Line;
 use super::pool::Turn;
 use super::statistics::{Outcome, Used};
+use super::trial::Part;
 use crate::component::Component;
 use crate::error::Error;
 use crate::gate::callers::Callers;
@@ -32,11 +33,13 @@ pub struct Passage {
     /// Calls of host functions that earlier calls made on the same link.
     host_calls: u64,
     bytes_in: u64,
+    /// Where a candidate is tried, what the call counts as.
+    part: Option<Box<Part>>,
     over: bool,
 }
 
 impl Passage {
-    pub(super) fn enter(line: Arc<Line>) -> Option<Self> {
+    pub(super) fn enter(line: Arc<Line>, part: Option<Box<Part>>) -> Option<Self> {
         line.count_in().then(|| Self {
             line,
             started: now_nanos(),
@@ -44,6 +47,7 @@ impl Passage {
             link: None,
             host_calls: 0,
             bytes_in: 0,
+            part,
             over: false,
         })
     }
@@ -207,6 +211,11 @@ impl Passage {
             _ => drop(live),
         }
         self.line.statistics.record(outcome, &used);
+        if let Some(part) = &self.part {
+            // Time in which a person was asked is nobody's slowness.
+            let paused = self.link.as_ref().map_or(0, |link| link.paused_nanos());
+            part.record(outcome.fault(), used.wall_nanos.saturating_sub(paused));
+        }
         self.line.count_out();
     }
 }

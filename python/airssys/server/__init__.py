@@ -1,0 +1,8 @@
+"""A host behind an HTTP API: `airssys serve`. Needs the extra `airssys[server]`."""
+
+from __future__ import annotations
+
+from airssys.server.principals import Access, Principal, Role
+from airssys.server.run import ServeSettings, serve
+
+__all__ = ["Access", "Principal", "Role", "ServeSettings", "serve"]
