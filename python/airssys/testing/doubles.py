@@ -56,12 +56,12 @@ class Listener(Actor):
         answer: What it answers: a value, or a function of the message.
     """
 
-    def __init__(self, heard: Heard, answer: Any | Callable[[Any], Any] = None) -> None:
+    def __init__(self, heard: Heard, answer: Any = None) -> None:
         self._heard = heard
-        self._answer = answer
+        self._answer: Callable[[object], Any] = answer if callable(answer) else lambda _: answer
 
-    @handles(object)
+    @handles
     async def hear(self, message: object) -> Any:
         """Take any message."""
         self._heard.take(message)
-        return self._answer(message) if callable(self._answer) else self._answer
+        return self._answer(message)

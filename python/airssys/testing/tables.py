@@ -18,6 +18,7 @@ A file of tables looks like this; each case has a host of its own, and its steps
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Literal
@@ -162,15 +163,35 @@ def run_cases(file: Path, component: Path) -> Iterator[Outcome]:
         TableError: The file is none; no case was run.
     """
     for case, line in read_cases(file):
-        grant: Literal["requested"] | None = "requested" if case.grant == "requested" else None
-        with component_under_test(component, grant=grant, config=case.config) as subject:
-            problem = ""
-            for number, step in enumerate(case.steps or (case,), start=1):
-                problem = _problem(subject, step)
-                if problem:
-                    problem = f"step {number}: {problem}" if case.steps else problem
-                    break
-        yield Outcome(str(file), line, case.name, problem)
+        yield Outcome(str(file), line, case.name, _run(case, component))
+
+
+def _run(case: Case, component: Path) -> str:
+    """Run a case; return what is not as expected, or nothing."""
+    grant: Literal["requested"] | None = "requested" if case.grant == "requested" else None
+    steps = case.steps or (case,)
+    with contextlib.ExitStack() as ending:
+        try:
+            subject = ending.enter_context(
+                component_under_test(component, grant=grant, config=case.config)
+            )
+        except AirsSysError as error:  # it does not start
+            return _failed(steps[0], error)
+        for number, step in enumerate(steps, start=1):
+            if problem := _problem(subject, step):
+                return f"step {number}: {problem}" if case.steps else problem
+    return ""
+
+
+def _failed(step: Step, error: AirsSysError) -> str:
+    """Return why an error is not the one that was expected, or nothing."""
+    text = str(error)
+    if error.__cause__ is not None:
+        text = f"{text}: {error.__cause__}"
+    if step.fails is not None and step.fails in text:
+        return ""
+    expected = "" if step.fails is None else f"expected an error with {step.fails!r}, got "
+    return f"{expected}{type(error).__name__}: {text}"
 
 
 def _problem(subject: ComponentUnderTest, step: Step) -> str:
@@ -182,11 +203,11 @@ def _problem(subject: ComponentUnderTest, step: Step) -> str:
             found = heard[topic].next()
             if _plain(found) != message:
                 return f"under {topic} it published {_shown(found)}, expected {_shown(message)}"
+    except AssertionError as error:  # nothing arrived
+        return str(error)
     except AirsSysError as error:
-        if step.fails is None or step.fails not in str(error):
-            expected = "" if step.fails is None else f"expected an error with {step.fails!r}, got "
-            return f"{expected}{type(error).__name__}: {error}"
-        problem = ""
+        if problem := _failed(step, error):
+            return problem
     else:
         if step.fails is not None:
             return f"expected an error with {step.fails!r}, and there was none"

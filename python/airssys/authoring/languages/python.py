@@ -25,8 +25,9 @@ _HERE: Final = Path(__file__).resolve().parent
 PINNED: Final = _HERE.parent / "pins" / "python.txt"
 #: What componentize-py starts from: it prepares the interpreter, and takes over the names of `app`.
 ENTRY: Final = _HERE.parent / "entry" / "python"
-#: The guest library, which every component may import.
-SDK: Final = _HERE.parent / "sdk" / "python"
+#: The guest library, which every component may import; where it really is, because what compiles
+#: sees nothing beyond the folders that it is given.
+SDK: Final = (_HERE.parent / "sdk" / "python" / "pyproject.toml").resolve().parent
 _START: Final = "import sys; from componentize_py import script; sys.exit(script())"
 
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TARGET", "build", "need_target", "toolchain"]
 
+_HERE: Final = Path(__file__).resolve().parent
 #: The guest library, and where projects that depend on it get it from.
 LIBRARY: Final = "airssys-component"
-SDK: Final = Path(__file__).resolve().parent.parent / "sdk" / "rust"
+SDK: Final = (_HERE.parent / "sdk" / "rust" / "Cargo.toml").resolve().parent
 TARGET: Final = "wasm32-wasip2"
 _RUSTUP: Final = "https://rustup.rs"
 #: Flags meant for other code do not suit WebAssembly.

@@ -21,10 +21,11 @@ class Fresh(random.Random):
     _begun = False
     _by_program = False
 
-    def seed(self, *arguments: Any, **named: Any) -> None:
-        """Begin where the program says."""
-        super().seed(*arguments, **named)
-        self._begun = self._by_program = True
+    def seed(self, a: Any = None, version: int = 2) -> None:
+        """Begin where the program says; anew in each instance where it says nothing."""
+        super().seed(a, version)
+        self._begun = True
+        self._by_program = a is not None
 
     def setstate(self, state: Any) -> None:
         """Go on where the program says."""
@@ -54,7 +55,6 @@ class Fresh(random.Random):
 def replace_shared() -> Fresh:
     """Let the functions of `random` draw from numbers that begin anew."""
     fresh = Fresh()
-    fresh._by_program = False  # noqa: SLF001 - its constructor seeded it
     fresh.bake()
     shared = random._inst  # noqa: SLF001
     for name in random.__all__:
