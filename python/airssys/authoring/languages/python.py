@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from airssys.authoring.commands import run
 from airssys.authoring.errors import BuildFailed, ToolchainMissing
+from airssys.authoring.languages.python_packages import installed_packages
 from airssys.authoring.places import cache, locked, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 __all__ = ["build", "installed", "toolchain"]
 
@@ -102,17 +103,16 @@ def build(
     output: Path,
     *,
     world: str = "",
-    also: Sequence[Path] = (),
     say: Callable[[str], None] = silent,
 ) -> None:
     """Build the module `app` of a folder.
 
     Args:
-        folder: Holds `app.py`, and the modules that it imports.
+        folder: Holds `app.py`, the modules that it imports, and `requirements.txt` where it needs
+            packages of PyPI.
         wit: The folder with the world, and the packages that it needs in `deps/`.
         output: Where the component goes.
         world: Which world, where there are several.
-        also: Further folders to import from.
         say: Told what takes its time.
 
     Raises:
@@ -123,7 +123,11 @@ def build(
     if world:
         command += ["--world", world]
     command += ["componentize", "airssys_entry", "--output", str(output)]
-    for place in (ENTRY, folder, SDK, *also):
-        command += ["--python-path", str(place)]
+    packages, native = installed_packages(folder, say)
+    for place in (ENTRY, folder, SDK, packages):
+        if place is not None:
+            command += ["--python-path", str(place)]
+    hint = f"left out was native code, which no component runs: {', '.join(native)}"
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    run(command, cwd=folder, env=environment, failed="app.py could not be built")
+    failed = "app.py could not be built"
+    run(command, cwd=folder, env=environment, failed=failed, hint=hint if native else "")

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import inspect
 import io
+import pkgutil
 import random
 import sys
 from typing import Any
@@ -64,6 +65,13 @@ def replace_shared() -> Fresh:
     return fresh
 
 
+def load_bindings() -> None:
+    """Import all that was made of the world: an instance has no files to import from."""
+    world = importlib.import_module("wit_world")
+    for found in pkgutil.walk_packages(world.__path__, "wit_world."):
+        importlib.import_module(found.name)
+
+
 def check_world(given: dict[str, Any]) -> None:
     """Raise where the program lacks what its world exports; calls would find out otherwise."""
     wanted = {"WitWorld": getattr(importlib.import_module("wit_world"), "WitWorld", None)}
@@ -87,6 +95,7 @@ for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
 numbers = replace_shared()
 
+load_bindings()
 import app  # type: ignore[import-not-found]  # noqa: E402 - after what it relies on
 
 numbers.bake()
