@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
-from airssys.server import about, actors, deployments, events, rights
+from airssys.server import about, actors, deployments, events, rights, rollouts
 from airssys.server.guard import Guard
 from airssys.server.openapi import describing
 from airssys.wasm.remote.errors import InvalidRequest
@@ -28,6 +28,7 @@ __all__ = ["OPERATIONS", "application"]
 OPERATIONS = (
     *about.OPERATIONS,
     *deployments.OPERATIONS,
+    *rollouts.OPERATIONS,
     *actors.OPERATIONS,
     *rights.OPERATIONS,
     *events.OPERATIONS,
@@ -54,7 +55,7 @@ def application(service: Service, access: Access, names: Collection[str]) -> Gua
         except HTTPException as error:
             raise _unknown(scope, error) from None
 
-    return Guard(answer, access, names, service.record_refused)
+    return Guard(answer, access, names, service.record_refused, service.patience)
 
 
 def _route(service: Service, operation: Operation) -> Route:

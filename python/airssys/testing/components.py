@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airssys.wasm import BlockingDeployment, BlockingHost, Component, Revision
     from airssys.wasm.actors.blocking_actor import BlockingActor
     from airssys.wasm.actors.log_line import LogLine
-    from airssys.wasm.host_core import Mounts
+    from airssys.wasm.host_inputs import Mounts
     from airssys.wasm.manifest import ComponentManifest
 
 __all__ = ["ComponentUnderTest", "component_under_test", "deployed"]

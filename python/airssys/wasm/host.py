@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
+from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.host_inputs import settings_from, wanted
 from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.storage import Storage
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     from airssys.rt import Ref, System
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Mounts, Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -209,7 +213,11 @@ class Host:
             NotAuthenticated: It does not know who asks.
         """
         host = BlockingConnectedHost(address, token=token, tls=tls)
-        host.state()
+        try:
+            host.state()
+        except BaseException:
+            host.close()
+            raise
         return host
 
     @property
@@ -357,6 +365,26 @@ class Host:
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
 
+    async def plan(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        strategy: Strategy | None = None,
+        allow_downgrade: bool = False,
+    ) -> Plan:
+        """Return what deploying a component would change; see `BlockingHost.plan`."""
+        return await self._change(
+            plan_of,
+            self._core,
+            source,
+            name=name,
+            settings=settings,
+            strategy=strategy,
+            allow_downgrade=allow_downgrade,
+        )
+
     def deployment(self, name: str) -> Deployment:
         """Return a deployment.
 
@@ -453,6 +481,7 @@ class Host:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
     ) -> Deployment:
         """Deploy with settings that are made already.
 
@@ -466,6 +495,7 @@ class Host:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
+            strategy: How it takes over; returns when the first step is taken. At once by default.
         """
         return await self._deploy(
             source,
@@ -478,6 +508,7 @@ class Host:
             grant=grant,
             inherited=inherited,
             approved=approved,
+            strategy=strategy,
         )
 
     async def _deploy(
@@ -492,6 +523,7 @@ class Host:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        strategy: Strategy | None = None,
         approved: Reviewed | None = None,
     ) -> Deployment:
         given_up = threading.Event()
@@ -508,6 +540,7 @@ class Host:
                     allow_downgrade=allow_downgrade,
                     grant=wanted(grant),
                     inherited=inherited,
+                    strategy=strategy,
                     approved=approved,
                     given_up=given_up,
                 )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from airssys.wasm.actors.live import look_at
+from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import BlockingDeployment
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore
+from airssys.wasm.host_inputs import settings_from, wanted
 from airssys.wasm.security.host_security import SecuritySettings
 
 if TYPE_CHECKING:
@@ -16,8 +19,11 @@ if TYPE_CHECKING:
 
     from airssys.osl import OSL, Approver
     from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Mounts, Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -155,6 +161,33 @@ class BlockingHost:
             source, name=name, settings=settings, allow_downgrade=allow_downgrade
         )
 
+    def plan(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        strategy: Strategy | None = None,
+        allow_downgrade: bool = False,
+    ) -> Plan:
+        """Return what deploying a component would change; nothing is.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment, which need not exist.
+            settings: How it would be run.
+            strategy: How it would take over.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return plan_of(
+            self._core,
+            source,
+            name=name,
+            settings=settings,
+            strategy=strategy,
+            allow_downgrade=allow_downgrade,
+        )
+
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
         return BlockingDeployment(self, self._core, self._core.serving(name))
@@ -170,6 +203,11 @@ class BlockingHost:
     def on_limit(self, listener: Callable[[LimitNotice], object]) -> Callable[[], None]:
         """Tell of limits that come near or are reached; see `Host.on_limit`."""
         return self._core.ledger.reports.listen(listener)
+
+    def actors(self, name: str) -> tuple[LiveActor, ...]:
+        """Return the actors of a deployment as they run."""
+        core = self._core
+        return core.actors.run(look_at(core.fleet(core.serving(name)), core.actors.system))
 
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of a deployment; see `Deployment.call`."""
@@ -197,6 +235,7 @@ class BlockingHost:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
     ) -> BlockingDeployment:
         """Deploy with settings that are made already.
 
@@ -210,6 +249,7 @@ class BlockingHost:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
+            strategy: How it takes over; returns when the first step is taken. At once by default.
         """
         return self._deploy(
             source,
@@ -222,6 +262,7 @@ class BlockingHost:
             grant=grant,
             inherited=inherited,
             approved=approved,
+            strategy=strategy,
         )
 
     def _deploy(
@@ -236,6 +277,7 @@ class BlockingHost:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        strategy: Strategy | None = None,
         approved: Reviewed | None = None,
     ) -> BlockingDeployment:
         serving = self._core.deploy(
@@ -248,6 +290,7 @@ class BlockingHost:
             allow_downgrade=allow_downgrade,
             grant=wanted(grant),
             inherited=inherited,
+            strategy=strategy,
             approved=approved,
         )
         return BlockingDeployment(self, self._core, serving)

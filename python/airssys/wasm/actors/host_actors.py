@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airssys.rt import Reason, SupervisorRef
+    from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.make import Make
     from airssys.wasm.actors.records import ActorRecords
 
@@ -101,6 +102,12 @@ class HostActors:
     def upgrade(self, name: str, make: Make) -> None:
         """Put another revision's incarnations in the place of a deployment's; see `Fleet`."""
         self.run(self._fleets[name].upgrade(make))
+
+    def set_hooks(self, name: str, hooks: Hooks) -> None:
+        """Call other hooks of a deployment's actors from now on, if it has any."""
+        fleet = self._fleets.get(name)
+        if fleet is not None:
+            fleet.set_hooks(hooks)
 
     def restore(self, name: str, make: Make) -> None:
         """Go back to what a deployment's actors ran before an upgrade, and to its state."""

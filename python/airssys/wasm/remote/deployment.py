@@ -9,10 +9,11 @@ import msgspec
 
 from airssys.wasm.api import Api
 from airssys.wasm.deployment_name import namespace_of
-from airssys.wasm.host_core import moment_of
+from airssys.wasm.host_inputs import moment_of
 from airssys.wasm.manifest.component_manifest import Capabilities
 from airssys.wasm.remote import operations, values
 from airssys.wasm.remote.actor import BlockingConnectedActor, ConnectedActor
+from airssys.wasm.remote.rollout import BlockingConnectedRollout, ConnectedRollout
 from airssys.wasm.remote.settings import SettingsGiven, with_changes
 from airssys.wasm.remote.wire import GrantRequest, RevokeRequest, RollbackRequest
 from airssys.wasm.security.grant import Grant
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.log_line import LogLevel, LogLine
-    from airssys.wasm.host_core import Source
+    from airssys.wasm.delivery.plan import RevisionDifference
+    from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import Usage
     from airssys.wasm.remote.host import ConnectedHost, ConnectedHostBase
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.remote.request import Request
     from airssys.wasm.remote.wire import DeploymentState
-    from airssys.wasm.revision import Revision, Rollout
+    from airssys.wasm.revision import Revision, RolloutRecord
     from airssys.wasm.security.grant import RequestState
     from airssys.wasm.security.inputs import Asked
 
@@ -126,9 +128,9 @@ class _Deployment:
         found: tuple[Revision, ...] = self._host.look(operations.history(self.name))
         return found
 
-    def rollouts(self) -> tuple[Rollout, ...]:
+    def rollouts(self) -> tuple[RolloutRecord, ...]:
         """Return every movement between revisions, the first one first: who, when and why."""
-        found: tuple[Rollout, ...] = self._host.look(operations.rollouts(self.name))
+        found: tuple[RolloutRecord, ...] = self._host.look(operations.rollouts(self.name))
         return found
 
     def logs(self, *, level: LogLevel = "trace", since: float = 0.0) -> tuple[LogLine, ...]:
@@ -238,6 +240,10 @@ class ConnectedDeployment(_Deployment):
             allow_downgrade=allow_downgrade,
         )
 
+    def rollout(self) -> ConnectedRollout:
+        """Return the last movement to another revision, which may be under way."""
+        return ConnectedRollout(self._host, self.name)
+
     async def grant(
         self,
         what: Asked | str | Sequence[str] | None = None,
@@ -321,6 +327,16 @@ class BlockingConnectedDeployment(_Deployment):
             why=why,
             allow_downgrade=allow_downgrade,
         )
+
+    def rollout(self) -> BlockingConnectedRollout:
+        """Return the last movement to another revision, which may be under way."""
+        return BlockingConnectedRollout(self._host, self.name)
+
+    def difference(self, before: int, after: int) -> RevisionDifference:
+        """Return what differs between two revisions; see `BlockingDeployment.difference`."""
+        request = operations.difference(self.name, before, after)
+        found: RevisionDifference = self._host.look(request)
+        return found
 
     def grant(
         self,
