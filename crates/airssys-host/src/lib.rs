@@ -9,6 +9,7 @@ pub mod engine;
 pub mod error;
 pub mod gate;
 pub mod guest_log;
+pub mod ingress;
 pub mod instance;
 pub mod limits;
 pub mod osl;

@@ -14,8 +14,10 @@ mod errors;
 mod gate;
 mod guest_log;
 mod handles;
+mod host_calls;
 mod imports;
 mod incoming;
+mod ingress;
 mod instance;
 mod limits;
 mod objects;
@@ -102,6 +104,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     quota::register(module)?;
     route::register(module)?;
     trial::register(module)?;
+    ingress::register(module)?;
     wave::register(module)?;
     authoring::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
@@ -116,6 +119,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<deadline::KillWatch>()?;
     module.add_class::<turns::ShortTurns>()?;
     module.add_class::<resource::GuestResource>()?;
+    module.add_class::<host_calls::PyHostCalls>()?;
     module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<guest_log::PyGuestLog>()?;
     module.add_class::<limits::PyLimits>()?;

@@ -34,6 +34,7 @@ from airssys.wasm.host_errors import (
 from airssys.wasm.host_events import HostEvents
 from airssys.wasm.host_inputs import read_source, user
 from airssys.wasm.host_rights import HostRights
+from airssys.wasm.ingress import Ingresses
 from airssys.wasm.quotas import Ledger
 from airssys.wasm.revision import NewRevision, Settings, with_declared_state
 from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
@@ -119,6 +120,7 @@ class HostCore:
             undoing.pop_all()
         self.ledger = Ledger(ceilings)
         self._servings: dict[str, Serving] = {}
+        self.ingresses = Ingresses()
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
         self._records = ActorRecords(self._state.registry)
@@ -585,9 +587,11 @@ class HostCore:
         self.delivery.close()
         self._closed = True
         servings = list(self._servings.values())
+        began = time.monotonic()
+        # No request finds the host half closed; those under way have their calls drained below.
+        self.ingresses.close(_longest_drain(servings) if timeout is None else timeout)
         for serving in servings:
             serving.close()
-        began = time.monotonic()
         for serving in servings:
             # Waits for a deploy that is under way: it finds the host closed and records nothing.
             with serving.one_change:
@@ -633,6 +637,8 @@ class HostCore:
                     self.check()
                     with ShortTurns():
                         yield serving
+                    if serving.revision is not None:
+                        self.ingresses.changed(serving)
                 finally:
                     if serving.revision is None:
                         serving.gone = True
@@ -726,6 +732,10 @@ class HostCore:
             self.security.tell_admission(name, revision.digest, "deny", error.code)
             raise
         return content
+
+
+def _longest_drain(servings: list[Serving]) -> float:
+    return max((each.revision.settings.drain for each in servings if each.revision), default=0.0)
 
 
 def _abandon(
