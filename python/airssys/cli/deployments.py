@@ -13,6 +13,7 @@ from airssys.cli.grants import directories
 from airssys.cli.invoke import invoke, report
 from airssys.cli.names import Name, using
 from airssys.cli.output import Json, print_json, print_note, short_digest, working
+from airssys.cli.projects import component_and_name
 from airssys.cli.review import may_be_granted
 from airssys.cli.watching import watch
 from airssys.wasm.delivery.strategies import Canary, Rolling, strategy_from
@@ -44,13 +45,20 @@ def deploy(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="A component; by default the `source` that airssys.toml names."
+            metavar="[FILE]",
+            help="A component, or the folder of a project; by default the `source` of airssys.toml, "
+            "else the project here.",
         ),
     ] = None,
     *,
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="The deployment, as image/resizer.")
-    ],
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="The deployment, as image/resizer; by default as its manifest says.",
+        ),
+    ] = None,
     lifetime: Annotated[
         str | None,
         typer.Option(
@@ -183,6 +191,9 @@ def deploy(
     """
     if grant not in {None, "requested", "none"}:
         raise typer.BadParameter(f"--grant {grant!r}: expected requested or none")
+    configured = configuration() if file is None and name is not None else None
+    if configured is None or name is None or configured.entry(name) is None:
+        file, name = component_and_name(file, name)
     asked = tuple(
         MessagingRequest(**{access: pattern})
         for pattern in may_send or ()
