@@ -46,7 +46,7 @@ def deploy(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="A component, or the folder of a project; by default the `source` of airssys.toml, "
+            help="A component, or the folder of a project; by default the source in airssys.toml, "
             "else the project here.",
         ),
     ] = None,
