@@ -74,7 +74,7 @@ class GuestLogs:
         going_on = True
         while going_on:
             batches = [self._waiting.get()]
-            # Most come in bursts, when something fails: whoever restarts it has the interpreter first.
+            # Most come in bursts, when something fails; the restart has the interpreter first.
             self._closing.wait(GATHERING)
             while not self._waiting.empty():
                 batches.append(self._waiting.get())
