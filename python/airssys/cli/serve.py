@@ -67,6 +67,12 @@ def serve(
         float,
         typer.Option("--drain", metavar="SECONDS", help="For what runs when it is told to end."),
     ] = 30.0,
+    patience: Annotated[
+        float,
+        typer.Option(
+            "--patience", metavar="SECONDS", help="For a client that stalls in a request."
+        ),
+    ] = 10.0,
     state: State = None,
     as_json: Json = False,
 ) -> None:
@@ -89,6 +95,7 @@ def serve(
         certificate=certificate,
         key=key,
         drain=drain,
+        patience=patience,
     )
     asyncio.run(_serve(state_directory(state), settings, as_json=as_json))
 

@@ -7,46 +7,20 @@ from typing import TYPE_CHECKING
 from airssys.rt import Priority
 from airssys.server.operation import Asked, Operation, packed
 from airssys.wasm import codecs
-from airssys.wasm.actors.failures import codec_name
+from airssys.wasm.actors.live import LiveActor, look_at
 from airssys.wasm.remote.errors import InvalidRequest
-from airssys.wasm.remote.wire import ActorState, LiveActor, StopRequest
+from airssys.wasm.remote.wire import ActorState, StopRequest
 
 if TYPE_CHECKING:
     from typing import Any
 
     from starlette.responses import Response
 
-    from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.ref import ComponentRef
 
-__all__ = ["OPERATIONS", "look_at"]
+__all__ = ["OPERATIONS"]
 
 _PRIORITIES = {int(each) for each in Priority}
-
-
-async def look_at(fleet: Fleet, system: Any) -> tuple[LiveActor, ...]:
-    """Return the actors of a deployment as they run."""
-    found = []
-    for place in fleet.places:
-        health = await system.health(place.ref)
-        seen, native = system.inspect(place.ref), place.native.inspect()
-        about = place.native.about
-        found.append(
-            LiveActor(
-                key=place.ref.key,
-                state=seen.state,
-                health=health.value,
-                detail=native["health"][1],
-                version=None if about is None else about["version"],
-                accepts=tuple(codec_name(number) for number in place.native.accepts),
-                restarts=seen.restarts,
-                memory=native["memory"],
-                queued=seen.books.queued,
-                handled=seen.books.handled,
-                dead=seen.books.dead,
-            )
-        )
-    return tuple(found)
 
 
 async def _actors(asked: Asked) -> tuple[LiveActor, ...]:

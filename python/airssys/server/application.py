@@ -54,7 +54,7 @@ def application(service: Service, access: Access, names: Collection[str]) -> Gua
         except HTTPException as error:
             raise _unknown(scope, error) from None
 
-    return Guard(answer, access, names, service.record_refused)
+    return Guard(answer, access, names, service.record_refused, service.patience)
 
 
 def _route(service: Service, operation: Operation) -> Route:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import enum
 from typing import TYPE_CHECKING, Any
 
 from airssys.errors import AirsSysError
@@ -15,6 +14,7 @@ from airssys.wasm.actors.log_line import LEVELS, LogLine
 from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.host_core import settings_from
 from airssys.wasm.limits import Limits
+from airssys.wasm.plain_values import plain
 from airssys.wasm.quotas.usage import Usage
 from airssys.wasm.remote import values
 from airssys.wasm.remote.errors import InvalidRequest
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.log_line import LogLevel
     from airssys.wasm.deployment import Deployment
 
-__all__ = ["OPERATIONS", "plain", "state_of"]
+__all__ = ["OPERATIONS", "state_of"]
 
 #: Bytes above which values are read on another thread.
 _LARGE = 1 << 18
@@ -198,22 +198,6 @@ async def _awaited(
         raise
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise ToldError(error) from None  # of the arguments
-
-
-def plain(value: object) -> object:
-    """Return what JSON has for a value: bytes are base64, a variant is `{case: payload}`."""
-    if isinstance(value, enum.Flag):
-        return [flag.name for flag in value]
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if (case := getattr(value, "__wit_case__", None)) is not None:
-        return {case: plain(getattr(value, "value", None))}
-    if dataclasses.is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
-    known = value is None or isinstance(value, (bool, int, float, str, bytes))
-    return value if known else str(value)
 
 
 def _of(asked: Asked) -> Deployment:

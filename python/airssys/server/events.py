@@ -41,7 +41,8 @@ class Subscription:
         self._waiting: deque[HostEvent] = deque(maxlen=MOST_WAITING)
         self._told = asyncio.Event()
         self._next: int | None = None if after is None else after + 1
-        self._end = events.listen(self._tell, after)
+        kept, self._end = events.listen(self._tell, after)
+        self._kept = list(kept)
 
     def _tell(self, event: HostEvent) -> None:
         # On whatever thread it happened; the deque drops the oldest by itself.
@@ -53,8 +54,8 @@ class Subscription:
         """Return the events that wait; a number is how many are missing before the next."""
         self._told.clear()
         taken: list[HostEvent | int] = []
-        while self._waiting:
-            event = self._waiting.popleft()
+        while self._kept or self._waiting:
+            event = self._kept.pop(0) if self._kept else self._waiting.popleft()
             if self._next is not None and event.sequence > self._next:
                 taken.append(event.sequence - self._next)
             self._next = event.sequence + 1
@@ -89,21 +90,27 @@ _clients: set[Subscription] = set()
 async def _events(asked: Asked) -> StreamingResponse:
     if len(_clients) >= MOST_CLIENTS:
         raise ServerBusy(f"{MOST_CLIENTS} clients listen already", hint="try again later")
-    given = asked.header("last-event-id") or ""
-    subscription = Subscription(asked.service.core.events, int(given) if given.isdigit() else None)
+    follow = asked.text("follow", "true") != "false"
+    given = asked.header("last-event-id") or asked.text("after", "" if follow else "0")
+    after = int(given) if given.isdigit() else None
+    subscription = Subscription(asked.service.core.events, after)
     _clients.add(subscription)
     return StreamingResponse(
-        _stream(subscription, asked.service.ending),
+        _stream(subscription, asked.service.ending, follow=follow),
         media_type="text/event-stream",
         headers={"cache-control": "no-store"},
     )
 
 
-async def _stream(subscription: Subscription, ending: asyncio.Event) -> AsyncIterator[bytes]:
+async def _stream(
+    subscription: Subscription, ending: asyncio.Event, *, follow: bool
+) -> AsyncIterator[bytes]:
     last = asyncio.ensure_future(ending.wait())
     try:
         yield b": airssys events\n\n"
-        while not ending.is_set():
+        for event in subscription.take():
+            yield encode(event)
+        while follow and not ending.is_set():
             waiting = asyncio.ensure_future(subscription.wait(HEARTBEAT))
             await asyncio.wait({waiting, last}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
@@ -124,8 +131,12 @@ OPERATIONS = (
         "GET",
         "/v1/events",
         "read",
-        "Follow what happens, as server-sent events; `last-event-id` goes on after one.",
+        "Follow what happens, as server-sent events; `last-event-id` is the same as `after`.",
         _events,
         gives=HostEvent,
+        query={
+            "follow": "`false` ends with the last event that has happened.",
+            "after": "Begin with what is kept of the events after this one.",
+        },
     ),
 )

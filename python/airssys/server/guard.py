@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Guard", "ToldError", "problem_response"]
 
 _log: Final = logging.getLogger("airssys.server")
-#: Seconds in which a client takes what is sent to it.
-SEND_SECONDS: Final = 30.0
 #: What anybody may ask who can connect: it says nothing but whether the server is well.
 OPEN: Final = frozenset({"/healthz", "/readyz"})
 
@@ -53,6 +51,7 @@ class Guard:
         access: Who is known.
         names: Host names and addresses by which it may be called on TCP, with port.
         refused: Told of each request that was refused, with the reason.
+        patience: Seconds in which a client takes what is sent to it.
     """
 
     def __init__(
@@ -61,7 +60,9 @@ class Guard:
         access: Access,
         names: Collection[str],
         refused: Callable[[str, str], None],
+        patience: float,
     ) -> None:
+        self._patience = patience
         self._application = application
         self._access = access
         self._names = {name.lower() for name in names}
@@ -76,7 +77,7 @@ class Guard:
             nonlocal begun
             begun = True
             try:
-                async with asyncio.timeout(SEND_SECONDS):
+                async with asyncio.timeout(self._patience):
                     await send(message)
             except TimeoutError:
                 peer.abort()

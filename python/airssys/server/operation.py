@@ -32,8 +32,7 @@ MOST_JSON: Final = 1 << 20
 MOST_VALUES: Final = 64 << 20
 #: Bytes of all bodies that are held at once.
 MOST_HELD: Final = 256 << 20
-#: Seconds in which a body comes in: a few, and one more for each of so many bytes.
-BODY_SECONDS: Final = 10.0
+#: Bytes of a body for which a client has another second.
 BODY_PACE: Final = 1 << 20
 
 
@@ -208,7 +207,7 @@ class Asked:
         Raises:
             InvalidRequest: It does not come.
         """
-        seconds = BODY_SECONDS + (self.length or 0) / BODY_PACE
+        seconds = self.service.patience + (self.length or 0) / BODY_PACE
         try:
             async with asyncio.timeout(seconds):
                 async for chunk in self._request.stream():

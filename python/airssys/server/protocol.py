@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlProtocol", "Peer", "peer_of"]
 
-#: Seconds for the head of a request, from the connection or its first byte on.
-HEAD_SECONDS: Final = 10.0
-#: Seconds for the rest of a body that nobody reads any more.
-LINGER_SECONDS: Final = 5.0
 #: The three numbers of SO_PEERCRED: process, user, group.
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -43,9 +39,18 @@ class Peer:
 
 
 class ControlProtocol(H11Protocol):
-    """One connection. `request.state.peer` is a `Peer`."""
+    """One connection. `request.state.peer` is a `Peer`.
 
-    _head_deadline: asyncio.TimerHandle | None = None
+    Args:
+        patience: Seconds for the head of a request, from the connection or its first byte on, and
+            for the rest of a body that nobody reads any more.
+        settings: As uvicorn gives them.
+    """
+
+    def __init__(self, *, patience: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._patience = patience
+        self._head_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Look who it is, and wait for a request only so long."""
@@ -59,7 +64,7 @@ class ControlProtocol(H11Protocol):
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._head_came()
-        elif self._head_deadline is None and self.conn.trailing_data[0]:
+        elif self._began():
             self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -71,8 +76,10 @@ class ControlProtocol(H11Protocol):
         """Go on with the next request; a body that nobody wanted may come to its end."""
         unread = self.conn.their_state is h11.SEND_BODY
         super().on_response_complete()
+        if self._began():
+            self._await_head()
         if unread:
-            self.loop.call_later(LINGER_SECONDS, self._end_lingering, self.cycle)
+            self.loop.call_later(self._patience, self._end_lingering, self.cycle)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; one that never read its answer must not keep it."""
@@ -81,8 +88,13 @@ class ControlProtocol(H11Protocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def _began(self) -> bool:
+        """Whether a head has begun to come, and nobody waits for its end yet."""
+        idle = self._head_deadline is None and self.conn.their_state is h11.IDLE
+        return idle and bool(self.conn.trailing_data[0])
+
     def _await_head(self) -> None:
-        self._head_deadline = self.loop.call_later(HEAD_SECONDS, self._peer.abort)
+        self._head_deadline = self.loop.call_later(self._patience, self._peer.abort)
 
     def _head_came(self) -> None:
         if self._head_deadline is not None:

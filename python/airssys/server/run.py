@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import signal
@@ -51,6 +52,7 @@ class ServeSettings:
         certificate: File with the certificate for `https` addresses.
         key: File with its key.
         drain: Seconds that calls, messages and answers get when it is told to end.
+        patience: Seconds that a client has for the rest of a request, and to take an answer.
     """
 
     control: Sequence[Address] = ()
@@ -59,6 +61,7 @@ class ServeSettings:
     certificate: Path | None = None
     key: Path | None = None
     drain: float = 30.0
+    patience: float = 10.0
 
     def __post_init__(self) -> None:
         for address in self.control:
@@ -114,7 +117,7 @@ async def serve(
             if address.path is not None:
                 closing.callback(address.path.unlink, missing_ok=True)
             listening.append((_found(address, opened), opened))
-        service = Service(host)
+        service = Service(host, settings.patience)
         closing.callback(service.uploads.close)
         names = _names(settings, [address for address, _ in listening])
         answering = application(service, settings.access, names)
@@ -166,7 +169,7 @@ def _configuration(settings: ServeSettings, address: Address, answering: object)
     secure = address.kind == "tls"
     return uvicorn.Config(
         answering,  # type: ignore[arg-type]  # an ASGI application
-        http=ControlProtocol,
+        http=functools.partial(ControlProtocol, patience=settings.patience),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,

@@ -28,17 +28,20 @@ class Service:
 
     Args:
         host: It is open.
+        patience: Seconds that a client which stalls has.
 
     Attributes:
         host: The host.
+        patience: The same.
         uploads: Components that wait to be deployed.
         started: Since when, in seconds since 1970.
         process: The process that serves it.
         ending: Set when the server begins to end.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, patience: float) -> None:
         self.host = host
+        self.patience = patience
         self.uploads = Uploads(host.directory / "uploads")
         self.started = time.time()
         self.process = os.getpid()

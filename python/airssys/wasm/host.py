@@ -209,7 +209,11 @@ class Host:
             NotAuthenticated: It does not know who asks.
         """
         host = BlockingConnectedHost(address, token=token, tls=tls)
-        host.state()
+        try:
+            host.state()
+        except BaseException:
+            host.close()
+            raise
         return host
 
     @property

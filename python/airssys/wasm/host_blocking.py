@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from airssys.wasm.actors.live import look_at
 from airssys.wasm.deployment import BlockingDeployment
 from airssys.wasm.host_core import HostCore, settings_from, wanted
 from airssys.wasm.security.host_security import SecuritySettings
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from airssys.osl import OSL, Approver
     from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.host_core import Mounts, Source
     from airssys.wasm.limits import Limits
@@ -170,6 +172,11 @@ class BlockingHost:
     def on_limit(self, listener: Callable[[LimitNotice], object]) -> Callable[[], None]:
         """Tell of limits that come near or are reached; see `Host.on_limit`."""
         return self._core.ledger.reports.listen(listener)
+
+    def actors(self, name: str) -> tuple[LiveActor, ...]:
+        """Return the actors of a deployment as they run."""
+        core = self._core
+        return core.actors.run(look_at(core.fleet(core.serving(name)), core.actors.system))
 
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of a deployment; see `Deployment.call`."""

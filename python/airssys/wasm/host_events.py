@@ -70,24 +70,22 @@ class HostEvents:
 
     def listen(
         self, listener: Callable[[HostEvent], object], after: int | None = None
-    ) -> Callable[[], None]:
+    ) -> tuple[tuple[HostEvent, ...], Callable[[], None]]:
         """Call `listener` with each event from now on; it must return at once and tell nothing.
 
         Args:
             listener: What is called, on the thread where it happens.
-            after: Call it first with what is kept of the events after this one.
+            after: Return what is kept of the events after this one; None for none.
 
         Returns:
-            What ends it.
+            Those events, without a gap before what the listener is told, and what ends it.
         """
         with self._one_change:
-            for event in self._kept:
-                if after is not None and event.sequence > after:
-                    listener(event)
+            kept = tuple(each for each in self._kept if after is not None and each.sequence > after)
             self._listeners = (*self._listeners, listener)
 
         def end() -> None:
             with self._one_change:
                 self._listeners = tuple(each for each in self._listeners if each is not listener)
 
-        return end
+        return kept, end

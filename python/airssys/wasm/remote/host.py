@@ -182,7 +182,11 @@ class ConnectedHost(ConnectedHostBase):
         self._blocking.close()
 
     async def __aenter__(self) -> Self:
-        await self.send(operations.host())  # or say that there is no server, or that it refuses
+        try:
+            await self.send(operations.host())  # or say that there is no server, or that it refuses
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.deployment import BlockingConnectedDeployment
+from airssys.wasm.remote.event_lines import events_of
 from airssys.wasm.remote.host import ConnectedHostBase
 from airssys.wasm.remote.settings import SettingsGiven, content_of, given_settings
 from airssys.wasm.remote.wire import CallResult, DeployRequest, ReviewRequest
@@ -13,8 +14,10 @@ from airssys.wasm.remote.wire import CallResult, DeployRequest, ReviewRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.host_core import Source
-    from airssys.wasm.remote.wire import DeploymentState, LiveActor, UploadResult
+    from airssys.wasm.host_events import HostEvent
+    from airssys.wasm.remote.wire import DeploymentState, UploadResult
     from airssys.wasm.revision import Settings
     from airssys.wasm.security.review import Review, Reviewed
 
@@ -118,9 +121,18 @@ class BlockingConnectedHost(ConnectedHostBase):
         found: CallResult = self.look(operations.call_text(name, text))
         return found
 
-    def events(self) -> Iterator[str]:
-        """Yield the lines of the live events, without end."""
-        return self._blocking.lines(operations.events())
+    def events(self, *, follow: bool = True, after: int | None = None) -> Iterator[HostEvent | int]:
+        """Yield what happens, until the server ends; a number says how many events are missing.
+
+        Args:
+            follow: Go on; else end with the last that has happened.
+            after: Begin with what the server keeps of the events after this one.
+
+        Raises:
+            ServerUnreachable: It went away.
+        """
+        lines = self._blocking.lines(operations.events(follow=follow, after=after))
+        return events_of(lines)
 
     def close(self) -> None:
         """Close the connections; the host goes on."""

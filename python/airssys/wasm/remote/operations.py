@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airssys.wasm.accounting import DeploymentStatistics
+from airssys.wasm.actors.live import LiveActor
 from airssys.wasm.actors.log_line import LogLine
 from airssys.wasm.quotas.usage import Usage
 from airssys.wasm.remote import values
@@ -19,7 +20,6 @@ from airssys.wasm.remote.wire import (
     CallResult,
     DeploymentState,
     HostState,
-    LiveActor,
     UploadResult,
 )
 from airssys.wasm.revision import Revision, Rollout
@@ -54,10 +54,10 @@ def usage(namespace: str | None = None, name: str | None = None) -> Request:
     return Request(method="GET", path=path_of("usage", namespace=namespace), gives=Usage)
 
 
-def events() -> Request:
-    """Ask for the live events."""
-    headers = {"accept": "text/event-stream"}
-    return Request(method="GET", path=path_of("events"), headers=headers)
+def events(*, follow: bool, after: int | None) -> Request:
+    """Ask for events, without end where they are followed."""
+    path = path_of("events", follow=str(follow).lower(), after=after)
+    return Request(method="GET", path=path, headers={"accept": "text/event-stream"})
 
 
 def deployments() -> Request:

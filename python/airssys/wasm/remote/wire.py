@@ -20,7 +20,6 @@ __all__ = [
     "DeploymentState",
     "GrantRequest",
     "HostState",
-    "LiveActor",
     "ReviewRequest",
     "RevokeRequest",
     "RollbackRequest",
@@ -216,36 +215,6 @@ class ActorState(msgspec.Struct, kw_only=True, frozen=True):
     address: str
     alive: bool
     codec: str
-
-
-class LiveActor(msgspec.Struct, kw_only=True, frozen=True):
-    """An actor as it is seen from outside.
-
-    Attributes:
-        key: Which of the deployment's actors; empty for the main one.
-        state: `running`, `suspended`, `restarting` and so on.
-        health: `healthy`, `degraded`, `unhealthy` or `unknown`.
-        detail: What the component says of its health.
-        version: Of the component, as it says.
-        accepts: The codecs that it takes; none for all.
-        restarts: How often it was restarted.
-        memory: Bytes of its linear memory.
-        queued: Messages that wait.
-        handled: Messages that were handled.
-        dead: Messages that were not.
-    """
-
-    key: str
-    state: str
-    health: str
-    detail: str
-    version: str | None
-    accepts: tuple[str, ...]
-    restarts: int
-    memory: int
-    queued: int
-    handled: int
-    dead: int
 
 
 class StopRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
