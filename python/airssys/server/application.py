@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
-from airssys.server import about, actors, deployments, events, rights
+from airssys.server import about, actors, deployments, events, rights, rollouts
 from airssys.server.guard import Guard
 from airssys.server.openapi import describing
 from airssys.wasm.remote.errors import InvalidRequest
@@ -28,6 +28,7 @@ __all__ = ["OPERATIONS", "application"]
 OPERATIONS = (
     *about.OPERATIONS,
     *deployments.OPERATIONS,
+    *rollouts.OPERATIONS,
     *actors.OPERATIONS,
     *rights.OPERATIONS,
     *events.OPERATIONS,

@@ -12,7 +12,8 @@ from airssys.server.operation import Asked, Operation, packed
 from airssys.wasm.accounting import DeploymentStatistics
 from airssys.wasm.actors.log_line import LEVELS, LogLine
 from airssys.wasm.actors.settings import ActorSettings
-from airssys.wasm.host_core import settings_from
+from airssys.wasm.delivery.strategies import strategy_from
+from airssys.wasm.host_inputs import settings_from
 from airssys.wasm.limits import Limits
 from airssys.wasm.plain_values import plain
 from airssys.wasm.quotas.usage import Usage
@@ -27,7 +28,7 @@ from airssys.wasm.remote.wire import (
     RollbackRequest,
     UploadResult,
 )
-from airssys.wasm.revision import Revision, Rollout, Settings
+from airssys.wasm.revision import Revision, RolloutRecord, Settings
 from airssys.wasm.security.mounts import mounts_from
 from airssys.wasm.security.review import Review
 from airssys.wasm.values import Err, GuestError, Ok
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.log_line import LogLevel
     from airssys.wasm.deployment import Deployment
 
-__all__ = ["OPERATIONS", "state_of"]
+__all__ = ["OPERATIONS", "effective", "state_of"]
 
 #: Bytes above which values are read on another thread.
 _LARGE = 1 << 18
@@ -68,7 +69,7 @@ async def _history(asked: Asked) -> tuple[Revision, ...]:
     return await asked.service.in_thread(_of(asked).history)
 
 
-async def _rollouts(asked: Asked) -> tuple[Rollout, ...]:
+async def _rollouts(asked: Asked) -> tuple[RolloutRecord, ...]:
     return await asked.service.in_thread(_of(asked).rollouts)
 
 
@@ -98,7 +99,7 @@ async def _upload(asked: Asked) -> UploadResult:
 async def _review(asked: Asked) -> Review:
     what = await asked.json(ReviewRequest)
     path = asked.service.uploads.find(what.component)
-    settings = _effective(what.settings)
+    settings = effective(what.settings)
     core = asked.service.core
     return await asked.while_wanted(
         asked.service.in_thread(
@@ -121,13 +122,14 @@ async def _deploy(asked: Asked) -> DeploymentState:
         service.host.deploy_as(
             path,
             asked.name,
-            _effective(what.settings),
+            effective(what.settings),
             who=asked.who(what.who),
             why=what.why,
             allow_downgrade=what.allow_downgrade,
             grant=what.grant,
             approved=what.approved,
             inherited=what.inherited,
+            strategy=None if what.strategy is None else strategy_from(what.strategy),
         )
     )
     service.uploads.drop(what.component)
@@ -204,7 +206,7 @@ def _of(asked: Asked) -> Deployment:
     return asked.service.host.deployment(asked.name)
 
 
-def _effective(given: Settings) -> Settings:
+def effective(given: Settings) -> Settings:
     """Return settings that came from elsewhere, each checked as if given here."""
     try:
         limits = Limits(**given.limits)  # type: ignore[arg-type]  # checked there
@@ -307,7 +309,7 @@ OPERATIONS = (
         "read",
         "List every movement between revisions: who, when and why.",
         _rollouts,
-        gives=list[Rollout],
+        gives=list[RolloutRecord],
     ),
     Operation(
         "GET",

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
+from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.host_inputs import settings_from, wanted
+from airssys.wasm.ingress import Ingress
 from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.storage import Storage
@@ -24,14 +27,17 @@ if TYPE_CHECKING:
     import datetime as dt
     import os
     import ssl
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
     from airssys.rt import Ref, System
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Mounts, Source
+    from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -361,6 +367,48 @@ class Host:
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
 
+    async def serve_http(
+        self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
+    ) -> Ingress:
+        """Listen for HTTP requests (HTTP/1.1, and HTTP/2 by prior knowledge) for deployments.
+
+        Requests are taken when this returns, until the ingress or the host is closed.
+
+        Args:
+            listen: `127.0.0.1:8080` (port 0 takes a free one), or `unix:/path/of/a.sock`.
+            routes: Which requests go to which deployment.
+            limits: What clients may ask; the defaults of `HttpLimits` where it is None.
+
+        Raises:
+            AddressUnavailable: It cannot be listened on.
+            UnknownDeployment: A route is to a deployment that does not exist.
+            InvalidSetting: Two routes are for the same, or a host or path is none.
+            DeploymentIsActor: A route is to a deployment that takes messages.
+            HostClosed: The host is closed.
+        """
+        self._core.check()
+        return await self._run(Ingress, self._core, self._run, listen, routes, limits)
+
+    async def plan(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        strategy: Strategy | None = None,
+        allow_downgrade: bool = False,
+    ) -> Plan:
+        """Return what deploying a component would change; see `BlockingHost.plan`."""
+        return await self._change(
+            plan_of,
+            self._core,
+            source,
+            name=name,
+            settings=settings,
+            strategy=strategy,
+            allow_downgrade=allow_downgrade,
+        )
+
     def deployment(self, name: str) -> Deployment:
         """Return a deployment.
 
@@ -457,6 +505,7 @@ class Host:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
     ) -> Deployment:
         """Deploy with settings that are made already.
 
@@ -470,6 +519,7 @@ class Host:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
+            strategy: How it takes over; returns when the first step is taken. At once by default.
         """
         return await self._deploy(
             source,
@@ -482,6 +532,7 @@ class Host:
             grant=grant,
             inherited=inherited,
             approved=approved,
+            strategy=strategy,
         )
 
     async def _deploy(
@@ -496,6 +547,7 @@ class Host:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        strategy: Strategy | None = None,
         approved: Reviewed | None = None,
     ) -> Deployment:
         given_up = threading.Event()
@@ -512,6 +564,7 @@ class Host:
                     allow_downgrade=allow_downgrade,
                     grant=wanted(grant),
                     inherited=inherited,
+                    strategy=strategy,
                     approved=approved,
                     given_up=given_up,
                 )

@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airssys.wasm.actors.live import look_at
+from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import BlockingDeployment
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore
+from airssys.wasm.host_inputs import settings_from, wanted
+from airssys.wasm.ingress import BlockingIngress
 from airssys.wasm.security.host_security import SecuritySettings
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Mounts, Source
+    from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -142,6 +148,13 @@ class BlockingHost:
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
 
+    def serve_http(
+        self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
+    ) -> BlockingIngress:
+        """Listen for HTTP requests for deployments; see `Host.serve_http`."""
+        self._core.check()
+        return BlockingIngress(self._core, listen, routes, limits)
+
     def review(
         self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
     ) -> Review:
@@ -155,6 +168,33 @@ class BlockingHost:
         """
         return self._core.review(
             source, name=name, settings=settings, allow_downgrade=allow_downgrade
+        )
+
+    def plan(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        strategy: Strategy | None = None,
+        allow_downgrade: bool = False,
+    ) -> Plan:
+        """Return what deploying a component would change; nothing is.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment, which need not exist.
+            settings: How it would be run.
+            strategy: How it would take over.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return plan_of(
+            self._core,
+            source,
+            name=name,
+            settings=settings,
+            strategy=strategy,
+            allow_downgrade=allow_downgrade,
         )
 
     def deployment(self, name: str) -> BlockingDeployment:
@@ -204,6 +244,7 @@ class BlockingHost:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
     ) -> BlockingDeployment:
         """Deploy with settings that are made already.
 
@@ -217,6 +258,7 @@ class BlockingHost:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
+            strategy: How it takes over; returns when the first step is taken. At once by default.
         """
         return self._deploy(
             source,
@@ -229,6 +271,7 @@ class BlockingHost:
             grant=grant,
             inherited=inherited,
             approved=approved,
+            strategy=strategy,
         )
 
     def _deploy(
@@ -243,6 +286,7 @@ class BlockingHost:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        strategy: Strategy | None = None,
         approved: Reviewed | None = None,
     ) -> BlockingDeployment:
         serving = self._core.deploy(
@@ -255,6 +299,7 @@ class BlockingHost:
             allow_downgrade=allow_downgrade,
             grant=wanted(grant),
             inherited=inherited,
+            strategy=strategy,
             approved=approved,
         )
         return BlockingDeployment(self, self._core, serving)

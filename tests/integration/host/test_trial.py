@@ -12,8 +12,8 @@ from airssys._core import LineStatistics
 from airssys.wasm import GuestError, LimitExceeded, Limits, Trap
 from airssys.wasm.engine import Engine
 from airssys.wasm.host import Host
-from airssys.wasm.host_core import settings_from
 from airssys.wasm.host_errors import HostClosed, TrialOver, TrialRunning
+from airssys.wasm.host_inputs import settings_from
 
 SALT = b"a secret of this rollout"
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import msgspec
 
 from airssys.wasm.api import Api
+from airssys.wasm.delivery.rollout import refuse_taken_back
 from airssys.wasm.deployment_name import namespace_of
-from airssys.wasm.host_core import moment_of
+from airssys.wasm.host_inputs import moment_of
 from airssys.wasm.manifest.component_manifest import Capabilities
 from airssys.wasm.remote import operations, values
 from airssys.wasm.remote.actor import BlockingConnectedActor, ConnectedActor
+from airssys.wasm.remote.rollout import BlockingConnectedRollout, ConnectedRollout
 from airssys.wasm.remote.settings import SettingsGiven, with_changes
 from airssys.wasm.remote.wire import GrantRequest, RevokeRequest, RollbackRequest
 from airssys.wasm.security.grant import Grant
@@ -25,13 +27,15 @@ if TYPE_CHECKING:
 
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.log_line import LogLevel, LogLine
-    from airssys.wasm.host_core import Source
+    from airssys.wasm.delivery.plan import RevisionDifference
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import Usage
     from airssys.wasm.remote.host import ConnectedHost, ConnectedHostBase
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.remote.request import Request
     from airssys.wasm.remote.wire import DeploymentState
-    from airssys.wasm.revision import Revision, Rollout
+    from airssys.wasm.revision import Revision, RolloutRecord
     from airssys.wasm.security.grant import RequestState
     from airssys.wasm.security.inputs import Asked
 
@@ -126,9 +130,9 @@ class _Deployment:
         found: tuple[Revision, ...] = self._host.look(operations.history(self.name))
         return found
 
-    def rollouts(self) -> tuple[Rollout, ...]:
+    def rollouts(self) -> tuple[RolloutRecord, ...]:
         """Return every movement between revisions, the first one first: who, when and why."""
-        found: tuple[Rollout, ...] = self._host.look(operations.rollouts(self.name))
+        found: tuple[RolloutRecord, ...] = self._host.look(operations.rollouts(self.name))
         return found
 
     def logs(self, *, level: LogLevel = "trace", since: float = 0.0) -> tuple[LogLine, ...]:
@@ -216,18 +220,50 @@ class ConnectedDeployment(_Deployment):
         await self._host.send(operations.actor(self.name, key))
         return ConnectedActor(self._host, self.name, key)
 
+    @overload
     async def deploy(
         self,
         source: Source,
         *,
+        strategy: Strategy | None = None,
+        wait: Literal[True] = True,
         grant: Literal["requested"] | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
         **settings: Unpack[SettingsGiven],
-    ) -> ConnectedDeployment:
-        """Make a component the live revision; as `deploy` of the host, with the settings of now."""
-        return await self._host.deploy_as(
+    ) -> ConnectedDeployment: ...
+    @overload
+    async def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: Literal[False],
+        grant: Literal["requested"] | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        **settings: Unpack[SettingsGiven],
+    ) -> ConnectedRollout: ...
+    async def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: bool = True,
+        grant: Literal["requested"] | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        **settings: Unpack[SettingsGiven],
+    ) -> ConnectedDeployment | ConnectedRollout:
+        """Make a component the live revision; see `Deployment.deploy`.
+
+        Judges of a strategy are Python of the server's process and cannot be given here.
+        """
+        before = len(self.rollouts())
+        await self._host.deploy_as(
             source,
             self.name,
             with_changes(self.revision.settings, settings, self._host.address),
@@ -236,7 +272,18 @@ class ConnectedDeployment(_Deployment):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
+            strategy=strategy,
         )
+        rollout = self.rollout()
+        if not wait:
+            return rollout
+        if strategy is not None and len(self.rollouts()) != before:
+            refuse_taken_back(await rollout.wait())
+        return self
+
+    def rollout(self) -> ConnectedRollout:
+        """Return the last movement to another revision, which may be under way."""
+        return ConnectedRollout(self._host, self.name)
 
     async def grant(
         self,
@@ -300,18 +347,50 @@ class BlockingConnectedDeployment(_Deployment):
         self._host.look(operations.actor(self.name, key))
         return BlockingConnectedActor(self._host, self.name, key)
 
+    @overload
     def deploy(
         self,
         source: Source,
         *,
+        strategy: Strategy | None = None,
+        wait: Literal[True] = True,
         grant: Literal["requested"] | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
         **settings: Unpack[SettingsGiven],
-    ) -> BlockingConnectedDeployment:
-        """Make a component the live revision; as `deploy` of the host, with the settings of now."""
-        return self._host.deploy_as(
+    ) -> BlockingConnectedDeployment: ...
+    @overload
+    def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: Literal[False],
+        grant: Literal["requested"] | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        **settings: Unpack[SettingsGiven],
+    ) -> BlockingConnectedRollout: ...
+    def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: bool = True,
+        grant: Literal["requested"] | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        **settings: Unpack[SettingsGiven],
+    ) -> BlockingConnectedDeployment | BlockingConnectedRollout:
+        """Make a component the live revision; see `Deployment.deploy`.
+
+        Judges of a strategy are Python of the server's process and cannot be given here.
+        """
+        before = len(self.rollouts())
+        self._host.deploy_as(
             source,
             self.name,
             with_changes(self.revision.settings, settings, self._host.address),
@@ -320,7 +399,24 @@ class BlockingConnectedDeployment(_Deployment):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
+            strategy=strategy,
         )
+        rollout = self.rollout()
+        if not wait:
+            return rollout
+        if strategy is not None and len(self.rollouts()) != before:
+            refuse_taken_back(rollout.wait())
+        return self
+
+    def rollout(self) -> BlockingConnectedRollout:
+        """Return the last movement to another revision, which may be under way."""
+        return BlockingConnectedRollout(self._host, self.name)
+
+    def difference(self, before: int, after: int) -> RevisionDifference:
+        """Return what differs between two revisions; see `BlockingDeployment.difference`."""
+        request = operations.difference(self.name, before, after)
+        found: RevisionDifference = self._host.look(request)
+        return found
 
     def grant(
         self,

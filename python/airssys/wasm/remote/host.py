@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from airssys.wasm.delivery.strategies import strategy_fields
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.address import read_address
 from airssys.wasm.remote.awaited_client import AwaitedClient
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable
 
-    from airssys.wasm.host_core import Source
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import Usage
     from airssys.wasm.remote.request import Request
     from airssys.wasm.remote.wire import DeploymentState, HostState, UploadResult
@@ -143,6 +145,7 @@ class ConnectedHost(ConnectedHostBase):
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
     ) -> ConnectedDeployment:
         """Deploy with settings that are made already."""
         uploaded: UploadResult = await self.send(operations.upload(content_of(source)))
@@ -155,6 +158,7 @@ class ConnectedHost(ConnectedHostBase):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
+            strategy=None if strategy is None else strategy_fields(strategy),
         )
         await self.send(operations.deploy(name, what))
         return ConnectedDeployment(self, name)

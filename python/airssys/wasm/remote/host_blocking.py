@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from airssys.wasm.delivery.strategies import strategy_fields
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.deployment import BlockingConnectedDeployment
 from airssys.wasm.remote.event_lines import events_of
 from airssys.wasm.remote.host import ConnectedHostBase
 from airssys.wasm.remote.settings import SettingsGiven, content_of, given_settings
-from airssys.wasm.remote.wire import CallResult, DeployRequest, ReviewRequest
+from airssys.wasm.remote.wire import CallResult, DeployRequest, PlanRequest, ReviewRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airssys.wasm.actors.live import LiveActor
-    from airssys.wasm.host_core import Source
+    from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_events import HostEvent
+    from airssys.wasm.host_inputs import Source
     from airssys.wasm.remote.wire import DeploymentState, UploadResult
     from airssys.wasm.revision import Settings
     from airssys.wasm.security.review import Review, Reviewed
@@ -64,6 +67,7 @@ class BlockingConnectedHost(ConnectedHostBase):
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
     ) -> BlockingConnectedDeployment:
         """Deploy with settings that are made already."""
         what = DeployRequest(
@@ -75,6 +79,7 @@ class BlockingConnectedHost(ConnectedHostBase):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
+            strategy=None if strategy is None else strategy_fields(strategy),
         )
         self.look(operations.deploy(name, what))
         return BlockingConnectedDeployment(self, name)
@@ -87,6 +92,25 @@ class BlockingConnectedHost(ConnectedHostBase):
             component=self._upload(source), settings=settings, allow_downgrade=allow_downgrade
         )
         found: Review = self.look(operations.review(name, what))
+        return found
+
+    def plan(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        strategy: Strategy | None = None,
+        allow_downgrade: bool = False,
+    ) -> Plan:
+        """Return what deploying a component would change; see `BlockingHost.plan`."""
+        what = PlanRequest(
+            component=self._upload(source),
+            settings=settings,
+            allow_downgrade=allow_downgrade,
+            strategy=None if strategy is None else strategy_fields(strategy),
+        )
+        found: Plan = self.look(operations.plan(name, what))
         return found
 
     def deployment(self, name: str) -> BlockingConnectedDeployment:

@@ -11,6 +11,8 @@ import msgspec
 from airssys.wasm.accounting import DeploymentStatistics
 from airssys.wasm.actors.live import LiveActor
 from airssys.wasm.actors.log_line import LogLine
+from airssys.wasm.delivery.plan import Plan, RevisionDifference
+from airssys.wasm.delivery.records import RolloutStatus
 from airssys.wasm.quotas.usage import Usage
 from airssys.wasm.remote import values
 from airssys.wasm.remote.request import Request, path_of
@@ -20,9 +22,10 @@ from airssys.wasm.remote.wire import (
     CallResult,
     DeploymentState,
     HostState,
+    RolloutView,
     UploadResult,
 )
-from airssys.wasm.revision import Revision, Rollout
+from airssys.wasm.revision import Revision, RolloutRecord
 from airssys.wasm.security.grant import Grant, RequestState
 from airssys.wasm.security.review import Review
 
@@ -32,10 +35,12 @@ if TYPE_CHECKING:
     from airssys.wasm.remote.wire import (
         DeployRequest,
         GrantRequest,
+        PlanRequest,
         Record,
         ReviewRequest,
         RevokeRequest,
         RollbackRequest,
+        RolloutRequest,
         StopRequest,
     )
 
@@ -113,7 +118,27 @@ def history(name: str) -> Request:
 
 def rollouts(name: str) -> Request:
     """Ask for the movements between revisions."""
-    return _look(name, "rollouts", tuple[Rollout, ...])
+    return _look(name, "rollouts", tuple[RolloutRecord, ...])
+
+
+def rollout(name: str, after: int | None = None) -> Request:
+    """Ask for the last rollout; after some step, when there is another."""
+    return _look(name, "rollout", RolloutView, after=after)
+
+
+def command_rollout(name: str, what: RolloutRequest) -> Request:
+    """Ask to do something with a rollout."""
+    return _do(name, "rollout", what, RolloutStatus)
+
+
+def plan(name: str, what: PlanRequest) -> Request:
+    """Ask what a deploy would change."""
+    return _do(name, "plan", what, Plan)
+
+
+def difference(name: str, before: int, after: int) -> Request:
+    """Ask what differs between two revisions."""
+    return _look(name, "difference", RevisionDifference, before=before, after=after)
 
 
 def statistics(name: str) -> Request:

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from airssys.wasm.host_core import settings_changed, settings_from
+from airssys.wasm.host_inputs import settings_changed, settings_from
 from airssys.wasm.security.mounts import Mount
 from airssys.wasm.wasi import Directory
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.host_inputs import Mounts, Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings
     from airssys.wasm.remote.address import Address

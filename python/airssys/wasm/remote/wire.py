@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from airssys.wasm.accounting import DeploymentStatistics  # noqa: TC001 - read when decoding
+from airssys.wasm.delivery.records import RolloutStatus, RolloutStep  # noqa: TC001 - likewise
+from airssys.wasm.ingress import HttpRoute, HttpStatistics  # noqa: TC001 - likewise
 from airssys.wasm.quotas.usage import Usage  # noqa: TC001 - likewise
 from airssys.wasm.revision import Revision, Settings
 from airssys.wasm.security.review import Reviewed  # noqa: TC001 - likewise
@@ -20,9 +22,13 @@ __all__ = [
     "DeploymentState",
     "GrantRequest",
     "HostState",
+    "HttpState",
+    "PlanRequest",
     "ReviewRequest",
     "RevokeRequest",
     "RollbackRequest",
+    "RolloutRequest",
+    "RolloutView",
     "StopRequest",
     "UploadResult",
 ]
@@ -56,6 +62,20 @@ class HostState(msgspec.Struct, kw_only=True, frozen=True):
     principal: str
     roles: tuple[str, ...]
     usage: Usage
+
+
+class HttpState(msgspec.Struct, kw_only=True, frozen=True):
+    """Where requests from outside come in.
+
+    Attributes:
+        address: Where it listens.
+        routes: Which requests go to which deployment.
+        statistics: What came in since it began to listen.
+    """
+
+    address: str
+    routes: tuple[HttpRoute, ...]
+    statistics: HttpStatistics
 
 
 class DeploymentState(msgspec.Struct, kw_only=True, frozen=True):
@@ -114,13 +134,57 @@ class DeployRequest(ReviewRequest, kw_only=True, frozen=True, forbid_unknown_fie
         who: For whom it is done, for the history, beside who asks.
         why: The reason, for the history.
         allow_downgrade: Let in a lower signed version.
+        strategy: How it takes over, with its `kind`: `{"kind": "canary", "steps": [1, 5]}`; at once
+            where it is null. The answer comes when the first step is taken.
     """
 
+    strategy: dict[str, Any] | None = None
     inherited: bool = False
     grant: Literal["requested"] | None = None
     approved: Reviewed | None = None
     who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     why: Reason = ""
+
+
+class PlanRequest(ReviewRequest, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Ask what deploying a component would change.
+
+    Attributes:
+        component: Digest of an uploaded component.
+        settings: How it would be run.
+        allow_downgrade: Let in a lower signed version.
+        strategy: How it would take over; as for a deploy.
+    """
+
+    strategy: dict[str, Any] | None = None
+
+
+class RolloutRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Do something with the rollout of a deployment.
+
+    Attributes:
+        what: `pause`, `resume`, `promote`, `abort`, or `weight`.
+        percent: The share that the new revision is to have, with `weight`.
+        who: For whom it is done, beside who asks.
+        why: The reason, for the record.
+    """
+
+    what: Literal["pause", "resume", "promote", "abort", "weight"]
+    percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
+    who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    why: Reason = ""
+
+
+class RolloutView(msgspec.Struct, kw_only=True, frozen=True):
+    """A rollout, and what it did.
+
+    Attributes:
+        status: Where it is.
+        steps: What it did, the first step first.
+    """
+
+    status: RolloutStatus
+    steps: tuple[RolloutStep, ...]
 
 
 class RollbackRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
