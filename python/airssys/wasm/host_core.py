@@ -656,7 +656,9 @@ class HostCore:
         self.security.keep(serving.name, serving.numbers)
 
     def _new_serving(self, name: str) -> Serving:
-        return Serving(name, self._provides, self._storage, self.security, self.ledger)
+        return Serving(
+            name, self._provides, self._storage, self.security, self.ledger, self.actors.logs
+        )
 
     def _bring_back_all(self, only: Collection[str] | None) -> None:
         registry = self._state.registry
