@@ -19,6 +19,7 @@ from airssys.wasm.actors.moves import ActorMoves
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.delivery.desk import RolloutDesk
+from airssys.wasm.delivery.locks import KILLED, Locks
 from airssys.wasm.delivery.strategies import Canary, Recreate, Rolling, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
@@ -126,6 +127,7 @@ class HostCore:
         self.rights = HostRights(
             self.security, self._state.registry, self.serving, self.renew, self.events
         )
+        self.locks = Locks(self._state.registry)
         self.delivery = RolloutDesk(self.actors, self._state.registry, self._settle)
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
@@ -365,10 +367,12 @@ class HostCore:
         """Refuse to move a deployment that is being moved, or cannot be by the strategy.
 
         Raises:
+            DeploymentLocked: It is locked against changes.
             RolloutInProgress: It is being moved.
             StrategyUnsupported: It cannot be.
         """
         live = self.live(name)
+        self.locks.check(name)
         self.delivery.refuse_open(name)
         if live is not None and strategy is not None:
             keys = len(self._records.keys(name))
@@ -477,6 +481,7 @@ class HostCore:
             NothingToRollBackTo: `to` is None and the live revision replaced nothing.
         """
         self.serving(name)
+        self.locks.check(name)
         moving = self.delivery.end(name, who=who or user(), why=why or "rolled back")
         if moving and to is None:
             return  # to what is live: nothing else is
@@ -510,6 +515,7 @@ class HostCore:
         is kept.
         """
         self.serving(name)
+        self.locks.check(name)
         self.delivery.end(name, who=who or user(), why=why or "removed")
         with self._change(name) as serving:
             self.delivery.refuse_open(name)
@@ -652,6 +658,42 @@ class HostCore:
     def _new_serving(self, name: str) -> Serving:
         return Serving(name, self._provides, self._storage, self.security, self.ledger)
 
+    def kill_all(self, *, who: str | None = None, why: str = "") -> None:
+        """Stop every guest now, and run none until `revive`, not even when opened again.
+
+        Calls that run end with `CallDrained`, further ones with `DeploymentHeld`; actors are
+        stopped. A rollout that is under way is taken back.
+
+        Raises:
+            StateWriteFailed: It could not be recorded; the guests were stopped all the same.
+        """
+        self.check()
+        reason = f"every guest of the host was stopped: {why or 'no reason given'}"
+        try:
+            self.locks.set(KILLED, who=who or user(), why=why)
+        finally:
+            for serving in list(self._servings.values()):
+                self.delivery.end(serving.name, who=who or user(), why=reason)
+                with serving.one_change:
+                    if serving.revision is not None:
+                        serving.hold(serving.revision, reason)
+                        serving.stop()
+                        self.actors.close_fleet(serving.name)
+                        self.events.tell("held", serving.name, why=reason)
+
+    def revive(self) -> None:
+        """Run the guests again that `kill_all` stopped.
+
+        Raises:
+            StateWriteFailed: It could not be recorded; nothing has changed.
+        """
+        self.check()
+        if self.locks.clear(KILLED):
+            for name, serving in list(self._servings.items()):
+                with serving.one_change:
+                    if serving.revision is not None:
+                        self._run_live(serving, name, serving.revision)
+
     def _bring_back_all(self, only: Collection[str] | None) -> None:
         registry = self._state.registry
         live = [
@@ -666,6 +708,16 @@ class HostCore:
 
     def _bring_back(self, name: str, revision: Revision) -> None:
         serving = self._servings[name] = self._new_serving(name)
+        killed = self.locks.find(KILLED)
+        if killed is not None:
+            reason = killed.why or "no reason given"
+            serving.hold(revision, f"every guest of the host was stopped: {reason}")
+            return
+        self._run_live(serving, name, revision)
+        self._go_on(serving)
+
+    def _run_live(self, serving: Serving, name: str, revision: Revision) -> None:
+        """Run the live revision of a deployment that runs nothing, or hold it."""
         number = revision.number
         try:
             component = self._engine.load(self._readmitted(name, revision))
@@ -679,7 +731,6 @@ class HostCore:
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)
-        self._go_on(serving)
 
     def _go_on(self, serving: Serving) -> None:
         """Go on with the rollout of a deployment in the midst of which the host ended."""

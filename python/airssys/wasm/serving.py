@@ -375,6 +375,11 @@ class Serving:
         self._storage.offers.withdraw(self.name)
         self.route.hold()
 
+    def stop(self) -> None:
+        """End the calls that run now."""
+        for line in self._lines():
+            line.kill()
+
     def close(self) -> None:
         """Take no calls any more. Calls that run go on."""
         self._storage.offers.withdraw(self.name)
