@@ -168,7 +168,7 @@ def detection():
             rng, seen = random.Random(2), []
             for _ in range(40):
                 live = new = 0
-                while live + new < 3000:
+                while live + new < 50_000:
                     if rng.random() < share:
                         new += 1
                         stage = Stage(weight=weight, calls=(0, 0), bad={"error": (live, new)})

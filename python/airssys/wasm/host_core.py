@@ -18,6 +18,7 @@ from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.actors.moves import ActorMoves
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.blobs import digest_of
+from airssys.wasm.delivery.dependencies import about_of, check_dependants, resolved
 from airssys.wasm.delivery.desk import RolloutDesk
 from airssys.wasm.delivery.locks import KILLED, Locks
 from airssys.wasm.delivery.strategies import Canary, Recreate, Rolling, check_strategy
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import HostCeilings, Usage
     from airssys.wasm.registry import Registry
-    from airssys.wasm.revision import Revision, RolloutRecord
+    from airssys.wasm.revision import About, Locked, Revision, RolloutRecord
     from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
@@ -305,6 +306,7 @@ class HostCore:
             admitted = self._admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
             effective = asking()  # after the compiler, which says best what is no component
+            described, depends = self._depending(name, content)
             about = self._approved(content, name, approved)
             number = self._state.registry.next_number(name)
             with (
@@ -325,6 +327,8 @@ class HostCore:
                     why=why,
                     version=admitted.version,
                     signer=admitted.key,
+                    about=described,
+                    dependencies=depends,
                 )
                 revision = None
                 if isinstance(strategy, (Canary, Rolling)) and serving.takes_calls:
@@ -362,6 +366,17 @@ class HostCore:
             settings = with_declared_state(settings, content)
         self.security.check(settings)
         return content, digest, settings
+
+    def _depending(self, name: str, content: bytes) -> tuple[About, dict[str, Locked]]:
+        """Return what a component says of itself, and what its dependencies resolve to.
+
+        Raises:
+            DependencyRefused: One is missing, or something that depends on it cannot use it.
+        """
+        registry = self._state.registry
+        about, wanted = about_of(content)
+        check_dependants(name, about, registry)
+        return about, resolved(name, wanted, registry)
 
     def check_movable(self, name: str, settings: Settings, strategy: Strategy | None) -> None:
         """Refuse to move a deployment that is being moved, or cannot be by the strategy.
@@ -489,6 +504,7 @@ class HostCore:
             registry = self._state.registry
             self.delivery.refuse_open(name)
             revision = registry.rollback_target(name, to)
+            check_dependants(name, revision.about, registry)
             if revision == serving.revision and serving.held is None:
                 return
             component = serving.warm(revision.number)
