@@ -11,6 +11,7 @@ from typing_extensions import disjoint_base
 Attribute: TypeAlias = str | int | float | bool | Sequence[str]
 
 _T = TypeVar("_T")
+_HttpRule: TypeAlias = tuple[str | None, bool, str, str, str | None, tuple[str, str] | None, Route]
 
 def build_info() -> dict[str, str]:
     """Say what was built: versions of AirsSys and wasmtime, target, profile."""
@@ -401,6 +402,50 @@ class Trial:
         Raises:
             TrialOver: As `set_weight`.
         """
+
+@final
+class HostCalls:
+    """What guests of calls from outside ask of Python, until an event loop answers it."""
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> None: ...
+
+@final
+class Ingress:
+    """HTTP to deployments. Each rule is a tuple.
+
+    Its host or None, whether its path is exact, the path, how requests are handled (`http`,
+    `functions`, `function`), the function of the last, where the key is (`header` or `cookie`, and
+    its name), and the route.
+
+    Raises:
+        ValueError: A rule is none, or two are for the same.
+        OSError: The address cannot be listened on.
+    """
+
+    def __new__(
+        cls,
+        listen: str,
+        given: list[_HttpRule],
+        host_calls: HostCalls,
+        *,
+        connections: int,
+        requests: int,
+        waiting: int,
+        patience: float,
+        header_bytes: int,
+        headers: int,
+        body_bytes: int,
+        header_time: float,
+        silence: float,
+        request_time: float,
+    ) -> Self: ...
+    @property
+    def address(self) -> str: ...
+    def statistics(self) -> dict[str, int]: ...
+    def set_rules(self, given: list[_HttpRule]) -> None: ...
+    def close(self, drain: float) -> None: ...
 
 @final
 class Stage:

@@ -4,8 +4,8 @@
 //! - `/echo` the body of the request, as it comes; `/length` how many bytes it has; `/head` the request's head;
 //! - `/big/N` so many MiB; `/drip/N` so many lines, each written when the one before is under way;
 //! - `/slow/N` a greeting after so many milliseconds; `/loop` computes for ever; `/sleep` sleeps for ever;
-//! - `/trap` before the response, `/trap-later` in the middle of the body; `/memory` takes memory until it has none;
-//! - `/silent` returns without a response; `/refuse` answers with an error code; `/cut` gives its body up;
+//! - `/trap` before the response, `/trap-later/N` after so many MiB of the body; `/memory` takes memory until it has none;
+//! - `/silent` returns without a response; `/refuse` answers with an error code; `/cut/N` gives its body up;
 //! - `/after/N` answers at once, and goes on for so many milliseconds.
 
 use std::hint::black_box;
@@ -29,8 +29,9 @@ const PIECE: usize = 4096;
 
 /// A response whose body is being written.
 struct Answer {
-    body: OutgoingBody,
+    // In this order: a body may not go before its stream.
     stream: OutputStream,
+    body: OutgoingBody,
 }
 
 impl Answer {
@@ -44,7 +45,7 @@ impl Answer {
         let body = head.body().expect("not taken yet");
         ResponseOutparam::set(response, Ok(head));
         let stream = body.write().expect("not taken yet");
-        Self { body, stream }
+        Self { stream, body }
     }
 
     /// Write, waiting for whoever reads; `false` once nobody does.
@@ -172,6 +173,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Faults {
             "trap-later" => {
                 let answer = Answer::begin(response, 200);
                 answer.write(b"the beginning\n");
+                answer.write(&vec![b'x'; number as usize * MEBIBYTE]);
                 core::arch::wasm32::unreachable()
             }
             "memory" => {
@@ -188,6 +190,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Faults {
             "cut" => {
                 let answer = Answer::begin(response, 200);
                 answer.write(b"the beginning\n");
+                answer.write(&vec![b'x'; number as usize * MEBIBYTE]);
             }
             _ => say(response, 404, "no such fault\n"),
         }

@@ -12,8 +12,10 @@ mod deadline;
 mod errors;
 mod gate;
 mod handles;
+mod host_calls;
 mod imports;
 mod incoming;
+mod ingress;
 mod instance;
 mod limits;
 mod objects;
@@ -100,6 +102,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     quota::register(module)?;
     route::register(module)?;
     trial::register(module)?;
+    ingress::register(module)?;
     wave::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(_compile_child, module)?)?;
@@ -113,6 +116,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<deadline::KillWatch>()?;
     module.add_class::<turns::ShortTurns>()?;
     module.add_class::<resource::GuestResource>()?;
+    module.add_class::<host_calls::PyHostCalls>()?;
     module.add_class::<incoming::PyIncoming>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;

@@ -27,7 +27,7 @@ use crate::trial::{self, PyTrial};
 use crate::wasi::PyWasi;
 
 /// What a call of a line needs of Python.
-struct Companion {
+pub struct Companion {
     described: Arc<Described>,
     functions: Vec<Py<PyAny>>,
     /// One for all calls, where that cannot be told from one for each: nothing is imported.
@@ -39,7 +39,7 @@ struct Companion {
 }
 
 impl Companion {
-    fn imports(&self, py: Python<'_>) -> Arc<Imports> {
+    pub fn imports(&self, py: Python<'_>) -> Arc<Imports> {
         match &self.shared {
             Some(imports) => imports.clone(),
             None => Imports::numbered(
@@ -54,7 +54,7 @@ impl Companion {
     }
 }
 
-fn companion(line: &Line) -> &Companion {
+pub fn companion(line: &Line) -> &Companion {
     line.companion
         .downcast_ref()
         .expect("every line of a PyRoute was made by PyLine")
@@ -242,9 +242,9 @@ fn duration(seconds: f64) -> PyResult<Duration> {
 /// What takes the calls of one deployment.
 #[pyclass(frozen, name = "Route", module = "airssys._core")]
 pub struct PyRoute {
-    route: Arc<Route>,
+    pub route: Arc<Route>,
     /// The deployment's name, for messages.
-    name: String,
+    pub name: String,
 }
 
 #[pymethods]

@@ -17,7 +17,6 @@ from airssys.wasm.remote.address import read_address
 
 if TYPE_CHECKING:
     from airssys.server import Access, ServeSettings
-    from airssys.wasm.remote.address import Address
 
 __all__ = ["add_to"]
 
@@ -63,6 +62,20 @@ def serve(
     key: Annotated[
         Path | None, typer.Option("--key", metavar="FILE", help="The key of the certificate.")
     ] = None,
+    http: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--http", metavar="ADDRESS", help="Take HTTP requests to deployments: 127.0.0.1:8080."
+        ),
+    ] = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--route",
+            metavar="RULE",
+            help="[HOST]/PATH=DEPLOYMENT[:HANDLING]; handling is http, functions or a function.",
+        ),
+    ] = None,
     drain: Annotated[
         float,
         typer.Option("--drain", metavar="SECONDS", help="For what runs when it is told to end."),
@@ -83,7 +96,7 @@ def serve(
     signal ends it at once.
     """
     try:
-        from airssys.server import ServeSettings  # noqa: PLC0415 - an extra
+        from airssys.server import ServeSettings, read_route  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise InvalidSetting(
             f"`airssys serve` needs {error.name}", hint="pip install 'airssys[server]'"
@@ -96,6 +109,8 @@ def serve(
         key=key,
         drain=drain,
         patience=patience,
+        http=tuple(http or ()),
+        routes=tuple(map(read_route, route or ())),
     )
     asyncio.run(_serve(state_directory(state), settings, as_json=as_json))
 
@@ -105,13 +120,15 @@ async def _serve(directory: Path, settings: ServeSettings, *, as_json: bool) -> 
 
     async with Host.open(directory, admission=admission(), policy=policy()) as host:
 
-        def ready(addresses: list[Address]) -> None:
-            where = [str(address) for address in addresses]
+        def ready(control: list[str], http: list[str]) -> None:
             if as_json:
-                print_json({"ready": True, "directory": str(host.directory), "control": where})
+                directory = str(host.directory)
+                print_json({"directory": directory, "control": control, "http": http})
                 sys.stdout.flush()  # whoever started this waits for it
             else:
-                print_note(f"serving {host.directory} at {', '.join(where)}")
+                print_note(f"serving {host.directory} at {', '.join(control)}")
+                for address in http:
+                    print_note(f"taking HTTP requests at {address}")
 
         await serve(host, settings, ready)
 

@@ -8,7 +8,7 @@ from airssys.server.metrics import MEDIA_TYPE, metrics_of
 from airssys.server.operation import Asked, Operation
 from airssys.wasm import build_info
 from airssys.wasm.quotas.usage import Usage
-from airssys.wasm.remote.wire import HostState
+from airssys.wasm.remote.wire import HostState, HttpState
 
 __all__ = ["OPERATIONS"]
 
@@ -30,6 +30,14 @@ async def _host(asked: Asked) -> HostState:
 async def _usage(asked: Asked) -> Usage:
     namespace = asked.text("namespace") or None
     return await asked.service.in_thread(asked.service.host.usage, namespace)
+
+
+async def _http(asked: Asked) -> list[HttpState]:
+    front = asked.service.front
+    return [
+        HttpState(address=each.address, routes=each.routes, statistics=each.statistics())
+        for each in (() if front is None else front.ingresses)
+    ]
 
 
 async def _metrics(asked: Asked) -> Response:
@@ -63,6 +71,14 @@ OPERATIONS = (
         _usage,
         gives=Usage,
         query={"namespace": "The first segment of names; all where it is left out."},
+    ),
+    Operation(
+        "GET",
+        "/v1/http",
+        "read",
+        "List where requests from outside come in, by which rules, and what came of them.",
+        _http,
+        gives=list[HttpState],
     ),
     Operation("GET", "/metrics", "read", "What is counted, for Prometheus.", _metrics, gives=str),
     Operation("GET", "/healthz", None, "Whether the server lives.", _healthy, gives=str),

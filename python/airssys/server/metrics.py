@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from airssys.server.http import HttpFront
     from airssys.server.service import Service
     from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
 
@@ -53,6 +54,8 @@ class _Host(Collector):
         yield _gauge("airssys_start_time_seconds", "Since when it serves.", self._service.started)
         yield _gauge("airssys_draining", "Whether it ends.", float(self._service.ending.is_set()))
         yield from _of_deployments(found)
+        if self._service.front is not None:
+            yield from _of_requests(self._service.front)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -73,6 +76,29 @@ def _labelled(
         for each in statistics.revisions:
             own = each.revision in latest and shown != "other"
             yield (shown, str(each.revision) if own else "older"), each
+
+
+def _of_requests(front: HttpFront) -> Iterator[Metric]:
+    answers = CounterMetricFamily(
+        "airssys_http_answers",
+        "Answers to requests from outside, by class of status.",
+        labels=("listener", "status"),
+    )
+    open_now = GaugeMetricFamily(
+        "airssys_http_connections", "Connections from outside now.", labels=("listener",)
+    )
+    for each in front.ingresses:
+        counts = each.statistics()
+        for status, count in (
+            ("1xx", counts.informational),
+            ("2xx", counts.successful),
+            ("3xx", counts.redirected),
+            ("4xx", counts.client_errors),
+            ("5xx", counts.server_errors),
+        ):
+            answers.add_metric((each.address, status), count)
+        open_now.add_metric((each.address,), counts.connections)
+    yield from (answers, open_now)
 
 
 def _of_deployments(found: dict[str, DeploymentStatistics]) -> Iterator[Metric]:

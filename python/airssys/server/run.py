@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from airssys.server.application import application
+from airssys.server.http import HttpFront
 from airssys.server.principals import Access
 from airssys.server.protocol import ControlProtocol
 from airssys.server.service import Service
 from airssys.server.sockets import listen
+from airssys.server.told import telling
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.remote.address import Address
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airssys.wasm.host import Host
+    from airssys.wasm.ingress import HttpRoute
 
 __all__ = ["ServeSettings", "serve"]
 
@@ -51,6 +54,8 @@ class ServeSettings:
         names: Host names by which it may be called on TCP, besides its address.
         certificate: File with the certificate for `https` addresses.
         key: File with its key.
+        http: Where requests from outside to the deployments come: `127.0.0.1:8080`.
+        routes: Which of them go to which deployment.
         drain: Seconds that calls, messages and answers get when it is told to end.
         patience: Seconds that a client has for the rest of a request, and to take an answer.
     """
@@ -60,10 +65,13 @@ class ServeSettings:
     names: Sequence[str] = ()
     certificate: Path | None = None
     key: Path | None = None
+    http: Sequence[str] = ()
+    routes: Sequence[HttpRoute] = ()
     drain: float = 30.0
     patience: float = 10.0
 
     def __post_init__(self) -> None:
+        """Refuse what would let in whom nobody meant to."""
         for address in self.control:
             if address.path is not None:
                 continue
@@ -93,7 +101,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    host: Host, settings: ServeSettings, ready: Callable[[list[Address]], None]
+    host: Host, settings: ServeSettings, ready: Callable[[list[str], list[str]], None]
 ) -> None:
     """Serve a host until SIGTERM or SIGINT, then end in order: calls, messages, answers.
 
@@ -102,10 +110,12 @@ async def serve(
     Args:
         host: It is open; it is closed when this returns.
         settings: How.
-        ready: Called when it listens, with where; a port 0 is the one that was found then.
+        ready: Called when it listens, with the addresses of its control API and those for requests
+            from outside; a port 0 is the one that was found then.
 
     Raises:
         InvalidSetting: It cannot listen at an address.
+        AddressUnavailable: The same, for requests from outside.
     """
     local = Address("unix", path=host.directory / "control.sock")
     wanted = [local, *(each for each in settings.control if each != local)]
@@ -125,8 +135,10 @@ async def serve(
             (_Server(_configuration(settings, address, answering)), opened)
             for address, opened in listening
         ]
-        unhear = _hear_limits(host)
-        closing.callback(unhear)
+        closing.enter_context(telling(host))
+        service.front = front = HttpFront(host, settings.routes)
+        for where in settings.http:
+            await front.listen(where)
         with _signals(service.ending):
             tasks = [asyncio.create_task(server.serve([opened])) for server, opened in servers]
             while not all(server.started for server, _ in servers):
@@ -135,16 +147,19 @@ async def serve(
                         task.result()
                 await asyncio.sleep(0.01)
             _tell_manager("READY=1")
-            ready([address for address, _ in listening])
+            ready(
+                [str(address) for address, _ in listening],
+                [each.address for each in front.ingresses],
+            )
             ending = asyncio.create_task(service.ending.wait())
             await asyncio.wait([ending, *tasks], return_when=asyncio.FIRST_COMPLETED)
             service.ending.set()
             ending.cancel()
-            await _end(host, settings, [server for server, _ in servers], tasks)
+            await _end(service, settings, [server for server, _ in servers], tasks)
 
 
 async def _end(
-    host: Host,
+    service: Service,
     settings: ServeSettings,
     servers: Sequence[uvicorn.Server],
     tasks: Sequence[asyncio.Task[None]],
@@ -155,7 +170,11 @@ async def _end(
     for server in servers:
         server.should_exit = True
     # Calls that run keep the connections that wait for them.
-    await host.close(settings.drain)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + settings.drain
+    if service.front is not None:
+        await service.front.close(settings.drain)
+    await service.host.close(max(0.0, end - loop.time()))
     _, left = await asyncio.wait(tasks, timeout=LAST_SECONDS)
     for server in servers:
         server.force_exit = True
@@ -199,22 +218,6 @@ def _names(settings: ServeSettings, addresses: Sequence[Address]) -> set[str]:
             if address.port == (443 if address.kind == "tls" else 80):
                 names |= own
     return names
-
-
-def _hear_limits(host: Host) -> Callable[[], None]:
-    """Tell of limits among the events."""
-    events = host._core.events  # noqa: SLF001 - the server is the host's own front
-    return host.on_limit(
-        lambda notice: events.tell(
-            "limit",
-            notice.by.partition(" ")[2],
-            limit=notice.limit,
-            met=notice.kind,
-            configured=notice.configured,
-            owner=notice.owner,
-            times=notice.times,
-        )
-    )
 
 
 @contextlib.contextmanager

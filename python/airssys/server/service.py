@@ -14,6 +14,7 @@ from airssys.wasm.remote.errors import RoleNeeded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airssys.server.http import HttpFront
     from airssys.server.principals import Principal, Role
     from airssys.wasm.host import Host
     from airssys.wasm.host_core import HostCore
@@ -37,6 +38,7 @@ class Service:
         started: Since when, in seconds since 1970.
         process: The process that serves it.
         ending: Set when the server begins to end.
+        front: Where requests from outside come in, once it listens.
     """
 
     def __init__(self, host: Host, patience: float) -> None:
@@ -46,6 +48,7 @@ class Service:
         self.started = time.time()
         self.process = os.getpid()
         self.ending = asyncio.Event()
+        self.front: HttpFront | None = None
         self._refused: dict[str, float] = {}
 
     @property

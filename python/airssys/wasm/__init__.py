@@ -77,6 +77,14 @@ if TYPE_CHECKING:
         UnknownDeployment,
         UnknownRevision,
     )
+    from airssys.wasm.ingress import (
+        AddressUnavailable,
+        BlockingIngress,
+        HttpLimits,
+        HttpRoute,
+        HttpStatistics,
+        Ingress,
+    )
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Revision, RolloutRecord, Settings
@@ -175,6 +183,14 @@ else:
                 "UnknownDeployment",
                 "UnknownRevision",
             ),
+            "ingress": (
+                "AddressUnavailable",
+                "BlockingIngress",
+                "HttpLimits",
+                "HttpRoute",
+                "HttpStatistics",
+                "Ingress",
+            ),
             "limits": ("Limits",),
             "quotas": ("Ceilings", "HostCeilings", "LimitNotice", "Usage"),
             "revision": ("Revision", "RolloutRecord", "Settings"),
@@ -203,9 +219,11 @@ else:
     )
 
 __all__ = [
+    "AddressUnavailable",
     "Analysis",
     "BlockingDeployment",
     "BlockingHost",
+    "BlockingIngress",
     "BlockingNamespace",
     "BlockingRollout",
     "BlockingStorage",
@@ -246,6 +264,10 @@ __all__ = [
     "HostClosed",
     "HostError",
     "HostShutDown",
+    "HttpLimits",
+    "HttpRoute",
+    "HttpStatistics",
+    "Ingress",
     "Instance",
     "InstanceBusy",
     "InstancePoisoned",

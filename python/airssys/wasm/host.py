@@ -19,6 +19,7 @@ from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_errors import HostClosed
 from airssys.wasm.host_inputs import settings_from, user, wanted
+from airssys.wasm.ingress import Ingress
 from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.storage import Storage
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import datetime as dt
     import os
     import ssl
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from airssys.wasm.delivery.plan import Plan
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Mounts, Source
+    from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -366,6 +368,28 @@ class Host:
         return await self._deploy(
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
+
+    async def serve_http(
+        self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
+    ) -> Ingress:
+        """Listen for HTTP requests (HTTP/1.1, and HTTP/2 by prior knowledge) for deployments.
+
+        Requests are taken when this returns, until the ingress or the host is closed.
+
+        Args:
+            listen: `127.0.0.1:8080` (port 0 takes a free one), or `unix:/path/of/a.sock`.
+            routes: Which requests go to which deployment.
+            limits: What clients may ask; the defaults of `HttpLimits` where it is None.
+
+        Raises:
+            AddressUnavailable: It cannot be listened on.
+            UnknownDeployment: A route is to a deployment that does not exist.
+            InvalidSetting: Two routes are for the same, or a host or path is none.
+            DeploymentIsActor: A route is to a deployment that takes messages.
+            HostClosed: The host is closed.
+        """
+        self._core.check()
+        return await self._run(Ingress, self._core, self._run, listen, routes, limits)
 
     async def plan(
         self,

@@ -10,12 +10,13 @@ from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import BlockingDeployment
 from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_inputs import settings_from, user, wanted
+from airssys.wasm.ingress import BlockingIngress
 from airssys.wasm.security.host_security import SecuritySettings
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airssys.wasm.delivery.plan import Plan
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Mounts, Source
+    from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
@@ -147,6 +149,13 @@ class BlockingHost:
         return self._deploy(
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
+
+    def serve_http(
+        self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
+    ) -> BlockingIngress:
+        """Listen for HTTP requests for deployments; see `Host.serve_http`."""
+        self._core.check()
+        return BlockingIngress(self._core, listen, routes, limits)
 
     def review(
         self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False

@@ -36,6 +36,7 @@ from airssys.wasm.host_errors import (
 from airssys.wasm.host_events import HostEvents
 from airssys.wasm.host_inputs import read_source, user
 from airssys.wasm.host_rights import HostRights
+from airssys.wasm.ingress import Ingresses
 from airssys.wasm.quotas import Ledger
 from airssys.wasm.revision import NewRevision, Settings, with_declared_state
 from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
@@ -121,6 +122,7 @@ class HostCore:
             undoing.pop_all()
         self.ledger = Ledger(ceilings)
         self._servings: dict[str, Serving] = {}
+        self.ingresses = Ingresses()
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
         self._records = ActorRecords(self._state.registry)
@@ -607,9 +609,11 @@ class HostCore:
         self.delivery.close()
         self._closed = True
         servings = list(self._servings.values())
+        began = time.monotonic()
+        # No request finds the host half closed; those under way have their calls drained below.
+        self.ingresses.close(_longest_drain(servings) if timeout is None else timeout)
         for serving in servings:
             serving.close()
-        began = time.monotonic()
         for serving in servings:
             # Waits for a deploy that is under way: it finds the host closed and records nothing.
             with serving.one_change:
@@ -655,6 +659,8 @@ class HostCore:
                     self.check()
                     with ShortTurns():
                         yield serving
+                    if serving.revision is not None:
+                        self.ingresses.changed(serving)
                 finally:
                     if serving.revision is None:
                         serving.gone = True
@@ -791,6 +797,10 @@ class HostCore:
             self.security.tell_admission(name, revision.digest, "deny", error.code)
             raise
         return content
+
+
+def _longest_drain(servings: list[Serving]) -> float:
+    return max((each.revision.settings.drain for each in servings if each.revision), default=0.0)
 
 
 def _abandon(

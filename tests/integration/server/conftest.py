@@ -48,7 +48,8 @@ class Served:
             if line == b"}\n":
                 break
         assert lines, process.stderr.read().decode()
-        self.control = json.loads(b"".join(lines))["control"]
+        found = json.loads(b"".join(lines))
+        self.control, self.http = found["control"], found["http"]
 
     @property
     def address(self) -> str:

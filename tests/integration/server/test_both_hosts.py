@@ -8,6 +8,7 @@ import pytest
 
 from airssys.rt import AskTimeout
 from airssys.wasm import (
+    Canary,
     DeploymentIsActor,
     DeploymentIsNoActor,
     GuestError,
@@ -16,6 +17,7 @@ from airssys.wasm import (
     InvalidSetting,
     Limits,
     NothingToRollBackTo,
+    RolloutInProgress,
     UnknownDeployment,
     UnknownExport,
     UnknownGrant,
@@ -85,6 +87,27 @@ def test_revisions_are_numbered_and_gone_back_to(host, guest):
         calc.rollback(7)
     with pytest.raises(NothingToRollBackTo):
         calc.rollback()
+
+
+def test_a_revision_is_tried_beside_the_live_one(host, guest):
+    calc = host.deploy(guest("calculator"), name="acme/tried")
+    rollout = calc.deploy(
+        guest("calculator-1-1"), strategy=Canary(steps=[50]), wait=False, why="try it"
+    )
+    assert (rollout.status().state, rollout.status().to_revision) == ("running", 2)
+    with pytest.raises(RolloutInProgress):
+        calc.deploy(guest("calculator-2"))
+    assert rollout.set_weight(100, why="look").weight == 1.0
+    assert calc.api.version() == "1.1.0"
+    assert rollout.pause().state == "paused"
+    ended = rollout.abort(why="no")
+    assert (ended.state, ended.why, calc.revision.number) == ("taken-back", "no", 1)
+    assert calc.api.version() == "1.0.0"
+    promoted = calc.deploy(guest("calculator-2"), strategy=Canary(steps=[50]), wait=False)
+    assert promoted.promote(why="yes").state == "promoted"
+    assert promoted.wait().state == "promoted"
+    assert calc.revision.number == 3
+    assert [each.kind for each in promoted.events()][-1] == "promoted"
 
 
 def test_what_cannot_be_is_refused_and_changes_nothing(host, guest, text_guest):

@@ -10,7 +10,7 @@ import threading
 import pytest
 from raw import ask, connect
 
-from airssys.wasm import Host, HostClosed, Limits
+from airssys.wasm import Canary, Host, HostClosed, Limits
 from airssys.wasm.remote.errors import ServerUnreachable
 
 pytestmark = pytest.mark.timeout(240)
@@ -144,6 +144,18 @@ def test_events_come_as_they_happen_and_go_on_after_one(shared, guest):
         events.close()
         again = [each.kind for each in host.events(follow=False, after=first.sequence)]
         assert again == rest
+
+
+def test_rollouts_are_told(shared, guest):
+    with Host.connect_blocking(shared.address) as host:
+        calc = host.deploy(guest("calculator"), name="told/calc")
+        strategy = Canary(steps=[50])
+        rollout = calc.deploy(guest("calculator-1-1"), strategy=strategy, wait=False, why="try it")
+        rollout.abort(why="no")
+        events = [each for each in host.events(follow=False) if each.deployment == "told/calc"]
+    told = [each.facts["did"] for each in events if each.kind == "rollout"]
+    assert (told[0], told[-1]) == ("step", "taken-back")
+    assert events[-1].facts["why"] == "no"
 
 
 def test_a_slow_listener_has_a_gap_and_nobody_waits(serve, tmp_path, guest):

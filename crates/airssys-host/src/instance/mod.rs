@@ -1,6 +1,7 @@
 //! One store with its memory, and calls into it.
 
 mod call;
+mod handler;
 mod incoming;
 mod kill;
 mod link;
@@ -29,6 +30,8 @@ use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
 pub use call::{Call, Ended, Progress};
+pub use handler::Answer;
+pub(crate) use handler::find_handler;
 pub(crate) use incoming::attach_all;
 pub use incoming::{End, Front, Incoming, MOST_BYTES};
 pub use kill::Kill;

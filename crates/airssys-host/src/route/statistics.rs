@@ -139,6 +139,12 @@ impl Statistics {
         }
     }
 
+    /// Count bytes that a call took or gave beside its arguments and its result.
+    pub fn moved(&self, bytes_in: u64, bytes_out: u64) {
+        self.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+    }
+
     /// Record how long calls take, again if the revision was cold.
     pub fn go_warm(&self) {
         if self.latency.histogram.load().is_none() {

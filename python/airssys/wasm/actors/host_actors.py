@@ -64,7 +64,7 @@ class HostActors:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop of the system and wait for its result."""
-        loop = self._running_loop()
+        loop = self.running_loop()
         try:
             here = asyncio.get_running_loop()
         except RuntimeError:
@@ -74,7 +74,8 @@ class HostActors:
             raise RuntimeError("this blocks the loop that it waits for; use the awaited form")
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that the host is used on, or one on a thread of its own."""
         with self._one_start:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()

@@ -145,6 +145,7 @@ class _Connection(HTTPConnection):
         super().__init__(address.host or "localhost", address.port or None)
         self._address = address
         self._context = tls
+        self._answer: HTTPResponse | None = None
 
     def connect(self) -> None:
         """Connect to the address."""
@@ -169,6 +170,13 @@ class _Connection(HTTPConnection):
 
     def answer(self, method: str) -> HTTPResponse:
         """Read the head of an answer."""
-        answer = self.response_class(self.sock, method=method)
+        self._answer = answer = self.response_class(self.sock, method=method)
         answer.begin()
         return answer
+
+    def close(self) -> None:
+        """Close it, and what is left of an answer, which has a hold on the socket."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.close()
+        super().close()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import msgspec
 
 from airssys.wasm.api import Api
+from airssys.wasm.delivery.rollout import refuse_taken_back
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_inputs import moment_of
 from airssys.wasm.manifest.component_manifest import Capabilities
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.log_line import LogLevel, LogLine
     from airssys.wasm.delivery.plan import RevisionDifference
+    from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import Usage
     from airssys.wasm.remote.host import ConnectedHost, ConnectedHostBase
@@ -218,18 +220,50 @@ class ConnectedDeployment(_Deployment):
         await self._host.send(operations.actor(self.name, key))
         return ConnectedActor(self._host, self.name, key)
 
+    @overload
     async def deploy(
         self,
         source: Source,
         *,
+        strategy: Strategy | None = None,
+        wait: Literal[True] = True,
         grant: Literal["requested"] | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
         **settings: Unpack[SettingsGiven],
-    ) -> ConnectedDeployment:
-        """Make a component the live revision; as `deploy` of the host, with the settings of now."""
-        return await self._host.deploy_as(
+    ) -> ConnectedDeployment: ...
+    @overload
+    async def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: Literal[False],
+        grant: Literal["requested"] | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        **settings: Unpack[SettingsGiven],
+    ) -> ConnectedRollout: ...
+    async def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: bool = True,
+        grant: Literal["requested"] | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        **settings: Unpack[SettingsGiven],
+    ) -> ConnectedDeployment | ConnectedRollout:
+        """Make a component the live revision; see `Deployment.deploy`.
+
+        Judges of a strategy are Python of the server's process and cannot be given here.
+        """
+        before = len(self.rollouts())
+        await self._host.deploy_as(
             source,
             self.name,
             with_changes(self.revision.settings, settings, self._host.address),
@@ -238,7 +272,14 @@ class ConnectedDeployment(_Deployment):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
+            strategy=strategy,
         )
+        rollout = self.rollout()
+        if not wait:
+            return rollout
+        if strategy is not None and len(self.rollouts()) != before:
+            refuse_taken_back(await rollout.wait())
+        return self
 
     def rollout(self) -> ConnectedRollout:
         """Return the last movement to another revision, which may be under way."""
@@ -306,18 +347,50 @@ class BlockingConnectedDeployment(_Deployment):
         self._host.look(operations.actor(self.name, key))
         return BlockingConnectedActor(self._host, self.name, key)
 
+    @overload
     def deploy(
         self,
         source: Source,
         *,
+        strategy: Strategy | None = None,
+        wait: Literal[True] = True,
         grant: Literal["requested"] | None = None,
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
         **settings: Unpack[SettingsGiven],
-    ) -> BlockingConnectedDeployment:
-        """Make a component the live revision; as `deploy` of the host, with the settings of now."""
-        return self._host.deploy_as(
+    ) -> BlockingConnectedDeployment: ...
+    @overload
+    def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: Literal[False],
+        grant: Literal["requested"] | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        **settings: Unpack[SettingsGiven],
+    ) -> BlockingConnectedRollout: ...
+    def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: bool = True,
+        grant: Literal["requested"] | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        **settings: Unpack[SettingsGiven],
+    ) -> BlockingConnectedDeployment | BlockingConnectedRollout:
+        """Make a component the live revision; see `Deployment.deploy`.
+
+        Judges of a strategy are Python of the server's process and cannot be given here.
+        """
+        before = len(self.rollouts())
+        self._host.deploy_as(
             source,
             self.name,
             with_changes(self.revision.settings, settings, self._host.address),
@@ -326,7 +399,14 @@ class BlockingConnectedDeployment(_Deployment):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
+            strategy=strategy,
         )
+        rollout = self.rollout()
+        if not wait:
+            return rollout
+        if strategy is not None and len(self.rollouts()) != before:
+            refuse_taken_back(rollout.wait())
+        return self
 
     def rollout(self) -> BlockingConnectedRollout:
         """Return the last movement to another revision, which may be under way."""

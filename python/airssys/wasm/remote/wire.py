@@ -8,6 +8,7 @@ import msgspec
 
 from airssys.wasm.accounting import DeploymentStatistics  # noqa: TC001 - read when decoding
 from airssys.wasm.delivery.records import RolloutStatus, RolloutStep  # noqa: TC001 - likewise
+from airssys.wasm.ingress import HttpRoute, HttpStatistics  # noqa: TC001 - likewise
 from airssys.wasm.quotas.usage import Usage  # noqa: TC001 - likewise
 from airssys.wasm.revision import Revision, Settings
 from airssys.wasm.security.review import Reviewed  # noqa: TC001 - likewise
@@ -21,6 +22,7 @@ __all__ = [
     "DeploymentState",
     "GrantRequest",
     "HostState",
+    "HttpState",
     "PlanRequest",
     "ReviewRequest",
     "RevokeRequest",
@@ -60,6 +62,20 @@ class HostState(msgspec.Struct, kw_only=True, frozen=True):
     principal: str
     roles: tuple[str, ...]
     usage: Usage
+
+
+class HttpState(msgspec.Struct, kw_only=True, frozen=True):
+    """Where requests from outside come in.
+
+    Attributes:
+        address: Where it listens.
+        routes: Which requests go to which deployment.
+        statistics: What came in since it began to listen.
+    """
+
+    address: str
+    routes: tuple[HttpRoute, ...]
+    statistics: HttpStatistics
 
 
 class DeploymentState(msgspec.Struct, kw_only=True, frozen=True):
