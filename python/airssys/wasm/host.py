@@ -447,6 +447,18 @@ class Host:
         """Call a function of a deployment; see `Deployment.call`."""
         return self.deployment(name).call(function, *arguments, **named)
 
+    async def collect(self, *, keep: int = 10, keep_for: float = 0.0) -> int:
+        """Delete the components of old revisions; return how many bytes that freed.
+
+        Their history is kept. Never deleted is what is live, or being moved from or to. A rollback
+        to a revision whose component is gone raises `RevisionCollected`.
+
+        Args:
+            keep: Of each deployment, the last revisions that are kept.
+            keep_for: Seconds for which every revision is kept.
+        """
+        return await self._change(self._core.collect, keep=keep, keep_for=keep_for)
+
     async def freeze(self, *, why: str = "", who: str | None = None) -> None:
         """Refuse every deploy, rollback and removal until `thaw`, durably; calls go on."""
         await self._change(self._core.locks.set, FROZEN, who=who or user(), why=why)

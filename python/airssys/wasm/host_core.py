@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import logging
 import os
 import threading
@@ -20,6 +21,7 @@ from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.delivery.dependencies import about_of, check_dependants, resolved
 from airssys.wasm.delivery.desk import RolloutDesk
+from airssys.wasm.delivery.errors import RevisionCollected
 from airssys.wasm.delivery.locks import KILLED, Locks
 from airssys.wasm.delivery.strategies import Canary, Recreate, Rolling, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
@@ -506,6 +508,14 @@ class HostCore:
             registry = self._state.registry
             self.delivery.refuse_open(name)
             revision = registry.rollback_target(name, to)
+            if revision.collected:
+                raise RevisionCollected(
+                    f"the component of revision {revision.number} of '{name}' was deleted, as the"
+                    " retention says",
+                    hint="deploy it again from its file",
+                    name=name,
+                    revision=revision.number,
+                )
             check_dependants(name, revision.about, registry)
             if revision == serving.revision and serving.held is None:
                 return
@@ -679,6 +689,21 @@ class HostCore:
 
     def _new_serving(self, name: str) -> Serving:
         return Serving(name, self._provides, self._storage, self.security, self.ledger)
+
+    def collect(self, *, keep: int, keep_for: float) -> int:
+        """Delete the components of old revisions; return how many bytes that freed.
+
+        Args:
+            keep: Of each deployment, the last revisions that are kept.
+            keep_for: Seconds for which every revision is kept.
+        """
+        self.check()
+        if keep < 0 or keep_for < 0:
+            raise InvalidSetting(f"cannot keep {keep} revisions for {keep_for} s")
+        before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=keep_for)
+        with self._storing:
+            self._state.registry.record_collected(keep=keep, before=before)
+            return self._state.collect()
 
     def kill_all(self, *, who: str | None = None, why: str = "") -> None:
         """Stop every guest now, and run none until `revive`, not even when opened again.

@@ -1,4 +1,4 @@
-"""Locks against changes, and the switch that stops every guest."""
+"""Locks against changes, the switch that stops every guest, and what is kept of old revisions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import threading
 import pytest
 from delivery_guests import adder
 
-from airssys.wasm import CallDrained, Canary, DeploymentHeld, DeploymentLocked, Host
+from airssys.wasm import (
+    CallDrained,
+    Canary,
+    DeploymentHeld,
+    DeploymentLocked,
+    Host,
+    RevisionCollected,
+)
 
 NAME = "acme/calc"
 CANARY = Canary(steps=[5], step_duration=3600)
@@ -79,3 +86,24 @@ def test_the_kill_switch_ends_what_runs_and_holds_until_it_is_revived(host, stat
         again.revive()
         assert again.deployment("acme/other").call("version") == 1
         assert again.locks() == ()
+
+
+def test_components_of_old_revisions_are_deleted_and_never_what_is_needed(host, state):
+    calc = host.deploy(adder(1), name=NAME)
+    for version in (2, 3, 4, 5):
+        calc.deploy(adder(version))
+    calc.rollback(to=2)
+    rollout = calc.deploy(adder(6), strategy=CANARY, wait=False)
+    stored = state / "blobs" / "sha256"
+    assert host.collect(keep=2, keep_for=3600) == 0, "all are younger than that"
+    assert host.collect(keep=2) > 0
+    kept = [each.number for each in calc.history() if not each.collected]
+    assert kept == [2, 5, 6], "live, the last two, and what is being moved to"
+    assert {path.name for path in stored.iterdir()} == {
+        each.digest.removeprefix("sha256:") for each in calc.history() if not each.collected
+    }
+    rollout.abort()
+    with pytest.raises(RevisionCollected, match="revision 3"):
+        calc.rollback(to=3)
+    assert calc.rollback(to=5).number == 5
+    assert calc.call("version") == 5
