@@ -688,7 +688,9 @@ class HostCore:
         self.security.keep(serving.name, serving.numbers)
 
     def _new_serving(self, name: str) -> Serving:
-        return Serving(name, self._provides, self._storage, self.security, self.ledger)
+        return Serving(
+            name, self._provides, self._storage, self.security, self.ledger, self.actors.logs
+        )
 
     def collect(self, *, keep: int, keep_for: float) -> int:
         """Delete the components of old revisions; return how many bytes that freed.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from airssys.wasm._native import Gate, Subject
+    from airssys.wasm.actors.logs import GuestLogs
     from airssys.wasm.component import Component
     from airssys.wasm.quotas import Ledger, Usage
     from airssys.wasm.revision import Revision, Settings
@@ -103,6 +104,7 @@ class Serving:
         storage: The storage of the host.
         security: What decides about everything that instances reach.
         ledger: The accounts of the host.
+        logs: What takes the lines of instances that are no actors; None drops them.
 
     Attributes:
         name: The deployment.
@@ -127,6 +129,7 @@ class Serving:
         storage: StorageHolder,
         security: HostSecurity,
         ledger: Ledger,
+        logs: GuestLogs | None = None,
     ) -> None:
         self.name = name
         self.account = ledger.open(name)
@@ -144,6 +147,7 @@ class Serving:
         self._imports = imports
         self._storage = storage
         self._security = security
+        self._logs = logs
         self._warm: dict[int, Component] = {}
         self._statistics: dict[int, _core.LineStatistics] = {}
         self._of_actors: set[int] = set()
@@ -204,6 +208,7 @@ class Serving:
             waiting=_MOST_WAITING,
             statistics=statistics,
             services=services,
+            log=None if self._logs is None else (self._logs.calls(), self.name),
         )
         line.warm()
         return Prepared(component, settings, statistics, line, storage=storage)

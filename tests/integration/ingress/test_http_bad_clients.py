@@ -186,7 +186,7 @@ def test_a_client_that_never_reads_is_let_go(serve, raw, others, until, settled)
 def test_a_call_that_waits_for_a_client_to_read_is_not_the_fault_of_the_revision(
     serve, raw, others, until, settled
 ):
-    ingress, site = serve(call_timeout=0.3)
+    ingress, site = serve(call_timeout=2.0)
     connection = raw(ingress.address)
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.send("GET /big/64 HTTP/1.1\r\nHost: a\r\n\r\n")

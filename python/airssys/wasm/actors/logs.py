@@ -8,14 +8,15 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from airssys.wasm._native import _core
 from airssys.wasm.actors.log_files import LogFiles
-from airssys.wasm.actors.log_line import LEVELS
+from airssys.wasm.actors.log_line import LEVELS, LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from airssys.wasm.actors.log_line import LogLevel, LogLine
+    from airssys.wasm.actors.log_line import LogLevel
 
 __all__ = ["GuestLogs"]
 
@@ -47,6 +48,30 @@ class GuestLogs:
         self._one_change = threading.Lock()
         self._waiting: queue.Queue[tuple[LogLine, ...] | None] = queue.Queue(WAITING)
         self._thread: threading.Thread | None = None
+        self._calls: _core.GuestLog | None = None
+        self._reader: threading.Thread | None = None
+        self._one_reader = threading.Lock()
+
+    def calls(self) -> _core.GuestLog:
+        """Return what takes the lines of guests that are no actors; a thread reads it."""
+        with self._one_change:
+            if self._calls is None:
+                self._calls = _core.GuestLog(RING)
+                self._reader = threading.Thread(
+                    target=self._read_on, args=(self._calls,), name="airssys-calls", daemon=True
+                )
+                self._reader.start()
+            return self._calls
+
+    def _read_on(self, calls: _core.GuestLog) -> None:
+        while calls.wait():
+            self._read(calls)
+
+    def _read(self, calls: _core.GuestLog) -> None:
+        with self._one_reader:  # or lines would change places
+            lines = calls.take()
+            if lines:
+                self.take(LogLine(**line) for line in lines)
 
     def take(self, lines: Iterable[LogLine]) -> None:
         """Pass lines on, in their order; never waits."""
@@ -76,6 +101,12 @@ class GuestLogs:
     def close(self) -> None:
         """Pass on what waits, and end."""
         with self._one_change:
+            calls, reader = self._calls, self._reader
+        if calls is not None and reader is not None:
+            calls.close()
+            reader.join()
+            self._read(calls)
+        with self._one_change:
             thread, self._thread = self._thread, None
         if thread is not None:
             self._waiting.put(None)
@@ -92,6 +123,8 @@ class GuestLogs:
             since: The earliest moment, in seconds since 1970.
         """
         least = LEVELS[level]
+        if self._calls is not None:
+            self._read(self._calls)  # what was written before this call is seen by it
         with self._one_change:
             kept = tuple(self._rings.get(deployment, ()))
         return tuple(line for line in kept if line.severity >= least and line.at >= since)
