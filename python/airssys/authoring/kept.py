@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["keep", "kept", "key_of"]
 
 #: Builds that are kept; a component in Python has 18 MiB.
-_MOST: Final = 24
+_MOST: Final = 48
 #: What a compiler writes beside the component, and a project wants back.
 _LOCK: Final = "Cargo.lock"
 

@@ -334,11 +334,12 @@ class Serving:
         elif trial.prepared.line is not None:
             self._let_go(trial.prepared.line, trial.revision.settings.drain)
 
-    def baseline(self, slow: Sequence[float], least: int) -> Baseline:
+    def baseline(self, slow: Sequence[float], by: float, least: int) -> Baseline:
         """Return how the live revision did until now.
 
         Args:
             slow: Quantiles of its time that are asked for.
+            by: Seconds that are added to them.
             least: Calls that have to be known of it.
         """
         if self.revision is None:
@@ -349,7 +350,7 @@ class Serving:
             return Baseline(traps=seen["traps"])
         failures = seen["failures"] - seen["cancelled"]
         return Baseline(
-            slow=tuple(statistics.quantile(share) for share in slow),
+            slow=tuple(statistics.quantile(share) + int(by * 1e9) for share in slow),
             failure_rate=failures / seen["calls"],
             traps=seen["traps"],
         )
@@ -379,6 +380,11 @@ class Serving:
         self.quota = quota_of(revision.settings)
         self._storage.offers.withdraw(self.name)
         self.route.hold()
+
+    def stop(self) -> None:
+        """End the calls that run now."""
+        for line in self._lines():
+            line.kill()
 
     def close(self) -> None:
         """Take no calls any more. Calls that run go on."""

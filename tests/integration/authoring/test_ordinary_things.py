@@ -29,7 +29,7 @@ class WitWorld(wit_world.WitWorld):
         print("no end", end="", flush=True)
         return f"{time.time()} {uuid.uuid4()} {random.random()} {random.randrange(10**12)}"
 """
-JAVASCRIPT = """
+JAVASCRIPT = r"""
 export function greet(name) {
   console.log("out", name);
   console.error("err");

@@ -24,6 +24,8 @@ __all__ = ["GuestLogs"]
 RING: Final = 1000
 #: Batches of lines that may wait for handlers and files.
 WAITING: Final = 1000
+#: Seconds in which lines gather before they are passed on.
+GATHERING: Final = 0.02
 
 
 class GuestLogs:
@@ -48,6 +50,7 @@ class GuestLogs:
         self._one_change = threading.Lock()
         self._waiting: queue.Queue[tuple[LogLine, ...] | None] = queue.Queue(WAITING)
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         self._calls: _core.GuestLog | None = None
         self._reader: threading.Thread | None = None
         self._one_reader = threading.Lock()
@@ -93,7 +96,15 @@ class GuestLogs:
             self.lost += len(lines)
 
     def _pass_on(self) -> None:
-        while (lines := self._waiting.get()) is not None:
+        going_on = True
+        while going_on:
+            batches = [self._waiting.get()]
+            # Most come in bursts, when something fails; the restart has the interpreter first.
+            self._closing.wait(GATHERING)
+            while not self._waiting.empty():
+                batches.append(self._waiting.get())
+            going_on = None not in batches
+            lines = [line for batch in batches if batch is not None for line in batch]
             self._files.append(lines)
             for line in lines:
                 _emit(line)
@@ -109,8 +120,10 @@ class GuestLogs:
         with self._one_change:
             thread, self._thread = self._thread, None
         if thread is not None:
+            self._closing.set()
             self._waiting.put(None)
             thread.join()
+            self._closing.clear()
 
     def last(
         self, deployment: str, *, level: LogLevel = "trace", since: float = 0.0
