@@ -35,5 +35,8 @@ def replace_file(path: Path, content: bytes) -> None:
     try:
         beside.write_bytes(content)
         beside.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # what was asked for, not what stands beside it
+        raise
     finally:
         beside.unlink(missing_ok=True)

@@ -104,3 +104,8 @@ def test_a_store_of_any_bytes_is_damaged_and_admits_nothing(tmp_path: Path, cont
         TrustStore(tmp_path).rotate(content)
     with pytest.raises(SignatureUnusable):
         read_signatures(EMPTY, content)
+
+
+def test_trust_without_a_state_directory_says_what_is_missing(tmp_path: Path):
+    with pytest.raises(TrustStoreUnusable, match="there is no state directory at"):
+        TrustStore(tmp_path / "nowhere").trust(SigningKey.generate().public, ("**",))

@@ -357,6 +357,11 @@ class TrustStore:
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[_Content]:
+        if not self._directory.is_dir():
+            raise TrustStoreUnusable(
+                f"there is no state directory at {self._directory} to keep the trust store in",
+                hint="make it with `mkdir`, or name another with --state",
+            )
         with explained("change the trust store", self._directory):
             lock = os.open(
                 self._directory / f"{_FILE}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
