@@ -21,7 +21,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find crates wit -na
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
 
-.PHONY: help setup demo test check bench soak fuzz guests wheel docs clean lock
+.PHONY: help setup demo test check bench bench-peers soak fuzz guests wheel docs clean lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ guests: $(VENV)/.python ## build the guest components of components/
 
 demo: setup guests ## deploy, call, replace under load, roll back, contain faults
 	@$(BIN)/python examples/demo.py
+
+bench-peers: ## install what the http suite measures against (takes long; into the cache)
+	@cargo install --locked --root $(CACHE)/peers wasmtime-cli --version $$(sed -n '/^name = "wasmtime"$$/{n;s/.*"\(.*\)"/\1/p}' Cargo.lock)
 
 bench: setup guests ## measure, print ratios to peers, fail when one falls (SUITE=wasm for one suite)
 	@$(BIN)/python -m benchmarks $(foreach name,$(SUITE),--suite $(name))

@@ -37,9 +37,10 @@ The state directory of a host is the first of: `--state`, the variable `AIRSSYS_
 user's `config.toml` (`~/.config/airssys/` on Linux), the user's state folder
 (`~/.local/state/airssys` on Linux). A relative path in a file is relative to that file.
 
-One process owns a state directory at a time: `deploy`, `rollback`, `call` and `remove` open it
-themselves and are refused while another process has it open; `list` and `history` only read and
-always work.
+One process owns a state directory at a time. Where `airssys serve` does, the other commands go
+through its socket, `control.sock` in the directory. Where nobody does, `deploy`, `rollback`,
+`call`, `remove`, `send` and `ask` open it themselves; they are refused while a program has it open
+that does not serve it. `list` and `history` only read and always work.
 
 This page is written by `tools/cli_reference.py` from the commands themselves.
 """

@@ -11,6 +11,7 @@ from typing_extensions import disjoint_base
 Attribute: TypeAlias = str | int | float | bool | Sequence[str]
 
 _T = TypeVar("_T")
+_HttpRule: TypeAlias = tuple[str | None, bool, str, str, str | None, tuple[str, str] | None, Route]
 
 def build_info() -> dict[str, str]:
     """Say what was built: versions of AirsSys and wasmtime, target, profile."""
@@ -290,6 +291,11 @@ class LineStatistics:
     def __new__(cls) -> Self: ...
     def snapshot(self) -> dict[str, Any]: ...
     def go_cold(self) -> None: ...
+    def quantile(self, share: float) -> int:
+        """Return the nanoseconds that this share of the calls did not exceed.
+
+        They are known to one part in 16, from above. 0 where no calls are known.
+        """
 
 @final
 class Line:
@@ -304,7 +310,7 @@ class Line:
         instances: int,
         waiting: int,
         statistics: LineStatistics,
-        storage: StorageNamespace | None = None,
+        services: Sequence[Service],
     ) -> Self: ...
     def warm(self) -> None: ...
     @property
@@ -323,14 +329,143 @@ class Line:
 class Route:
     def __new__(cls, name: str) -> Self: ...
     def switch(self, line: Line) -> None: ...
+    def split(
+        self, candidate: Line, weight: float, *, salt: bytes, slow: Sequence[int] = ...
+    ) -> Trial:
+        """Let `candidate` take a share of the calls beside the live line.
+
+        A call with a key is decided by a hash of the salt and the key: it stays where it is as long
+        as the weight does, and as the weight grows keys move to the candidate only. Calls without a
+        key are decided independently of each other. `switch`, `hold` and `close` end the trial, and
+        both of its lines.
+
+        Args:
+            candidate: A line that is not in use.
+            weight: The share, from 0.0 to 1.0.
+            salt: A secret of this trial.
+            slow: Nanoseconds; a call that takes longer than one of them is bad of that signal.
+
+        Raises:
+            TrialRunning: There is a trial already.
+            HostClosed: No line is live.
+            ValueError: The weight is no share.
+        """
+
     def hold(self) -> None: ...
     def close(self) -> None: ...
     def call(
-        self, path: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
+        self,
+        path: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        key: bytes | None = None,
     ) -> Any: ...
     def call_async(
-        self, path: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
+        self,
+        path: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        key: bytes | None = None,
     ) -> Awaitable[Any]: ...
+
+@final
+class Trial:
+    """A candidate beside the live revision; made by `Route.split`."""
+
+    def set_weight(self, weight: float) -> None:
+        """Let the candidate take another share of the calls; a new stage begins.
+
+        Raises:
+            TrialOver: It was finished, or the route was switched, held or closed.
+            ValueError: The weight is no share.
+        """
+
+    def stages(self) -> list[Stage]:
+        """Return what was counted in each stage so far, the first one first.
+
+        Calls in flight count, once they end, in the stage that they began in; so a stage that is
+        over may still grow. What `watch` returned is not readable afterwards, until the next call
+        that is bad.
+        """
+
+    def watch(self) -> int:
+        """Return a descriptor that is readable once there was a bad call since `stages`.
+
+        It is closed with the trial, not by the caller.
+        """
+
+    def finish(self, promote: bool) -> None:
+        """End the trial: with the candidate as the live line, or without it.
+
+        The other line takes no calls any more. Those it has go on; `Line.kill_after` bounds them.
+
+        Raises:
+            TrialOver: As `set_weight`.
+        """
+
+@final
+class HostCalls:
+    """What guests of calls from outside ask of Python, until an event loop answers it."""
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> None: ...
+
+@final
+class Ingress:
+    """HTTP to deployments. Each rule is a tuple.
+
+    Its host or None, whether its path is exact, the path, how requests are handled (`http`,
+    `functions`, `function`), the function of the last, where the key is (`header` or `cookie`, and
+    its name), and the route.
+
+    Raises:
+        ValueError: A rule is none, or two are for the same.
+        OSError: The address cannot be listened on.
+    """
+
+    def __new__(
+        cls,
+        listen: str,
+        given: list[_HttpRule],
+        host_calls: HostCalls,
+        *,
+        connections: int,
+        requests: int,
+        waiting: int,
+        patience: float,
+        header_bytes: int,
+        headers: int,
+        body_bytes: int,
+        header_time: float,
+        silence: float,
+        request_time: float,
+    ) -> Self: ...
+    @property
+    def address(self) -> str: ...
+    def statistics(self) -> dict[str, int]: ...
+    def set_rules(self, given: list[_HttpRule]) -> None: ...
+    def close(self, drain: float) -> None: ...
+
+@final
+class Stage:
+    """What was counted while the weight stayed the same."""
+
+    @property
+    def weight(self) -> float: ...
+    @property
+    def calls(self) -> tuple[int, int]:
+        """Calls that ended: of the live revision and of the candidate."""
+
+    @property
+    def bad(self) -> dict[str, tuple[int, int]]:
+        """By signal, the calls that were bad of it: of the live revision and of the candidate.
+
+        `error`: a trap, a limit, a timeout, a failed host function, an HTTP answer of 500 or above;
+        `trap`, which counts as an error too; `slow0`, `slow1` and so on in the order of `slow`. Not
+        what a caller cancelled, unless it was slow. Calls with the same key count once for each
+        signal.
+        """
 
 @final
 class AuditLog:
@@ -974,6 +1109,14 @@ class StorageNamespace(Service):
     def apply(self, parts: list[tuple[Any, ...]]) -> StorageOperation: ...
     def clear(self) -> StorageOperation: ...
     def watch(self, prefix: str, capacity: int) -> StorageWatcher: ...
+
+@final
+class StorageOffers(Service):
+    def __new__(cls) -> Self: ...
+    def offer(
+        self, name: str, namespace: StorageNamespace, gate: Gate, subject: Subject
+    ) -> None: ...
+    def withdraw(self, name: str) -> None: ...
 
 @final
 class StorageWatcher:

@@ -32,7 +32,9 @@ RUN = [
         ROOT / "docs/concepts/security.md",
         ROOT / "docs/guides/run-component-actors.md",
         ROOT / "docs/guides/embed-components.md",
+        ROOT / "docs/guides/http.md",
         ROOT / "docs/guides/storage.md",
+        ROOT / "docs/guides/running-a-server.md",
         ROOT / "docs/guides/messages-and-codecs.md",
         ROOT / "docs/guides/reading-the-audit-log.md",
         ROOT / "docs/guides/writing-a-manifest.md",
@@ -120,6 +122,10 @@ def parse(text):
     if text in {"True", "False"}:
         return text
     return parse_bytes(text) if re.search(r"[a-zA-Z]", text) else float(text)
+
+
+def test_the_reference_of_the_control_api_is_current():
+    run_tool(ROOT / "tools/api_reference.py", "--check")
 
 
 def test_the_command_line_reference_is_current():

@@ -109,6 +109,23 @@ async def test_17_health_is_asked_when_idle(components: ComponentWorld) -> None:
     assert await keeper.health() is Health.HEALTHY  # the new instance
 
 
+async def test_17_health_waits_for_the_end_of_a_message(components: ComponentWorld) -> None:
+    from worlds import do
+
+    keeper = await components.keeper()
+    keeper.tell(do(["sleep", 2.0]))
+    await asyncio.sleep(0.5)
+    began = components.system.now
+    # Whoever does not wait so long learns that it is not known.
+    assert await keeper.health(1.0) is Health.UNKNOWN
+    assert components.system.now == pytest.approx(began + 1.0)
+    assert await keeper.health(5.0) is Health.HEALTHY
+    assert components.system.now == pytest.approx(began + 1.5)
+    # One that is not asked between messages, because it is suspended, does not answer at all.
+    components.system.suspend(keeper)
+    assert await keeper.health(1.0) is Health.UNKNOWN
+
+
 async def test_17_python_actors_have_the_same_health(world: World) -> None:
     keeper = await world.keeper()
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use airssys::storage::batch::{self, Condition, Operation, Put};
 use airssys::storage::types::StorageError;
-use airssys::storage::{compare_and_set as swapping, store, watch};
+use airssys::storage::{compare_and_set as swapping, shared, store, watch};
 use wasi::keyvalue::{atomics, batch as standard_batch, store as standard};
 
 struct KeyValue;
@@ -33,6 +33,10 @@ fn standard_text(error: standard::Error) -> String {
         standard::Error::AccessDenied => "access denied".into(),
         standard::Error::Other(reason) => reason,
     }
+}
+
+fn open(owner: &str) -> Result<shared::Namespace, String> {
+    shared::open(owner).map_err(text)
 }
 
 fn bucket() -> Result<standard::Bucket, String> {
@@ -166,6 +170,53 @@ impl Guest for KeyValue {
                 watch::Event::Missed(count) => format!("missed {count}"),
             }));
         }
+    }
+
+    fn shared_get(owner: String, key: String) -> Result<Option<Vec<u8>>, String> {
+        open(&owner)?.get(&key).map_err(text)
+    }
+
+    fn shared_set(owner: String, key: String, value: Vec<u8>) -> Result<u64, String> {
+        open(&owner)?.set(&key, &value, None).map_err(text)
+    }
+
+    fn shared_delete(owner: String, key: String) -> Result<bool, String> {
+        open(&owner)?.delete(&key).map_err(text)
+    }
+
+    fn shared_keys(owner: String, prefix: String) -> Result<Vec<String>, String> {
+        let page = open(&owner)?.keys(&prefix, None, 1000).map_err(text)?;
+        Ok(page.keys)
+    }
+
+    fn shared_scan(owner: String, prefix: String) -> Result<Vec<(String, Vec<u8>)>, String> {
+        let page = open(&owner)?.scan(&prefix, None, 1000).map_err(text)?;
+        Ok(page
+            .entries
+            .into_iter()
+            .map(|entry| (entry.key, entry.value))
+            .collect())
+    }
+
+    fn shared_usage(owner: String) -> Result<(u64, u64, u64, u64), String> {
+        let used = open(&owner)?.usage().map_err(text)?;
+        Ok((used.keys, used.bytes, used.most_keys, used.most_bytes))
+    }
+
+    fn shared_claim(owner: String, key: String, value: Vec<u8>) -> Result<bool, String> {
+        let operations = [
+            Operation::Check(Condition {
+                key: key.clone(),
+                version: None,
+            }),
+            Operation::Set(Put {
+                key,
+                value,
+                time_to_live: None,
+            }),
+        ];
+        let outcome = open(&owner)?.apply(&operations).map_err(text)?;
+        Ok(matches!(outcome, batch::Outcome::Done(_)))
     }
 
     fn standard_set(key: String, value: Vec<u8>) -> Result<(), String> {

@@ -1,7 +1,8 @@
 //! How fast messages between component actors are, with tokio's channels as the floor in the same run.
 //!
 //! `python tools/guests.py --only plane-relay`, then `cargo run --release -p airssys-host --example plane_speed`.
-//! Prints a JSON object for each row.
+//! Prints a JSON object for each row. Arguments: the parts to measure, all without any (`floor`, `ring`, `flood`,
+//! `asks`, `thread`, `port`, `restarts`, `live`), and how many actors `live` holds.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,10 @@ use airssys_host::plane::{
 use airssys_host::services::Identity;
 use airssys_host::wasi::{Builder, Output};
 use bytes::Bytes;
+
+/// The allocator of the module that ships.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const RING: usize = 100;
 const SECOND: u64 = 1_000_000_000;
@@ -451,19 +456,40 @@ fn floor() {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let count = arguments.iter().find_map(|argument| argument.parse().ok());
+    let wanted: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| argument.parse::<usize>().is_err())
+        .collect();
+    let measures = |part: &str| wanted.is_empty() || wanted.iter().any(|one| *one == part);
     let component = load();
-    floor();
-    ring(&component, 100);
-    ring(&component, 1);
-    flood(&component);
-    asks(&component);
-    from_a_thread(&component);
-    to_a_port(&component);
-    restarts(&component);
-    let count = std::env::args()
-        .nth(1)
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(1000);
-    live(&component, count);
-    floor();
+    if measures("floor") {
+        floor();
+    }
+    if measures("ring") {
+        ring(&component, 100);
+        ring(&component, 1);
+    }
+    if measures("flood") {
+        flood(&component);
+    }
+    if measures("asks") {
+        asks(&component);
+    }
+    if measures("thread") {
+        from_a_thread(&component);
+    }
+    if measures("port") {
+        to_a_port(&component);
+    }
+    if measures("restarts") {
+        restarts(&component);
+    }
+    if measures("live") {
+        live(&component, count.unwrap_or(1000));
+    }
+    if measures("floor") {
+        floor();
+    }
 }

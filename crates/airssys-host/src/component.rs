@@ -8,13 +8,14 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::AsContextMut;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, ResourceType};
+use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler::GuestIndices;
 
 use crate::engine::cache::{Cache, Lookup};
 use crate::engine::static_limits::{self, Contents, StaticLimits};
 use crate::engine::{self, Allocation, Native, Profile, compile};
 use crate::error::Error;
 use crate::instance::State;
-use crate::instance::{Link, attach_all};
+use crate::instance::{Link, attach_all, find_handler};
 use crate::services;
 use crate::value::{FuncType, Path, Type, TypeNames, Value, define_async_import, define_import};
 use crate::wasi::link;
@@ -88,6 +89,7 @@ pub struct Component {
     pub resources: Vec<ImportedResource>,
     pub(crate) compiled: wasmtime::component::Component,
     prepared: OnceLock<Result<InstancePre<State>, String>>,
+    handler: OnceLock<GuestIndices>,
     names: TypeNames,
 }
 
@@ -215,6 +217,7 @@ impl Component {
             resources: Vec::new(),
             compiled,
             prepared: OnceLock::new(),
+            handler: OnceLock::new(),
             names,
         };
         for (name, item) in ty.imports(engine) {
@@ -377,6 +380,24 @@ impl Component {
     /// [`Error::Link`] when the imports and what is provided do not fit together.
     pub fn link(&self) -> Result<(), Error> {
         self.prepared().map(drop)
+    }
+
+    /// Whether the component answers HTTP requests: it exports `wasi:http/incoming-handler`.
+    #[must_use]
+    pub fn handles_http(&self) -> bool {
+        self.exports.iter().any(|function| {
+            let interface = function.interface.as_deref().unwrap_or_default();
+            interface.starts_with("wasi:http/incoming-handler@0.2.")
+        })
+    }
+
+    /// Where its HTTP handler is.
+    pub(crate) fn handler(&self) -> Result<&GuestIndices, Error> {
+        if let Some(handler) = self.handler.get() {
+            return Ok(handler);
+        }
+        let found = find_handler(self)?;
+        Ok(self.handler.get_or_init(|| found))
     }
 
     /// Linked once, instantiated often. What guests import beyond WASI goes out through the store's link.

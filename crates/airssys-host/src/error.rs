@@ -45,6 +45,10 @@ pub enum Error {
     /// The deployment is held, removed, or its host is closed.
     #[error("the deployment takes no calls")]
     RouteClosed,
+    #[error("a revision is being tried beside the live one already")]
+    TrialRunning,
+    #[error("the trial is over")]
+    TrialOver,
     #[error(
         "the call was ended because its revision was replaced and the drain deadline has passed"
     )]

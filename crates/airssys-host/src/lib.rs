@@ -7,6 +7,7 @@ pub mod component;
 pub mod engine;
 pub mod error;
 pub mod gate;
+pub mod ingress;
 pub mod instance;
 pub mod limits;
 pub mod osl;

@@ -192,7 +192,11 @@ impl Imports {
         )
     }
 
-    fn start(
+    /// Await on the running event loop for the answer to request `id` of `link`.
+    ///
+    /// # Errors
+    /// `RuntimeError` without a running event loop.
+    pub fn start(
         self: &Arc<Self>,
         py: Python<'_>,
         awaitable: &Py<PyAny>,

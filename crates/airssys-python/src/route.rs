@@ -21,12 +21,13 @@ use crate::imports::Imports;
 use crate::instance::explain;
 use crate::limits::PyLimits;
 use crate::objects::Numbers;
+use crate::plane::service::PyService;
 use crate::runtime;
-use crate::storage::PyStorageNamespace;
+use crate::trial::{self, PyTrial};
 use crate::wasi::PyWasi;
 
 /// What a call of a line needs of Python.
-struct Companion {
+pub struct Companion {
     described: Arc<Described>,
     functions: Vec<Py<PyAny>>,
     /// One for all calls, where that cannot be told from one for each: nothing is imported.
@@ -38,7 +39,7 @@ struct Companion {
 }
 
 impl Companion {
-    fn imports(&self, py: Python<'_>) -> Arc<Imports> {
+    pub fn imports(&self, py: Python<'_>) -> Arc<Imports> {
         match &self.shared {
             Some(imports) => imports.clone(),
             None => Imports::numbered(
@@ -53,7 +54,7 @@ impl Companion {
     }
 }
 
-fn companion(line: &Line) -> &Companion {
+pub fn companion(line: &Line) -> &Companion {
     line.companion
         .downcast_ref()
         .expect("every line of a PyRoute was made by PyLine")
@@ -77,6 +78,11 @@ impl PyLineStatistics {
     /// Let go of what quantiles are computed from. They stay as they are until there are calls again.
     fn go_cold(&self) {
         self.statistics.go_cold();
+    }
+
+    /// Nanoseconds that the share `share` of the calls did not exceed; 0 where no calls are known.
+    fn quantile(&self, share: f64) -> u64 {
+        self.statistics.quantile(share)
     }
 
     /// The counters now, by name; times in seconds.
@@ -114,7 +120,7 @@ pub struct PyLine {
 impl PyLine {
     /// `instances` is 0 for an instance per call. `functions` are in the order of `Component.required`.
     #[new]
-    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, storage = None))]
+    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, services))]
     fn new(
         component: &PyComponent,
         number: u64,
@@ -124,7 +130,7 @@ impl PyLine {
         instances: usize,
         waiting: usize,
         statistics: &PyLineStatistics,
-        storage: Option<&PyStorageNamespace>,
+        services: Vec<Bound<'_, PyService>>,
     ) -> Self {
         let described = component.described.clone();
         let lifetime = if instances == 0 {
@@ -140,14 +146,17 @@ impl PyLine {
             .map(|export| native.bound_to_instance(export))
             .collect();
         let given = limits.limits.clone();
-        let storage = storage.map(|storage| storage.namespace.clone());
+        let services: Vec<_> = services
+            .iter()
+            .map(|service| service.get().0.clone())
+            .collect();
         let line = Line::new(
             number,
             native,
             limits.limits.clone(),
             lifetime,
             statistics.statistics.clone(),
-            Box::new(move || Ok(wasi.get().state(&given, storage.as_ref())?)),
+            Box::new(move || Ok(wasi.get().state(&given, &services)?)),
             Box::new(Companion {
                 described,
                 functions,
@@ -233,9 +242,9 @@ fn duration(seconds: f64) -> PyResult<Duration> {
 /// What takes the calls of one deployment.
 #[pyclass(frozen, name = "Route", module = "airssys._core")]
 pub struct PyRoute {
-    route: Route,
+    pub route: Arc<Route>,
     /// The deployment's name, for messages.
-    name: String,
+    pub name: String,
 }
 
 #[pymethods]
@@ -243,7 +252,7 @@ impl PyRoute {
     #[new]
     fn new(name: String) -> Self {
         Self {
-            route: Route::new(),
+            route: Arc::default(),
             name,
         }
     }
@@ -266,31 +275,52 @@ impl PyRoute {
         self.route.hold();
     }
 
-    /// Call an export of the live revision and block until it has answered.
-    #[pyo3(signature = (path, args, kwargs = None))]
+    /// Let `candidate` take a share of the calls beside the live line. A call that takes more nanoseconds than one
+    /// of `slow` is bad of that signal.
+    #[pyo3(signature = (candidate, weight, *, salt, slow = Vec::new()))]
+    fn split(
+        &self,
+        py: Python<'_>,
+        candidate: &PyLine,
+        weight: f64,
+        salt: &[u8],
+        slow: Vec<u64>,
+    ) -> PyResult<PyTrial> {
+        let weight = trial::share(weight)?;
+        self.route
+            .split(candidate.line.clone(), weight, salt, &slow)
+            .map(|trial| PyTrial::new(trial, self.name.clone()))
+            .map_err(|error| trial::refused(py, error, &self.name))
+    }
+
+    /// Call an export of the live revision and block until it has answered. Where a revision is tried beside it,
+    /// `key` decides which of the two takes the call; chance, without one.
+    #[pyo3(signature = (path, args, kwargs = None, key = None))]
     fn call(
         &self,
         py: Python<'_>,
         path: &str,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
+        key: Option<&[u8]>,
     ) -> PyResult<Py<PyAny>> {
-        let (mut begun, arguments) = self.begin(py, path, args, kwargs)?;
+        let (mut begun, arguments) = self.begin(py, path, args, kwargs, key)?;
         let call = begun.start(py, arguments)?;
         let (live, result) = crate::blocking::run(py, call, &begun.imports)?;
         begun.conclude(py, live, result)
     }
 
     /// Call an export of the revision that is live now; the guest runs when the result is awaited.
-    #[pyo3(signature = (path, args, kwargs = None))]
+    #[pyo3(signature = (path, args, kwargs = None, key = None))]
     fn call_async(
         &self,
         py: Python<'_>,
         path: &str,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
+        key: Option<&[u8]>,
     ) -> PyResult<Awaitable> {
-        let (begun, arguments) = self.begin(py, path, args, kwargs)?;
+        let (begun, arguments) = self.begin(py, path, args, kwargs, key)?;
         let imports = begun.imports.clone();
         let begun = Mutex::new(begun);
         Ok(Awaitable::new(
@@ -319,11 +349,12 @@ impl PyRoute {
         path: &str,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
+        key: Option<&[u8]>,
     ) -> PyResult<(Begun, Vec<Value>)> {
         runtime::ready().map_err(|error| raise(py, error, About::default()))?;
         let passage = self
             .route
-            .enter()
+            .enter(key)
             .map_err(|error| self.refused(py, error, path))?;
         let companion = companion(passage.line());
         let component = &companion.described.component;
@@ -467,7 +498,7 @@ fn explained(py: Python<'_>, imports: &Imports, export: usize, error: Error) -> 
 }
 
 /// Make an exception of a class in `airssys.wasm.host_errors`.
-fn host_error(py: Python<'_>, class: &str, summary: &str, hint: &str) -> PyErr {
+pub fn host_error(py: Python<'_>, class: &str, summary: &str, hint: &str) -> PyErr {
     let make = || -> PyResult<PyErr> {
         let class = py.import("airssys.wasm.host_errors")?.getattr(class)?;
         let keywords = PyDict::new(py);

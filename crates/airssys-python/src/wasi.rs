@@ -7,6 +7,7 @@ use airssys_host::gate::rule_gate::RuleGate;
 use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, Transport};
 use airssys_host::limits::Limits;
 use airssys_host::plane::Outputs;
+use airssys_host::services::Service;
 use airssys_host::storage::Namespace;
 use airssys_host::wasi::secrets::Secrets;
 use airssys_host::wasi::{Builder, Capture, Input, Output, Settings, Tls, WasiState, tls_trusting};
@@ -245,16 +246,16 @@ impl PyWasi {
             .map(|approver| approver.clone_ref(py))
     }
 
-    /// The state of one instance, whose storage is `storage`, that of its deployment, if it has one.
+    /// The state of one instance, which has `services` of its deployment.
     ///
     /// # Errors
     /// A directory cannot be opened.
     pub fn state(
         &self,
         limits: &Limits,
-        storage: Option<&Namespace>,
+        services: &[Arc<dyn Service>],
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(limits, storage, None)
+        self.state_with(limits, services, None)
     }
 
     /// The state of one instance of an actor: what would be discarded goes to the plane's log.
@@ -266,13 +267,13 @@ impl PyWasi {
         limits: &Limits,
         outputs: Outputs,
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(limits, None, Some(outputs))
+        self.state_with(limits, &[], Some(outputs))
     }
 
     fn state_with(
         &self,
         limits: &Limits,
-        storage: Option<&Namespace>,
+        services: &[Arc<dyn Service>],
         outputs: Option<Outputs>,
     ) -> Result<WasiState, std::io::Error> {
         let gate: Arc<dyn HostGate> = match &self.rights {
@@ -288,8 +289,11 @@ impl PyWasi {
         if let Some(secrets) = &self.secrets {
             builder.secrets(Arc::clone(secrets));
         }
-        if let Some(namespace) = storage.or(self.storage.as_ref()) {
+        if let Some(namespace) = &self.storage {
             builder.service(Arc::new(namespace.clone()));
+        }
+        for service in services {
+            builder.service(service.clone());
         }
         for (host, guest, writable) in &self.directories {
             builder.mount(host, guest, *writable);

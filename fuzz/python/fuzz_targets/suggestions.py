@@ -87,6 +87,9 @@ def suggestions(data: bytes) -> None:
     target = world.refused(kind, access, asked)
     if target is None or len(target.encode()) >= _LONGEST:
         return
+    # Keys are those of the component itself, or come after `@` and the name of their owner.
+    if kind == "storage" and not (target.startswith("self/") or target.count("/@/") == 1):
+        return
     wanted = asking_for([Use(kind, access, target)])
     text = capability_text(wanted)
     manifest = parse_component_manifest(_HEAD + text)

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.tree import Tree
 
 from airssys.cli.configuration import State, state_directory
-from airssys.cli.names import opened
+from airssys.cli.names import using
 from airssys.cli.output import Json, escaped, print_json, print_pairs, size_text
-from airssys.wasm.actors.failures import codec_name
+from airssys.wasm.actors.live import LiveActor
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.state_directory import open_registry
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     import typer
 
-    from airssys.wasm.host_core import HostCore
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import DeploymentRecord, Revision
 
@@ -80,57 +79,21 @@ def inspect_deployment(name: str, state: Path | None, *, live: bool, as_json: bo
         revision = registry.revision(record.name, record.live)
         shown = _shown(registry, record, revision)
     if live:
-        with opened(state, record.name) as core:
-            shown["live"] = core.actors.run(_look(core, record.name))
+        with using(state, record.name) as host:
+            shown["live"] = host.actors(record.name)
     if as_json:
         print_json(shown)
         return
     print_pairs([(key.replace("_", " "), _lines(value)) for key, value in shown.items()])
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class LiveActor:
-    """An actor as it runs."""
-
-    key: str
-    state: str
-    health: str
-    detail: str
-    version: str | None
-    accepts: tuple[str, ...]
-    restarts: int
-    memory: int
-
-    def __str__(self) -> str:
-        said = f" ({escaped(self.detail)})" if self.detail else ""
-        return (
-            f"{escaped(self.key) or 'main'}: {self.state}, {self.health}{said}, "
-            f"version {escaped(self.version or 'unknown')}, "
-            f"accepts {', '.join(self.accepts) or 'every codec'}, {size_text(self.memory)}"
-        )
-
-
-async def _look(core: HostCore, name: str) -> tuple[LiveActor, ...]:
-    """Look at each actor of a deployment once it runs."""
-    system, fleet = core.actors.system, core.fleet(core.serving(name))
-    found = []
-    for place in fleet.places:
-        health = await system.health(place.ref)
-        seen, native = system.inspect(place.ref), place.native.inspect()
-        about = place.native.about
-        found.append(
-            LiveActor(
-                key=place.ref.key,
-                state=seen.state,
-                health=health.value,
-                detail=native["health"][1],
-                version=None if about is None else about["version"],
-                accepts=tuple(codec_name(number) for number in place.native.accepts),
-                restarts=seen.restarts,
-                memory=native["memory"],
-            )
-        )
-    return tuple(found)
+def _live(actor: LiveActor) -> str:
+    said = f" ({escaped(actor.detail)})" if actor.detail else ""
+    return (
+        f"{escaped(actor.key) or 'main'}: {actor.state}, {actor.health}{said}, "
+        f"version {escaped(actor.version or 'unknown')}, "
+        f"accepts {', '.join(actor.accepts) or 'every codec'}, {size_text(actor.memory)}"
+    )
 
 
 def _shown(registry: Registry, record: DeploymentRecord, live: Revision) -> dict[str, Any]:
@@ -155,5 +118,6 @@ def _lines(value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key} = {each}" for key, each in value.items())
     if isinstance(value, tuple):
-        return "\n".join(str(each) for each in value) or "none yet"
+        lines = (_live(each) if isinstance(each, LiveActor) else str(each) for each in value)
+        return "\n".join(lines) or "none yet"
     return str(value)

@@ -10,7 +10,7 @@ import typer
 
 from airssys.cli.configuration import State, state_directory
 from airssys.cli.output import Json, print_json, print_note, print_table, print_text
-from airssys.wasm.host_core import user
+from airssys.wasm.host_inputs import user
 from airssys.wasm.security.approval_records import ApprovalRecords
 from airssys.wasm.state_directory import open_registry, open_registry_beside
 from airssys.wasm.state_lock import owner_of

@@ -10,19 +10,23 @@ import typer
 
 from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
 from airssys.cli.grants import directories
-from airssys.cli.invoke import invoke
-from airssys.cli.names import Name, opened
+from airssys.cli.invoke import invoke, report
+from airssys.cli.names import Name, using
 from airssys.cli.output import Json, print_json, print_note, short_digest, working
 from airssys.cli.review import may_be_granted
+from airssys.cli.watching import watch
 from airssys.wasm.actors import ActorSettings
+from airssys.wasm.delivery.strategies import Canary, Rolling, strategy_from
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import settings_from
+from airssys.wasm.host_errors import UnknownDeployment
+from airssys.wasm.host_inputs import settings_from
 from airssys.wasm.limits import Limits
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 
 if TYPE_CHECKING:
     from airssys.wasm.actors.hand_over import HandOver, Rollback
-    from airssys.wasm.host_core import HostCore
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.revision import Revision
 
 __all__ = ["add_to"]
@@ -126,10 +130,36 @@ def deploy(
             help="Show it a directory; what it may do there has to be granted.",
         ),
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option("--strategy", help="blue-green (the default), canary, rolling or recreate."),
+    ] = None,
+    steps: Annotated[
+        str | None,
+        typer.Option("--steps", metavar="PERCENTS", help="Of a canary: 1,5,25,50."),
+    ] = None,
+    step_duration: Annotated[
+        float | None,
+        typer.Option("--step-duration", metavar="SECONDS", help="The least of every step."),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option("--alpha", help="How often a canary that is no worse is taken back: 0.001."),
+    ] = None,
+    min_calls: Annotated[
+        int | None,
+        typer.Option("--min-calls", help="Calls without which a canary is not promoted."),
+    ] = None,
+    security_fix: Annotated[
+        bool, typer.Option("--security-fix", help="Hold a canary that fails; never go back.")
+    ] = False,
+    watched: Annotated[
+        bool, typer.Option("--watch", help="Draw the rollout until it is over.")
+    ] = False,
     why: Why = "",
     state: State = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Make a component the live revision of a deployment; nothing changes where it is live.
 
     What asks for more than it was granted shows the whole, what is new since a person approved it
@@ -165,25 +195,65 @@ def deploy(
         capabilities=Capabilities(messaging=asked) if asked else None,
         mounts=directories(mounts or []),
     )
-    with opened(state, name) as core:
-        before = core.live(name)
+    how = _strategy(
+        strategy,
+        steps=steps,
+        step_duration=step_duration,
+        alpha=alpha,
+        min_calls=min_calls,
+        security_fix=security_fix,
+    )
+    with using(state, name) as host:
+        before = _live(host, name)
         # Read once: what is reviewed is what is deployed.
         content = file.read_bytes()
-        review = core.review(content, name=name, settings=settings, allow_downgrade=allow_downgrade)
+        review = host.review(content, name=name, settings=settings, allow_downgrade=allow_downgrade)
         granting = bool(asked) or grant == "requested"
         if not granting and grant is None:
             granting = may_be_granted(review, as_json=as_json)
         with working(f"deploying {file.name}"):
-            core.deploy(
+            host.deploy_as(
                 content,
-                name=name,
-                settings=settings,
+                name,
+                settings,
                 why=why,
                 allow_downgrade=allow_downgrade,
-                grant=granting,
+                grant="requested" if granting else None,
                 approved=review.about if granting else None,
+                strategy=how,
             )
-        _report(core, name, before, as_json=as_json)
+        if watched:
+            over = watch(host.deployment(name).rollout(), as_json=as_json)
+            return 0 if over.state == "promoted" else 1
+        if isinstance(how, (Canary, Rolling)) and isinstance(host, BlockingHost):
+            print_note("no server runs: the rollout goes on when one does, or with --watch")
+        _report(host, name, before, as_json=as_json)
+    return 0
+
+
+def _strategy(
+    kind: str | None,
+    *,
+    steps: str | None,
+    alpha: float | None,
+    min_calls: int | None,
+    **more: object,
+) -> Strategy | None:
+    """Return the strategy that the options ask for.
+
+    Raises:
+        InvalidStrategy: They ask for none; the message names the field.
+    """
+    fields = {name: value for name, value in more.items() if value not in (None, False)}
+    if steps is not None:
+        fields["steps"] = steps.split(",")
+    analysis = {"alpha": alpha, "min_calls": min_calls}
+    judged = {name: value for name, value in analysis.items() if value is not None}
+    if judged:
+        fields["analysis"] = judged
+    if kind is None and not fields:
+        return None
+    return strategy_from({"kind": kind or "canary", **fields})
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -207,10 +277,11 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Make an earlier revision live again."""
-    with opened(state, name) as core:
-        before = core.live(name)
-        core.rollback(name, to, why=why)
-        _report(core, name, before, as_json=as_json)
+    with using(state, name) as host:
+        deployment = host.deployment(name)
+        before = deployment.revision
+        deployment.rollback(to, why=why)
+        _report(host, name, before, as_json=as_json)
 
 
 def call(
@@ -221,24 +292,39 @@ def call(
     as_json: Json = False,
 ) -> int:
     """Call a function of a deployment, and print what it returned."""
-    with opened(state, name) as core:
-        deployment = BlockingHost(core).deployment(name)
-        component = deployment.component
-        return invoke(component, function, deployment.call, as_json=as_json)
+    with using(state, name) as host:
+        if isinstance(host, BlockingHost):
+            deployment = host.deployment(name)
+            return invoke(deployment.component, function, deployment.call, as_json=as_json)
+        found = host.call_text(name, function)
+    return report(found.path, found.wave, found.value, found.error, found.failed, as_json=as_json)
 
 
 def remove(name: Name, *, why: Why = "", state: State = None, as_json: Json = False) -> None:
     """End a deployment and delete its components; its history is kept."""
-    with opened(state, name) as core:
-        core.remove(name, why=why)
+    with using(state, name) as host:
+        host.deployment(name).remove(why=why)
     if as_json:
         print_json({"removed": name})
     else:
         print_note(f"removed {name}")
 
 
-def _report(core: HostCore, name: str, before: Revision | None, *, as_json: bool) -> None:
-    live = core.live(name)
+def _live(host: BlockingHost | BlockingConnectedHost, name: str) -> Revision | None:
+    try:
+        return host.deployment(name).revision
+    except UnknownDeployment:
+        return None
+
+
+def _report(
+    host: BlockingHost | BlockingConnectedHost,
+    name: str,
+    before: Revision | None,
+    *,
+    as_json: bool,
+) -> None:
+    live = _live(host, name)
     changed = live != before
     if as_json:
         print_json({"deployment": name, "changed": changed, "live": live})

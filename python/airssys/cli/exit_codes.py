@@ -34,6 +34,8 @@ EXIT_CODES: Final = {
     "invalid-configuration": ExitCode.USAGE,
     "invalid-deployment-name": ExitCode.USAGE,
     "invalid-setting": ExitCode.USAGE,
+    "invalid-address": ExitCode.USAGE,
+    "invalid-request": ExitCode.USAGE,
     "invalid-storage-request": ExitCode.USAGE,
     "codec-error": ExitCode.USAGE,
     "invalid-access": ExitCode.USAGE,
@@ -56,6 +58,7 @@ EXIT_CODES: Final = {
     "start-failed": ExitCode.GUEST,
     "state-directory": ExitCode.STATE,
     "audit-locked": ExitCode.STATE,
+    "server-unreachable": ExitCode.STATE,
     "audit-full": ExitCode.STATE,
 }
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 from typing import TYPE_CHECKING, Any
 
 from typer import BadParameter
 
 from airssys.cli.exit_codes import ExitCode
 from airssys.cli.output import print_error, print_json, print_text
+from airssys.wasm.plain_values import plain
 from airssys.wasm.values import GuestError
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from airssys.wasm.component import Component
 
-__all__ = ["invoke"]
+__all__ = ["invoke", "report"]
 
 
 def invoke(component: Component, text: str, call: Callable[..., Any], *, as_json: bool) -> ExitCode:
@@ -39,27 +38,28 @@ def invoke(component: Component, text: str, call: Callable[..., Any], *, as_json
     except GuestError as error:
         value, failed = error.value, True
     wave = component.print_result(path, value, error=failed)
+    shown = plain(value)
+    return report(path, wave, shown, shown, failed, as_json=as_json)
+
+
+def report(
+    path: str, wave: str | None, value: object, error: object, failed: bool, *, as_json: bool
+) -> ExitCode:
+    """Print what a function returned.
+
+    Args:
+        path: Of the function.
+        wave: The result in WAVE; None for none.
+        value: The result as JSON has it.
+        error: The error of its `result`, likewise.
+        failed: Whether it is an error.
+        as_json: As for `invoke`.
+    """
     if as_json:
-        print_json({"wave": wave, "error" if failed else "value": _plain(value)})
+        print_json({"wave": wave, "error": error} if failed else {"wave": wave, "value": value})
     elif wave is not None:
         print_text(wave)
     if failed:
         print_error(f"'{path}' returned the error of its result")
         return ExitCode.GUEST
     return ExitCode.SUCCESS
-
-
-def _plain(value: object) -> object:
-    """Return what JSON has for a value: bytes are base64, a variant is `{case: payload}`."""
-    if isinstance(value, enum.Flag):
-        return [flag.name for flag in value]
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if (case := getattr(value, "__wit_case__", None)) is not None:
-        return {case: _plain(getattr(value, "value", None))}
-    if dataclasses.is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
-    plain = value is None or isinstance(value, (bool, int, float, str, bytes))
-    return value if plain else str(value)

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
-from airssys.cli.names import Address, opened
+from airssys.cli.names import Address, connected, opened, using
 from airssys.cli.output import Json, print_json, print_note, print_text
 from airssys.rt import RequestDropped
 from airssys.wasm import codecs
@@ -16,7 +16,7 @@ from airssys.wasm.host_blocking import BlockingHost
 
 if TYPE_CHECKING:
     from airssys.wasm.actors.blocking_actor import BlockingActor
-    from airssys.wasm.host_core import HostCore
+    from airssys.wasm.remote import BlockingConnectedActor, BlockingConnectedHost
 
 __all__ = ["add_to"]
 
@@ -43,10 +43,23 @@ def send(
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Send a message to a component actor, and wait until it was handled."""
+    """Send a message to a component actor.
+
+    Waits until it was handled; in a host that is served, until it was accepted.
+    """
     value = _value(message, codec)
+    host = connected(state)
+    if host is not None:
+        with host:
+            _actor(host, address).tell(value)
+        if as_json:
+            print_json({"actor": address, "accepted": 1})
+        else:
+            print_note(f"{address} has accepted it")
+        return
     with opened(state, address.partition("#")[0]) as core:
-        actor = _actor(core, address)
+        name, _, key = address.partition("#")
+        actor = BlockingHost(core).deployment(name).actor(key)
         before = actor.inspect().books
         actor.tell(value)
         actor.stop(drain=True)
@@ -75,8 +88,8 @@ def ask(
 ) -> None:
     """Ask a component actor, and print its reply."""
     value = _value(message, codec)
-    with opened(state, address.partition("#")[0]) as core:
-        reply = _actor(core, address).ask(value, timeout)
+    with using(state, address.partition("#")[0]) as host:
+        reply = _actor(host, address).ask(value, timeout)
     if as_json:
         print_json({"actor": address, "reply": reply})
     else:
@@ -93,6 +106,8 @@ def _value(message: str, codec: str | None) -> Any:
     return value if codec is None else codecs.encode(value, codec)
 
 
-def _actor(core: HostCore, address: str) -> BlockingActor:
+def _actor(
+    host: BlockingHost | BlockingConnectedHost, address: str
+) -> BlockingActor | BlockingConnectedActor:
     name, _, key = address.partition("#")
-    return BlockingHost(core).deployment(name).actor(key)
+    return host.deployment(name).actor(key)

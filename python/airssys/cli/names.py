@@ -9,15 +9,19 @@ import typer
 
 from airssys.cli.configuration import admission, policy, state_directory
 from airssys.errors import AirsSysError
+from airssys.wasm.remote.errors import ServerUnreachable
 from airssys.wasm.state_directory import open_registry
+from airssys.wasm.state_lock import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.host_core import HostCore
+    from airssys.wasm.remote.host_blocking import BlockingConnectedHost
 
-__all__ = ["Address", "Name", "opened"]
+__all__ = ["Address", "Name", "connected", "opened", "served", "using"]
 
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
@@ -44,6 +48,47 @@ Address = Annotated[
         autocompletion=_names,
     ),
 ]
+
+
+@contextlib.contextmanager
+def using(state: Path | None, name: str) -> Iterator[BlockingHost | BlockingConnectedHost]:
+    """Use the host that serves the state directory; where there is none, open one deployment."""
+    from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415 - most only read
+
+    served = connected(state)
+    if served is not None:
+        with served:
+            yield served
+        return
+    with opened(state, name) as core:
+        yield BlockingHost(core)
+
+
+def connected(state: Path | None) -> BlockingConnectedHost | None:
+    """Return the host that serves the state directory; None where there is none."""
+    directory = state_directory(state)
+    control = directory.absolute() / "control.sock"
+    # What a killed server left behind is no server.
+    if not control.is_socket() or owner_of(directory) is None:
+        return None
+    from airssys.wasm.remote.host_blocking import BlockingConnectedHost  # noqa: PLC0415 - as above
+
+    return BlockingConnectedHost(f"unix:{control}")
+
+
+def served(state: Path | None) -> BlockingConnectedHost:
+    """Return the host that serves the state directory.
+
+    Raises:
+        ServerUnreachable: There is none.
+    """
+    found = connected(state)
+    if found is None:
+        raise ServerUnreachable(
+            f"no server runs on state directory {state_directory(state)}",
+            hint="`airssys serve` starts one",
+        )
+    return found
 
 
 @contextlib.contextmanager

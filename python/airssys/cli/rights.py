@@ -12,7 +12,7 @@ from airssys.cli.configuration import State, state_directory
 from airssys.cli.moments import moment
 from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
 from airssys.cli.output import Json, print_json, print_note, print_table, print_text
-from airssys.wasm.host_core import user
+from airssys.wasm.host_inputs import user
 from airssys.wasm.security.asking import granting_of, missing_of, request_states
 from airssys.wasm.security.beside import Taken, wait_until_taken
 from airssys.wasm.security.errors import UnknownGrant

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from airssys.wasm.actors.blocking_actor import BlockingActor
-from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.api import Api
+from airssys.wasm.delivery.plan import RevisionDifference, revision_difference
+from airssys.wasm.delivery.rollout import BlockingRollout, Rollout, refuse_taken_back
 from airssys.wasm.deployment_name import namespace_of
-from airssys.wasm.host_core import moment_of, settings_from
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.host_inputs import settings_changed
 from airssys.wasm.security.asking import granting_of, request_states
 from airssys.wasm.security.grant import Grant
-from airssys.wasm.security.inputs import capabilities_from
-from airssys.wasm.security.mounts import mounts_from
 from airssys.wasm.storage import Namespace
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from concurrent.futures import Future
+    from typing import Unpack
 
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.child import ComponentChild
-    from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.log_line import LogLevel, LogLine
     from airssys.wasm.actors.ref import ComponentRef
     from airssys.wasm.component import Component
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.deployment_changes import Changes
     from airssys.wasm.host import Host
     from airssys.wasm.host_blocking import BlockingHost
-    from airssys.wasm.host_core import HostCore, Mounts, Source
-    from airssys.wasm.limits import Limits
-    from airssys.wasm.quotas import Ceilings, Usage
-    from airssys.wasm.revision import Enforcement, Lifetime, Revision, Rollout, Settings
+    from airssys.wasm.host_core import HostCore
+    from airssys.wasm.host_inputs import Source
+    from airssys.wasm.quotas import Usage
+    from airssys.wasm.revision import Revision, RolloutRecord, Settings
     from airssys.wasm.security.grant import RequestState
     from airssys.wasm.security.grants import Granting
     from airssys.wasm.security.inputs import Asked
@@ -96,7 +98,7 @@ class _Deployment:
 
     def grants(self) -> tuple[Grant, ...]:
         """Return what is granted to it, the oldest grant first; what has ended is left out."""
-        return self._core.grants(self.name)
+        return self._core.rights.grants(self.name)
 
     def requests(self) -> tuple[RequestState, ...]:
         """Return what the live revision asks for, and what is granted of it by which grants."""
@@ -108,7 +110,7 @@ class _Deployment:
         It is `[capabilities]` as it stands in `Component.toml`, without what was refused; paths are
         those that the component sees. Reads the audit log: what was used is known after a restart.
         """
-        return self._core.suggest(self.name)
+        return self._core.rights.suggest(self.name)
 
     def _granting(self, what: Asked | str | Sequence[str] | None) -> list[Granting] | None:
         return None if what is None else granting_of(what, self.revision.settings)
@@ -132,9 +134,17 @@ class _Deployment:
         """Return every revision, the first one first. `revision` is the live one."""
         return self._core.history(self.name)
 
-    def rollouts(self) -> tuple[Rollout, ...]:
+    def rollouts(self) -> tuple[RolloutRecord, ...]:
         """Return every movement between revisions, the first one first: who, when and why."""
         return self._core.rollouts(self.name)
+
+    def difference(self, before: int, after: int) -> RevisionDifference:
+        """Return what differs between two revisions: the component, its interface, settings.
+
+        Raises:
+            UnknownRevision: There is no such revision.
+        """
+        return revision_difference(self._core, self.name, before, after)
 
     def logs(self, *, level: LogLevel = "trace", since: float = 0.0) -> tuple[LogLine, ...]:
         """Return what its guests logged last, the oldest line first.
@@ -146,6 +156,11 @@ class _Deployment:
         logs = self._core.actors.logs
         return () if logs is None else logs.last(self.name, level=level, since=since)
 
+    def _coming(self, error: HostClosed) -> Future[None] | None:
+        """Return what a call that found no revision may wait for, if it is that which it found."""
+        own = f"deployment '{self.name}' takes no calls"
+        return self._serving.coming if error.summary == own and not self._core.closed else None
+
     def _functions(self, call: Callable[..., Any]) -> Api:
         """Return the functions of the live revision, found once for each revision."""
         component = self._serving.component
@@ -153,25 +168,18 @@ class _Deployment:
             self._api, self._api_of = Api(call, self.exports), component
         return self._api
 
-    def _changed(self, **changes: Any) -> Settings:
-        changes = {name: value for name, value in changes.items() if value is not None}
-        settings = self.revision.settings
-        if limits := changes.pop("limits", None):
-            changes["limits"] = settings_from(limits=limits).limits
-        if "capabilities" in changes:
-            changes["capabilities"] = capabilities_from(changes["capabilities"])
-        if "mounts" in changes:
-            changes["mounts"] = mounts_from(changes["mounts"])
-        if "observe_until" in changes:
-            changes["observe_until"] = moment_of(changes["observe_until"])
-        elif changes.get("enforcement", "observe") != "observe":
-            changes["observe_until"] = None
-        lifetime = changes.get("lifetime", settings.lifetime)
-        if lifetime == "actor" and settings.actor is None:
-            changes.setdefault("actor", ActorSettings())
-        elif lifetime != "actor":
-            changes.setdefault("actor", None)
-        return dataclasses.replace(settings, **changes)
+    def _changes(self, given: Changes) -> tuple[Settings, dict[str, Any]]:
+        """Return the settings that follow from what is to change, and what is for this deploy."""
+        changes: dict[str, Any] = dict(given)
+        deploy = {
+            "hooks": changes.pop("hooks", None),
+            "who": changes.pop("who", None),
+            "why": changes.pop("why", ""),
+            "allow_downgrade": changes.pop("allow_downgrade", False),
+            "grant": changes.pop("grant", None),
+            "inherited": changes.get("capabilities") is None,
+        }
+        return settings_changed(self.revision.settings, **changes), deploy
 
     def __repr__(self) -> str:
         revision = self._serving.revision
@@ -215,11 +223,43 @@ class Deployment(_Deployment):
             CallDrained: The revision was replaced, and the drain deadline has passed.
             HostClosed: The host is closed, or the deployment was removed.
         """
+        return self._call(function, arguments, named)
+
+    def call_for(
+        self, key: str | bytes, function: str, /, *arguments: Any, **named: Any
+    ) -> Awaitable[Any]:
+        """Call a function on behalf of somebody, who meets one revision while a rollout runs.
+
+        Who has gone over to the new revision stays there as its share grows.
+
+        Args:
+            key: Of a person, a session or a tenant. It is hashed with a secret of the rollout.
+            function: As for `call`.
+            arguments: As for `call`.
+            named: As for `call`.
+        """
+        return self._call(function, arguments, named, _key(key))
+
+    def _call(
+        self,
+        function: str,
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+        key: bytes | None = None,
+    ) -> Awaitable[Any]:
         try:
-            return self._serving.route.call_async(function, arguments, named)
-        except HostClosed:
-            self._core.refuse_held(self._serving)
-            raise
+            return self._serving.route.call_async(function, arguments, named, key)
+        except HostClosed as error:
+            if (coming := self._coming(error)) is None:
+                self._core.refuse_held(self._serving)
+                raise
+            return self._call_then(coming, function, arguments, named, key)
+
+    async def _call_then(self, coming: Future[None], *call: Any) -> Any:
+        """Call once a revision takes calls again."""
+        async with asyncio.timeout(self._serving.patience):
+            await asyncio.shield(asyncio.wrap_future(coming))
+        return await self._serving.route.call_async(*call)
 
     def actor(self, key: str = "") -> ComponentRef[Any]:
         """Return the address of one of its actors; one that is not there starts meanwhile.
@@ -274,56 +314,65 @@ class Deployment(_Deployment):
         """The functions as attributes: `await deployment.api.add(2, 3)`."""
         return self._functions(self.call)
 
+    @overload
     async def deploy(
         self,
         source: Source,
         *,
-        lifetime: Lifetime | None = None,
-        limits: Limits | None = None,
-        instances: int | None = None,
-        drain: float | None = None,
-        keep: int | None = None,
-        actor: ActorSettings | None = None,
-        ceilings: Ceilings | None = None,
-        hooks: Hooks | None = None,
-        capabilities: Asked | None = None,
-        mounts: Mounts | None = None,
-        environment: Mapping[str, str] | None = None,
-        config: Mapping[str, Any] | None = None,
-        grant: Literal["requested"] | None = None,
-        enforcement: Enforcement | None = None,
-        observe_until: dt.datetime | None = None,
-        who: str | None = None,
-        why: str = "",
-        allow_downgrade: bool = False,
-    ) -> Deployment:
-        """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
-        settings = self._changed(
-            lifetime=lifetime,
-            limits=limits,
-            instances=instances,
-            drain=drain,
-            keep=keep,
-            actor=actor,
-            ceilings=ceilings,
-            capabilities=capabilities,
-            mounts=mounts,
-            environment=environment,
-            config=config,
-            enforcement=enforcement,
-            observe_until=observe_until,
+        strategy: Strategy | None = None,
+        wait: Literal[True] = True,
+        **changes: Unpack[Changes],
+    ) -> Deployment: ...
+    @overload
+    async def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: Literal[False],
+        **changes: Unpack[Changes],
+    ) -> Rollout: ...
+    async def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: bool = True,
+        **changes: Unpack[Changes],
+    ) -> Deployment | Rollout:
+        """Make a component the live revision; as `Host.deploy`, with the settings there are now.
+
+        Args:
+            source: A path, or the component itself.
+            strategy: How it takes over: `BlueGreen` (at once, the default), `Canary`, `Rolling` or
+                `Recreate`. At once too where nothing is live that takes calls.
+            wait: Return when the rollout is over; else when its first step is taken. On cancel a
+                rollout that has begun goes on.
+            **changes: What is to be another than now; see `Changes`.
+
+        Returns:
+            This deployment; the rollout where `wait` is False.
+
+        Raises:
+            RolloutInProgress: It is being moved to another revision.
+            StrategyUnsupported: The strategy cannot move it; the message says why.
+            RolloutTakenBack: The new revision was taken back; the message has the evidence.
+        """
+        before = self.rollout().id
+        settings, deploy = self._changes(changes)
+        deployment = await self._host._deploy(  # noqa: SLF001
+            source, self.name, settings, strategy=strategy, **deploy
         )
-        return await self._host._deploy(  # noqa: SLF001
-            source,
-            self.name,
-            settings,
-            hooks,
-            who,
-            why,
-            allow_downgrade=allow_downgrade,
-            grant=grant,
-            inherited=capabilities is None,
-        )
+        rollout = self.rollout()
+        if not wait:
+            return rollout
+        if rollout.id != before:
+            refuse_taken_back(await rollout.wait())
+        return deployment
+
+    def rollout(self) -> Rollout:
+        """Return the last movement to another revision, which may be under way."""
+        return Rollout(self._core, self._core.rollouts(self.name)[-1], self.name)
 
     async def grant(
         self,
@@ -356,7 +405,7 @@ class Deployment(_Deployment):
         """
         change = self._host._change  # noqa: SLF001
         return await change(
-            self._core.grant,
+            self._core.rights.grant,
             self.name,
             self._granting(what),
             who=who,
@@ -392,7 +441,9 @@ class Deployment(_Deployment):
             StateWriteFailed: It could not be recorded; nothing has changed.
         """
         change = self._host._change  # noqa: SLF001
-        return await change(self._core.revoke, self.name, _ids(grants), wait=wait, who=who, why=why)
+        return await change(
+            self._core.rights.revoke, self.name, _ids(grants), wait=wait, who=who, why=why
+        )
 
     async def rollback(
         self, to: int | None = None, *, who: str | None = None, why: str = ""
@@ -421,11 +472,27 @@ class BlockingDeployment(_Deployment):
 
         `KeyboardInterrupt` drops the instance; the guest does not go on.
         """
+        return self._call(function, arguments, named)
+
+    def call_for(self, key: str | bytes, function: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call a function on behalf of somebody; see `Deployment.call_for`."""
+        return self._call(function, arguments, named, _key(key))
+
+    def _call(
+        self,
+        function: str,
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+        key: bytes | None = None,
+    ) -> Any:
         try:
-            return self._serving.route.call(function, arguments, named)
-        except HostClosed:
-            self._core.refuse_held(self._serving)
-            raise
+            return self._serving.route.call(function, arguments, named, key)
+        except HostClosed as error:
+            if (coming := self._coming(error)) is None:
+                self._core.refuse_held(self._serving)
+                raise
+        coming.result(self._serving.patience)
+        return self._serving.route.call(function, arguments, named, key)
 
     def actor(self, key: str = "") -> BlockingActor:
         """Return one of its actors, started where it is not there; see `Deployment.actor`.
@@ -446,56 +513,48 @@ class BlockingDeployment(_Deployment):
         """The functions as attributes: `deployment.api.add(2, 3)`."""
         return self._functions(self.call)
 
+    @overload
     def deploy(
         self,
         source: Source,
         *,
-        lifetime: Lifetime | None = None,
-        limits: Limits | None = None,
-        instances: int | None = None,
-        drain: float | None = None,
-        keep: int | None = None,
-        actor: ActorSettings | None = None,
-        ceilings: Ceilings | None = None,
-        hooks: Hooks | None = None,
-        capabilities: Asked | None = None,
-        mounts: Mounts | None = None,
-        environment: Mapping[str, str] | None = None,
-        config: Mapping[str, Any] | None = None,
-        grant: Literal["requested"] | None = None,
-        enforcement: Enforcement | None = None,
-        observe_until: dt.datetime | None = None,
-        who: str | None = None,
-        why: str = "",
-        allow_downgrade: bool = False,
-    ) -> BlockingDeployment:
-        """Make a component the live revision; as `Host.deploy`, with the settings there are now."""
-        settings = self._changed(
-            lifetime=lifetime,
-            limits=limits,
-            instances=instances,
-            drain=drain,
-            keep=keep,
-            actor=actor,
-            ceilings=ceilings,
-            capabilities=capabilities,
-            mounts=mounts,
-            environment=environment,
-            config=config,
-            enforcement=enforcement,
-            observe_until=observe_until,
+        strategy: Strategy | None = None,
+        wait: Literal[True] = True,
+        **changes: Unpack[Changes],
+    ) -> BlockingDeployment: ...
+    @overload
+    def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: Literal[False],
+        **changes: Unpack[Changes],
+    ) -> BlockingRollout: ...
+    def deploy(
+        self,
+        source: Source,
+        *,
+        strategy: Strategy | None = None,
+        wait: bool = True,
+        **changes: Unpack[Changes],
+    ) -> BlockingDeployment | BlockingRollout:
+        """Make a component the live revision; see `Deployment.deploy`."""
+        before = self.rollout().id
+        settings, deploy = self._changes(changes)
+        deployment = self._host._deploy(  # noqa: SLF001
+            source, self.name, settings, strategy=strategy, **deploy
         )
-        return self._host._deploy(  # noqa: SLF001
-            source,
-            self.name,
-            settings,
-            hooks,
-            who,
-            why,
-            allow_downgrade=allow_downgrade,
-            grant=grant,
-            inherited=capabilities is None,
-        )
+        rollout = self.rollout()
+        if not wait:
+            return rollout
+        if rollout.id != before:
+            refuse_taken_back(rollout.wait())
+        return deployment
+
+    def rollout(self) -> BlockingRollout:
+        """Return the last movement to another revision, which may be under way."""
+        return BlockingRollout(self._core, self._core.rollouts(self.name)[-1], self.name)
 
     def grant(
         self,
@@ -508,7 +567,7 @@ class BlockingDeployment(_Deployment):
         who: str | None = None,
     ) -> tuple[Grant, ...]:
         """Grant capabilities, durably and at once; see `Deployment.grant`."""
-        return self._core.grant(
+        return self._core.rights.grant(
             self.name,
             self._granting(what),
             who=who,
@@ -527,7 +586,7 @@ class BlockingDeployment(_Deployment):
         who: str | None = None,
     ) -> tuple[Grant, ...]:
         """Take grants back, durably and at once; see `Deployment.revoke`."""
-        return self._core.revoke(self.name, _ids(grants), wait=wait, who=who, why=why)
+        return self._core.rights.revoke(self.name, _ids(grants), wait=wait, who=who, why=why)
 
     def rollback(self, to: int | None = None, *, who: str | None = None, why: str = "") -> Revision:
         """Make an earlier revision live again, at once where it is kept warm.
@@ -558,6 +617,10 @@ class BlockingDeployment(_Deployment):
             StateWriteFailed: It could not be recorded; nothing has changed.
         """
         self._core.remove(self.name, who=who, why=why)
+
+
+def _key(key: str | bytes) -> bytes:
+    return key.encode() if isinstance(key, str) else key
 
 
 def _ids(grants: Grant | int | Sequence[Grant | int] | Literal["all"]) -> list[int] | None:

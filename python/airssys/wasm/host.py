@@ -11,31 +11,40 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
+from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.host_inputs import settings_from, wanted
+from airssys.wasm.ingress import Ingress
+from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.storage import Storage
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    import ssl
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
     from airssys.rt import Ref, System
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Mounts, Source
+    from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.security.review import Reviewed
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
 
@@ -173,6 +182,45 @@ class Host:
             development=development,
             secrets=secrets,
         )
+
+    @staticmethod
+    def connect(
+        address: str, *, token: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> ConnectedHost:
+        """Return a host that another process serves, to enter with `async with`.
+
+        It is used as a host that this process opened: deploy, call, roll back, messages to actors.
+        Python objects stay where they are: hooks, host functions and the actor system.
+
+        Args:
+            address: Of the server: `unix:state/control.sock`, `https://host.example:7700`, or
+                `http://127.0.0.1:7700`.
+            token: What proves who asks; a socket knows who is at its other end.
+            tls: How the server is recognised; by the certificates of the system by default.
+
+        Raises:
+            InvalidAddress: It is none. Entering raises `ServerUnreachable` or `NotAuthenticated`.
+        """
+        return ConnectedHost(address, token=token, tls=tls)
+
+    @staticmethod
+    def connect_blocking(
+        address: str, *, token: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> BlockingConnectedHost:
+        """Return a host that another process serves, whose methods block; as `connect` otherwise.
+
+        Raises:
+            InvalidAddress: It is none.
+            ServerUnreachable: There is no server at the address.
+            NotAuthenticated: It does not know who asks.
+        """
+        host = BlockingConnectedHost(address, token=token, tls=tls)
+        try:
+            host.state()
+        except BaseException:
+            host.close()
+            raise
+        return host
 
     @property
     def directory(self) -> Path:
@@ -319,6 +367,48 @@ class Host:
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
 
+    async def serve_http(
+        self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
+    ) -> Ingress:
+        """Listen for HTTP requests (HTTP/1.1, and HTTP/2 by prior knowledge) for deployments.
+
+        Requests are taken when this returns, until the ingress or the host is closed.
+
+        Args:
+            listen: `127.0.0.1:8080` (port 0 takes a free one), or `unix:/path/of/a.sock`.
+            routes: Which requests go to which deployment.
+            limits: What clients may ask; the defaults of `HttpLimits` where it is None.
+
+        Raises:
+            AddressUnavailable: It cannot be listened on.
+            UnknownDeployment: A route is to a deployment that does not exist.
+            InvalidSetting: Two routes are for the same, or a host or path is none.
+            DeploymentIsActor: A route is to a deployment that takes messages.
+            HostClosed: The host is closed.
+        """
+        self._core.check()
+        return await self._run(Ingress, self._core, self._run, listen, routes, limits)
+
+    async def plan(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        strategy: Strategy | None = None,
+        allow_downgrade: bool = False,
+    ) -> Plan:
+        """Return what deploying a component would change; see `BlockingHost.plan`."""
+        return await self._change(
+            plan_of,
+            self._core,
+            source,
+            name=name,
+            settings=settings,
+            strategy=strategy,
+            allow_downgrade=allow_downgrade,
+        )
+
     def deployment(self, name: str) -> Deployment:
         """Return a deployment.
 
@@ -403,6 +493,48 @@ class Host:
             )
         return self._opened
 
+    async def deploy_as(
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        *,
+        inherited: bool = False,
+        grant: Literal["requested"] | None = None,
+        approved: Reviewed | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
+    ) -> Deployment:
+        """Deploy with settings that are made already.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment.
+            settings: How it is run.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
+            grant: `requested` grants what it asks for and has not been granted.
+            approved: What a review was about; anything else is refused.
+            who: Who deploys; the user of this process by default.
+            why: The reason, for the history.
+            allow_downgrade: Let in a lower signed version.
+            strategy: How it takes over; returns when the first step is taken. At once by default.
+        """
+        return await self._deploy(
+            source,
+            name,
+            settings,
+            None,
+            who,
+            why,
+            allow_downgrade=allow_downgrade,
+            grant=grant,
+            inherited=inherited,
+            approved=approved,
+            strategy=strategy,
+        )
+
     async def _deploy(
         self,
         source: Source,
@@ -415,6 +547,8 @@ class Host:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        strategy: Strategy | None = None,
+        approved: Reviewed | None = None,
     ) -> Deployment:
         given_up = threading.Event()
         try:
@@ -430,6 +564,8 @@ class Host:
                     allow_downgrade=allow_downgrade,
                     grant=wanted(grant),
                     inherited=inherited,
+                    strategy=strategy,
+                    approved=approved,
                     given_up=given_up,
                 )
         except asyncio.CancelledError:

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from airssys.wasm.actors.live import look_at
+from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import BlockingDeployment
-from airssys.wasm.host_core import HostCore, settings_from, wanted
+from airssys.wasm.host_core import HostCore
+from airssys.wasm.host_inputs import settings_from, wanted
+from airssys.wasm.ingress import BlockingIngress
 from airssys.wasm.security.host_security import SecuritySettings
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from airssys.osl import OSL, Approver
     from airssys.wasm.actors.hooks import Hooks
+    from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.settings import ActorSettings
-    from airssys.wasm.host_core import Mounts, Source
+    from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Mounts, Source
+    from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.storage_blocking import BlockingStorage
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission
@@ -139,6 +148,55 @@ class BlockingHost:
             source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
         )
 
+    def serve_http(
+        self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
+    ) -> BlockingIngress:
+        """Listen for HTTP requests for deployments; see `Host.serve_http`."""
+        self._core.check()
+        return BlockingIngress(self._core, listen, routes, limits)
+
+    def review(
+        self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
+    ) -> Review:
+        """Return what a component would ask for as a revision of a deployment; nothing changes.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment, which need not exist.
+            settings: How it would be run.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return self._core.review(
+            source, name=name, settings=settings, allow_downgrade=allow_downgrade
+        )
+
+    def plan(
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        strategy: Strategy | None = None,
+        allow_downgrade: bool = False,
+    ) -> Plan:
+        """Return what deploying a component would change; nothing is.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment, which need not exist.
+            settings: How it would be run.
+            strategy: How it would take over.
+            allow_downgrade: Let in a lower signed version.
+        """
+        return plan_of(
+            self._core,
+            source,
+            name=name,
+            settings=settings,
+            strategy=strategy,
+            allow_downgrade=allow_downgrade,
+        )
+
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
         return BlockingDeployment(self, self._core, self._core.serving(name))
@@ -155,6 +213,11 @@ class BlockingHost:
         """Tell of limits that come near or are reached; see `Host.on_limit`."""
         return self._core.ledger.reports.listen(listener)
 
+    def actors(self, name: str) -> tuple[LiveActor, ...]:
+        """Return the actors of a deployment as they run."""
+        core = self._core
+        return core.actors.run(look_at(core.fleet(core.serving(name)), core.actors.system))
+
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of a deployment; see `Deployment.call`."""
         return self.deployment(name).call(function, *arguments, **named)
@@ -169,6 +232,48 @@ class BlockingHost:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def deploy_as(
+        self,
+        source: Source,
+        name: str,
+        settings: Settings,
+        *,
+        inherited: bool = False,
+        grant: Literal["requested"] | None = None,
+        approved: Reviewed | None = None,
+        who: str | None = None,
+        why: str = "",
+        allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
+    ) -> BlockingDeployment:
+        """Deploy with settings that are made already.
+
+        Args:
+            source: A path, or the component itself.
+            name: The deployment.
+            settings: How it is run.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
+            grant: `requested` grants what it asks for and has not been granted.
+            approved: What a review was about; anything else is refused.
+            who: Who deploys; the user of this process by default.
+            why: The reason, for the history.
+            allow_downgrade: Let in a lower signed version.
+            strategy: How it takes over; returns when the first step is taken. At once by default.
+        """
+        return self._deploy(
+            source,
+            name,
+            settings,
+            None,
+            who,
+            why,
+            allow_downgrade=allow_downgrade,
+            grant=grant,
+            inherited=inherited,
+            approved=approved,
+            strategy=strategy,
+        )
+
     def _deploy(
         self,
         source: Source,
@@ -181,6 +286,8 @@ class BlockingHost:
         allow_downgrade: bool,
         grant: Literal["requested"] | None,
         inherited: bool = False,
+        strategy: Strategy | None = None,
+        approved: Reviewed | None = None,
     ) -> BlockingDeployment:
         serving = self._core.deploy(
             source,
@@ -192,5 +299,7 @@ class BlockingHost:
             allow_downgrade=allow_downgrade,
             grant=wanted(grant),
             inherited=inherited,
+            strategy=strategy,
+            approved=approved,
         )
         return BlockingDeployment(self, self._core, serving)

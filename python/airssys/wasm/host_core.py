@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import getpass
 import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from airssys.errors import AirsSysError
 from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
+from airssys.wasm.actors.moves import ActorMoves
 from airssys.wasm.actors.records import ActorRecords
-from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.blobs import digest_of
+from airssys.wasm.delivery.desk import RolloutDesk
+from airssys.wasm.delivery.strategies import Canary, Recreate, Rolling, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import CompileError, ForkedHostError
@@ -31,124 +31,43 @@ from airssys.wasm.host_errors import (
     InvalidSetting,
     UnknownDeployment,
 )
-from airssys.wasm.limits import SIZES, Limits, parse_bytes
-from airssys.wasm.quotas import Ceilings, Ledger
-from airssys.wasm.revision import Settings, with_declared_state
+from airssys.wasm.host_events import HostEvents
+from airssys.wasm.host_inputs import read_source, user
+from airssys.wasm.host_rights import HostRights
+from airssys.wasm.ingress import Ingresses
+from airssys.wasm.quotas import Ledger
+from airssys.wasm.revision import NewRevision, Settings, with_declared_state
 from airssys.wasm.security.host_security import HostSecurity, SecuritySettings
-from airssys.wasm.security.inputs import capabilities_from, capabilities_of
-from airssys.wasm.security.mounts import mounts_from
-from airssys.wasm.security.suggestion import suggestion
+from airssys.wasm.security.inputs import capabilities_of
 from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
 from airssys.wasm.storage_holder import StorageHolder, StorageSettings
 from airssys.wasm.trust.admissions import Admissions
 from airssys.wasm.trust.store import Level
-from airssys.wasm.wasi import Directory
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from airssys.osl import OSL
-    from airssys.rt import Reason
     from airssys.wasm.accounting import DeploymentStatistics
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
+    from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import HostCeilings, Usage
-    from airssys.wasm.revision import Enforcement, Lifetime, Revision, Rollout
-    from airssys.wasm.security.grant import Grant
-    from airssys.wasm.security.grants import Granting
-    from airssys.wasm.security.inputs import Asked
+    from airssys.wasm.registry import Registry
+    from airssys.wasm.revision import Revision, RolloutRecord
     from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
     from airssys.wasm.trust.store import Assessment
 
-__all__ = ["HostCore", "Mounts", "Source", "moment_of", "settings_from", "user", "wanted"]
-
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview
-#: Directories by their path in the component: a path (read only) or a `Directory`.
-Mounts = Mapping[str, str | os.PathLike[str] | Directory]
+__all__ = ["HostCore"]
 
 _log: Final = logging.getLogger("airssys.wasm")
-
-
-def settings_from(
-    *,
-    lifetime: str = "call",
-    limits: Limits | None = None,
-    instances: int = 8,
-    drain: float = 30.0,
-    keep: int = 5,
-    actor: ActorSettings | None = None,
-    ceilings: Ceilings | None = None,
-    capabilities: Asked | None = None,
-    mounts: Mounts | None = None,
-    environment: Mapping[str, str] | None = None,
-    config: Mapping[str, Any] | None = None,
-    enforcement: Enforcement = "enforce",
-    observe_until: dt.datetime | None = None,
-) -> Settings:
-    """Return effective settings.
-
-    Raises:
-        InvalidSetting: A value is out of range.
-    """
-    limits = limits or Limits()
-    effective = {
-        field.name: getattr(limits, field.name)
-        for field in dataclasses.fields(limits)
-        if field.init
-    }
-    for name in SIZES:
-        effective[name] = parse_bytes(effective[name], name=name)
-    return Settings(
-        lifetime=cast("Lifetime", lifetime),
-        limits=effective,
-        instances=instances,
-        drain=drain,
-        keep=keep,
-        actor=actor or ActorSettings() if lifetime == "actor" else actor,
-        ceilings=ceilings or Ceilings(),
-        capabilities=capabilities_from(capabilities),
-        mounts=mounts_from(mounts or {}),
-        environment=dict(environment or {}),
-        config=dict(config or {}),
-        enforcement=enforcement,
-        observe_until=moment_of(observe_until),
-    )
-
-
-def wanted(grant: str | None) -> bool:
-    """Return whether what is requested is to be granted.
-
-    Raises:
-        InvalidSetting: `grant` is neither `requested` nor None.
-    """
-    if grant not in (None, "requested"):
-        raise InvalidSetting(
-            f"grant {grant!r} is not known",
-            hint="'requested' grants what the component asks for; or deployment.grant(...) later",
-        )
-    return grant is not None
-
-
-def moment_of(at: dt.datetime | None) -> float | None:
-    """Return a moment in seconds since 1970.
-
-    Raises:
-        InvalidSetting: It has no time zone.
-    """
-    if at is None:
-        return None
-    if at.tzinfo is None:
-        raise InvalidSetting(
-            f"{at.isoformat()} has no time zone", hint="as datetime.now(timezone.utc)"
-        )
-    return at.timestamp()
 
 
 class HostCore:
@@ -180,6 +99,8 @@ class HostCore:
         ceilings: HostCeilings | None = None,
         security: SecuritySettings | None = None,
     ) -> None:
+        #: What happens to the deployments.
+        self.events = HostEvents()
         self._process = os.getpid()
         self._provides = dict(provides or {})
         self._engine = Engine()
@@ -199,9 +120,15 @@ class HostCore:
             undoing.pop_all()
         self.ledger = Ledger(ceilings)
         self._servings: dict[str, Serving] = {}
+        self.ingresses = Ingresses()
         self.actors = actors or HostActors()
         self.actors.keep_logs(self._state.path / "logs")
         self._records = ActorRecords(self._state.registry)
+        self._moves = ActorMoves(self.actors, self._records, self.events, lambda: self._closed)
+        self.rights = HostRights(
+            self.security, self._state.registry, self.serving, self.renew, self.events
+        )
+        self.delivery = RolloutDesk(self.actors, self._state.registry, self._settle)
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
         self._storing = threading.Lock()
@@ -229,6 +156,11 @@ class HostCore:
     def directory(self) -> Path:
         """The state directory, absolute."""
         return self._state.path
+
+    @property
+    def registry(self) -> Registry:
+        """What is recorded of the deployments."""
+        return self._state.registry
 
     @property
     def osl(self) -> OSL:
@@ -322,6 +254,7 @@ class HostCore:
         approved: Reviewed | None = None,
         inherited: bool = False,
         given_up: threading.Event | None = None,
+        strategy: Strategy | None = None,
     ) -> Serving:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
@@ -341,17 +274,18 @@ class HostCore:
             inherited: The capabilities in `settings` are what an earlier component asked for.
             given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
                 process that compiles is killed.
+            strategy: How it takes over from the live one; at once by default, and where there is
+                no live one that takes calls.
+
+        Raises:
+            RolloutInProgress: The deployment is being moved to another revision.
+            StrategyUnsupported: The strategy cannot move it.
         """
-        self.check()
-        check_deployment_name(name)
-        with ShortTurns():  # every step of reading a file waits for the interpreter
-            content = _read(source)
-            digest = digest_of(content)
-            settings = with_declared_state(settings, content)
-        self.security.check(settings)
+        content, digest, settings = self._given(source, name, settings)
         who = who or user()
         with self._change(name) as serving:
             live = serving.revision
+            self.check_movable(name, settings, strategy)
 
             def asking() -> Settings:
                 given = settings.capabilities
@@ -365,45 +299,125 @@ class HostCore:
                         about = self._approved(content, name, approved)
                         self.security.grant_requested(name, effective, who=who, why=why)
                         self.security.record_approval(name, about, effective, who=who, why=why)
-                    fleet = self.actors.fleet(name)
-                    if hooks is not None and fleet is not None:
-                        fleet.set_hooks(hooks)
+                    if hooks is not None:
+                        self.actors.set_hooks(name, hooks)
                     return serving
             admitted = self._admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
             effective = asking()  # after the compiler, which says best what is no component
             about = self._approved(content, name, approved)
             number = self._state.registry.next_number(name)
-            with self.security.admitting(
-                name, number, effective, grant=grant, who=who, why=why
-            ) as (
-                identity,
-                admission,
+            with (
+                contextlib.ExitStack() as undoing,
+                self.security.admitting(name, number, effective, grant=grant, who=who, why=why) as (
+                    identity,
+                    admission,
+                ),
             ):
+                if isinstance(strategy, Recreate) and serving.takes_calls:
+                    undoing.enter_context(serving.recreating(strategy.wait))
                 prepared = serving.prepare(number, component, effective, hooks)
-                with self._actors_move(serving, prepared) as moved, self._storing:
-                    if given_up is not None and given_up.is_set():
-                        return serving
-                    self.check()
-                    self._state.blobs.put(content)
-                    record, revision = self._state.registry.record_deploy(
-                        name,
-                        digest=digest,
-                        size=len(content),
-                        settings=effective,
-                        who=who,
-                        why=why,
-                        version=admitted.version,
-                        signer=admitted.key,
-                        identity=identity,
-                    )
-                    moved.set()
-                    admission.set()
-                    self.security.identify(name, record.id)
+                new = NewRevision(
+                    digest=digest,
+                    size=len(content),
+                    settings=effective,
+                    who=who,
+                    why=why,
+                    version=admitted.version,
+                    signer=admitted.key,
+                )
+                revision = None
+                if isinstance(strategy, (Canary, Rolling)) and serving.takes_calls:
+                    with self._storing:
+                        self.check()
+                        self._state.blobs.put(content)
+                        self.delivery.begin(serving, new, prepared, strategy)
+                        admission.set()
+                else:
+                    with self._moves.move(serving, prepared) as moved, self._storing:
+                        if given_up is not None and given_up.is_set():
+                            return serving
+                        self.check()
+                        self._state.blobs.put(content)
+                        record, revision = self._state.registry.record_deploy(
+                            name, new, identity=identity
+                        )
+                        moved.set()
+                        admission.set()
+                        self.security.identify(name, record.id)
                 if grant:
                     self.security.record_approval(name, about, effective, who=who, why=why)
-            self._switch(serving, revision, prepared)
+                if revision is not None:
+                    self._switch(serving, revision, prepared)
+            self.events.tell("deployed", name, revision=number, digest=digest, who=who, why=why)
             return serving
+
+    def _given(self, source: Source, name: str, settings: Settings) -> tuple[bytes, str, Settings]:
+        """Return a component, its digest, and how it is run by what it declares too."""
+        self.check()
+        check_deployment_name(name)
+        with ShortTurns():  # every step of reading a file waits for the interpreter
+            content = read_source(source)
+            digest = digest_of(content)
+            settings = with_declared_state(settings, content)
+        self.security.check(settings)
+        return content, digest, settings
+
+    def check_movable(self, name: str, settings: Settings, strategy: Strategy | None) -> None:
+        """Refuse to move a deployment that is being moved, or cannot be by the strategy.
+
+        Raises:
+            RolloutInProgress: It is being moved.
+            StrategyUnsupported: It cannot be.
+        """
+        live = self.live(name)
+        self.delivery.refuse_open(name)
+        if live is not None and strategy is not None:
+            keys = len(self._records.keys(name))
+            check_strategy(name, strategy, settings, live.settings, keys)
+
+    def component(self, content: bytes) -> Component:
+        """Compile a component, or take it from the cache."""
+        return self._compile(content, None)
+
+    def component_of(self, revision: Revision) -> Component:
+        """Return the component of a revision.
+
+        Raises:
+            ComponentDamaged: Its bytes are gone.
+        """
+        return self._compile(self._state.blobs.get(revision.digest), None)
+
+    def next_number(self, name: str) -> int:
+        """Return the number that the next revision of a deployment would have."""
+        return self._state.registry.next_number(name)
+
+    def revision(self, name: str, number: int) -> Revision:
+        """Return one revision of a deployment."""
+        return self._state.registry.revision(name, number)
+
+    def try_out(self, name: str, content: bytes, component: Component, settings: Settings) -> bool:
+        """Link and start a component once, with no rights, and drop the instance again.
+
+        Raises:
+            UnknownImport: Nothing provides an import of the component.
+            Trap: It trapped while it was instantiated.
+            LimitExceeded: It needs more than its limits allow.
+        """
+        settings = dataclasses.replace(with_declared_state(settings, content), capabilities=None)
+        serving = self._new_serving(f"{name}/dry-run")
+        try:
+            serving.prepare(0, component, settings)
+        finally:
+            serving.close()
+            self.ledger.end(serving.name, serving.usage())
+        return True
+
+    def _settle(self, name: str, promote: bool) -> None:
+        """Take the loser of a deployment's rollout off."""
+        with self._change(name) as serving:
+            serving.end_trial(promote=promote)
+            self.security.keep(name, serving.numbers)
 
     def review(
         self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
@@ -418,7 +432,7 @@ class HostCore:
         """
         self.check()
         check_deployment_name(name)
-        content = _read(source)
+        content = read_source(source)
         found = self._admit(content, name, allow_downgrade=allow_downgrade, told=False)
         self._compile(content, None)  # which says best what is no component
         asked = capabilities_of(content, settings.capabilities, inherited=False)
@@ -455,7 +469,8 @@ class HostCore:
 
         Args:
             name: The deployment.
-            to: The revision, or None for the one that the live revision replaced.
+            to: The revision, or None for the one that the live revision replaced; while the
+                deployment is being moved, for the live one itself.
             who: Who rolls back; the user of this process by default.
             why: The reason, for the history.
 
@@ -464,8 +479,12 @@ class HostCore:
             NothingToRollBackTo: `to` is None and the live revision replaced nothing.
         """
         self.serving(name)
+        moving = self.delivery.end(name, who=who or user(), why=why or "rolled back")
+        if moving and to is None:
+            return  # to what is live: nothing else is
         with self._change(name) as serving:
             registry = self._state.registry
+            self.delivery.refuse_open(name)
             revision = registry.rollback_target(name, to)
             if revision == serving.revision and serving.held is None:
                 return
@@ -479,11 +498,12 @@ class HostCore:
                 name, revision.number, revision.settings, grant=False, who=who, why=why
             ) as (_, admission):
                 prepared = serving.prepare(revision.number, component, revision.settings, hooks)
-                with self._actors_move(serving, prepared) as moved:
+                with self._moves.move(serving, prepared) as moved:
                     registry.record_rollback(name, revision.number, who=who, why=why)
                     moved.set()
                     admission.set()
             self._switch(serving, revision, prepared)
+            self.events.tell("rolled-back", name, revision=revision.number, who=who, why=why)
 
     def remove(self, name: str, *, who: str | None = None, why: str = "") -> None:
         """End a deployment: it takes no calls, those that run have until its drain deadline.
@@ -492,7 +512,9 @@ class HostCore:
         is kept.
         """
         self.serving(name)
+        self.delivery.end(name, who=who or user(), why=why or "removed")
         with self._change(name) as serving:
+            self.delivery.refuse_open(name)
             revision = serving.revision
             with self._storing:
                 self._state.registry.record_remove(name, who=who or user(), why=why)
@@ -504,64 +526,11 @@ class HostCore:
             self.security.forget(name, who=who or user(), why=why)
             # Killed before this, the next opening of the storage does it.
             self._storage.clear(name)
+            self.events.tell("removed", name, who=who or user(), why=why)
 
-    def grant(
-        self,
-        name: str,
-        capabilities: Sequence[Granting] | None,
-        *,
-        who: str | None = None,
-        why: str = "",
-        until: dt.datetime | None = None,
-        act_as: str | None = None,
-        caller: str | None = None,
-    ) -> tuple[Grant, ...]:
-        """Grant capabilities to a deployment, or what it asks for and was not granted.
-
-        Raises:
-            StateWriteFailed: It could not be recorded; nothing has changed.
-            PolicyError: One is no capability; nothing has changed.
-        """
-        revision = self._there(self.serving(name))
-        if capabilities is None:
-            capabilities = self.security.missing(name, revision.settings)
-        moment_of(until)
-        return self.security.grant(
-            name,
-            capabilities,
-            who=who or user(),
-            why=why,
-            until=until,
-            act_as=act_as,
-            caller=caller,
-        )
-
-    def revoke(
-        self,
-        name: str,
-        grants: Sequence[int] | None,
-        *,
-        wait: bool = False,
-        who: str | None = None,
-        why: str = "",
-    ) -> tuple[Grant, ...]:
-        """Take grants of a deployment back by their ids, or all of them; return those.
-
-        With `wait` its instances are replaced too, and with them goes whatever they held.
-
-        Raises:
-            UnknownGrant: The deployment has no such grant; nothing has changed.
-            StateWriteFailed: It could not be recorded; nothing has changed.
-        """
-        # Not in turn with deployments: a right that is taken back ends now.
-        self.serving(name)
-        revoked = self.security.revoke(name, grants, who=who or user(), why=why)
-        if wait and revoked:
-            self._renew(name)
-        return revoked
-
-    def _renew(self, name: str) -> None:
+    def renew(self, name: str) -> None:
         """Put fresh instances in the place of all that a deployment has."""
+        self.delivery.end(name, who=user(), why="a right was revoked")
         with self._change(name) as serving:
             revision, component = serving.revision, serving.component
             if revision is None or component is None:
@@ -570,41 +539,24 @@ class HostCore:
             settings = revision.settings
             try:
                 prepared = serving.prepare(revision.number, component, settings, hooks)
-                with self._actors_move(serving, prepared) as moved:
+                with self._moves.move(serving, prepared) as moved:
                     moved.set()
             except (AirsSysError, OSError, ValueError) as error:
                 # What it has must go all the same.
                 serving.hold(revision, f"it does not start without what was revoked: {error}")
+                self.events.tell("held", name, why=str(error))
                 self.actors.close_fleet(name)
                 serving.drain(settings.drain)
                 return
             self._switch(serving, revision, prepared)
             serving.settle(settings.drain)
 
-    def grants(self, name: str) -> tuple[Grant, ...]:
-        """Return what is granted to a deployment, the oldest grant first."""
-        self.serving(name)
-        return self.security.grants(name)
-
-    def suggest(self, name: str) -> str:
-        """Return `[capabilities]` for what a deployment used while it was learning."""
-        self.serving(name)
-        self.osl.audit.flush()
-        revisions = {each.number: each for each in self._state.registry.revisions(name)}
-        return suggestion(self.osl.audit.directory, name, revisions)
-
-    def _there(self, serving: Serving) -> Revision:
-        """Return the live revision, if nobody removed the deployment meanwhile."""
-        if serving.revision is None:
-            raise HostClosed(f"deployment '{serving.name}' was removed", name=serving.name)
-        return serving.revision
-
     def history(self, name: str) -> tuple[Revision, ...]:
         """Return every revision of a deployment, the first one first."""
         self.serving(name)
         return self._state.registry.revisions(name)
 
-    def rollouts(self, name: str) -> tuple[Rollout, ...]:
+    def rollouts(self, name: str) -> tuple[RolloutRecord, ...]:
         """Return every movement of a deployment between revisions, the first one first."""
         self.serving(name)
         return self._state.registry.rollouts(name)
@@ -632,11 +584,14 @@ class HostCore:
         """
         if os.getpid() != self._process or self._closed:
             return
+        self.delivery.close()
         self._closed = True
         servings = list(self._servings.values())
+        began = time.monotonic()
+        # No request finds the host half closed; those under way have their calls drained below.
+        self.ingresses.close(_longest_drain(servings) if timeout is None else timeout)
         for serving in servings:
             serving.close()
-        began = time.monotonic()
         for serving in servings:
             # Waits for a deploy that is under way: it finds the host closed and records nothing.
             with serving.one_change:
@@ -682,6 +637,8 @@ class HostCore:
                     self.check()
                     with ShortTurns():
                         yield serving
+                    if serving.revision is not None:
+                        self.ingresses.changed(serving)
                 finally:
                     if serving.revision is None:
                         serving.gone = True
@@ -690,33 +647,6 @@ class HostCore:
                             del self._servings[name]
                 return
 
-    @contextlib.contextmanager
-    def _actors_move(self, serving: Serving, prepared: Prepared) -> Iterator[threading.Event]:
-        """Have the actors of a deployment run what is prepared; back again unless it is kept.
-
-        The event says that it is kept.
-        """
-        kept = threading.Event()
-        before, make = serving.make, prepared.make
-        name = serving.name
-        if make is None:
-            yield kept
-            return
-        if before is None:
-            self.actors.open(
-                name, make, self._records.keys(name) or ("",), self._records, self._held_by(serving)
-            )
-        else:
-            self.actors.upgrade(name, make)
-        try:
-            yield kept
-        finally:
-            if not kept.is_set():
-                if before is None:
-                    self.actors.close_fleet(name)
-                else:
-                    self.actors.restore(name, before)
-
     def _switch(self, serving: Serving, revision: Revision, prepared: Prepared) -> None:
         if prepared.make is None:
             self.actors.close_fleet(serving.name)
@@ -724,17 +654,6 @@ class HostCore:
             self._records.add(serving.name, "")
         serving.switch(revision, prepared)
         self.security.keep(serving.name, serving.numbers)
-
-    def _held_by(self, serving: Serving) -> Callable[[Reason], None]:
-        """Return what is called when a deployment's actors have been given up."""
-
-        def hold(reason: Reason) -> None:
-            if serving.revision is not None and not self._closed:
-                why = str(reason.error or reason)
-                serving.hold(serving.revision, why)
-                _log.error("deployment '%s' is held: %s", serving.name, why)
-
-        return hold
 
     def _new_serving(self, name: str) -> Serving:
         return Serving(name, self._provides, self._storage, self.security, self.ledger)
@@ -757,14 +676,38 @@ class HostCore:
         try:
             component = self._engine.load(self._readmitted(name, revision))
             prepared = serving.prepare(number, component, revision.settings)
-            with self._actors_move(serving, prepared) as moved:
+            with self._moves.move(serving, prepared) as moved:
                 moved.set()
         except (AirsSysError, OSError, ValueError) as error:
             # One that cannot run must not keep the others away.
             serving.hold(revision, f"revision {number} cannot be brought back: {error}")
+            self.events.tell("held", name, why=str(error))
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)
+        self._go_on(serving)
+
+    def _go_on(self, serving: Serving) -> None:
+        """Go on with the rollout of a deployment in the midst of which the host ended."""
+        name = serving.name
+        rollout = self.delivery.store.open(name)
+        if rollout is None:
+            return
+        if serving.held is not None:
+            self.delivery.give_up(rollout, f"the live revision is held: {serving.held}")
+            return
+        try:
+            revision = self._state.registry.revision(name, rollout.to_revision)
+            component = self._engine.load(self._readmitted(name, revision))
+            with self.security.admitting(
+                name, revision.number, revision.settings, grant=False, who="host", why=""
+            ) as (_, admission):
+                prepared = serving.prepare(revision.number, component, revision.settings)
+                admission.set()
+        except (AirsSysError, OSError, ValueError) as error:
+            self.delivery.give_up(rollout, f"it does not start any more: {error}")
+            return
+        self.delivery.go_on(serving, rollout, revision, prepared)
 
     def _compile(self, content: bytes, given_up: threading.Event | None) -> Component:
         """Load a component for as long as somebody waits for it."""
@@ -789,20 +732,8 @@ class HostCore:
         return content
 
 
-def _read(source: Source) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    if isinstance(source, (bytearray, memoryview)):
-        return bytes(source)
-    return Path(source).read_bytes()
-
-
-def user() -> str:
-    """Return who runs this process, for the records."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
+def _longest_drain(servings: list[Serving]) -> float:
+    return max((each.revision.settings.drain for each in servings if each.revision), default=0.0)
 
 
 def _abandon(

@@ -27,6 +27,8 @@ __all__ = [
     "StateDirectoryInUse",
     "StateDirectoryTooNew",
     "StateWriteFailed",
+    "TrialOver",
+    "TrialRunning",
     "UnknownDeployment",
     "UnknownRevision",
     "nearest",
@@ -130,6 +132,18 @@ class CallDrained(HostError):
     """A call was ended because its revision was replaced and the drain deadline has passed."""
 
     default_code = "call-drained"
+
+
+class TrialRunning(HostError):
+    """A deployment tries one revision at a time beside the live one."""
+
+    default_code = "trial-running"
+
+
+class TrialOver(HostError):
+    """The trial of a revision was finished, or ended by another revision that was made live."""
+
+    default_code = "trial-over"
 
 
 class HostClosed(HostError):

@@ -12,7 +12,15 @@ import msgspec
 
 from airssys.wasm.durable import explained, sync_directory
 from airssys.wasm.host_errors import NothingToRollBackTo, UnknownDeployment, UnknownRevision
-from airssys.wasm.revision import DeploymentRecord, Revision, Rollout, Settings
+from airssys.wasm.revision import (
+    About,
+    DeploymentRecord,
+    Locked,
+    NewRevision,
+    Revision,
+    RolloutRecord,
+    Settings,
+)
 from airssys.wasm.schema import connect, connect_beside, connect_read_only, transaction
 
 if TYPE_CHECKING:
@@ -24,7 +32,8 @@ __all__ = ["Registry"]
 
 _LIVE = "SELECT id, name, live, at FROM deployments WHERE removed_at IS NULL"
 _REVISIONS = (
-    "SELECT number, digest, size, settings, replaced, who, at, why, version, signer FROM revisions"
+    "SELECT number, digest, size, settings, replaced, who, at, why, version, signer, about,"
+    " dependencies, collected_at FROM revisions"
     " WHERE deployment = ?"
 )
 
@@ -130,23 +139,18 @@ class Registry:
             ).fetchone()
         return int(identity)
 
-    def rollouts(self, name: str) -> tuple[Rollout, ...]:
+    def rollouts(self, name: str) -> tuple[RolloutRecord, ...]:
         """Return every rollout of a deployment, the first one first.
 
         Raises:
             UnknownDeployment: There is no deployment of this name.
         """
         rows = self._read(
-            "SELECT kind, from_revision, to_revision, who, at, why FROM rollouts"
-            " WHERE deployment = ? ORDER BY id",
+            "SELECT id, kind, from_revision, to_revision, who, at, why, strategy, state, ended_at"
+            " FROM rollouts WHERE deployment = ? ORDER BY id",
             self.deployment(name).id,
         )
-        return tuple(
-            Rollout(
-                kind=kind, from_revision=start, to_revision=end, who=who, at=_moment(at), why=why
-            )
-            for kind, start, end, who, at, why in rows
-        )
+        return tuple(_rollout(row) for row in rows)
 
     def rollback_target(self, name: str, to: int | None) -> Revision:
         """Return the revision that a rollback leads to.
@@ -182,17 +186,7 @@ class Registry:
         return frozenset(row[0] for row in rows)
 
     def record_deploy(
-        self,
-        name: str,
-        *,
-        digest: str,
-        size: int,
-        settings: Settings,
-        who: str,
-        why: str,
-        version: str | None = None,
-        signer: str | None = None,
-        identity: int | None = None,
+        self, name: str, new: NewRevision, *, identity: int | None = None
     ) -> tuple[DeploymentRecord, Revision]:
         """Record a new revision and make it the live one; the first makes the deployment.
 
@@ -201,44 +195,57 @@ class Registry:
         Raises:
             StateWriteFailed: Nothing was recorded.
         """
-        at = _now()
         with self._writing("record the deployment") as connection:
             found = connection.execute(f"{_LIVE} AND name = ?", (name,)).fetchone()
             if found is None:
+                at = _now()
+                before = None
                 deployment = DeploymentRecord(
                     id=_insert_deployment(connection, identity, name, at), name=name, live=1, at=at
                 )
-                replaced = None
             else:
-                before = _deployment(found)
-                (number,) = connection.execute(
-                    "SELECT max(number) + 1 FROM revisions WHERE deployment = ?", (before.id,)
-                ).fetchone()
-                deployment = dataclasses.replace(before, live=number)
-                replaced = before.live
-            revision = Revision(
-                number=deployment.live,
-                digest=digest,
-                size=size,
-                settings=settings,
-                replaced=replaced,
-                who=who,
-                at=at,
-                why=why,
-                version=version,
-                signer=signer,
+                before = deployment = _deployment(found)
+            revision = self._insert_next(connection, deployment, new, first=before is None)
+            deployment = dataclasses.replace(deployment, live=revision.number)
+            _switch(
+                connection,
+                deployment.id,
+                "deploy",
+                (revision.replaced, revision.number),
+                who=new.who,
+                why=new.why,
             )
-            _insert_revision(connection, deployment.id, revision)
-            rollout = Rollout(
-                kind="deploy",
-                from_revision=replaced,
-                to_revision=revision.number,
-                who=who,
-                at=at,
-                why=why,
-            )
-            _switch(connection, deployment.id, rollout)
         return deployment, revision
+
+    @staticmethod
+    def _insert_next(
+        connection: sqlite3.Connection,
+        deployment: DeploymentRecord,
+        new: NewRevision,
+        *,
+        first: bool = False,
+    ) -> Revision:
+        """Insert the next revision of a deployment, which becomes the live one elsewhere."""
+        (number,) = connection.execute(
+            "SELECT coalesce(max(number), 0) + 1 FROM revisions WHERE deployment = ?",
+            (deployment.id,),
+        ).fetchone()
+        revision = Revision(
+            number=number,
+            digest=new.digest,
+            size=new.size,
+            settings=new.settings,
+            replaced=None if first else deployment.live,
+            who=new.who,
+            at=_now(),
+            why=new.why,
+            version=new.version,
+            signer=new.signer,
+            about=new.about,
+            dependencies=new.dependencies,
+        )
+        _insert_revision(connection, deployment.id, revision)
+        return revision
 
     def record_rollback(self, name: str, to: int, *, who: str, why: str) -> None:
         """Make an earlier revision the live one.
@@ -251,15 +258,7 @@ class Registry:
         self.revision(name, to)
         deployment = self.deployment(name)
         with self._writing("record the rollback") as connection:
-            rollout = Rollout(
-                kind="rollback",
-                from_revision=deployment.live,
-                to_revision=to,
-                who=who,
-                at=_now(),
-                why=why,
-            )
-            _switch(connection, deployment.id, rollout)
+            _switch(connection, deployment.id, "rollback", (deployment.live, to), who=who, why=why)
 
     def record_remove(self, name: str, *, who: str, why: str) -> None:
         """Record that a deployment is gone. Its history stays; its name becomes free.
@@ -280,7 +279,7 @@ class Registry:
         """Return the components that the deployments there are had in any revision."""
         rows = self._read(
             "SELECT DISTINCT digest FROM revisions JOIN deployments ON id = deployment"
-            " WHERE removed_at IS NULL"
+            " WHERE removed_at IS NULL AND collected_at IS NULL"
         )
         return frozenset(row[0] for row in rows)
 
@@ -329,8 +328,8 @@ def _insert_deployment(
 def _insert_revision(connection: sqlite3.Connection, deployment: int, revision: Revision) -> None:
     connection.execute(
         "INSERT INTO revisions"
-        " (deployment, number, digest, size, settings, replaced, who, at, why, version, signer)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (deployment, number, digest, size, settings, replaced, who, at, why, version, signer,"
+        " about, dependencies) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             deployment,
             revision.number,
@@ -343,27 +342,27 @@ def _insert_revision(connection: sqlite3.Connection, deployment: int, revision: 
             revision.why,
             revision.version,
             revision.signer,
+            msgspec.json.encode(revision.about).decode(),
+            msgspec.json.encode(revision.dependencies).decode(),
         ),
     )
 
 
-def _switch(connection: sqlite3.Connection, deployment: int, rollout: Rollout) -> None:
+def _switch(
+    connection: sqlite3.Connection,
+    deployment: int,
+    kind: str,
+    revisions: tuple[int | None, int],
+    *,
+    who: str,
+    why: str,
+) -> None:
     connection.execute(
         "INSERT INTO rollouts (deployment, kind, from_revision, to_revision, who, at, why)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            deployment,
-            rollout.kind,
-            rollout.from_revision,
-            rollout.to_revision,
-            rollout.who,
-            rollout.at.timestamp(),
-            rollout.why,
-        ),
+        (deployment, kind, *revisions, who, _now().timestamp(), why),
     )
-    connection.execute(
-        "UPDATE deployments SET live = ? WHERE id = ?", (rollout.to_revision, deployment)
-    )
+    connection.execute("UPDATE deployments SET live = ? WHERE id = ?", (revisions[1], deployment))
 
 
 def _now() -> dt.datetime:
@@ -380,7 +379,8 @@ def _deployment(row: tuple[Any, ...]) -> DeploymentRecord:
 
 
 def _revision(row: tuple[Any, ...]) -> Revision:
-    number, digest, size, settings, replaced, who, at, why, version, signer = row
+    number, digest, size, settings, replaced, who, at, why, version, signer = row[:10]
+    about, dependencies, collected = row[10:]
     return Revision(
         number=number,
         digest=digest,
@@ -392,4 +392,23 @@ def _revision(row: tuple[Any, ...]) -> Revision:
         why=why,
         version=version,
         signer=signer,
+        about=msgspec.json.decode(about, type=About),
+        dependencies=msgspec.json.decode(dependencies, type=dict[str, Locked]),
+        collected=collected is not None,
+    )
+
+
+def _rollout(row: tuple[Any, ...]) -> RolloutRecord:
+    number, kind, start, end, who, at, why, strategy, state, ended = row
+    return RolloutRecord(
+        id=number,
+        kind=kind,
+        from_revision=start,
+        to_revision=end,
+        who=who,
+        at=_moment(at),
+        why=why,
+        strategy=None if strategy is None else msgspec.json.decode(strategy)["kind"],
+        state=state,
+        ended=None if ended is None else _moment(ended),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+import datetime as dt  # noqa: TC003 - read when decoding
+from typing import Any, Literal
 
 from airssys.wasm.actors.hand_over import StateRules
 from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
@@ -13,10 +14,17 @@ from airssys.wasm.manifest.component_manifest import Capabilities  # noqa: TC001
 from airssys.wasm.quotas.ceilings import Ceilings
 from airssys.wasm.security.mounts import Mount  # noqa: TC001 - as above
 
-if TYPE_CHECKING:
-    import datetime as dt
-
-__all__ = ["DeploymentRecord", "Enforcement", "Lifetime", "Revision", "Rollout", "Settings"]
+__all__ = [
+    "About",
+    "DeploymentRecord",
+    "Enforcement",
+    "Lifetime",
+    "Locked",
+    "NewRevision",
+    "Revision",
+    "RolloutRecord",
+    "Settings",
+]
 
 Lifetime = Literal["call", "pooled", "actor"]
 Enforcement = Literal["enforce", "observe", "learn"]
@@ -112,6 +120,59 @@ def with_declared_state(settings: Settings, content: bytes) -> Settings:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the manifest in a component says of it.
+
+    Attributes:
+        version: The version that its author gives it; empty where it carries no manifest.
+        description: In a sentence.
+        keywords: Words to find it by.
+        authors: Who wrote it.
+        license: Under which it is published.
+        repository: Where its source is.
+    """
+
+    version: str = ""
+    description: str = ""
+    keywords: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    license: str = ""
+    repository: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """What a range of versions was resolved to when a revision was deployed.
+
+    Attributes:
+        range: The versions that are good enough, as the manifest says: `^1.0`.
+        version: The one that was live.
+        revision: The revision that had it.
+        digest: Its component.
+    """
+
+    range: str
+    version: str
+    revision: int
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NewRevision:
+    """What is to be recorded as the next revision of a deployment; fields as in `Revision`."""
+
+    digest: str
+    size: int
+    settings: Settings
+    who: str
+    why: str
+    version: str | None = None
+    signer: str | None = None
+    about: About = About()
+    dependencies: dict[str, Locked] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
     """An immutable, numbered record of what a deployment is.
 
@@ -126,6 +187,9 @@ class Revision:
         why: The reason given, or an empty string.
         version: The version that a trusted signature gave it, or None.
         signer: The id of the key of that signature, or None.
+        about: What its manifest says of it.
+        dependencies: What its dependencies were resolved to, by deployment.
+        collected: Whether its component was deleted since, so that nothing can go back to it.
     """
 
     number: int
@@ -138,27 +202,39 @@ class Revision:
     why: str
     version: str | None = None
     signer: str | None = None
+    about: About = About()
+    dependencies: dict[str, Locked] = dataclasses.field(default_factory=dict)
+    collected: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
+class RolloutRecord:
     """The movement of a deployment from one revision to another.
 
     Attributes:
+        id: A number that is never reused.
         kind: `deploy` to a new revision, or `rollback` to an earlier one.
         from_revision: The revision that was live before, or None for the first.
         to_revision: The revision that took over.
         who: Who asked for it.
         at: When, in UTC.
         why: The reason given, or an empty string.
+        strategy: `canary` or `rolling` where it went step by step; None where it went at once.
+        state: `running`, `paused` or `held` until it ends; then `promoted`, or `taken-back`, where
+            the revision that was live before stayed so.
+        ended: When, in UTC; None where it went at once, or has not ended.
     """
 
+    id: int
     kind: Literal["deploy", "rollback"]
     from_revision: int | None
     to_revision: int
     who: str
     at: dt.datetime
     why: str
+    strategy: str | None = None
+    state: str = "promoted"
+    ended: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,6 +148,39 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ALTER TABLE actors DROP COLUMN revision;
     ALTER TABLE actors DROP COLUMN at;
     """,
+    # What stood here before went from one revision to the other at once.
+    """
+    ALTER TABLE rollouts ADD COLUMN strategy TEXT;
+    ALTER TABLE rollouts ADD COLUMN state TEXT NOT NULL DEFAULT 'promoted';
+    ALTER TABLE rollouts ADD COLUMN salt BLOB;
+    ALTER TABLE rollouts ADD COLUMN baseline TEXT;
+    ALTER TABLE rollouts ADD COLUMN ended_at REAL;
+    CREATE UNIQUE INDEX rollouts_open ON rollouts (deployment)
+        WHERE state IN ('running', 'paused', 'held');
+    CREATE TABLE rollout_steps (
+        rollout INTEGER NOT NULL REFERENCES rollouts (id),
+        sequence INTEGER NOT NULL,
+        at REAL NOT NULL,
+        kind TEXT NOT NULL,
+        state TEXT NOT NULL,
+        step INTEGER NOT NULL,
+        weight REAL NOT NULL,
+        who TEXT NOT NULL,
+        why TEXT NOT NULL,
+        judgement TEXT,
+        stages TEXT NOT NULL,
+        PRIMARY KEY (rollout, sequence)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE revisions ADD COLUMN about TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE revisions ADD COLUMN dependencies TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE revisions ADD COLUMN collected_at REAL;
+    CREATE TABLE locks (
+        scope TEXT PRIMARY KEY,
+        who TEXT NOT NULL,
+        at REAL NOT NULL,
+        why TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -13,6 +15,7 @@ from airssys.wasm._native import _core
 from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
 from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.make import Make
+from airssys.wasm.delivery.records import Baseline
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import Limits
 from airssys.wasm.quotas.ledger import usage_of
@@ -21,7 +24,7 @@ from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Directory, Wasi
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airssys.wasm._native import Gate, Subject
     from airssys.wasm.component import Component
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from airssys.wasm.security.host_security import HostSecurity
     from airssys.wasm.storage_holder import StorageHolder
 
-__all__ = ["Prepared", "Serving", "quota_of"]
+__all__ = ["Prepared", "Serving", "Trial", "quota_of"]
 
 #: Calls that may wait for an instance of a pooled revision.
 _MOST_WAITING: Final = 10_000
@@ -52,6 +55,7 @@ class Prepared:
         statistics: Where the calls are counted.
         line: What takes the calls; None where its actors take messages.
         make: What its actors are made of; None where it takes calls.
+        storage: What it stores in, and who may share that; None where it stores nothing.
     """
 
     component: Component
@@ -59,6 +63,22 @@ class Prepared:
     statistics: _core.LineStatistics
     line: _core.Line | None = None
     make: Make | None = None
+    storage: tuple[_core.StorageNamespace, Subject] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trial:
+    """A revision that takes a share of the calls beside the live one.
+
+    Attributes:
+        revision: What is on record of it.
+        prepared: What takes its calls.
+        native: The split of the route; None of actors.
+    """
+
+    revision: Revision
+    prepared: Prepared
+    native: _core.Trial | None
 
 
 def quota_of(settings: Settings) -> StorageQuota:
@@ -95,6 +115,9 @@ class Serving:
         make: What its actors are made of, while it has any.
         gone: Whether the name is another deployment's now.
         quota: What the live revision may store; None before the first.
+        trial: The revision that takes a share beside the live one, while a rollout runs.
+        coming: Done once a revision takes calls again, after the deployment was recreated.
+        patience: Seconds that calls wait for it.
     """
 
     def __init__(
@@ -115,6 +138,9 @@ class Serving:
         self.make: Make | None = None
         self.gone = False
         self.quota: StorageQuota | None = None
+        self.trial: Trial | None = None
+        self.coming: Future[None] | None = None
+        self.patience = 0.0
         self._imports = imports
         self._storage = storage
         self._security = security
@@ -145,8 +171,10 @@ class Serving:
         statistics = self._statistics.get(number) or _core.LineStatistics()
         limits = Limits(**cast("dict[str, Any]", settings.limits))
         counted = limits.native.counted(self.account)
-        storage = self._namespace(component, limits)
+        namespace = self._namespace(component, limits)
+        services = () if namespace is None else (namespace, self._storage.offers)
         subject = self._security.subject(self.name, number, settings)
+        storage = None if namespace is None else (namespace, subject)
         rules = (self._security.gate, subject)
         approvals = self._security.osl.approvals
         wasi = self._given(settings, rules)
@@ -155,14 +183,14 @@ class Serving:
                 component=component._native,  # noqa: SLF001
                 limits=counted,
                 wasi=wasi.native,
-                services=() if storage is None else (storage,),
+                services=services,
                 settings=settings.actor,
                 rights=_core.MessageRights.by_rules(*rules, approvals.questions),
                 hooks=hooks or Hooks(),
                 revision=number,
                 statistics=statistics,
             )
-            return Prepared(component, settings, statistics, make=make)
+            return Prepared(component, settings, statistics, make=make, storage=storage)
         line = _core.Line(
             component._native,  # noqa: SLF001
             number=number,
@@ -175,10 +203,10 @@ class Serving:
             instances=settings.instances if settings.lifetime == "pooled" else 0,
             waiting=_MOST_WAITING,
             statistics=statistics,
-            storage=storage,
+            services=services,
         )
         line.warm()
-        return Prepared(component, settings, statistics, line)
+        return Prepared(component, settings, statistics, line, storage=storage)
 
     def _given(self, settings: Settings, rules: tuple[Gate, Subject]) -> Wasi:
         """Return what instances are given.
@@ -214,22 +242,25 @@ class Serving:
 
         They have until its drain deadline. Components beyond the number that is kept go cold.
         """
-        previous, drain = self._line, self.revision.settings.drain if self.revision else 0
-        self._statistics[revision.number] = prepared.statistics
         if prepared.line is None:
             self.route.hold()
         else:
             self.route.switch(prepared.line)
+        self._took_over(revision, prepared)
+
+    def _took_over(self, revision: Revision, prepared: Prepared) -> None:
+        """Keep the books of a revision that takes every call now."""
+        previous, drain = self._line, self.revision.settings.drain if self.revision else 0
+        self._statistics[revision.number] = prepared.statistics
         self.revision, self.component, self.held = revision, prepared.component, None
         self._line, self.make = prepared.line, prepared.make
         self.quota = quota_of(revision.settings)
         self._bound(revision.settings)
+        self._share(prepared)
         if prepared.make is not None:
             self._of_actors.add(revision.number)
         if previous is not None:
-            self._draining = [line for line in (*self._draining, previous) if line.in_flight]
-            if previous.in_flight:
-                previous.kill_after(drain)
+            self._let_go(previous, drain)
         # Last used last, so that the coldest are first.
         self._warm.pop(revision.number, None)
         self._warm[revision.number] = prepared.component
@@ -237,12 +268,101 @@ class Serving:
             del self._warm[cold]
             self._statistics[cold].go_cold()
 
+    def _let_go(self, line: _core.Line, drain: float) -> None:
+        """Give the calls of a line that takes none any more until its drain deadline."""
+        self._draining = [each for each in (*self._draining, line) if each.in_flight]
+        if line.in_flight:
+            line.kill_after(drain)
+
+    @contextlib.contextmanager
+    def recreating(self, patience: float) -> Iterator[None]:
+        """End what the live revision runs before the block; have it back unless another is live.
+
+        Calls find no revision meanwhile; they wait for `coming`, `patience` seconds at most.
+        """
+        revision, component = self.revision, self.component
+        assert revision is not None, "there is nothing to recreate"  # noqa: S101
+        assert component is not None, "there is nothing to recreate"  # noqa: S101
+        self.coming, self.patience = Future(), patience
+        try:
+            self.route.hold()
+            if self._line is not None and not self._line.wait_drained(revision.settings.drain):
+                self._line.kill()
+                self._line.wait_drained(_KILL_GRACE)
+            try:
+                yield
+            except BaseException:
+                self.switch(revision, self.prepare(revision.number, component, revision.settings))
+                raise
+        finally:
+            self.coming.set_result(None)
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a revision is live and not held."""
+        return self.component is not None and self.held is None
+
+    def begin_trial(
+        self, revision: Revision, prepared: Prepared, weight: float, salt: bytes, baseline: Baseline
+    ) -> Trial:
+        """Let a revision take a share of the calls beside the live one.
+
+        Raises:
+            HostClosed: The deployment takes no calls.
+        """
+        native = None  # actors are moved by key
+        if prepared.line is not None:
+            native = self.route.split(prepared.line, weight, salt=salt, slow=baseline.slow)
+        self._statistics[revision.number] = prepared.statistics
+        self.trial = Trial(revision, prepared, native)
+        return self.trial
+
+    def end_trial(self, *, promote: bool) -> None:
+        """Let the revision that was tried take every call, or none any more."""
+        trial, self.trial = self.trial, None
+        if trial is None:
+            return
+        if trial.native is not None:
+            trial.native.finish(promote)
+        if promote:
+            self._took_over(trial.revision, trial.prepared)
+        elif trial.prepared.line is not None:
+            self._let_go(trial.prepared.line, trial.revision.settings.drain)
+
+    def baseline(self, slow: Sequence[float], least: int) -> Baseline:
+        """Return how the live revision did until now.
+
+        Args:
+            slow: Quantiles of its time that are asked for.
+            least: Calls that have to be known of it.
+        """
+        if self.revision is None:
+            return Baseline()
+        statistics = self._statistics[self.revision.number]
+        seen = statistics.snapshot()
+        if seen["calls"] < max(least, 1):
+            return Baseline(traps=seen["traps"])
+        failures = seen["failures"] - seen["cancelled"]
+        return Baseline(
+            slow=tuple(statistics.quantile(share) for share in slow),
+            failure_rate=failures / seen["calls"],
+            traps=seen["traps"],
+        )
+
+    def _share(self, prepared: Prepared) -> None:
+        if prepared.storage is None:
+            self._storage.offers.withdraw(self.name)
+        else:
+            namespace, subject = prepared.storage
+            self._storage.offers.offer(self.name, namespace, self._security.gate, subject)
+
     @property
     def numbers(self) -> frozenset[int]:
         """The revisions of which instances may run, or are kept to."""
         running = (line.number for line in self._lines() if line.in_flight)
         live = () if self.revision is None else (self.revision.number,)
-        return frozenset((*self._warm, *running, *live))
+        tried = () if self.trial is None else (self.trial.revision.number,)
+        return frozenset((*self._warm, *running, *live, *tried))
 
     def warm(self, number: int) -> Component | None:
         """Return the component of a revision if it is kept warm."""
@@ -252,10 +372,12 @@ class Serving:
         """Take no calls until another revision is live; `reason` says why."""
         self.revision, self.component, self.held, self.make = revision, None, reason, None
         self.quota = quota_of(revision.settings)
+        self._storage.offers.withdraw(self.name)
         self.route.hold()
 
     def close(self) -> None:
         """Take no calls any more. Calls that run go on."""
+        self._storage.offers.withdraw(self.name)
         self.route.close()
 
     def drain(self, seconds: float) -> None:
@@ -314,6 +436,10 @@ class Serving:
                 line.kill()
                 line.wait_drained(_KILL_GRACE)
 
+    def statistics_of(self, number: int) -> _core.LineStatistics:
+        """Return where the calls of a revision are counted."""
+        return self._statistics[number]
+
     def statistics(self) -> DeploymentStatistics:
         """Return the counts of every revision that took calls since the host was opened."""
         revisions = []
@@ -336,4 +462,6 @@ class Serving:
         return DeploymentStatistics.over(tuple(revisions))
 
     def _lines(self) -> list[_core.Line]:
-        return self._draining if self._line is None else [*self._draining, self._line]
+        live = [] if self._line is None else [self._line]
+        tried = [] if self.trial is None else [self.trial.prepared.line]
+        return [*self._draining, *live, *(line for line in tried if line is not None)]

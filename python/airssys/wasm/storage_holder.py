@@ -55,6 +55,9 @@ class StorageHolder:
         settings: How it is opened.
         removed: Gives the names of deployments that are gone: what they stored goes with them, also
             where a kill came between.
+
+    Attributes:
+        offers: What deployments share of it with each other.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class StorageHolder:
         self._one_opening = threading.Lock()
         self._native: _core.Storage | None = None
         self._closed = False
+        self.offers = _core.StorageOffers()
 
     def open(self) -> _core.Storage:
         """Return the open storage.

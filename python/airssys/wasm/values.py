@@ -125,7 +125,7 @@ def record_class(module: str | None, name: str, fields: Members, wit: str) -> ty
 
     def reduce(self: Any) -> tuple[Any, ...]:
         values = tuple(getattr(self, attribute_name(field)) for field in fields)
-        return _restore, ("record", key[1:], None, values)
+        return restore, ("record", key[1:], None, values)
 
     made = _dataclass(
         class_name(name),
@@ -160,7 +160,7 @@ def variant_class(
 
         def reduce(self: Any, case: str = case) -> tuple[Any, ...]:
             values = (self.value,) if case in payloads else ()
-            return _restore, ("variant", key[1:], case, values)
+            return restore, ("variant", key[1:], case, values)
 
         fields = ["value"] if case in payloads else []
         nested = _dataclass(
@@ -177,14 +177,14 @@ class WitEnum(enum.Enum):
     """The base of the classes of WIT enums; a member's value is its WIT name."""
 
     def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
-        return _restore, ("enum", type(self).__wit_key__, None, (self.value,))  # type: ignore[attr-defined]
+        return restore, ("enum", type(self).__wit_key__, None, (self.value,))  # type: ignore[attr-defined]
 
 
 class WitFlags(enum.Flag):
     """The base of the classes of WIT flags; bit `n` is the flag at position `n`."""
 
     def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
-        return _restore, ("flags", type(self).__wit_key__, None, (self.value,))  # type: ignore[attr-defined]
+        return restore, ("flags", type(self).__wit_key__, None, (self.value,))  # type: ignore[attr-defined]
 
 
 def enum_class(module: str | None, name: str, cases: Members, wit: str) -> type[Any]:
@@ -242,7 +242,7 @@ _FACTORIES: dict[str, Callable[..., type[Any]]] = {
 }
 
 
-def _restore(kind: str, spec: tuple[Any, ...], case: str | None, values: tuple[Any, ...]) -> Any:
+def restore(kind: str, spec: tuple[Any, ...], case: str | None, values: tuple[Any, ...]) -> Any:
     """Rebuild a pickled value, making its class where the component was not loaded yet."""
     made = _FACTORIES[kind](*spec)
     return (made if case is None else getattr(made, class_name(case)))(*values)

@@ -70,6 +70,19 @@ async def test_keys_are_actors_of_their_own_and_come_back_with_the_host(state, g
         assert await counter.actor("two/with slash").ask("get") == 102
 
 
+async def test_actors_of_a_revision_count_their_calls_together(state, guest):
+    async with Host.open(state) as host:
+        counter, other = [
+            await host.deploy(guest("counter-rust"), name=name, lifetime="actor", actor=JSON)
+            for name in ("acme/counter", "acme/other")
+        ]
+        one, two = await counter.start("one"), await counter.start("two")
+        for ref in (one, two, two, await other.start("one")):
+            assert await ref.ask("get") == 0
+        # A deployment of the same parts is another revision all the same.
+        assert [ref.place.native.statistics()["calls"] for ref in (one, two)] == [3, 3]
+
+
 async def test_a_crash_restarts_it_with_its_mailbox_and_last_snapshot(state, guest):
     settings = ActorSettings(codec="json", snapshot_every=1.0)
     async with Host.open(state) as host:

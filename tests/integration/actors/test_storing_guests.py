@@ -7,11 +7,8 @@ import asyncio
 import pytest
 
 from airssys.rt import Actor, Health, handles
-from airssys.wasm import Host
+from airssys.wasm import Host, Limits
 from airssys.wasm.actors import ActorSettings, GuestRefused
-
-# What these actors store is written on a thread, for which virtual time would not wait.
-pytestmark = pytest.mark.real_loop
 
 
 @pytest.fixture
@@ -94,3 +91,23 @@ async def test_what_the_ledger_publishes_is_heard_in_python_and_in_javascript(st
         await counting.deploy(tally, actor=ActorSettings(codec="json"))
         assert await count.ask("seen", 10.0) == 5
         assert await count.ask({"count": "ledger.reminded"}, 10.0) == 1
+
+
+async def test_an_actor_at_its_quota_is_told_and_goes_on(state, guest):
+    async with Host.open(state) as host:
+        storing = await host.deploy(
+            guest("storing-actor"),
+            name="acme/storing",
+            lifetime="actor",
+            limits=Limits(storage=8),  # the key `count` and three digits
+            actor=ActorSettings(codec="json"),
+            capabilities=STORED,
+            grant="requested",
+        )
+        ref = await storing.start()
+        assert await ref.ask(999, 10.0) == 999
+        with pytest.raises(GuestRefused, match="Exceeded"):
+            await ref.ask(1, 10.0)
+        assert await ref.ask(-1, 10.0) == 998
+        assert await storing.storage.get("count") == b"998"
+        assert host.system.inspect(ref).restarts == 0

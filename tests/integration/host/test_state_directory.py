@@ -24,16 +24,17 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
     UnknownRevision,
 )
-from airssys.wasm.revision import Settings
+from airssys.wasm.revision import NewRevision, Settings
 from airssys.wasm.schema import MIGRATIONS, connect
 from airssys.wasm.state_directory import StateDirectory, open_registry
 
 
 def deploy(opened: StateDirectory, content: bytes, name="acme/calc", **settings):
     digest = opened.blobs.put(content)
-    return opened.registry.record_deploy(
-        name, digest=digest, size=len(content), settings=Settings(**settings), who="me", why="test"
+    new = NewRevision(
+        digest=digest, size=len(content), settings=Settings(**settings), who="me", why="test"
     )
+    return opened.registry.record_deploy(name, new)
 
 
 class TestOwnership:
@@ -251,15 +252,15 @@ class TestMigration:
 FILL = """
 import pathlib, sys
 from airssys.wasm.host_errors import StateWriteFailed
-from airssys.wasm.revision import Settings
+from airssys.wasm.revision import NewRevision, Settings
 from airssys.wasm.state_directory import StateDirectory
 with StateDirectory(pathlib.Path(sys.argv[1])) as opened:
     content = bytes(int(sys.argv[2]))
     try:
         for number in range(int(sys.argv[3])):
             digest = opened.blobs.put(content + b"%d" % number)
-            opened.registry.record_deploy(
-                "acme/calc", digest=digest, size=1, settings=Settings(), who="me", why="x" * 5000)
+            opened.registry.record_deploy("acme/calc", NewRevision(
+                digest=digest, size=1, settings=Settings(), who="me", why="x" * 5000))
             print(number + 1, flush=True)
     except StateWriteFailed as error:
         print(error)
@@ -374,14 +375,15 @@ class TestKill:
             process = python(
                 """
                 import pathlib, sys, os
-                from airssys.wasm.revision import Settings
+                from airssys.wasm.revision import NewRevision, Settings
                 from airssys.wasm.state_directory import StateDirectory
                 with StateDirectory(pathlib.Path(sys.argv[1])) as opened:
                     while True:
                         content = os.urandom(200_000)
                         digest = opened.blobs.put(content)
-                        _, revision = opened.registry.record_deploy("acme/calc", digest=digest,
-                            size=len(content), settings=Settings(), who="me", why="")
+                        _, revision = opened.registry.record_deploy("acme/calc", NewRevision(
+                            digest=digest, size=len(content), settings=Settings(), who="me",
+                            why=""))
                         print(revision.number, flush=True)
                 """,
                 state,

@@ -14,7 +14,8 @@ import pytest
 
 from airssys.osl import read_records
 from airssys.wasm import Host, InvalidSetting
-from airssys.wasm.host_core import HostCore, settings_from
+from airssys.wasm.host_core import HostCore
+from airssys.wasm.host_inputs import settings_from
 from airssys.wasm.manifest import embed_manifest, parse_component_manifest
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.trust import SigningKey, TrustStore, sign

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from airssys.wasm import NothingToRollBackTo, Settings, UnknownDeployment, UnknownRevision
+from airssys.wasm.revision import NewRevision
 from airssys.wasm.state_directory import StateDirectory
 
 NAMES = strategies.sampled_from(["acme/one", "acme/two", "other/one"])
@@ -55,7 +56,8 @@ class Registry(RuleBasedStateMachine):
         expected = self.state.registry.next_number(name)
         digest = self.state.blobs.put(content)
         record, revision = self.state.registry.record_deploy(
-            name, digest=digest, size=len(content), settings=Settings(), who="me", why=""
+            name,
+            NewRevision(digest=digest, size=len(content), settings=Settings(), who="me", why=""),
         )
         if name not in self.model:
             assert record.id not in self.identities, "an id was used again"

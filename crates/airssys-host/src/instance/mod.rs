@@ -1,6 +1,7 @@
 //! One store with its memory, and calls into it.
 
 mod call;
+mod handler;
 mod incoming;
 mod kill;
 mod link;
@@ -29,6 +30,8 @@ use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
 pub use call::{Call, Ended, Progress};
+pub use handler::Answer;
+pub(crate) use handler::find_handler;
 pub(crate) use incoming::attach_all;
 pub use incoming::{End, Front, Incoming, MOST_BYTES};
 pub use kill::Kill;
@@ -89,6 +92,7 @@ pub struct Live {
     _gone: Gone,
     pub store: Store<State>,
     pub(crate) instance: ComponentInstance,
+    /// By the position of the export; empty until the first call by position, which an actor never gets.
     callables: Vec<Option<Callable>>,
     pub component: Arc<Component>,
     pub link: Arc<Link>,
@@ -185,13 +189,12 @@ impl Live {
             Ok(instance) => instance,
             Err(error) => return Err(failure(&error, &mut store)),
         };
-        let callables = (0..component.exports.len()).map(|_| None).collect();
         let usage = Usage::default();
         Ok(Box::new(Self {
             _gone: Gone(link.clone()),
             store,
             instance,
-            callables,
+            callables: Vec::new(),
             component,
             link,
             usage,
@@ -210,6 +213,10 @@ impl Live {
         export: usize,
         arguments: Vec<Value>,
     ) -> Result<Option<Value>, Error> {
+        if self.callables.is_empty() {
+            let exports = self.component.exports.len();
+            self.callables.resize_with(exports, || None);
+        }
         if self.callables[export].is_none() {
             let index = &self.component.export_indices[export];
             let func = self

@@ -50,7 +50,8 @@ pub trait Foreign: Send + Sync + 'static {
 pub enum Waiter {
     /// Whoever looks later.
     Nobody,
-    /// The actor's own call, suspended in a host function.
+    /// The actor's own call, suspended in a host function. It minds the deadline itself, by the one wake-up that its
+    /// actor has for all that it waits for.
     Guest(Arc<Cell>),
     /// The actor's `handle-callback`.
     Callback {
@@ -100,7 +101,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// Begin to wait; counted at `desk`, expired by `timers`.
+    /// Begin to wait; counted at `desk`, expired by `timers` unless the waiter minds that.
     pub(super) fn begin(
         kind: Kind,
         deadline: u64,
@@ -108,6 +109,7 @@ impl Ask {
         timers: &Arc<Timers>,
         waiter: Waiter,
     ) -> Arc<Self> {
+        let timed = deadline != u64::MAX && !matches!(waiter, Waiter::Guest(_));
         let ask = Arc::new(Self {
             kind,
             deadline,
@@ -119,7 +121,7 @@ impl Ask {
             desk.asked.fetch_add(1, Ordering::Relaxed);
             desk.pending.fetch_add(1, Ordering::Relaxed);
         }
-        if deadline != u64::MAX {
+        if timed {
             let entry = timers.insert(deadline, Due::Expire(Arc::downgrade(&ask)));
             let mut state = ask.state();
             if let State::Pending(_, timer) = &mut *state {

@@ -56,12 +56,14 @@ pub struct ActorContext {
     gate: Arc<dyn Gate>,
     rights_number: u64,
     routes: HashMap<Box<str>, Route>,
-    /// The message that is being handled.
-    pub(super) current: Option<Arc<Envelope>>,
+    /// Of the message that is being handled.
+    trace: Option<Arc<str>>,
+    /// Who waits for the answer to it.
+    reply: Option<Arc<Ask>>,
     /// Ordered, so that they end in the same order every time.
     pub(super) deferred: BTreeMap<u64, Arc<Ask>>,
     /// Whether the present message's answer was put off.
-    pub(super) put_off: bool,
+    put_off: bool,
     /// With those for whom each was asked.
     pub(super) asks: BTreeMap<u64, (Arc<Ask>, Option<Arc<Callers>>)>,
     /// For whom the actor acts; the instance's other gates look there too.
@@ -92,7 +94,8 @@ impl ActorContext {
             acting,
             onward: None,
             routes: HashMap::default(),
-            current: None,
+            trace: None,
+            reply: None,
             deferred: BTreeMap::new(),
             put_off: false,
             asks: BTreeMap::new(),
@@ -119,6 +122,12 @@ impl ActorContext {
     /// not depend on real time.
     pub(crate) fn runs_through(&self) -> bool {
         self.shared.clock.is_virtual()
+    }
+
+    /// The actor, where its time is virtual: whatever waits for real time or for another thread on its behalf has to
+    /// do so by the plane.
+    pub(crate) fn in_virtual_time(&self) -> Option<&Arc<Cell>> {
+        self.runs_through().then_some(&self.cell)
     }
 
     pub(super) fn gate(&mut self) -> &Arc<dyn Gate> {
@@ -223,19 +232,28 @@ impl ActorContext {
         }
     }
 
+    /// A message is handled from now on.
+    pub(super) fn begin(&mut self, message: &Envelope) {
+        self.trace.clone_from(&message.trace);
+        self.reply = message.reply().cloned();
+        self.put_off = false;
+        self.acting.begin(message.callers.as_ref());
+    }
+
+    /// The message is handled. Whether its answer was put off.
+    pub(super) fn end(&mut self) -> bool {
+        self.trace = None;
+        self.reply = None;
+        self.put_off
+    }
+
     pub(super) fn trace(&self) -> Option<Arc<str>> {
-        self.current
-            .as_ref()
-            .and_then(|current| current.trace.clone())
+        self.trace.clone()
     }
 
     /// Put off the answer to the present message.
     pub(super) fn put_off(&mut self) -> Result<u64, Failure> {
-        let ask = self
-            .current
-            .as_ref()
-            .and_then(|current| current.reply().cloned())
-            .ok_or(Failure::UnknownToken)?;
+        let ask = self.reply.clone().ok_or(Failure::UnknownToken)?;
         if self.put_off {
             return Err(Failure::UnknownToken);
         }

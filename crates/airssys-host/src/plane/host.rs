@@ -15,7 +15,7 @@ use super::codec;
 use super::context::{ActorContext, Refusal};
 use super::convert;
 use super::failure::Failure;
-use super::incarnation::write_line;
+use super::output::write_line;
 use super::pattern::Pattern;
 use super::shared::Options;
 use super::target::Target;
@@ -339,7 +339,22 @@ impl State {
             }
         };
         let waiting = Waiting { cell, ask };
-        let outcome = poll_fn(|_| waiting.ask.take().map_or(Poll::Pending, Poll::Ready)).await;
+        let mut begins = true;
+        let outcome = poll_fn(|_| {
+            let Waiting { cell, ask } = &waiting;
+            if let Some(outcome) = ask.take() {
+                return Poll::Ready(outcome);
+            }
+            if ask.deadline != u64::MAX {
+                if !std::mem::take(&mut begins) && cell.shared.clock.now() >= ask.deadline {
+                    ask.complete(Err(Failure::Timeout));
+                    return ask.take().map_or(Poll::Pending, Poll::Ready);
+                }
+                cell.arm(ask.deadline);
+            }
+            Poll::Pending
+        })
+        .await;
         outcome.map(|answer| match answer {
             Answer::Payload(payload) => payload,
             _ => None,

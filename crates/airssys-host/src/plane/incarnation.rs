@@ -1,28 +1,27 @@
 //! The life of one instance: made, initialised, fed from the mailbox, and ended.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 
 use bytes::Bytes;
 
-use super::ask::{Answer, Ask, Health, Metadata, Outcome};
-use super::bindings::{Handler, Lifecycle, ShutdownReason as GuestReason, StateExport, types};
-use super::blueprint::{Blueprint, Outputs, Setting};
-use super::cell::{Cell, KillReason, Request, ShutdownReason, Step};
+use super::ask::{Answer, Ask};
+use super::bindings::{Handler, Lifecycle, StateExport, types};
+use super::blueprint::{Blueprint, Setting};
+use super::bounded::{bounded, drive};
+use super::cell::{Cell, KillReason, Request, Step};
 use super::codec;
 use super::context::ActorContext;
 use super::convert;
-use super::events::LogLine;
 use super::failure::{Ending, Failure, Reason};
 use super::mailbox::{Callback, Envelope, Source};
+use super::output::outputs;
 use super::succession::Inheritance;
-use crate::engine::slice_begins;
 use crate::error::Error;
 use crate::instance::{Link, Live, failure, now_nanos};
-use crate::quota::Account;
 use crate::route::{Outcome as CallOutcome, Used};
 use crate::services::Identity;
 
@@ -41,18 +40,18 @@ pub(super) enum End {
 /// The exports that the instance has.
 pub(super) struct Guest {
     handler: Option<Handler>,
-    lifecycle: Option<Lifecycle>,
-    state: Option<StateExport>,
+    pub(super) lifecycle: Option<Lifecycle>,
+    pub(super) state: Option<StateExport>,
 }
 
 pub(super) struct Life {
     pub(super) cell: Arc<Cell>,
-    blueprint: Arc<Blueprint>,
+    pub(super) blueprint: Arc<Blueprint>,
     pub(super) link: Arc<Link>,
     /// Whether the thread that polls may block in file operations; shared with WASI.
-    may_block: Arc<AtomicBool>,
-    live: Box<Live>,
-    guest: Guest,
+    pub(super) may_block: Arc<AtomicBool>,
+    pub(super) live: Box<Live>,
+    pub(super) guest: Guest,
     /// Monotonic nanoseconds at the end of the last call.
     ended: u64,
 }
@@ -65,7 +64,8 @@ pub(super) async fn live(
     link: Arc<Link>,
     inherits: Option<Inheritance>,
 ) -> End {
-    let mut life = match begin(cell, blueprint, incarnation, link, inherits).await {
+    // What an actor does once or seldom is boxed: its task is as large as the largest thing that it waits for in it.
+    let mut life = match Box::pin(begin(cell, blueprint, incarnation, link, inherits)).await {
         Ok(life) => life,
         Err(ending) => return End::NotStarted(ending),
     };
@@ -74,79 +74,6 @@ pub(super) async fn live(
         Ok(()) => End::Stopped,
         Err(ending) => End::Failed(ending),
     }
-}
-
-fn outputs(cell: &Arc<Cell>, incarnation: u64, account: Option<&Arc<Account>>) -> Outputs {
-    let sink = |stream: &'static str| {
-        let (cell, account) = (Arc::downgrade(cell), account.cloned());
-        let begun = Mutex::new(Vec::new());
-        Arc::new(move |bytes: Bytes| {
-            let Some(cell) = cell.upgrade() else { return };
-            for line in whole_lines(&begun, &bytes) {
-                let account = account.as_deref();
-                write_line(&cell, incarnation, account, stream, "info", || {
-                    (line, Vec::new(), None)
-                });
-            }
-        })
-    };
-    Outputs {
-        stdout: sink("stdout"),
-        stderr: sink("stderr"),
-    }
-}
-
-/// The lines that `bytes` completes; what has no end yet waits in `begun`.
-fn whole_lines(begun: &Mutex<Vec<u8>>, bytes: &[u8]) -> Vec<String> {
-    let mut begun = begun.lock().expect("no code under this lock panics");
-    let mut lines = Vec::new();
-    for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-        begun.extend_from_slice(part);
-        if part.ends_with(b"\n") || begun.len() > LINE {
-            let line = String::from_utf8_lossy(&begun);
-            lines.push(line.trim_end_matches(['\r', '\n']).to_owned());
-            begun.clear();
-        }
-    }
-    lines
-}
-
-/// A line that is not ended after so many bytes is cut.
-const LINE: usize = 16 << 10;
-
-/// The text of a line, its fields, and the trace that it belongs to.
-type Text = (String, Vec<(String, String)>, Option<Arc<str>>);
-
-/// Write a guest's line to the deployment's ring, unless there are too many.
-pub(super) fn write_line(
-    cell: &Cell,
-    incarnation: u64,
-    account: Option<&Account>,
-    stream: &'static str,
-    level: &'static str,
-    text: impl FnOnce() -> Text,
-) {
-    let lost = match account {
-        Some(account) => match account.admit_log_line(|| cell.shared.clock.now()) {
-            Some(lost) => lost,
-            None => return,
-        },
-        None => 0,
-    };
-    let (message, fields, trace) = text();
-    let line = LogLine {
-        sequence: 0,
-        time: cell.shared.clock.wall(),
-        address: cell.address.text.clone(),
-        incarnation,
-        level,
-        stream,
-        message,
-        fields,
-        trace,
-        lost,
-    };
-    cell.shared.log(&cell.address.deployment, line);
 }
 
 pub(super) async fn begin(
@@ -230,58 +157,6 @@ pub(super) async fn begin(
     Ok(life)
 }
 
-/// Run a call of the guest within its time: real time while it computes, the plane's while it waits. Also tells
-/// when it ended.
-async fn bounded<R>(
-    cell: &Arc<Cell>,
-    link: &Arc<Link>,
-    may_block: &AtomicBool,
-    began: u64,
-    future: impl Future<Output = R>,
-) -> (Result<R, Error>, u64) {
-    let mut future = pin!(future);
-    link.begin_call_at(began);
-    let mut until = None;
-    let result = poll_fn(|context| {
-        slice_begins();
-        if until.is_some() {
-            link.resume_slice();
-            // A file operation gave its thread back once before it blocks: now it may, without others in the queue
-            // having to wait for it.
-            cell.shared.queue.share();
-            may_block.store(true, Ordering::Relaxed);
-        } else {
-            may_block.store(false, Ordering::Relaxed);
-        }
-        if let Poll::Ready(result) = future.as_mut().poll(context) {
-            if until.is_some() {
-                link.end_slice();
-            }
-            return Poll::Ready(Ok(result));
-        }
-        link.end_slice();
-        let clock = &cell.shared.clock;
-        let now = clock.now();
-        let timeout = u64::try_from(link.limits().call_timeout.as_nanos()).unwrap_or(u64::MAX);
-        let until = *until.get_or_insert_with(|| {
-            // What it computed so far counts.
-            now.saturating_add(timeout)
-                .saturating_sub(now_nanos() - began)
-        });
-        if link.is_paused() {
-            return Poll::Pending;
-        }
-        let until = until.saturating_add(link.paused_nanos());
-        if now >= until {
-            return Poll::Ready(Err(Error::Limit(link.timed_out())));
-        }
-        cell.arm(until);
-        Poll::Pending
-    })
-    .await;
-    (result, now_nanos())
-}
-
 impl Life {
     pub(super) fn context(&mut self) -> &mut ActorContext {
         self.live
@@ -293,7 +168,7 @@ impl Life {
     }
 
     /// What a call came to, as the end of the incarnation if it failed. Counts the call.
-    fn concluded<R>(
+    pub(super) fn concluded<R>(
         &mut self,
         (result, ended): (Result<wasmtime::Result<R>, Error>, u64),
         function: &'static str,
@@ -310,7 +185,7 @@ impl Life {
         Err(Ending::of(error, function))
     }
 
-    fn prepare(&mut self) -> u64 {
+    pub(super) fn prepare(&mut self) -> u64 {
         self.live.usage.calls += 1;
         self.live.store.set_epoch_deadline(1);
         now_nanos()
@@ -341,49 +216,6 @@ impl Life {
         let called = bounded(&self.cell, &self.link, &self.may_block, began, call).await;
         self.concluded(called, "initialize")?
             .map_err(|error| Ending::said(convert::words(error), "initialize"))
-    }
-
-    /// Have the component say who it is, the first time that there is an instance of it.
-    async fn introduce(&mut self) -> Result<(), Ending> {
-        if self.guest.lifecycle.is_none() || self.blueprint.metadata().is_some() {
-            return Ok(());
-        }
-        if let Ok(Answer::Metadata(metadata)) = self.ask_guest(Request::Metadata).await? {
-            self.blueprint
-                .introduce(metadata)
-                .map_err(|words| Ending::said(words, "metadata"))?;
-        }
-        Ok(())
-    }
-
-    /// Continue from what an earlier incarnation left.
-    async fn inherit(&mut self, inheritance: Inheritance) -> Result<(), Ending> {
-        let Inheritance { snapshot, version } = inheritance;
-        let own = self.blueprint.metadata();
-        let Some(version) = version.filter(|version| own.is_none_or(|own| own.version != *version))
-        else {
-            return self.restore(&snapshot).await;
-        };
-        match self.ask_guest(Request::Migrate(version, snapshot)).await? {
-            Ok(Answer::Payload(migrated)) => self.restore(&migrated.unwrap_or_default()).await,
-            Ok(_) => unreachable!("a migration answers with bytes"),
-            Err(failure) => Err(Ending::said(failure.to_string(), "migrate")),
-        }
-    }
-
-    async fn restore(&mut self, snapshot: &[u8]) -> Result<(), Ending> {
-        if self.guest.state.is_none() {
-            return Err(Ending::said(
-                "the component does not export airssys:core/state".to_owned(),
-                "restore",
-            ));
-        }
-        let began = self.prepare();
-        let state = self.guest.state.as_ref().expect("looked at above");
-        let call = state.call_restore(&mut self.live.store, snapshot);
-        let called = bounded(&self.cell, &self.link, &self.may_block, began, call).await;
-        self.concluded(called, "restore")?
-            .map_err(|error| Ending::said(convert::words(error), "restore"))
     }
 
     /// Serve until stopped.
@@ -426,19 +258,19 @@ impl Life {
             };
             match step {
                 Step::Message(envelope) if self.cell.is_hooked() => {
-                    finished = Some(self.handle_hooked(&envelope).await?);
+                    finished = Some(Box::pin(self.handle_hooked(&envelope)).await?);
                 }
                 Step::Message(envelope) => finished = Some(self.handle(&envelope).await?),
-                Step::Callback(callback) => self.call_back(callback).await?,
+                Step::Callback(callback) => Box::pin(self.call_back(callback)).await?,
                 Step::Request(Request::Prepare(successor), ask) => {
-                    self.make_room(&successor, &ask).await?;
+                    Box::pin(self.make_room(&successor, &ask)).await?;
                 }
-                Step::Request(request, ask) => self.answer(request, &ask).await?,
+                Step::Request(request, ask) => Box::pin(self.answer(request, &ask)).await?,
                 Step::Stop(reason) => {
                     self.cell.finish(&mut finished);
                     self.context().acting.begin(None);
-                    self.part().await?;
-                    return self.shut_down(reason).await;
+                    Box::pin(self.part()).await?;
+                    return Box::pin(self.shut_down(reason)).await;
                 }
                 Step::Wait | Step::GiveWay => unreachable!("these two do not leave the wait"),
             }
@@ -463,9 +295,7 @@ impl Life {
             _ => 0,
         };
         let context = self.context();
-        context.current = Some(envelope.clone());
-        context.put_off = false;
-        context.acting.begin(envelope.callers.as_ref());
+        context.begin(envelope);
         let host_calls = context.host_calls;
         let source = match &envelope.source {
             Source::Host => types::Source::Host,
@@ -495,12 +325,17 @@ impl Life {
             self.ended
         };
         let handler = self.guest.handler.as_ref().expect("looked at above");
-        let call = handler.call_handle_message(&mut self.live.store, message);
-        let called = bounded(&self.cell, &self.link, &self.may_block, began, call).await;
+        let called = drive(
+            &self.cell,
+            &self.link,
+            &self.may_block,
+            began,
+            pin!(handler.call_handle_message(&mut self.live.store, message)),
+        )
+        .await;
         let result = self.concluded(called, "handle-message");
         let context = self.context();
-        context.current = None;
-        let put_off = context.put_off;
+        let put_off = context.end();
         let host_calls = context.host_calls - host_calls;
         let outcome = match &result {
             Ok(_) => CallOutcome::Answered,
@@ -606,128 +441,6 @@ impl Life {
             Err(types::Error::Failed(message)) => Err(Ending::said(message, "handle-callback")),
             _ => Ok(()),
         }
-    }
-
-    async fn answer(&mut self, request: Request, ask: &Arc<Ask>) -> Result<(), Ending> {
-        let answered = self.ask_guest(request).await;
-        let usage = self.live.usage();
-        self.cell.note_usage(usage);
-        match answered {
-            Ok(outcome) => {
-                ask.complete(outcome);
-                Ok(())
-            }
-            Err(ending) => {
-                ask.complete(Err(Failure::Failed(ending.message.clone())));
-                Err(ending)
-            }
-        }
-    }
-
-    pub(super) async fn ask_guest(&mut self, request: Request) -> Result<Outcome, Ending> {
-        self.context().acting.begin(None);
-        Ok(match request {
-            Request::Health => {
-                let Some(lifecycle) = &self.guest.lifecycle else {
-                    // It runs and has nothing to say.
-                    let health = Health {
-                        status: "healthy",
-                        detail: String::new(),
-                    };
-                    return Ok(Ok(Answer::Health(health)));
-                };
-                self.live.store.set_epoch_deadline(1);
-                let call = lifecycle.call_health(&mut self.live.store);
-                let called =
-                    bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
-                let report = self.concluded(called, "health")?;
-                let health = Health {
-                    status: convert::health(report.status),
-                    detail: report.detail,
-                };
-                self.cell.note_health(&health);
-                Ok(Answer::Health(health))
-            }
-            Request::Metadata => match &self.guest.lifecycle {
-                None => Err(Failure::NoExport("airssys:core/lifecycle")),
-                Some(lifecycle) => {
-                    self.live.store.set_epoch_deadline(1);
-                    let call = lifecycle.call_metadata(&mut self.live.store);
-                    let called =
-                        bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
-                    let found = self.concluded(called, "metadata")?;
-                    Ok(Answer::Metadata(Metadata {
-                        name: found.name,
-                        version: found.version,
-                        description: found.description,
-                        accepts: found.accepts,
-                    }))
-                }
-            },
-            Request::Prepare(_) => unreachable!("served where incarnations are exchanged"),
-            Request::Snapshot | Request::Migrate(..) if self.guest.state.is_none() => {
-                Err(Failure::NoExport("airssys:core/state"))
-            }
-            Request::Snapshot => {
-                let state = self.guest.state.as_ref().expect("looked at above");
-                self.live.store.set_epoch_deadline(1);
-                let call = state.call_snapshot(&mut self.live.store);
-                let called =
-                    bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
-                self.concluded(called, "snapshot")?
-                    .map(|bytes| Answer::Payload(Some(bytes.into())))
-                    .map_err(|error| Failure::Refused(convert::words(error)))
-            }
-            Request::Migrate(version, snapshot) => {
-                let state = self.guest.state.as_ref().expect("looked at above");
-                self.live.store.set_epoch_deadline(1);
-                let call = state.call_migrate(&mut self.live.store, &version, &snapshot);
-                let called =
-                    bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
-                self.concluded(called, "migrate")?
-                    .map(|bytes| Answer::Payload(Some(bytes.into())))
-                    .map_err(|error| Failure::Refused(convert::words(error)))
-            }
-        })
-    }
-
-    pub(super) fn exports_state(&self) -> bool {
-        self.guest.state.is_some()
-    }
-
-    /// Leave the state, where somebody keeps it. A guest that has none to give keeps the earlier one in place.
-    async fn part(&mut self) -> Result<(), Ending> {
-        let Some(state) = self
-            .guest
-            .state
-            .as_ref()
-            .filter(|_| self.cell.keeps_state())
-        else {
-            return Ok(());
-        };
-        self.live.store.set_epoch_deadline(1);
-        let call = state.call_snapshot(&mut self.live.store);
-        let called = bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
-        if let Ok(state) = self.concluded(called, "snapshot")? {
-            self.cell.leave(state.into());
-        }
-        Ok(())
-    }
-
-    pub(super) async fn shut_down(&mut self, reason: ShutdownReason) -> Result<(), Ending> {
-        let Some(lifecycle) = &self.guest.lifecycle else {
-            return Ok(());
-        };
-        let reason = match reason {
-            ShutdownReason::Stopped => GuestReason::Stopped,
-            ShutdownReason::HostShutdown => GuestReason::HostShutdown,
-            ShutdownReason::Replaced => GuestReason::Replaced,
-        };
-        self.live.store.set_epoch_deadline(1);
-        let call = lifecycle.call_shutdown(&mut self.live.store, reason);
-        let called = bounded(&self.cell, &self.link, &self.may_block, now_nanos(), call).await;
-        self.concluded(called, "shutdown")?
-            .map_err(|error| Ending::said(convert::words(error), "shutdown"))
     }
 }
 

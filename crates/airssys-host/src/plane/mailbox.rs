@@ -131,6 +131,10 @@ pub(super) struct Aftermath {
 }
 
 impl Aftermath {
+    pub fn is_empty(&self) -> bool {
+        self.dead.is_empty() && self.admitted.is_empty()
+    }
+
     /// Those who waited for room have it.
     pub fn tell_admitted(&mut self) {
         for ask in self.admitted.drain(..) {

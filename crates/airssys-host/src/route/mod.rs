@@ -9,9 +9,11 @@ mod memory;
 mod passage;
 mod pool;
 mod statistics;
+#[cfg(test)]
+mod tests;
+mod trial;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
@@ -20,12 +22,32 @@ pub use line::{Lifetime, Line, MakeWasi};
 pub use memory::Held;
 pub use passage::Passage;
 pub use statistics::{Outcome, Snapshot, Statistics, Used};
+use trial::{Arm, Part};
+pub use trial::{Fault, Side, Stage, StageCounts, Trial, Weight};
 
-/// The live revision of a deployment, exchanged atomically.
+/// What decides about a call, all of it behind one pointer.
+#[derive(Debug)]
+struct Arms {
+    live: Arc<Line>,
+    /// A candidate that takes a share of the calls.
+    trial: Option<Arm>,
+}
+
+impl Arms {
+    fn retire(&self) {
+        self.live.retire();
+        if let Some(arm) = &self.trial {
+            arm.line.retire();
+        }
+    }
+}
+
+/// The live revision of a deployment, and the one that is tried beside it, exchanged atomically.
 #[derive(Debug, Default)]
 pub struct Route {
-    live: ArcSwapOption<Line>,
-    closed: AtomicBool,
+    arms: ArcSwapOption<Arms>,
+    /// Held while the arms are exchanged; whether that is over for good.
+    closed: Mutex<bool>,
 }
 
 impl Route {
@@ -35,54 +57,80 @@ impl Route {
     }
 
     /// Let `line` take every call from now on. The line that did before takes none any more, ends those it
-    /// has, and is returned.
+    /// has, and is returned. A trial ends with it.
     ///
     /// # Errors
     /// [`Error::RouteClosed`] after [`Route::close`].
     pub fn switch(&self, line: Arc<Line>) -> Result<Option<Arc<Line>>, Error> {
-        let previous = self.live.swap(Some(line));
-        if let Some(previous) = &previous {
-            previous.retire();
-        }
-        // Closing may have come between: whoever swaps last sees the flag.
-        if self.closed.load(Ordering::SeqCst) {
-            self.close();
+        let next = Arms {
+            live: line.clone(),
+            trial: None,
+        };
+        let Some(previous) = self.exchange(Some(next), false) else {
+            line.retire();
             return Err(Error::RouteClosed);
-        }
+        };
         Ok(previous)
     }
 
     /// Take no call until the next switch.
     pub fn hold(&self) {
-        if let Some(line) = self.live.swap(None) {
-            line.retire();
-        }
+        self.exchange(None, false);
     }
 
     /// Take no call any more. Returns the line that was live.
     pub fn close(&self) -> Option<Arc<Line>> {
-        self.closed.store(true, Ordering::SeqCst);
-        let line = self.live.swap(None);
-        if let Some(line) = &line {
-            line.retire();
-        }
-        line
+        self.exchange(None, true).flatten()
+    }
+
+    /// Put `next` in the place of what is there, which retires; nothing once closed.
+    fn exchange(&self, next: Option<Arms>, close: bool) -> Option<Option<Arc<Line>>> {
+        let previous = {
+            let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+            if *closed {
+                return None;
+            }
+            *closed = close;
+            self.arms.swap(next.map(Arc::new))
+        };
+        Some(previous.map(|previous| {
+            previous.retire();
+            previous.live.clone()
+        }))
+    }
+
+    /// Put something else in the place of what is there, unless `change` refuses.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(Option<&Arms>) -> Result<(Arms, T), Error>,
+    ) -> Result<T, Error> {
+        // Nothing is there once closed, and every change refuses then.
+        let _changing = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = self.arms.load_full();
+        let (next, value) = change(present.as_deref())?;
+        self.arms.store(Some(Arc::new(next)));
+        Ok(value)
     }
 
     #[must_use]
     pub fn live(&self) -> Option<Arc<Line>> {
-        self.live.load_full()
+        self.arms.load().as_ref().map(|arms| arms.live.clone())
     }
 
-    /// Begin a call on the live revision.
+    /// Begin a call on the live revision, or on the one that is tried: by `key`, if the call has one.
     ///
     /// # Errors
     /// [`Error::RouteClosed`] where there is none; [`Error::Limit`] where calls come faster than they may.
-    pub fn enter(&self) -> Result<Passage, Error> {
+    pub fn enter(&self, key: Option<&[u8]>) -> Result<Passage, Error> {
         loop {
-            let line = self.live.load_full().ok_or(Error::RouteClosed)?;
+            let arms = self.arms.load();
+            let arms = arms.as_ref().ok_or(Error::RouteClosed)?;
+            let (line, part) = match &arms.trial {
+                None => (&arms.live, None),
+                Some(arm) => choose(&arms.live, arm, key),
+            };
             // A line that was retired between the load and the count may count as drained already.
-            if let Some(passage) = Passage::enter(line) {
+            if let Some(passage) = Passage::enter(line.clone(), part) {
                 if let Some(account) = &passage.line().limits.account {
                     account.admit_call().map_err(Error::Limit)?;
                 }
@@ -90,4 +138,20 @@ impl Route {
             }
         }
     }
+}
+
+/// Decide between the live line and the candidate.
+#[cold]
+fn choose<'a>(
+    live: &'a Arc<Line>,
+    arm: &'a Arm,
+    key: Option<&[u8]>,
+) -> (&'a Arc<Line>, Option<Box<Part>>) {
+    let (side, unit) = arm.stage.decide(key);
+    let line = match side {
+        Side::Live => live,
+        Side::Candidate => &arm.line,
+    };
+    let stage = arm.stage.clone();
+    (line, Some(Box::new(Part { stage, side, unit })))
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::line::Line;
 use super::pool::Turn;
 use super::statistics::{Outcome, Used};
+use super::trial::Part;
 use crate::component::Component;
 use crate::error::Error;
 use crate::gate::callers::Callers;
@@ -32,11 +33,13 @@ pub struct Passage {
     /// Calls of host functions that earlier calls made on the same link.
     host_calls: u64,
     bytes_in: u64,
+    /// Where a candidate is tried, what the call counts as.
+    part: Option<Box<Part>>,
     over: bool,
 }
 
 impl Passage {
-    pub(super) fn enter(line: Arc<Line>) -> Option<Self> {
+    pub(super) fn enter(line: Arc<Line>, part: Option<Box<Part>>) -> Option<Self> {
         line.count_in().then(|| Self {
             line,
             started: now_nanos(),
@@ -44,6 +47,7 @@ impl Passage {
             link: None,
             host_calls: 0,
             bytes_in: 0,
+            part,
             over: false,
         })
     }
@@ -58,8 +62,8 @@ impl Passage {
         &self.line
     }
 
-    /// Begin to call an export, by its position in [`Component::exports`], for `callers`. Whoever drives the call hands what it
-    /// came to over to [`Passage::conclude`].
+    /// Begin to call an export, by its position in [`Component::exports`], for `callers`. Whoever drives the call
+    /// hands what it came to over to [`Passage::conclude`].
     ///
     /// # Errors
     /// The WASI state of a new instance cannot be made.
@@ -70,51 +74,65 @@ impl Passage {
         callers: Option<Arc<Callers>>,
     ) -> Result<Call, Error> {
         self.bytes_in = arguments.iter().map(payload).sum();
+        self.begin_with(callers, move |live| answer(live, export, arguments))
+    }
+
+    /// As [`Passage::begin`], for whatever `work` does with an instance.
+    ///
+    /// # Errors
+    /// As [`Passage::begin`].
+    pub(crate) fn begin_with<W, F>(
+        &mut self,
+        callers: Option<Arc<Callers>>,
+        work: W,
+    ) -> Result<Call, Error>
+    where
+        W: FnOnce(Box<Live>) -> F + Send + 'static,
+        F: Future<Output = Ended> + Send + 'static,
+    {
         let call = match &self.line.pool {
-            None => self.on_fresh(export, arguments, callers)?,
+            None => self.on_fresh(callers, work)?,
             Some(pool) => match pool.try_take() {
                 Some(Turn::Use(live)) => {
                     self.turn = Has::Yes;
                     self.host_calls = live.link.host_calls();
                     live.act_for(callers.as_ref());
-                    self.call(live.link.clone(), answer(live, export, arguments))
+                    self.call(live.link.clone(), work(live))
                 }
                 Some(Turn::Make) => {
                     self.turn = Has::Yes;
-                    self.on_fresh(export, arguments, callers)?
+                    self.on_fresh(callers, work)?
                 }
-                None => self.once_free(export, arguments, callers),
+                None => self.once_free(callers, work),
             },
         };
         self.link = Some(call.link().clone());
         Ok(call)
     }
 
-    fn on_fresh(
-        &self,
-        export: usize,
-        arguments: Vec<Value>,
-        callers: Option<Arc<Callers>>,
-    ) -> Result<Call, Error> {
+    fn on_fresh<W, F>(&self, callers: Option<Arc<Callers>>, work: W) -> Result<Call, Error>
+    where
+        W: FnOnce(Box<Live>) -> F + Send + 'static,
+        F: Future<Output = Ended> + Send + 'static,
+    {
         let wasi = (self.line.wasi)()?;
         wasi.acting().begin(callers.as_ref());
         let link = Link::new(self.line.limits.clone(), wasi.may_block().clone());
         let (component, for_store) = (self.line.component.clone(), link.clone());
         Ok(self.call(link, async move {
             match Live::instantiate(component, wasi, for_store).await {
-                Ok(live) => answer(live, export, arguments).await,
+                Ok(live) => work(live).await,
                 Err(error) => (None, Err(error)),
             }
         }))
     }
 
     /// All instances are in use: wait for one, within the time of the call.
-    fn once_free(
-        &mut self,
-        export: usize,
-        arguments: Vec<Value>,
-        callers: Option<Arc<Callers>>,
-    ) -> Call {
+    fn once_free<W, F>(&mut self, callers: Option<Arc<Callers>>, work: W) -> Call
+    where
+        W: FnOnce(Box<Live>) -> F + Send + 'static,
+        F: Future<Output = Ended> + Send + 'static,
+    {
         let Some(pool) = &self.line.pool else {
             unreachable!("only a pool can be in use")
         };
@@ -141,7 +159,7 @@ impl Passage {
             // The clock of this call has run since before there was an instance for it.
             live.lend_link(clock.clone());
             let own = live.link.clone();
-            let mut ending = pin!(answer(live, export, arguments));
+            let mut ending = pin!(work(live));
             let (mut live, result) = std::future::poll_fn(|context| {
                 own.set_may_block(clock.may_block().load(Ordering::Relaxed));
                 ending.as_mut().poll(context)
@@ -162,15 +180,28 @@ impl Passage {
     pub fn conclude(mut self, live: Option<Box<Live>>, result: &Result<Option<Value>, Error>) {
         let (outcome, bytes_out) = match result {
             Ok(value) => (Outcome::Answered, value.as_ref().map_or(0, payload)),
-            Err(error) => {
-                if let (Error::Limit(exceeded), Some(account)) = (error, &self.line.limits.account)
-                {
-                    account.reached(exceeded);
-                }
-                (Outcome::of(error), 0)
-            }
+            Err(error) => (Outcome::of(error), 0),
         };
+        self.tell_limit(result.as_ref().err());
         self.end(live, outcome, bytes_out);
+    }
+
+    /// As [`Passage::conclude`], where the result alone does not tell the outcome.
+    pub(crate) fn conclude_as(
+        mut self,
+        live: Option<Box<Live>>,
+        error: Option<&Error>,
+        outcome: Outcome,
+    ) {
+        self.tell_limit(error);
+        self.end(live, outcome, 0);
+    }
+
+    /// A limit that was reached is told to whoever watches.
+    fn tell_limit(&self, error: Option<&Error>) {
+        if let (Some(Error::Limit(exceeded)), Some(account)) = (error, &self.line.limits.account) {
+            account.reached(exceeded);
+        }
     }
 
     fn end(&mut self, live: Option<Box<Live>>, outcome: Outcome, bytes_out: u64) {
@@ -207,6 +238,11 @@ impl Passage {
             _ => drop(live),
         }
         self.line.statistics.record(outcome, &used);
+        if let Some(part) = &self.part {
+            // Time in which a person was asked is nobody's slowness.
+            let paused = self.link.as_ref().map_or(0, |link| link.paused_nanos());
+            part.record(outcome.fault(), used.wall_nanos.saturating_sub(paused));
+        }
         self.line.count_out();
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 
 use super::histogram::Histogram;
+use super::trial::Fault;
 use crate::error::Error;
 
 /// Counters of one revision; written by every call, read at any time.
@@ -63,6 +64,16 @@ impl Outcome {
             Error::Limit(_) => Self::Limit,
             Error::ShutDown | Error::Drained => Self::Cancelled,
             _ => Self::Other,
+        }
+    }
+
+    /// What it says about the revision.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::Answered | Self::Cancelled => Fault::None,
+            Self::Limit | Self::Other => Fault::Error,
+            Self::Trap => Fault::Trap,
         }
     }
 }
@@ -128,6 +139,12 @@ impl Statistics {
         }
     }
 
+    /// Count bytes that a call took or gave beside its arguments and its result.
+    pub fn moved(&self, bytes_in: u64, bytes_out: u64) {
+        self.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+    }
+
     /// Record how long calls take, again if the revision was cold.
     pub fn go_warm(&self) {
         if self.latency.histogram.load().is_none() {
@@ -141,6 +158,15 @@ impl Statistics {
         self.latency.p50_nanos.store(p50, Ordering::Relaxed);
         self.latency.p99_nanos.store(p99, Ordering::Relaxed);
         self.latency.histogram.store(None);
+    }
+
+    /// Nanoseconds that the share `share` of the calls did not exceed; 0 where no calls are known.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> u64 {
+        let histogram = self.latency.histogram.load();
+        histogram
+            .as_ref()
+            .map_or(0, |histogram| histogram.quantile(share))
     }
 
     fn quantiles(&self) -> (u64, u64) {

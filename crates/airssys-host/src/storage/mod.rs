@@ -18,6 +18,7 @@ mod record;
 mod records;
 mod redb_file;
 mod relaxed;
+pub mod shared;
 mod store;
 mod watch;
 

@@ -67,7 +67,7 @@ pub fn print(engine: &Engine, ty: &Type, value: Value) -> Result<String, Error> 
 }
 
 /// By path, or by the function's own name where one interface only has it.
-fn find(component: &Component, path: &str) -> Result<usize, Error> {
+pub(crate) fn find(component: &Component, path: &str) -> Result<usize, Error> {
     component.export(path).or_else(|unknown| {
         let mut found =
             (0..component.exports.len()).filter(|&index| &*component.exports[index].name == path);

@@ -65,7 +65,10 @@ impl WasiState {
                 may_block: &self.may_block,
                 namespace,
                 account: None,
+                actor: None,
+                owner: None,
             },
+            offers: None,
             table: &mut self.table,
         }
     }

@@ -244,6 +244,40 @@ fn an_ask_ends_at_its_deadline_and_its_request_is_not_begun() {
 }
 
 #[test]
+fn asks_of_a_guest_end_at_their_own_deadlines_and_leave_one_timer() {
+    let world = World::new();
+    let ann = world.puppet("demo/ann");
+    let bob = world.puppet("demo/bob");
+    let ask = |seconds: u32| json!(["ask", "demo/bob", {"do": [["give", 1]]}, seconds]);
+    // Many that are answered at once wait by the timer of the first.
+    world.ask(&ann, json!([ask(4), ask(4), ask(4), ask(4)]));
+    let left = world.plane.statistics().timers;
+    world.ask(&ann, json!([ask(4), ask(4), ask(4), ask(4)]));
+    assert_eq!(world.plane.statistics().timers, left);
+    bob.suspend();
+    let asking = world.asking(&ann, json!([ask(1), ask(2)])).unwrap();
+    world.pass(SECOND - 1);
+    assert_eq!(bob.inspect().expired, 0);
+    world.pass(1);
+    assert_eq!(bob.inspect().expired, 1);
+    assert!(!asking.is_done());
+    world.pass(2 * SECOND);
+    let Some(Ok(airssys_host::plane::Answer::Payload(Some(answer)))) = asking.take() else {
+        panic!("no reply")
+    };
+    let answer = crate::support::read(&answer);
+    assert_eq!(
+        (&answer[0]["error"], &answer[1]["error"]),
+        (&json!("timeout"), &json!("timeout"))
+    );
+    bob.resume();
+    world.run();
+    let seen = bob.inspect();
+    assert_eq!((seen.expired, seen.counts.handled), (2, 8));
+    world.assert_conserved(&bob);
+}
+
+#[test]
 fn a_late_reply_is_counted_and_answers_nothing() {
     let world = World::new();
     let ann = world.puppet("demo/ann");

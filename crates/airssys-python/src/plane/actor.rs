@@ -375,7 +375,15 @@ impl ComponentActor {
         version: Option<String>,
     ) -> PyResult<Py<PyAny>> {
         let inherits = inheritance(restore, version)?;
-        self.command(py, |cell| cell.start(inherits, Waiter::Nobody))
+        self.command(py, |cell| {
+            // Whoever restarts it waits for that: as far as it goes without waiting it runs here, like an ask.
+            let claimed = !self.inner.virtual_time && cell.incarnation() > 0 && cell.claim();
+            let begun = cell.start(inherits, Waiter::Nobody);
+            if claimed {
+                cell.run_claimed();
+            }
+            begun
+        })
     }
 
     /// Get another revision's instance ready beside the present one.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use airssys_host::gate::rule_gate::RuleGate;
+use airssys_host::storage::shared::{Offer, Offers};
 use airssys_host::storage::{
     Durability, FileOptions, Namespace, Operation as Part, Quota, Storage, Watcher, wall_clock,
 };
@@ -17,6 +19,7 @@ use pyo3::types::PyTuple;
 
 use operation::{Operation, Output};
 
+use crate::gate::{Gate, Subject};
 use crate::plane::service::PyService;
 
 /// An open storage.
@@ -191,6 +194,43 @@ impl PyStorageNamespace {
     }
 }
 
+/// What deployments share with each other; as a host service it lets instances open it.
+#[pyclass(frozen, extends = PyService, name = "StorageOffers", module = "airssys._core")]
+pub struct PyStorageOffers {
+    offers: Offers,
+}
+
+#[pymethods]
+impl PyStorageOffers {
+    #[new]
+    fn new() -> PyClassInitializer<Self> {
+        let offers = Offers::default();
+        let service = PyService(Arc::new(offers.clone()));
+        PyClassInitializer::from(service).add_subclass(Self { offers })
+    }
+
+    /// A deployment's namespace may be opened by others as far as the rules let `subject` share it.
+    fn offer(
+        &self,
+        name: &str,
+        namespace: &Bound<'_, PyStorageNamespace>,
+        gate: &Bound<'_, Gate>,
+        subject: &Bound<'_, Subject>,
+    ) {
+        let gate = RuleGate::new(gate.get().inner.clone(), subject.get().inner.clone(), None);
+        let offer = Offer {
+            namespace: namespace.get().namespace.clone(),
+            gate: Arc::new(gate),
+        };
+        self.offers.offer(name, offer);
+    }
+
+    /// What is open of the deployment's namespace ends at its next operation.
+    fn withdraw(&self, name: &str) {
+        self.offers.withdraw(name);
+    }
+}
+
 fn part(given: &Bound<'_, PyTuple>) -> PyResult<Part> {
     let kind: PyBackedStr = given.get_item(0)?.extract()?;
     let key: String = given.get_item(1)?.extract()?;
@@ -233,6 +273,7 @@ impl PyStorageWatcher {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyStorage>()?;
     module.add_class::<PyStorageNamespace>()?;
+    module.add_class::<PyStorageOffers>()?;
     module.add_class::<PyStorageWatcher>()?;
     module.add_class::<Operation>()
 }

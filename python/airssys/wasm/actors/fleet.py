@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.rt import TEMPORARY, Supervisor
 from airssys.wasm.actors.child import ComponentChild
+from airssys.wasm.actors.share import Share
 from airssys.wasm.actors.site import Site
 from airssys.wasm.actors.snapshots import Snapshots
 
@@ -58,6 +60,7 @@ class Fleet:
         self._make = make
         self._records = records
         self._on_end = on_end
+        self._share: Share | None = None
         self._sites: dict[str, Site] = {}
         self._supervisor: SupervisorRef | None = None
         self._closing = False
@@ -89,9 +92,73 @@ class Fleet:
         if site is None:
             address = f"{self.name}#{key}" if key else self.name
             site = self._sites[key] = Site(
-                self._exchange, address, self._make, Snapshots(self._records)
+                self._exchange, address, self._make_of(key), Snapshots(self._records)
             )
         return site
+
+    def _make_of(self, key: str) -> Make:
+        """Return what the actor of a key is made of, which has not been there before."""
+        share = self._share
+        return self._make if share is None or not share.has(key) else share.make
+
+    def key_of(self, ref: Any) -> str | None:
+        """Return the key of one of its actors that lives."""
+        for key, site in self._sites.items():
+            if site.place is not None and site.place.ref == ref:
+                return key
+        return None
+
+    def revision_of(self, key: str) -> int:
+        """Return the revision that the actor of a key runs."""
+        return self.site(key).make.revision
+
+    async def move_share(self, make: Make, weight: float, salt: bytes) -> float:
+        """Have a share of the actors run another revision, and the others the live one.
+
+        Those that have gone over stay there as the share grows. Each moves with its state, as the
+        settings say, between two messages. If one does not start or refuses the state, all are
+        where they were.
+
+        Args:
+            make: What the share is made of.
+            weight: The share, 0 to 1; at least one actor where it is above 0.
+            salt: Decides with the key who goes first.
+
+        Returns:
+            The share of the actors there are that it came to.
+
+        Raises:
+            HandOverRefused: The state cannot be handed over.
+            BaseException: What the first that did not start raised.
+        """
+        before, self._share = self._share, Share(make, weight, salt)
+        order = sorted(self._sites, key=self._share.place_of)
+        count = min(len(order), math.ceil(weight * len(order)))
+        moves = [
+            (self._sites[key], self._sites[key].make, make if rank < count else self._make)
+            for rank, key in enumerate(order)
+        ]
+        moves = [move for move in moves if move[1] is not move[2]]
+        done: list[tuple[Site, Make, Make]] = []
+        try:
+            for first in range(0, len(moves), _AT_ONCE):
+                batch = moves[first : first + _AT_ONCE]
+                for target in (make, self._make):
+                    some = [site for site, _, wanted in batch if wanted is target]
+                    await self._move(some, target)
+                done += batch
+        except BaseException:
+            self._share = before
+            for site, had, _ in reversed(done):
+                await self._move([site], had, undo=True)
+            raise
+        return count / len(order) if order else weight
+
+    def end_share(self, *, promote: bool) -> None:
+        """Forget the share, which is all of the actors, or none of them, by now."""
+        if promote and self._share is not None:
+            self._make = self._share.make
+        self._share = None
 
     def child(self, name: str, key: str, **options: Any) -> ComponentChild:
         """Return a specification of the actor of a key, for a supervision tree."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airssys.rt import Reason, SupervisorRef
+    from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.make import Make
     from airssys.wasm.actors.records import ActorRecords
 
@@ -63,7 +64,7 @@ class HostActors:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop of the system and wait for its result."""
-        loop = self._running_loop()
+        loop = self.running_loop()
         try:
             here = asyncio.get_running_loop()
         except RuntimeError:
@@ -73,7 +74,8 @@ class HostActors:
             raise RuntimeError("this blocks the loop that it waits for; use the awaited form")
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that the host is used on, or one on a thread of its own."""
         with self._one_start:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -101,6 +103,12 @@ class HostActors:
     def upgrade(self, name: str, make: Make) -> None:
         """Put another revision's incarnations in the place of a deployment's; see `Fleet`."""
         self.run(self._fleets[name].upgrade(make))
+
+    def set_hooks(self, name: str, hooks: Hooks) -> None:
+        """Call other hooks of a deployment's actors from now on, if it has any."""
+        fleet = self._fleets.get(name)
+        if fleet is not None:
+            fleet.set_hooks(hooks)
 
     def restore(self, name: str, make: Make) -> None:
         """Go back to what a deployment's actors ran before an upgrade, and to its state."""

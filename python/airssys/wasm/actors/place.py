@@ -48,6 +48,8 @@ __all__ = ["Place"]
 
 #: States in which an instance is held.
 _HOLDING = frozenset({"starting", "running", "suspended", "stopping"})
+#: Of so many asks that are answered at once one gives the loop a turn, so that no asker keeps it.
+_IN_PLACE = 16
 #: Seconds for which the message plane is told to wait where the runtime keeps the time.
 _FOREVER = 1e9
 
@@ -94,6 +96,15 @@ class Place:
         """What the next incarnation is made of."""
         return self.site.make
 
+    @property
+    def codec(self) -> str:
+        """In what values are written to it.
+
+        Raises:
+            CodecMismatch: It accepts no codec that Python writes by itself.
+        """
+        return self.make.settings.codec or choose_codec(self.native.accepts)
+
     def encode(self, message: object) -> bytes:
         """Return the payload of a message to it.
 
@@ -104,9 +115,7 @@ class Place:
         """
         if isinstance(message, bytes):
             return message
-        settings = self.make.settings
-        codec = settings.codec or choose_codec(self.native.accepts)
-        return encode_payload(message, codec, int(settings.message_size))
+        return encode_payload(message, self.codec, int(self.make.settings.message_size))
 
     # The mailbox, as the cell uses it.
 
@@ -154,12 +163,20 @@ class Place:
         outcome = self.native.ask(payload, left, priority=int(priority), sender=sender, trace=trace)
         self._asks += 1
         request.outcome = outcome
-        outcome.add_done_callback(request_settler(request))
+        settle = request_settler(request)
+        if outcome.done() and self._asks % _IN_PLACE:
+            settle(outcome)
+        else:
+            outcome.add_done_callback(settle)
 
     def ask_blocking(self, message: object, timeout: float) -> Any:
         """Ask from any thread but that of a loop, and wait for the reply."""
         payload = self.native.ask_blocking(self.encode(message), timeout)
         return None if payload is None else decode_payload(payload)
+
+    async def ask_payload(self, payload: bytes, timeout: float, priority: Priority) -> bytes | None:
+        """Ask with a payload, and await that of the reply. Cancelling withdraws the request."""
+        return await self.native.ask(payload, timeout, priority=int(priority))
 
     def notice(self, message: object, sender: Cell | None) -> None:
         """Send word of another actor's end to the component, as a payload of its codec."""

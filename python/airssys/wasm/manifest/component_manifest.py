@@ -135,14 +135,18 @@ class HttpRequest(Request, kw_only=True, frozen=True):
 
 
 class StorageRequest(Request, kw_only=True, frozen=True):
-    """Stored keys.
+    """Stored keys: exactly one of `namespace` and `share_with`.
 
     Attributes:
-        namespace: `self` for its own, or a shared one.
+        namespace: `self` for its own, or the deployment whose namespace it is, such as
+            `team/shared`; its owner has to share it.
+        share_with: Pattern of deployments that its own namespace is shared with, such as `team/*`;
+            each still needs the right to it.
         access: `read`, `write`, `delete`, `list`.
     """
 
-    namespace: Text
+    namespace: Text | None = None
+    share_with: Text | None = None
     access: Accesses
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         HttpRequest,
         NetworkRequest,
         Request,
+        StorageRequest,
     )
 
 __all__ = [
@@ -128,8 +129,7 @@ def _all(asked: Capabilities) -> Iterator[Requested]:
     for place, http in _placed("http", asked.http):
         yield _http(place, http)
     for place, store in _placed("storage", asked.storage):
-        target = f"{store.namespace}/**"
-        yield Requested(place, "storage", store.access, target, {}, store.reason)
+        yield Requested(place, "storage", store.access, _stored(place, store), {}, store.reason)
     for place, message in _placed("messaging", asked.messaging):
         yield _chosen(place, "messaging", message, _MESSAGES, {})
     for place, process in _placed("process", asked.process):
@@ -143,6 +143,25 @@ def _all(asked: Capabilities) -> Iterator[Requested]:
         yield Requested(place, "secret", ("use",), target, {}, secret.reason)
     for place, custom in _placed("custom", asked.custom):
         yield Requested(place, "custom", ("use",), custom.name, {}, custom.reason)
+
+
+def _stored(place: Location, store: StorageRequest) -> str:
+    """Return the target of a request for stored keys.
+
+    The keys of another deployment come after `@`, which no name has.
+    """
+    match store.namespace, store.share_with:
+        case "self", None:
+            return "self/**"
+        case str(namespace), None:
+            return f"{namespace}/@/**"
+        case None, str(others):
+            return f"@share/{others}"
+        case _:
+            found = "none" if store.namespace is None else "`namespace` and `share_with`"
+            raise WrongRequestError(
+                place, f"expected exactly one of namespace, share_with, found {found}"
+            )
 
 
 def _placed(name: str, requests: tuple[T, ...]) -> Iterator[tuple[Location, T]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping  # noqa: TC003 - read when decoding
 from typing import TYPE_CHECKING
 
 from airssys.wasm.quotas.ceilings import Ceilings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 __all__ = ["Usage"]
 

@@ -85,9 +85,13 @@ def capability_text(capabilities: Capabilities) -> str:
 
 def _subject(use: Use) -> str:
     """Return what of a target requests of its kind can tell apart."""
-    if use.kind == "storage":
-        return use.target.partition("/")[0]
-    return use.target
+    if use.kind != "storage":
+        return use.target
+    if use.target.startswith("@share/"):
+        return use.target
+    # The keys of another deployment come after `@`; a deployment's own after `self`.
+    first = use.target.partition("/")[0]
+    return first if first == "self" else f"{use.target}/".partition("/@/")[0]
 
 
 def _requests(  # noqa: PLR0912 - one case per kind
@@ -99,7 +103,11 @@ def _requests(  # noqa: PLR0912 - one case per kind
         case "http":
             yield "http", _http(target, accesses)
         case "storage":
-            yield "storage", StorageRequest(namespace=_literal(target), access=accesses)
+            _, share, others = target.rpartition("@share/")
+            if share:
+                yield "storage", StorageRequest(share_with=_literal(others), access=accesses)
+            else:
+                yield "storage", StorageRequest(namespace=_literal(target), access=accesses)
         case "network":
             for access in accesses:
                 yield "network", msgspec.convert({access: target}, NetworkRequest)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Mapping
+import datetime as dt  # noqa: TC003 - read when decoding
+from collections.abc import Mapping  # noqa: TC003 - likewise
+from typing import Any, Literal
 
 __all__ = ["Grant", "RequestState"]
 

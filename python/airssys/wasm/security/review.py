@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from airssys.wasm.security.asking import request_states
+from airssys.wasm.security.grant import RequestState  # noqa: TC001 - read when decoding
 from airssys.wasm.security.rules import requests_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import Settings
-    from airssys.wasm.security.grant import Grant, RequestState
+    from airssys.wasm.security.grant import Grant
 
 __all__ = ["Approval", "ApprovalsOfRequests", "Review", "Reviewed", "dangers_of", "review_of"]
 

@@ -1,5 +1,6 @@
 //! `airssys:storage`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Linker, Resource};
@@ -7,6 +8,8 @@ use wasmtime::component::{Linker, Resource};
 use super::permit::Listable;
 use super::{Access, GuestStorage, View, view};
 use crate::instance::State;
+use crate::plane::Address;
+use crate::storage::shared::Offer;
 use crate::storage::{
     Change, Entry, Event, Operation, Outcome, PAGE_ENTRIES, StorageError, Watcher,
 };
@@ -16,11 +19,14 @@ mod bindings {
         path: "../../wit/storage",
         world: "airssys:storage/imports",
         imports: { default: async | trappable },
-        with: { "airssys:storage/watch.watcher": super::GuestWatcher },
+        with: {
+            "airssys:storage/watch.watcher": super::GuestWatcher,
+            "airssys:storage/shared.namespace": super::GuestNamespace,
+        },
     });
 }
 
-use bindings::airssys::storage::{batch, compare_and_set, store, types, watch};
+use bindings::airssys::storage::{batch, compare_and_set, shared, store, types, watch};
 
 /// Events that wait for a guest, and that it is given at once.
 const EVENTS_KEPT: usize = 1000;
@@ -29,11 +35,15 @@ const EVENTS_AT_ONCE: usize = 100;
 /// A guest's watcher.
 pub struct GuestWatcher(Watcher);
 
+/// Another deployment's namespace, by the name of the deployment.
+pub struct GuestNamespace(String);
+
 pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     types::add_to_linker::<State, Access>(linker, view)?;
     store::add_to_linker::<State, Access>(linker, view)?;
     batch::add_to_linker::<State, Access>(linker, view)?;
     compare_and_set::add_to_linker::<State, Access>(linker, view)?;
+    shared::add_to_linker::<State, Access>(linker, view)?;
     watch::add_to_linker::<State, Access>(linker, view)
 }
 
@@ -63,6 +73,7 @@ impl From<StorageError> for types::StorageError {
     }
 }
 
+type Told<T> = Result<T, StorageError>;
 type Answer<T> = wasmtime::Result<Result<T, types::StorageError>>;
 
 impl GuestStorage<'_> {
@@ -76,7 +87,7 @@ impl GuestStorage<'_> {
         }
     }
 
-    async fn change(&self, operation: Operation) -> Result<(u64, bool), StorageError> {
+    async fn change(&self, operation: Operation) -> Told<(u64, bool)> {
         match self.apply(vec![operation]).await? {
             Outcome::Done {
                 version, existed, ..
@@ -92,103 +103,62 @@ fn limit(limit: u32) -> usize {
 
 impl types::Host for View<'_> {}
 
-impl store::Host for View<'_> {
-    async fn get(&mut self, key: String) -> Answer<Option<Vec<u8>>> {
-        let found = self.storage.get(&key).await;
-        Ok(found
-            .map(|entry| entry.map(|entry| entry.value))
-            .map_err(Into::into))
+impl GuestStorage<'_> {
+    async fn value(&self, key: &str) -> Told<Option<Vec<u8>>> {
+        let found = self.get(key).await?;
+        Ok(found.map(|entry| entry.value))
     }
 
-    async fn get_entry(&mut self, key: String) -> Answer<Option<types::Entry>> {
-        let found = self.storage.get(&key).await;
-        Ok(found
-            .map(|entry| entry.map(|entry| self.storage.entry(key, entry)))
-            .map_err(Into::into))
+    async fn whole(&self, key: String) -> Told<Option<types::Entry>> {
+        let found = self.get(&key).await?;
+        Ok(found.map(|entry| self.entry(key, entry)))
     }
 
-    async fn set(&mut self, key: String, value: Vec<u8>, time_to_live: Option<u64>) -> Answer<u64> {
+    async fn set(&self, key: String, value: Vec<u8>, time_to_live: Option<u64>) -> Told<u64> {
         let set = Operation::Set {
             key,
             value,
             time_to_live,
         };
-        Ok(self
-            .storage
-            .change(set)
-            .await
-            .map(|(version, _)| version)
-            .map_err(Into::into))
+        Ok(self.change(set).await?.0)
     }
 
-    async fn delete(&mut self, key: String) -> Answer<bool> {
-        let deleted = self.storage.change(Operation::Delete { key }).await;
-        Ok(deleted.map(|(_, existed)| existed).map_err(Into::into))
+    async fn delete(&self, key: String) -> Told<bool> {
+        Ok(self.change(Operation::Delete { key }).await?.1)
     }
 
-    async fn exists(&mut self, key: String) -> Answer<bool> {
-        let found = self.storage.get(&key).await;
-        Ok(found.map(|entry| entry.is_some()).map_err(Into::into))
+    async fn keys(&self, prefix: &str, after: Option<&str>, most: u32) -> Told<store::KeyPage> {
+        let (entries, cursor) = self.page(prefix, after, limit(most), false).await?;
+        Ok(store::KeyPage {
+            keys: entries.into_iter().map(|(key, _)| key).collect(),
+            cursor,
+        })
     }
 
-    async fn keys(
-        &mut self,
-        prefix: String,
-        after: Option<String>,
-        most: u32,
-    ) -> Answer<store::KeyPage> {
-        let page = self
-            .storage
-            .page(&prefix, after.as_deref(), limit(most), false)
-            .await;
-        Ok(page
-            .map(|(entries, cursor)| store::KeyPage {
-                keys: entries.into_iter().map(|(key, _)| key).collect(),
-                cursor,
-            })
-            .map_err(Into::into))
+    async fn scan(&self, prefix: &str, after: Option<&str>, most: u32) -> Told<store::EntryPage> {
+        let (entries, cursor) = self.page(prefix, after, limit(most), true).await?;
+        Ok(store::EntryPage {
+            entries: entries
+                .into_iter()
+                .map(|(key, entry)| self.entry(key, entry))
+                .collect(),
+            cursor,
+        })
     }
 
-    async fn scan(
-        &mut self,
-        prefix: String,
-        after: Option<String>,
-        most: u32,
-    ) -> Answer<store::EntryPage> {
-        let page = self
-            .storage
-            .page(&prefix, after.as_deref(), limit(most), true)
-            .await;
-        Ok(page
-            .map(|(entries, cursor)| store::EntryPage {
-                entries: entries
-                    .into_iter()
-                    .map(|(key, entry)| self.storage.entry(key, entry))
-                    .collect(),
-                cursor,
-            })
-            .map_err(Into::into))
+    async fn totals(&self) -> Told<store::Totals> {
+        let namespace = self.namespace().await?;
+        self.permit_listing("").await?;
+        let usage = namespace.usage()?;
+        Ok(store::Totals {
+            keys: usage.keys,
+            bytes: usage.bytes,
+            most_keys: namespace.quota().keys,
+            most_bytes: namespace.quota().bytes,
+        })
     }
 
-    async fn usage(&mut self) -> Answer<store::Totals> {
-        let storage = self.storage;
-        let used = async {
-            let namespace = storage.namespace().await?;
-            storage.permit_listing("").await?;
-            let usage = namespace.usage()?;
-            Ok::<_, StorageError>(store::Totals {
-                keys: usage.keys,
-                bytes: usage.bytes,
-                most_keys: namespace.quota().keys,
-                most_bytes: namespace.quota().bytes,
-            })
-        };
-        Ok(used.await.map_err(Into::into))
-    }
-}
-
-impl batch::Host for View<'_> {
-    async fn apply(&mut self, operations: Vec<batch::Operation>) -> Answer<batch::Outcome> {
+    async fn batch(&self, operations: Vec<batch::Operation>) -> Told<batch::Outcome> {
         let operations = operations
             .into_iter()
             .map(|operation| match operation {
@@ -204,15 +174,67 @@ impl batch::Host for View<'_> {
                 },
             })
             .collect();
-        let outcome = self.storage.apply(operations).await;
-        Ok(outcome
-            .map(|outcome| match outcome {
-                Outcome::Done { version, .. } => batch::Outcome::Done(version),
-                Outcome::Conflict(position) => {
-                    batch::Outcome::Conflict(u32::try_from(position).expect("a batch is bounded"))
-                }
-            })
-            .map_err(Into::into))
+        Ok(match self.apply(operations).await? {
+            Outcome::Done { version, .. } => batch::Outcome::Done(version),
+            Outcome::Conflict(position) => {
+                batch::Outcome::Conflict(u32::try_from(position).expect("a batch is bounded"))
+            }
+        })
+    }
+}
+
+impl store::Host for View<'_> {
+    async fn get(&mut self, key: String) -> Answer<Option<Vec<u8>>> {
+        Ok(self.storage.value(&key).await.map_err(Into::into))
+    }
+
+    async fn get_entry(&mut self, key: String) -> Answer<Option<types::Entry>> {
+        Ok(self.storage.whole(key).await.map_err(Into::into))
+    }
+
+    async fn set(&mut self, key: String, value: Vec<u8>, time_to_live: Option<u64>) -> Answer<u64> {
+        let set = self.storage.set(key, value, time_to_live).await;
+        Ok(set.map_err(Into::into))
+    }
+
+    async fn delete(&mut self, key: String) -> Answer<bool> {
+        Ok(self.storage.delete(key).await.map_err(Into::into))
+    }
+
+    async fn exists(&mut self, key: String) -> Answer<bool> {
+        let found = self.storage.get(&key).await;
+        Ok(found.map(|entry| entry.is_some()).map_err(Into::into))
+    }
+
+    async fn keys(
+        &mut self,
+        prefix: String,
+        after: Option<String>,
+        most: u32,
+    ) -> Answer<store::KeyPage> {
+        let page = self.storage.keys(&prefix, after.as_deref(), most).await;
+        Ok(page.map_err(Into::into))
+    }
+
+    async fn scan(
+        &mut self,
+        prefix: String,
+        after: Option<String>,
+        most: u32,
+    ) -> Answer<store::EntryPage> {
+        let page = self.storage.scan(&prefix, after.as_deref(), most).await;
+        Ok(page.map_err(Into::into))
+    }
+
+    async fn usage(&mut self) -> Answer<store::Totals> {
+        Ok(self.storage.totals().await.map_err(Into::into))
+    }
+}
+
+impl batch::Host for View<'_> {
+    async fn apply(&mut self, operations: Vec<batch::Operation>) -> Answer<batch::Outcome> {
+        let outcome = self.storage.batch(operations).await;
+        Ok(outcome.map_err(Into::into))
     }
 }
 
@@ -251,6 +273,120 @@ impl compare_and_set::Host for View<'_> {
     }
 }
 
+/// What is behind a guest's handle at the moment.
+struct Opened<'a> {
+    storage: GuestStorage<'a>,
+    owner: String,
+    offer: Option<Arc<Offer>>,
+}
+
+impl Opened<'_> {
+    fn storage(&self) -> GuestStorage<'_> {
+        self.storage.of(&self.owner, self.offer.as_deref())
+    }
+}
+
+impl<'a> View<'a> {
+    fn opened(&self, handle: &Resource<GuestNamespace>) -> wasmtime::Result<Opened<'a>> {
+        let owner = self.table.get(handle)?.0.clone();
+        Ok(Opened {
+            storage: self.storage,
+            offer: self.offers.and_then(|offers| offers.find(&owner)),
+            owner,
+        })
+    }
+}
+
+impl shared::Host for View<'_> {
+    async fn open(&mut self, name: String) -> Answer<Resource<GuestNamespace>> {
+        if let Err(reason) = Address::parse(&name) {
+            return Ok(Err(types::StorageError::Invalid(reason)));
+        }
+        Ok(Ok(self.table.push(GuestNamespace(name))?))
+    }
+}
+
+impl shared::HostNamespace for View<'_> {
+    async fn get(&mut self, own: Resource<GuestNamespace>, key: String) -> Answer<Option<Vec<u8>>> {
+        let opened = self.opened(&own)?;
+        let answer = opened.storage().value(&key).await;
+        Ok(answer.map_err(Into::into))
+    }
+
+    async fn get_entry(
+        &mut self,
+        own: Resource<GuestNamespace>,
+        key: String,
+    ) -> Answer<Option<types::Entry>> {
+        let opened = self.opened(&own)?;
+        let answer = opened.storage().whole(key).await;
+        Ok(answer.map_err(Into::into))
+    }
+
+    async fn set(
+        &mut self,
+        own: Resource<GuestNamespace>,
+        key: String,
+        value: Vec<u8>,
+        time_to_live: Option<u64>,
+    ) -> Answer<u64> {
+        let opened = self.opened(&own)?;
+        let answer = opened.storage().set(key, value, time_to_live).await;
+        Ok(answer.map_err(Into::into))
+    }
+
+    async fn delete(&mut self, own: Resource<GuestNamespace>, key: String) -> Answer<bool> {
+        let opened = self.opened(&own)?;
+        let answer = opened.storage().delete(key).await;
+        Ok(answer.map_err(Into::into))
+    }
+
+    async fn keys(
+        &mut self,
+        own: Resource<GuestNamespace>,
+        prefix: String,
+        after: Option<String>,
+        most: u32,
+    ) -> Answer<store::KeyPage> {
+        let opened = self.opened(&own)?;
+        let answer = opened.storage().keys(&prefix, after.as_deref(), most).await;
+        Ok(answer.map_err(Into::into))
+    }
+
+    async fn scan(
+        &mut self,
+        own: Resource<GuestNamespace>,
+        prefix: String,
+        after: Option<String>,
+        most: u32,
+    ) -> Answer<store::EntryPage> {
+        let opened = self.opened(&own)?;
+        let answer = opened.storage().scan(&prefix, after.as_deref(), most).await;
+        Ok(answer.map_err(Into::into))
+    }
+
+    async fn usage(&mut self, own: Resource<GuestNamespace>) -> Answer<store::Totals> {
+        let opened = self.opened(&own)?;
+        let answer = opened.storage().totals().await;
+        Ok(answer.map_err(Into::into))
+    }
+
+    async fn apply(
+        &mut self,
+        own: Resource<GuestNamespace>,
+        operations: Vec<batch::Operation>,
+    ) -> Answer<batch::Outcome> {
+        let opened = self.opened(&own)?;
+        let answer = opened.storage().batch(operations).await;
+        Ok(answer.map_err(Into::into))
+    }
+
+    async fn drop(&mut self, own: Resource<GuestNamespace>) -> wasmtime::Result<()> {
+        self.table.delete(own)?;
+        Ok(())
+    }
+}
+
 impl watch::Host for View<'_> {
     async fn watch(&mut self, prefix: String) -> Answer<Resource<GuestWatcher>> {
         let storage = self.storage;
@@ -274,7 +410,15 @@ impl watch::HostWatcher for View<'_> {
     ) -> wasmtime::Result<Vec<watch::Event>> {
         let watcher = &self.table.get(&watcher)?.0;
         let next = watcher.next(EVENTS_AT_ONCE);
-        let Ok(events) = tokio::time::timeout(Duration::from_millis(timeout), next).await else {
+        let timeout = Duration::from_millis(timeout);
+        let events = match self.storage.actor {
+            Some(actor) => {
+                let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+                actor.within(nanos, next).await
+            }
+            None => tokio::time::timeout(timeout, next).await.ok(),
+        };
+        let Some(events) = events else {
             return Ok(Vec::new());
         };
         // A right that was lost since ends what it was for.

@@ -11,9 +11,11 @@ use std::sync::atomic::AtomicBool;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
 use super::Namespace;
+use super::shared::{Offer, Offers};
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::instance::State;
+use crate::plane::{ActorContext, Cell};
 use crate::quota::Account;
 use crate::services::{Identity, Service, Services, names};
 
@@ -27,12 +29,46 @@ pub struct GuestStorage<'a> {
     pub namespace: Option<&'a Namespace>,
     /// Where it is told that the quota is nearly used up, or was met.
     pub account: Option<&'a Account>,
+    /// The actor whose instance it is, where its time is virtual.
+    pub actor: Option<&'a Arc<Cell>>,
+    /// Whose namespace it is, where it is another deployment's.
+    pub owner: Option<Owner<'a>>,
+}
+
+/// The other side of an access to a shared namespace.
+#[derive(Clone, Copy)]
+pub struct Owner<'a> {
+    pub name: &'a str,
+    /// What decides for it; `None` where it shares nothing.
+    pub gate: Option<&'a Arc<dyn Gate>>,
 }
 
 /// What the implementations work on.
 pub struct View<'a> {
     pub storage: GuestStorage<'a>,
+    /// What other deployments share.
+    pub offers: Option<&'a Offers>,
     pub table: &'a mut ResourceTable,
+}
+
+impl<'a> GuestStorage<'a> {
+    /// The same instance's view of the namespace that `owner` shares, if it does.
+    #[must_use]
+    pub fn of<'b>(&self, owner: &'b str, offer: Option<&'b Offer>) -> GuestStorage<'b>
+    where
+        'a: 'b,
+    {
+        GuestStorage {
+            namespace: offer.map(|offer| &offer.namespace),
+            // What is nearly used up there is not this deployment's.
+            account: None,
+            owner: Some(Owner {
+                name: owner,
+                gate: offer.map(|offer| &offer.gate),
+            }),
+            ..*self
+        }
+    }
 }
 
 /// Gives instances the namespace.
@@ -45,8 +81,12 @@ impl Service for Namespace {
 
 fn view(state: &mut State) -> View<'_> {
     let namespace = state.services.get::<Namespace>();
+    let offers = state.services.get::<Offers>();
+    let actor = state.actor.as_deref();
     let mut view = state.wasi.storage(namespace);
     view.storage.account = state.link.limits().account.as_deref();
+    view.storage.actor = actor.and_then(ActorContext::in_virtual_time);
+    view.offers = offers;
     view
 }
 
@@ -61,6 +101,7 @@ const AIRSSYS: &[&str] = &[
     "airssys:storage/store",
     "airssys:storage/batch",
     "airssys:storage/compare-and-set",
+    "airssys:storage/shared",
     "airssys:storage/watch",
 ];
 

@@ -1,25 +1,45 @@
 //! Deciding what a guest does to its keys.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use super::GuestStorage;
-use crate::gate::{Access, Decision, StorageAccess};
+use super::{GuestStorage, Owner};
+use crate::gate::{Access, Decision, Gate, StorageAccess};
 use crate::limits::Limit;
 use crate::quota::Account;
-use crate::storage::{Entry, Namespace, Operation, Outcome, StorageError};
+use crate::storage::{Entry, Namespace, Operation, Outcome, StorageError, block_on, shared};
 
 /// The segments of a key, or of the beginning of some, without the last one: what is listed as a whole.
 fn directory(key: &str) -> &str {
     key.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
-fn target(key: &str) -> String {
-    if key.is_empty() {
-        "self".into()
-    } else {
-        format!("self/{key}")
+fn target(owner: Option<&Owner<'_>>, key: &str) -> String {
+    match owner {
+        Some(owner) => shared::target(owner.name, key),
+        None if key.is_empty() => "self".into(),
+        None => format!("self/{key}"),
+    }
+}
+
+/// Let a gate decide one access, waiting for an approver as often as it asks.
+async fn decide(
+    gate: &Arc<dyn Gate>,
+    access: StorageAccess,
+    target: &str,
+) -> Result<(), StorageError> {
+    loop {
+        match gate.decide(&Access::Storage { access, target }) {
+            Decision::Allow => return Ok(()),
+            Decision::Deny(denial) => return Err(StorageError::Denied(denial.rule)),
+            Decision::Ask(approval) => {
+                if !approval.await {
+                    return Err(StorageError::Denied("it was not approved".into()));
+                }
+            }
+        }
     }
 }
 
@@ -29,7 +49,16 @@ impl GuestStorage<'_> {
     /// # Errors
     /// [`StorageError::Closed`] where the instance was given none.
     pub async fn namespace(&self) -> Result<&Namespace, StorageError> {
-        let namespace = self.namespace.ok_or(StorageError::Closed)?;
+        let namespace = match (self.namespace, &self.owner) {
+            (Some(namespace), _) => namespace,
+            (None, None) => return Err(StorageError::Closed),
+            (None, Some(owner)) => {
+                // Whether somebody shares anything is nothing for those who may not look.
+                let target = target(Some(owner), "");
+                decide(self.gate, StorageAccess::List, &target).await?;
+                return Err(self.not_shared(owner));
+            }
+        };
         std::future::poll_fn(|context| {
             if self.may_block.load(Ordering::Acquire) {
                 Poll::Ready(())
@@ -42,27 +71,25 @@ impl GuestStorage<'_> {
         Ok(namespace)
     }
 
-    /// Let the gate decide one access, waiting for an approver as often as it asks.
+    /// Let the gate decide one access; where the namespace is another deployment's, also whether that shares it.
     ///
     /// # Errors
     /// [`StorageError::Denied`].
     async fn permit(&self, access: StorageAccess, key: &str) -> Result<(), StorageError> {
-        let target = target(key);
-        loop {
-            let decision = self.gate.decide(&Access::Storage {
-                access,
-                target: &target,
-            });
-            match decision {
-                Decision::Allow => return Ok(()),
-                Decision::Deny(denial) => return Err(StorageError::Denied(denial.rule)),
-                Decision::Ask(approval) => {
-                    if !approval.await {
-                        return Err(StorageError::Denied("it was not approved".into()));
-                    }
-                }
-            }
-        }
+        decide(self.gate, access, &target(self.owner.as_ref(), key)).await?;
+        let Some(owner) = &self.owner else {
+            return Ok(());
+        };
+        let (Some(gate), Some(reader)) = (owner.gate, self.gate.principal()) else {
+            return Err(self.not_shared(owner));
+        };
+        let shares = decide(gate, access, &shared::shared_with(&reader.name)).await;
+        shares.map_err(|_| self.not_shared(owner))
+    }
+
+    fn not_shared(&self, owner: &Owner<'_>) -> StorageError {
+        let reader = self.gate.principal().map_or("it", |reader| &reader.name);
+        StorageError::Denied(format!("{} does not share that with {reader}", owner.name))
     }
 
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, StorageError> {
@@ -88,7 +115,12 @@ impl GuestStorage<'_> {
                 self.permit(*access, operation.key()).await?;
             }
         }
-        let applied = namespace.apply(operations).await;
+        let applying = namespace.apply(operations);
+        let applied = match self.actor {
+            // Virtual time stands still while the disk works: nobody else may have a turn meanwhile.
+            Some(_) => block_on(applying),
+            None => applying.await,
+        };
         if let Some(account) = self.account {
             told(account, namespace, &applied);
         }

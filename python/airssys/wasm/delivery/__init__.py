@@ -1,0 +1,89 @@
+"""Live delivery: strategies, rollouts that judge themselves, and what is recorded of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airssys._lazy import lazily
+
+if TYPE_CHECKING:
+    from airssys.wasm.delivery.analysis import Stage
+    from airssys.wasm.delivery.errors import (
+        DependencyRefused,
+        DeploymentLocked,
+        InvalidStrategy,
+        RevisionCollected,
+        RolloutInProgress,
+        RolloutOver,
+        RolloutTakenBack,
+        StrategyUnsupported,
+    )
+    from airssys.wasm.delivery.judging import Analysis, Evidence, Judgement, judge
+    from airssys.wasm.delivery.records import RolloutChanged, RolloutStatus, RolloutStep
+    from airssys.wasm.delivery.rollout import BlockingRollout, Rollout
+    from airssys.wasm.delivery.strategies import (
+        BlueGreen,
+        Bounds,
+        Canary,
+        Judge,
+        Recreate,
+        Rolling,
+        Strategy,
+    )
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "analysis": ("Stage",),
+            "errors": (
+                "DependencyRefused",
+                "DeploymentLocked",
+                "InvalidStrategy",
+                "RevisionCollected",
+                "RolloutInProgress",
+                "RolloutOver",
+                "RolloutTakenBack",
+                "StrategyUnsupported",
+            ),
+            "judging": ("Analysis", "Evidence", "Judgement", "judge"),
+            "records": ("RolloutChanged", "RolloutStatus", "RolloutStep"),
+            "rollout": ("BlockingRollout", "Rollout"),
+            "strategies": (
+                "BlueGreen",
+                "Bounds",
+                "Canary",
+                "Judge",
+                "Recreate",
+                "Rolling",
+                "Strategy",
+            ),
+        },
+    )
+
+__all__ = [
+    "Analysis",
+    "BlockingRollout",
+    "BlueGreen",
+    "Bounds",
+    "Canary",
+    "DependencyRefused",
+    "DeploymentLocked",
+    "Evidence",
+    "InvalidStrategy",
+    "Judge",
+    "Judgement",
+    "Recreate",
+    "RevisionCollected",
+    "Rolling",
+    "Rollout",
+    "RolloutChanged",
+    "RolloutInProgress",
+    "RolloutOver",
+    "RolloutStatus",
+    "RolloutStep",
+    "RolloutTakenBack",
+    "Stage",
+    "Strategy",
+    "StrategyUnsupported",
+    "judge",
+]

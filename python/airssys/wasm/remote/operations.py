@@ -1,0 +1,240 @@
+"""The requests that a client makes, one function for each operation of the API."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airssys.wasm.accounting import DeploymentStatistics
+from airssys.wasm.actors.live import LiveActor
+from airssys.wasm.actors.log_line import LogLine
+from airssys.wasm.delivery.plan import Plan, RevisionDifference
+from airssys.wasm.delivery.records import RolloutStatus
+from airssys.wasm.quotas.usage import Usage
+from airssys.wasm.remote import values
+from airssys.wasm.remote.request import Request, path_of
+from airssys.wasm.remote.wire import (
+    ActorState,
+    CallRequest,
+    CallResult,
+    DeploymentState,
+    HostState,
+    RolloutView,
+    UploadResult,
+)
+from airssys.wasm.revision import Revision, RolloutRecord
+from airssys.wasm.security.grant import Grant, RequestState
+from airssys.wasm.security.review import Review
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airssys.wasm.remote.wire import (
+        DeployRequest,
+        GrantRequest,
+        PlanRequest,
+        Record,
+        ReviewRequest,
+        RevokeRequest,
+        RollbackRequest,
+        RolloutRequest,
+        StopRequest,
+    )
+
+_DEPLOYMENTS = "deployments"
+
+
+def host() -> Request:
+    """Ask for what the server says of itself."""
+    return Request(method="GET", path=path_of("host"), gives=HostState)
+
+
+def usage(namespace: str | None = None, name: str | None = None) -> Request:
+    """Ask for what was used: by all, a namespace or a deployment."""
+    if name is not None:
+        return _look(name, "usage", Usage)
+    return Request(method="GET", path=path_of("usage", namespace=namespace), gives=Usage)
+
+
+def events(*, follow: bool, after: int | None) -> Request:
+    """Ask for events, without end where they are followed."""
+    path = path_of("events", follow=str(follow).lower(), after=after)
+    return Request(method="GET", path=path, headers={"accept": "text/event-stream"})
+
+
+def deployments() -> Request:
+    """Ask for all deployments."""
+    path = path_of(_DEPLOYMENTS)
+    return Request(method="GET", path=path, gives=tuple[DeploymentState, ...])
+
+
+def deployment(name: str) -> Request:
+    """Ask for one deployment."""
+    return Request(method="GET", path=path_of(_DEPLOYMENTS, name), gives=DeploymentState)
+
+
+def upload(content: bytes | memoryview) -> Request:
+    """Ask to take a component in."""
+    digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    return Request(
+        method="POST",
+        path=path_of("components"),
+        gives=UploadResult,
+        body=content,
+        media="application/wasm",
+        headers={"content-digest": f"sha-256=:{digest}:"},
+    )
+
+
+def review(name: str, what: ReviewRequest) -> Request:
+    """Ask for what a component would ask for."""
+    return _do(name, "review", what, Review)
+
+
+def deploy(name: str, what: DeployRequest) -> Request:
+    """Ask to deploy what was uploaded."""
+    path = path_of(_DEPLOYMENTS, name)
+    body = msgspec.json.encode(what)
+    return Request(method="PUT", path=path, gives=DeploymentState, body=body)
+
+
+def rollback(name: str, what: RollbackRequest) -> Request:
+    """Ask to make an earlier revision live."""
+    return _do(name, "rollback", what, DeploymentState)
+
+
+def remove(name: str, *, who: str | None, why: str) -> Request:
+    """Ask to end a deployment."""
+    return Request(method="DELETE", path=path_of(_DEPLOYMENTS, name, who=who, why=why or None))
+
+
+def history(name: str) -> Request:
+    """Ask for the revisions of a deployment."""
+    return _look(name, "history", tuple[Revision, ...])
+
+
+def rollouts(name: str) -> Request:
+    """Ask for the movements between revisions."""
+    return _look(name, "rollouts", tuple[RolloutRecord, ...])
+
+
+def rollout(name: str, after: int | None = None) -> Request:
+    """Ask for the last rollout; after some step, when there is another."""
+    return _look(name, "rollout", RolloutView, after=after)
+
+
+def command_rollout(name: str, what: RolloutRequest) -> Request:
+    """Ask to do something with a rollout."""
+    return _do(name, "rollout", what, RolloutStatus)
+
+
+def plan(name: str, what: PlanRequest) -> Request:
+    """Ask what a deploy would change."""
+    return _do(name, "plan", what, Plan)
+
+
+def difference(name: str, before: int, after: int) -> Request:
+    """Ask what differs between two revisions."""
+    return _look(name, "difference", RevisionDifference, before=before, after=after)
+
+
+def statistics(name: str) -> Request:
+    """Ask for what the calls came to."""
+    return _look(name, "statistics", DeploymentStatistics)
+
+
+def logs(name: str, *, level: str, since: float) -> Request:
+    """Ask for what the guests logged last."""
+    return _look(name, "logs", tuple[LogLine, ...], level=level, since=since)
+
+
+def grants(name: str) -> Request:
+    """Ask for what is granted."""
+    return _look(name, "grants", tuple[Grant, ...])
+
+
+def requests(name: str) -> Request:
+    """Ask for what the live revision asks for."""
+    return _look(name, "requests", tuple[RequestState, ...])
+
+
+def suggestion(name: str) -> Request:
+    """Ask for the least request that covers what was used."""
+    return _look(name, "suggestion", str)
+
+
+def grant(name: str, what: GrantRequest) -> Request:
+    """Ask to grant capabilities."""
+    return _do(name, "grant", what, tuple[Grant, ...])
+
+
+def revoke(name: str, what: RevokeRequest) -> Request:
+    """Ask to take grants back."""
+    return _do(name, "revoke", what, tuple[Grant, ...])
+
+
+def call(name: str, function: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Request:
+    """Ask to call a function."""
+    return Request(
+        method="POST",
+        path=path_of(_DEPLOYMENTS, name, verb="call"),
+        gives=bytes,
+        body=values.pack([function, list(arguments), dict(named)]),
+        media=values.MEDIA_TYPE,
+    )
+
+
+def call_text(name: str, text: str) -> Request:
+    """Ask to call a function in WAVE."""
+    return _do(name, "call", CallRequest(call=text), CallResult)
+
+
+def actor(name: str, key: str) -> Request:
+    """Ask to start an actor where it is not there."""
+    return _act(name, "start", key, gives=ActorState)
+
+
+def actors(name: str) -> Request:
+    """Ask for the actors as they run."""
+    return _look(name, "actors", tuple[LiveActor, ...])
+
+
+def tell(name: str, key: str, payload: bytes, *, priority: int, ttl: float | None) -> Request:
+    """Ask to queue a message."""
+    return _act(name, "tell", key, payload, priority=priority, ttl=ttl)
+
+
+def ask(name: str, key: str, payload: bytes, *, timeout: float, priority: int) -> Request:
+    """Ask to ask an actor."""
+    return _act(name, "ask", key, payload, gives=bytes, timeout=timeout, priority=priority)
+
+
+def stop(name: str, key: str, what: StopRequest) -> Request:
+    """Ask to stop an actor, or kill it."""
+    path = path_of(_DEPLOYMENTS, name, verb="stop", key=key)
+    return Request(method="POST", path=path, gives=str, body=msgspec.json.encode(what))
+
+
+def _look(name: str, what: str, gives: Any, **query: object) -> Request:
+    path = path_of(_DEPLOYMENTS, name, verb=what, **query)
+    return Request(method="GET", path=path, gives=gives)
+
+
+def _do(name: str, verb: str, what: Record, gives: Any) -> Request:
+    path = path_of(_DEPLOYMENTS, name, verb=verb)
+    return Request(method="POST", path=path, gives=gives, body=msgspec.json.encode(what))
+
+
+def _act(
+    name: str, verb: str, key: str, payload: bytes = b"", gives: Any = None, **query: object
+) -> Request:
+    return Request(
+        method="POST",
+        path=path_of(_DEPLOYMENTS, name, verb=verb, key=key, **query),
+        gives=gives,
+        body=payload,
+        media="application/octet-stream",
+    )

@@ -1,0 +1,305 @@
+"""What a server and its clients write to each other, beside the records of the host itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from airssys.wasm.accounting import DeploymentStatistics  # noqa: TC001 - read when decoding
+from airssys.wasm.delivery.records import RolloutStatus, RolloutStep  # noqa: TC001 - likewise
+from airssys.wasm.ingress import HttpRoute, HttpStatistics  # noqa: TC001 - likewise
+from airssys.wasm.quotas.usage import Usage  # noqa: TC001 - likewise
+from airssys.wasm.revision import Revision, Settings
+from airssys.wasm.security.review import Reviewed  # noqa: TC001 - likewise
+
+__all__ = [
+    "ActorState",
+    "Answer",
+    "CallRequest",
+    "CallResult",
+    "DeployRequest",
+    "DeploymentState",
+    "GrantRequest",
+    "HostState",
+    "HttpState",
+    "PlanRequest",
+    "ReviewRequest",
+    "RevokeRequest",
+    "RollbackRequest",
+    "RolloutRequest",
+    "RolloutView",
+    "StopRequest",
+    "UploadResult",
+]
+
+Reason = Annotated[str, msgspec.Meta(max_length=2000)]
+
+
+class Record(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The base of what is sent to a server: a field that it does not know is refused."""
+
+
+class HostState(msgspec.Struct, kw_only=True, frozen=True):
+    """A host that is served.
+
+    Attributes:
+        version: Of AirsSys.
+        directory: The state directory.
+        process: The process that serves it.
+        started: Since when, in seconds since 1970.
+        status: `ready`, or `draining` while it ends.
+        principal: Who asks, as the server knows it.
+        roles: What whoever asks may do.
+        usage: What was used since the start.
+    """
+
+    version: str
+    directory: str
+    process: int
+    started: float
+    status: Literal["ready", "draining"]
+    principal: str
+    roles: tuple[str, ...]
+    usage: Usage
+
+
+class HttpState(msgspec.Struct, kw_only=True, frozen=True):
+    """Where requests from outside come in.
+
+    Attributes:
+        address: Where it listens.
+        routes: Which requests go to which deployment.
+        statistics: What came in since it began to listen.
+    """
+
+    address: str
+    routes: tuple[HttpRoute, ...]
+    statistics: HttpStatistics
+
+
+class DeploymentState(msgspec.Struct, kw_only=True, frozen=True):
+    """A deployment as it is now.
+
+    Attributes:
+        name: By which it is called.
+        revision: The live one.
+        held: Why it takes no calls, or null.
+        exports: Paths of the live revision's functions.
+        statistics: What its calls came to since the start of the host.
+    """
+
+    name: str
+    revision: Revision
+    held: str | None
+    exports: list[str]
+    statistics: DeploymentStatistics
+
+
+class UploadResult(msgspec.Struct, kw_only=True, frozen=True):
+    """A component that was uploaded; it is kept for some minutes.
+
+    Attributes:
+        digest: By which a deploy names it.
+        size: Bytes.
+    """
+
+    digest: str
+    size: int
+
+
+class ReviewRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What would a component ask for?
+
+    Attributes:
+        component: Digest of an uploaded component.
+        settings: How it would be run.
+        allow_downgrade: Let in a lower signed version.
+    """
+
+    component: str
+    settings: Settings = msgspec.field(default_factory=Settings)
+    allow_downgrade: bool = False
+
+
+class DeployRequest(ReviewRequest, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Make a component the live revision of a deployment.
+
+    Attributes:
+        component: Digest of an uploaded component.
+        settings: How it is run; limits that are left out have their defaults.
+        inherited: The capabilities in `settings` are what an earlier component asked for.
+        grant: `requested` grants what it asks for; who asks needs the role `approve` then.
+        approved: What a review was about; anything else is refused.
+        who: For whom it is done, for the history, beside who asks.
+        why: The reason, for the history.
+        allow_downgrade: Let in a lower signed version.
+        strategy: How it takes over, with its `kind`: `{"kind": "canary", "steps": [1, 5]}`; at once
+            where it is null. The answer comes when the first step is taken.
+    """
+
+    strategy: dict[str, Any] | None = None
+    inherited: bool = False
+    grant: Literal["requested"] | None = None
+    approved: Reviewed | None = None
+    who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    why: Reason = ""
+
+
+class PlanRequest(ReviewRequest, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Ask what deploying a component would change.
+
+    Attributes:
+        component: Digest of an uploaded component.
+        settings: How it would be run.
+        allow_downgrade: Let in a lower signed version.
+        strategy: How it would take over; as for a deploy.
+    """
+
+    strategy: dict[str, Any] | None = None
+
+
+class RolloutRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Do something with the rollout of a deployment.
+
+    Attributes:
+        what: `pause`, `resume`, `promote`, `abort`, or `weight`.
+        percent: The share that the new revision is to have, with `weight`.
+        who: For whom it is done, beside who asks.
+        why: The reason, for the record.
+    """
+
+    what: Literal["pause", "resume", "promote", "abort", "weight"]
+    percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
+    who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    why: Reason = ""
+
+
+class RolloutView(msgspec.Struct, kw_only=True, frozen=True):
+    """A rollout, and what it did.
+
+    Attributes:
+        status: Where it is.
+        steps: What it did, the first step first.
+    """
+
+    status: RolloutStatus
+    steps: tuple[RolloutStep, ...]
+
+
+class RollbackRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Make an earlier revision live again.
+
+    Attributes:
+        to: The revision; null for the one that the live revision replaced.
+        who: For whom it is done, beside who asks.
+        why: The reason, for the history.
+    """
+
+    to: int | None = None
+    who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    why: Reason = ""
+
+
+class GrantRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Grant capabilities.
+
+    Attributes:
+        places: Places of requests (`http[0]`); null for all that is asked for and not granted.
+        capabilities: Capabilities as in `[capabilities]` of a manifest, instead of `places`.
+        until: When it ends, in ISO 8601 with a time zone; null for never.
+        act_as: `self` where callers of the component need not hold the right themselves.
+        caller: The one caller for whom it counts.
+        who: For whom it is done, beside who asks.
+        why: The reason, for the records.
+    """
+
+    places: list[str] | None = None
+    capabilities: dict[str, Any] | None = None
+    until: str | None = None
+    act_as: Literal["self"] | None = None
+    caller: str | None = None
+    who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    why: Reason = ""
+
+
+class RevokeRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Take grants back.
+
+    Attributes:
+        grants: Their ids; null for all.
+        wait: Return when nothing is left that was opened with them.
+        who: For whom it is done, beside who asks.
+        why: The reason, for the records.
+    """
+
+    grants: list[int] | None = None
+    wait: bool = False
+    who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    why: Reason = ""
+
+
+class CallRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Call a function.
+
+    Attributes:
+        call: The call in WAVE: `add(2, 3)`.
+    """
+
+    call: str
+
+
+class CallResult(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What a function returned.
+
+    Attributes:
+        path: Of the function.
+        wave: The result in WAVE; null for none.
+        value: The result in JSON: bytes are base64, a variant is `{case: payload}`.
+        error: The error of a WIT `result`, instead of `value`.
+        failed: Whether it is an error.
+    """
+
+    path: str
+    wave: str | None
+    value: Any = None
+    error: Any = None
+    failed: bool = False
+
+
+class ActorState(msgspec.Struct, kw_only=True, frozen=True):
+    """An actor that runs, or is about to.
+
+    Attributes:
+        address: Of the actor: the deployment, with `#` and the key where that is not empty.
+        alive: Whether the address takes messages.
+        codec: In what values are written to it.
+    """
+
+    address: str
+    alive: bool
+    codec: str
+
+
+class StopRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Stop an actor for good.
+
+    Attributes:
+        timeout: Seconds after which it becomes a kill; null for what the actor was given.
+        drain: Handle what is queued first.
+        kill: End the incarnation without hooks; the supervisor decides about a restart.
+    """
+
+    timeout: float | None = None
+    drain: bool = False
+    kill: bool = False
+
+
+class Answer(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The answer of a person to an access that waits.
+
+    Attributes:
+        why: The reason, for the records.
+    """
+
+    why: Reason = ""
