@@ -87,6 +87,8 @@ soak: setup guests ## use hosts, actors, the system layer and storage hard and c
 	@$(BIN)/python -m benchmarks.osl.soak
 	$(call say,soak: ways in)
 	@$(BIN)/python -m benchmarks.wasm.ways_in
+	$(call say,soak: live delivery)
+	@$(BIN)/python -m benchmarks.delivery
 	$(call say,soak: storage)
 	@$(BIN)/python -m benchmarks.storage.soak --gigabytes $(or $(GIGABYTES),10)
 

@@ -20,6 +20,11 @@ CONTENTS = (
     "airssys/_core.abi3.so",
     "airssys/_core.pyi",
     "airssys/py.typed",
+    "airssys/authoring/contract/core/types.wit",
+    "airssys/authoring/pins/javascript/package-lock.json",
+    "airssys/authoring/sdk/python/airssys_component/actors.py",
+    "airssys/authoring/sdk/rust/wit/core/types.wit",
+    "airssys/authoring/templates/function/python/app.py.in",
     "licenses/LICENSE",
     "licenses/THIRD-PARTY-NOTICES.txt",
 )

@@ -12,39 +12,31 @@ Without Node.js the JavaScript guests are left out, with a line that says so.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
-import importlib.metadata
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-import guest_javascript
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Literal
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "python"))  # guests are built before the native module is
+
+from airssys.authoring.contract import needed, whole  # noqa: E402
+from airssys.authoring.errors import AuthoringError, ToolchainMissing  # noqa: E402
+from airssys.authoring.languages import javascript, python, rust  # noqa: E402
+from airssys.authoring.places import cache, locked  # noqa: E402
+
 SOURCES = ROOT / "components"
 CONTRACT = ROOT / "wit"
 OUTPUT = ROOT / "build" / "components"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airssys" / "guests"
-TARGET = "wasm32-wasip2"
+CACHE = cache() / "guests"
 KEPT_BUILDS = 8  # of one guest; clones at different commits share the cache
 Language = Literal["Rust", "Python", "JavaScript"]
-
-
-class GuestError(Exception):
-    """Say in one line what prevents a guest from being built, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +59,7 @@ class Guest:
     @property
     def packages(self) -> list[Path]:
         """The folders of the project's WIT packages that its world needs, needed ones first."""
-        found: list[Path] = []
-        _needed_by(self.folder / "wit", found)
-        return found[:-1]
-
-
-def _needed_by(folder: Path, found: list[Path]) -> None:
-    texts = [file.read_text("utf-8") for file in sorted(folder.glob("*.wit"))]
-    for name in sorted(set(re.findall(r"\bairssys:([a-z-]+)/", "\n".join(texts)))):
-        package = CONTRACT / name
-        if package != folder and package not in found:
-            _needed_by(package, found)
-    found.append(folder)
+        return needed(self.folder / "wit", CONTRACT)
 
 
 def discover() -> list[Guest]:
@@ -104,18 +85,7 @@ def _is_shared(folder: Path) -> bool:
 
 def toolchain(language: Language) -> str:
     """Name the compiler and its version, which a cached build depends on."""
-    if language == "JavaScript":
-        return guest_javascript.toolchain()
-    if language == "Python":
-        try:
-            return "componentize-py " + importlib.metadata.version("componentize-py")
-        except importlib.metadata.PackageNotFoundError:
-            message = "componentize-py is not installed; `make setup` installs it in .venv"
-            raise GuestError(message) from None
-    if shutil.which("cargo") is None or shutil.which("rustc") is None:
-        message = "no cargo on PATH; install Rust by rustup, then: rustup target add " + TARGET
-        raise GuestError(message)
-    return _run(["rustc", "--version"], cwd=SOURCES).stdout.strip()
+    return {"JavaScript": javascript, "Python": python, "Rust": rust}[language].toolchain()
 
 
 def digest(guest: Guest, compiler: str) -> str:
@@ -149,7 +119,7 @@ def build(only: list[str] | None = None) -> list[Guest]:
         for guest in guests
     }
     if any(not path.exists() for path in cached.values()):
-        with _locked():  # another clone may build the same
+        with locked(CACHE, "another build of guests", _say):  # another clone may build the same
             missing = {guest: path for guest, path in cached.items() if not path.exists()}
             _build_rust({g: path for g, path in missing.items() if g.language == "Rust"})
             _build_python({g: path for g, path in missing.items() if g.language == "Python"})
@@ -172,39 +142,27 @@ def build(only: list[str] | None = None) -> list[Guest]:
 def _build_rust(missing: dict[Guest, Path]) -> None:
     if not missing:
         return
-    _need_target()
+    rust.need_target(_say)
     names = [guest.name for guest in missing]
     _say(f"compiling {', '.join(names)} (Rust)")
-    target = CACHE / "target"
-    packages = [argument for name in names for argument in ("--package", name)]
-    # Flags meant for the native module do not suit WebAssembly.
-    unwanted = {"RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"}
-    environment = {key: value for key, value in os.environ.items() if key not in unwanted}
-    command = ["cargo", "build", "--quiet", "--locked", "--release", "--target", TARGET]
-    command += ["--target-dir", str(target), *packages]
-    if subprocess.run(command, cwd=SOURCES, env=environment, check=False).returncode:
-        raise GuestError("cargo could not build the Rust guests; its messages are above")
-    built = target / TARGET / "release"
+    built = rust.build(SOURCES, CACHE / "target", packages=names, locked=True)
     for guest, path in missing.items():
-        library = (guest.folder / "src" / "lib.rs").exists()
-        stem = guest.name.replace("-", "_") if library else guest.name
-        _place(built / f"{stem}.wasm", path)
+        _place(built[guest.folder], path)
 
 
 def _build_python(missing: dict[Guest, Path]) -> None:
     if not missing:
         return
     _say(f"compiling {', '.join(guest.name for guest in missing)} (Python, about 5 s each)")
+    python.installed(_say)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         list(pool.map(_componentize, missing, missing.values()))
 
 
 def _componentize(guest: Guest, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
-    tool = Path(sys.executable).with_name("componentize-py")
-    with _whole_wit(guest) as wit:
-        command = [str(tool), "-d", str(wit), "componentize", "app", "-o", str(temporary)]
-        _run(command, cwd=guest.folder)
+    with whole(guest.folder / "wit", CACHE, CONTRACT) as wit:
+        python.build(guest.folder, wit, temporary)
     temporary.replace(path)
 
 
@@ -212,42 +170,19 @@ def _build_javascript(missing: dict[Guest, Path]) -> None:
     if not missing:
         return
     names = ", ".join(guest.name for guest in missing)
-    _say(f"compiling {names} (JavaScript)")
     try:
-        for guest, path in missing.items():
-            with _whole_wit(guest) as wit:
-                guest_javascript.build(guest.folder, wit, path, CACHE)
-    except guest_javascript.NoNodeError as error:
+        javascript.need_node()
+    except ToolchainMissing as error:
         _say(f"left out {names}: {error}")
         for guest in missing:
             guest.output.unlink(missing_ok=True)  # of other sources
-    except RuntimeError as error:
-        raise GuestError(str(error)) from None
-
-
-@contextmanager
-def _whole_wit(guest: Guest) -> Iterator[Path]:
-    """Lay a guest's world and the packages it needs out in one folder, as their tools want it."""
-    with tempfile.TemporaryDirectory() as scratch:
-        wit = Path(scratch) / "wit"
-        shutil.copytree(guest.folder / "wit", wit)
-        for package in guest.packages:
-            shutil.copytree(package, wit / "deps" / package.name)
-        yield wit
-
-
-def _need_target() -> None:
-    sysroot = Path(_run(["rustc", "--print", "sysroot"], cwd=SOURCES).stdout.strip())
-    if (sysroot / "lib" / "rustlib" / TARGET).is_dir():
         return
-    remedy = f"add it with: rustup target add {TARGET}"
-    if shutil.which("rustup") is None:
-        raise GuestError(
-            f"the Rust target {TARGET} is not installed and rustup is missing; {remedy}"
-        )
-    _say(f"adding the Rust target {TARGET}")
-    if subprocess.run(["rustup", "target", "add", TARGET], check=False).returncode:
-        raise GuestError(f"rustup could not add the target {TARGET}; {remedy}")
+    _say(f"compiling {names} (JavaScript)")
+    for guest, path in missing.items():
+        temporary = path.with_suffix(".tmp")
+        with whole(guest.folder / "wit", CACHE, CONTRACT) as wit:
+            javascript.build(guest.folder / "app.js", wit, temporary, say=_say)
+        temporary.replace(path)
 
 
 def _chosen(only: list[str] | None) -> list[Guest]:
@@ -255,7 +190,7 @@ def _chosen(only: list[str] | None) -> list[Guest]:
     unknown = set(only or ()) - {guest.name for guest in guests}
     if unknown:
         known = ", ".join(guest.name for guest in guests)
-        raise GuestError(f"no guest named {', '.join(sorted(unknown))}; there are {known}")
+        raise AuthoringError(f"no guest named {', '.join(sorted(unknown))}; there are {known}")
     return [guest for guest in guests if not only or guest.name in only]
 
 
@@ -292,26 +227,6 @@ def _prune(guest: Guest) -> None:
         path.unlink(missing_ok=True)
 
 
-@contextmanager
-def _locked() -> Iterator[None]:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say("waiting for another build of guests")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _run(command: list[str], *, cwd: Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
-    if done.returncode:
-        tail = (done.stderr or done.stdout).strip()
-        raise GuestError(f"`{' '.join(command)}` failed:\n{tail}")
-    return done
-
-
 def _say(text: str) -> None:
     print(f"guests: {text}", flush=True)
 
@@ -330,8 +245,10 @@ def main() -> int:
                 print(f"{guest.name}\t{guest.language}")
         else:
             build(arguments.only)
-    except (GuestError, OSError) as error:
+    except (AuthoringError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        for note in getattr(error, "__notes__", ()):
+            print(note, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("guests: interrupted; what was finished is kept", file=sys.stderr)

@@ -3,10 +3,12 @@
 //! Nothing here knows of Python. What a guest did wrong is a value with a type ([`error::Error::Trap`],
 //! [`error::Error::Limit`], a denied [`gate::Decision`]); what the host did wrong is an error.
 
+pub mod authoring;
 pub mod component;
 pub mod engine;
 pub mod error;
 pub mod gate;
+pub mod guest_log;
 pub mod ingress;
 pub mod instance;
 pub mod limits;

@@ -331,7 +331,7 @@ impl PyComponent {
         rearm_signal_handlers();
         let component = self.described.component.clone();
         link(py, &component)?;
-        let state = wasi.state(&limits.limits, &[])?;
+        let state = wasi.state(&limits.limits, &[], None)?;
         let call = Call::fresh(component, state, limits.limits.clone(), None);
         // Behind the functions that the guest knows by position: what lives as long as the instance.
         functions.extend(wasi.approver(py));

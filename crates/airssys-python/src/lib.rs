@@ -1,6 +1,7 @@
 //! The Python module `airssys._core`: conversions and awaitables over `airssys-host`. No decision lives here.
 
 mod apart;
+mod authoring;
 mod awaiting;
 mod blocking;
 mod bridge;
@@ -11,6 +12,7 @@ pub mod convert;
 mod deadline;
 mod errors;
 mod gate;
+mod guest_log;
 mod handles;
 mod host_calls;
 mod imports;
@@ -104,6 +106,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     trial::register(module)?;
     ingress::register(module)?;
     wave::register(module)?;
+    authoring::register(module)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(_compile_child, module)?)?;
     module.add_function(wrap_pyfunction!(_set_compile_worker, module)?)?;
@@ -118,6 +121,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<resource::GuestResource>()?;
     module.add_class::<host_calls::PyHostCalls>()?;
     module.add_class::<incoming::PyIncoming>()?;
+    module.add_class::<guest_log::PyGuestLog>()?;
     module.add_class::<limits::PyLimits>()?;
     module.add_class::<wasi::PyWasi>()?;
     module.add_function(wrap_pyfunction!(secrets::check_secret, module)?)?;

@@ -16,6 +16,7 @@ use crate::awaiting::{Awaitable, Conclude};
 use crate::callers;
 use crate::component::{Described, PyComponent};
 use crate::errors::{About, raise, unknown_export};
+use crate::guest_log::PyGuestLog;
 use crate::handles::Lent;
 use crate::imports::Imports;
 use crate::instance::explain;
@@ -120,7 +121,7 @@ pub struct PyLine {
 impl PyLine {
     /// `instances` is 0 for an instance per call. `functions` are in the order of `Component.required`.
     #[new]
-    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, services))]
+    #[pyo3(signature = (component, *, number, limits, wasi, functions, instances, waiting, statistics, services, log = None))]
     fn new(
         component: &PyComponent,
         number: u64,
@@ -131,6 +132,7 @@ impl PyLine {
         waiting: usize,
         statistics: &PyLineStatistics,
         services: Vec<Bound<'_, PyService>>,
+        log: Option<(PyRef<'_, PyGuestLog>, &str)>,
     ) -> Self {
         let described = component.described.clone();
         let lifetime = if instances == 0 {
@@ -150,13 +152,14 @@ impl PyLine {
             .iter()
             .map(|service| service.get().0.clone())
             .collect();
+        let writer = log.map(|(log, deployment)| log.writer(deployment, number));
         let line = Line::new(
             number,
             native,
             limits.limits.clone(),
             lifetime,
             statistics.statistics.clone(),
-            Box::new(move || Ok(wasi.get().state(&given, &services)?)),
+            Box::new(move || Ok(wasi.get().state(&given, &services, writer.as_ref())?)),
             Box::new(Companion {
                 described,
                 functions,

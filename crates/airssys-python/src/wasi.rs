@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use airssys_host::gate::rule_gate::RuleGate;
 use airssys_host::gate::{AllowList, Allowed, Gate as HostGate, Transport};
+use airssys_host::guest_log::LogWriter;
 use airssys_host::limits::Limits;
 use airssys_host::plane::Outputs;
 use airssys_host::services::Service;
@@ -246,7 +247,7 @@ impl PyWasi {
             .map(|approver| approver.clone_ref(py))
     }
 
-    /// The state of one instance, which has `services` of its deployment.
+    /// The state of one instance, which has `services` of its deployment. What would be discarded goes to `writer`.
     ///
     /// # Errors
     /// A directory cannot be opened.
@@ -254,8 +255,10 @@ impl PyWasi {
         &self,
         limits: &Limits,
         services: &[Arc<dyn Service>],
+        writer: Option<&LogWriter>,
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(limits, services, None)
+        let outputs = writer.map(|writer| writer.outputs(limits.account.as_ref()));
+        self.state_with(limits, services, outputs, writer)
     }
 
     /// The state of one instance of an actor: what would be discarded goes to the plane's log.
@@ -267,7 +270,7 @@ impl PyWasi {
         limits: &Limits,
         outputs: Outputs,
     ) -> Result<WasiState, std::io::Error> {
-        self.state_with(limits, &[], Some(outputs))
+        self.state_with(limits, &[], Some(outputs), None)
     }
 
     fn state_with(
@@ -275,6 +278,7 @@ impl PyWasi {
         limits: &Limits,
         services: &[Arc<dyn Service>],
         outputs: Option<Outputs>,
+        writer: Option<&LogWriter>,
     ) -> Result<WasiState, std::io::Error> {
         let gate: Arc<dyn HostGate> = match &self.rights {
             Rights::Listed(list) => list.clone(),
@@ -294,6 +298,9 @@ impl PyWasi {
         }
         for service in services {
             builder.service(service.clone());
+        }
+        if let Some(writer) = writer {
+            builder.service(Arc::new(writer.clone()));
         }
         for (host, guest, writable) in &self.directories {
             builder.mount(host, guest, *writable);

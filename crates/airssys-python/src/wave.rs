@@ -77,7 +77,23 @@ fn print_result(
         .map_err(|error| failed(py, component, error))
 }
 
+/// Write text that stands for a result of the function `path` as `print_result` does.
+#[pyfunction]
+fn normal_result(
+    py: Python<'_>,
+    component: &PyComponent,
+    path: &str,
+    text: &str,
+) -> PyResult<Option<String>> {
+    let native = &component.described.component;
+    let export = native
+        .export(path)
+        .map_err(|error| failed(py, component, error))?;
+    wave::normalise(native, export, text).map_err(|error| failed(py, component, error))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parse_call, module)?)?;
+    module.add_function(wrap_pyfunction!(normal_result, module)?)?;
     module.add_function(wrap_pyfunction!(print_result, module)?)
 }

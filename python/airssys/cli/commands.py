@@ -22,6 +22,9 @@ __all__ = ["Commands"]
 
 #: The module of each command, in the order of `airssys --help`.
 _MODULES: Final = {
+    "new": "new",
+    "build": "build",
+    "test": "test",
     "inspect": "components",
     "run": "components",
     "serve": "serve",

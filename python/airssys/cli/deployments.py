@@ -13,6 +13,7 @@ from airssys.cli.grants import directories
 from airssys.cli.invoke import invoke, report
 from airssys.cli.names import Name, using
 from airssys.cli.output import Json, print_json, print_note, short_digest, working
+from airssys.cli.projects import component_and_name, lifetime_of
 from airssys.cli.review import may_be_granted
 from airssys.cli.watching import watch
 from airssys.wasm.actors import ActorSettings
@@ -44,18 +45,30 @@ def add_to(app: typer.Typer) -> None:
 
 
 def deploy(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A component.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="A component, or the folder of a project; by default the project here.",
+        ),
+    ] = None,
     *,
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="The deployment, as image/resizer.")
-    ],
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="The deployment, as image/resizer; by default as its manifest says.",
+        ),
+    ] = None,
     lifetime: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--lifetime",
-            help="call: an instance per call; pooled: reused ones; actor: one that takes messages.",
+            help="call: an instance per call; pooled: reused ones; actor: one that takes messages. "
+            "By default what its manifest says, else call.",
         ),
-    ] = "call",
+    ] = None,
     instances: Annotated[
         int, typer.Option("--instances", help="The most instances of a pooled deployment.")
     ] = 8,
@@ -167,6 +180,10 @@ def deploy(
     """
     if grant not in {None, "requested", "none"}:
         raise typer.BadParameter(f"--grant {grant!r}: expected requested or none")
+    file, name = component_and_name(file, name)
+    # Read once: what is reviewed is what is deployed.
+    content = file.read_bytes()
+    lifetime = lifetime or lifetime_of(content)
     try:
         limits = Limits(memory=memory, call_timeout=call_timeout, cpu_per_call=cpu_per_call)
     except ValueError as error:
@@ -205,8 +222,6 @@ def deploy(
     )
     with using(state, name) as host:
         before = _live(host, name)
-        # Read once: what is reviewed is what is deployed.
-        content = file.read_bytes()
         review = host.review(content, name=name, settings=settings, allow_downgrade=allow_downgrade)
         granting = bool(asked) or grant == "requested"
         if not granting and grant is None:

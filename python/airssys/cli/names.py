@@ -9,7 +9,6 @@ import typer
 
 from airssys.cli.configuration import admission, policy, state_directory
 from airssys.errors import AirsSysError
-from airssys.wasm.remote.errors import ServerUnreachable
 from airssys.wasm.state_directory import open_registry
 from airssys.wasm.state_lock import owner_of
 
@@ -84,6 +83,8 @@ def served(state: Path | None) -> BlockingConnectedHost:
     """
     found = connected(state)
     if found is None:
+        from airssys.wasm.remote.errors import ServerUnreachable  # noqa: PLC0415 - as above
+
         raise ServerUnreachable(
             f"no server runs on state directory {state_directory(state)}",
             hint="`airssys serve` starts one",

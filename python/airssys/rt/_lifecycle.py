@@ -13,6 +13,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airssys.errors import AirsSysError
 from airssys.rt._blueprint import Blueprint, Hook, blueprint_of
 from airssys.rt._cell import (
     BUSY,
@@ -107,7 +108,8 @@ class Lifecycle:
         return completion
 
     def _spawn_failed(self, cell: Cell, error: BaseException) -> SpawnFailed:
-        failure = SpawnFailed(f"{cell.path} did not start: {error!r}", path=cell.path)
+        words = str(error) if isinstance(error, AirsSysError) else repr(error)
+        failure = SpawnFailed(f"{cell.path} did not start: {words}", path=cell.path)
         failure.__cause__ = error
         return failure
 

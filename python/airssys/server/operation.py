@@ -10,6 +10,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from airssys.wasm.host_errors import HostClosed
 from airssys.wasm.remote import values
 from airssys.wasm.remote.errors import InvalidRequest, RequestTooLarge, ServerBusy
 from airssys.wasm.remote.request import JSON
@@ -77,6 +78,8 @@ class Operation:
             )
         target = asked.target
         if self.role is not None:
+            if service.ending.is_set():
+                raise HostClosed("the server is ending", hint="try again when it is back")
             operation = self.records or "look"
             service.check_role(asked.principal, self.role, operation, target)
         try:

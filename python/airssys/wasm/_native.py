@@ -19,6 +19,7 @@ from airssys._core import (
     Subject,
     build_info,
     capacity,
+    normal_result,
     parse_call,
     print_result,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "_core",
     "build_info",
     "capacity",
+    "normal_result",
     "parse_call",
     "print_result",
 ]

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
-from airssys.wasm._native import parse_call, print_result
+from airssys.wasm._native import normal_result, parse_call, print_result
 from airssys.wasm.errors import UnknownImport
 from airssys.wasm.limits import Limits
 from airssys.wasm.wasi import Wasi
@@ -136,6 +136,15 @@ class Component:
             ValueError: If the value has no text, such as a resource.
         """
         return print_result(self._native, path, value, error=error)
+
+    def normal_result(self, path: str, text: str) -> str | None:
+        """Write text that stands for a result as `print_result` would, or None without a result.
+
+        Raises:
+            UnknownExport: If there is no such export.
+            ValueError: If the text is no result of that function; names the place.
+        """
+        return normal_result(self._native, path, text)
 
     def instantiate(
         self,

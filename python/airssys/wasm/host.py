@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
+from airssys.wasm.delivery.locks import FROZEN
 from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_errors import HostClosed
-from airssys.wasm.host_inputs import settings_from, wanted
+from airssys.wasm.host_inputs import settings_from, user, wanted
 from airssys.wasm.ingress import Ingress
 from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.security.host_security import SecuritySettings
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from airssys.rt import Ref, System
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
+    from airssys.wasm.delivery.locks import Lock
     from airssys.wasm.delivery.plan import Plan
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Mounts, Source
@@ -444,6 +446,49 @@ class Host:
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Awaitable[Any]:
         """Call a function of a deployment; see `Deployment.call`."""
         return self.deployment(name).call(function, *arguments, **named)
+
+    async def collect(self, *, keep: int = 10, keep_for: float = 0.0) -> int:
+        """Delete the components of old revisions; return how many bytes that freed.
+
+        Their history is kept. Never deleted is what is live, or being moved from or to. A rollback
+        to a revision whose component is gone raises `RevisionCollected`.
+
+        Args:
+            keep: Of each deployment, the last revisions that are kept.
+            keep_for: Seconds for which every revision is kept.
+        """
+        return await self._change(self._core.collect, keep=keep, keep_for=keep_for)
+
+    async def freeze(self, *, why: str = "", who: str | None = None) -> None:
+        """Refuse every deploy, rollback and removal until `thaw`, durably; calls go on."""
+        await self._change(self._core.locks.set, FROZEN, who=who or user(), why=why)
+
+    async def thaw(self) -> None:
+        """Take deploys, rollbacks and removals again."""
+        await self._change(self._core.locks.clear, FROZEN)
+
+    async def lock(self, name: str, *, why: str = "", who: str | None = None) -> None:
+        """Refuse to deploy, roll back or remove one deployment until `unlock`, durably."""
+        await self._change(self._core.locks.set, name, who=who or user(), why=why)
+
+    async def unlock(self, name: str) -> None:
+        """Take changes of a deployment again."""
+        await self._change(self._core.locks.clear, name)
+
+    async def locks(self) -> tuple[Lock, ...]:
+        """Return the locks there are: who set them, when and why."""
+        return await self._change(self._core.locks.all)
+
+    async def kill_all(self, *, why: str = "", who: str | None = None) -> None:
+        """Stop every guest now and run none until `revive`, not even when opened again.
+
+        Calls that run end with `CallDrained`, further ones with `DeploymentHeld`.
+        """
+        await self._change(self._core.kill_all, who=who, why=why)
+
+    async def revive(self) -> None:
+        """Run the guests again that `kill_all` stopped."""
+        await self._change(self._core.revive)
 
     async def close(self, timeout: float | None = None) -> None:
         """Take no calls any more, wait for those that run, and give the state directory up.

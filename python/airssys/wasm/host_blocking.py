@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airssys.wasm.actors.live import look_at
+from airssys.wasm.delivery.locks import FROZEN
 from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import BlockingDeployment
 from airssys.wasm.host_core import HostCore
-from airssys.wasm.host_inputs import settings_from, wanted
+from airssys.wasm.host_inputs import settings_from, user, wanted
 from airssys.wasm.ingress import BlockingIngress
 from airssys.wasm.security.host_security import SecuritySettings
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.settings import ActorSettings
+    from airssys.wasm.delivery.locks import Lock
     from airssys.wasm.delivery.plan import Plan
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Mounts, Source
@@ -221,6 +223,49 @@ class BlockingHost:
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of a deployment; see `Deployment.call`."""
         return self.deployment(name).call(function, *arguments, **named)
+
+    def collect(self, *, keep: int = 10, keep_for: float = 0.0) -> int:
+        """Delete the components of old revisions; return how many bytes that freed.
+
+        Their history is kept. Never deleted is what is live, or being moved from or to. A rollback
+        to a revision whose component is gone raises `RevisionCollected`.
+
+        Args:
+            keep: Of each deployment, the last revisions that are kept.
+            keep_for: Seconds for which every revision is kept.
+        """
+        return self._core.collect(keep=keep, keep_for=keep_for)
+
+    def freeze(self, *, why: str = "", who: str | None = None) -> None:
+        """Refuse every deploy, rollback and removal until `thaw`, durably; calls go on."""
+        self._core.locks.set(FROZEN, who=who or user(), why=why)
+
+    def thaw(self) -> None:
+        """Take deploys, rollbacks and removals again."""
+        self._core.locks.clear(FROZEN)
+
+    def lock(self, name: str, *, why: str = "", who: str | None = None) -> None:
+        """Refuse to deploy, roll back or remove one deployment until `unlock`, durably."""
+        self._core.locks.set(name, who=who or user(), why=why)
+
+    def unlock(self, name: str) -> None:
+        """Take changes of a deployment again."""
+        self._core.locks.clear(name)
+
+    def locks(self) -> tuple[Lock, ...]:
+        """Return the locks there are: who set them, when and why."""
+        return self._core.locks.all()
+
+    def kill_all(self, *, why: str = "", who: str | None = None) -> None:
+        """Stop every guest now and run none until `revive`, not even when opened again.
+
+        Calls that run end with `CallDrained`, further ones with `DeploymentHeld`.
+        """
+        self._core.kill_all(who=who, why=why)
+
+    def revive(self) -> None:
+        """Run the guests again that `kill_all` stopped."""
+        self._core.revive()
 
     def close(self, timeout: float | None = None) -> None:
         """Close the host; see `Host.close`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import logging
 import os
 import threading
@@ -18,7 +19,10 @@ from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.actors.moves import ActorMoves
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.blobs import digest_of
+from airssys.wasm.delivery.dependencies import about_of, check_dependants, resolved
 from airssys.wasm.delivery.desk import RolloutDesk
+from airssys.wasm.delivery.errors import RevisionCollected
+from airssys.wasm.delivery.locks import KILLED, Locks
 from airssys.wasm.delivery.strategies import Canary, Recreate, Rolling, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
@@ -58,7 +62,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import HostCeilings, Usage
     from airssys.wasm.registry import Registry
-    from airssys.wasm.revision import Revision, RolloutRecord
+    from airssys.wasm.revision import About, Locked, Revision, RolloutRecord
     from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
@@ -128,6 +132,7 @@ class HostCore:
         self.rights = HostRights(
             self.security, self._state.registry, self.serving, self.renew, self.events
         )
+        self.locks = Locks(self._state.registry)
         self.delivery = RolloutDesk(self.actors, self._state.registry, self._settle)
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
@@ -305,6 +310,7 @@ class HostCore:
             admitted = self._admit(content, name, allow_downgrade=allow_downgrade)
             component = self._compile(content, given_up)
             effective = asking()  # after the compiler, which says best what is no component
+            described, depends = self._depending(name, content)
             about = self._approved(content, name, approved)
             number = self._state.registry.next_number(name)
             with (
@@ -325,6 +331,8 @@ class HostCore:
                     why=why,
                     version=admitted.version,
                     signer=admitted.key,
+                    about=described,
+                    dependencies=depends,
                 )
                 revision = None
                 if isinstance(strategy, (Canary, Rolling)) and serving.takes_calls:
@@ -363,14 +371,27 @@ class HostCore:
         self.security.check(settings)
         return content, digest, settings
 
+    def _depending(self, name: str, content: bytes) -> tuple[About, dict[str, Locked]]:
+        """Return what a component says of itself, and what its dependencies resolve to.
+
+        Raises:
+            DependencyRefused: One is missing, or something that depends on it cannot use it.
+        """
+        registry = self._state.registry
+        about, wanted = about_of(content)
+        check_dependants(name, about, registry)
+        return about, resolved(name, wanted, registry)
+
     def check_movable(self, name: str, settings: Settings, strategy: Strategy | None) -> None:
         """Refuse to move a deployment that is being moved, or cannot be by the strategy.
 
         Raises:
+            DeploymentLocked: It is locked against changes.
             RolloutInProgress: It is being moved.
             StrategyUnsupported: It cannot be.
         """
         live = self.live(name)
+        self.locks.check(name)
         self.delivery.refuse_open(name)
         if live is not None and strategy is not None:
             keys = len(self._records.keys(name))
@@ -479,6 +500,7 @@ class HostCore:
             NothingToRollBackTo: `to` is None and the live revision replaced nothing.
         """
         self.serving(name)
+        self.locks.check(name)
         moving = self.delivery.end(name, who=who or user(), why=why or "rolled back")
         if moving and to is None:
             return  # to what is live: nothing else is
@@ -486,6 +508,15 @@ class HostCore:
             registry = self._state.registry
             self.delivery.refuse_open(name)
             revision = registry.rollback_target(name, to)
+            if revision.collected:
+                raise RevisionCollected(
+                    f"the component of revision {revision.number} of '{name}' was deleted, as the"
+                    " retention says",
+                    hint="deploy it again from its file",
+                    name=name,
+                    revision=revision.number,
+                )
+            check_dependants(name, revision.about, registry)
             if revision == serving.revision and serving.held is None:
                 return
             component = serving.warm(revision.number)
@@ -512,6 +543,7 @@ class HostCore:
         is kept.
         """
         self.serving(name)
+        self.locks.check(name)
         self.delivery.end(name, who=who or user(), why=why or "removed")
         with self._change(name) as serving:
             self.delivery.refuse_open(name)
@@ -656,7 +688,60 @@ class HostCore:
         self.security.keep(serving.name, serving.numbers)
 
     def _new_serving(self, name: str) -> Serving:
-        return Serving(name, self._provides, self._storage, self.security, self.ledger)
+        return Serving(
+            name, self._provides, self._storage, self.security, self.ledger, self.actors.logs
+        )
+
+    def collect(self, *, keep: int, keep_for: float) -> int:
+        """Delete the components of old revisions; return how many bytes that freed.
+
+        Args:
+            keep: Of each deployment, the last revisions that are kept.
+            keep_for: Seconds for which every revision is kept.
+        """
+        self.check()
+        if keep < 0 or keep_for < 0:
+            raise InvalidSetting(f"cannot keep {keep} revisions for {keep_for} s")
+        before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=keep_for)
+        with self._storing:
+            self._state.registry.record_collected(keep=keep, before=before)
+            return self._state.collect()
+
+    def kill_all(self, *, who: str | None = None, why: str = "") -> None:
+        """Stop every guest now, and run none until `revive`, not even when opened again.
+
+        Calls that run end with `CallDrained`, further ones with `DeploymentHeld`; actors are
+        stopped. A rollout that is under way is taken back.
+
+        Raises:
+            StateWriteFailed: It could not be recorded; the guests were stopped all the same.
+        """
+        self.check()
+        reason = f"every guest of the host was stopped: {why or 'no reason given'}"
+        try:
+            self.locks.set(KILLED, who=who or user(), why=why)
+        finally:
+            for serving in list(self._servings.values()):
+                self.delivery.end(serving.name, who=who or user(), why=reason)
+                with serving.one_change:
+                    if serving.revision is not None:
+                        serving.hold(serving.revision, reason)
+                        serving.stop()
+                        self.actors.close_fleet(serving.name)
+                        self.events.tell("held", serving.name, why=reason)
+
+    def revive(self) -> None:
+        """Run the guests again that `kill_all` stopped.
+
+        Raises:
+            StateWriteFailed: It could not be recorded; nothing has changed.
+        """
+        self.check()
+        if self.locks.clear(KILLED):
+            for name, serving in list(self._servings.items()):
+                with serving.one_change:
+                    if serving.revision is not None:
+                        self._run_live(serving, name, serving.revision)
 
     def _bring_back_all(self, only: Collection[str] | None) -> None:
         registry = self._state.registry
@@ -672,6 +757,16 @@ class HostCore:
 
     def _bring_back(self, name: str, revision: Revision) -> None:
         serving = self._servings[name] = self._new_serving(name)
+        killed = self.locks.find(KILLED)
+        if killed is not None:
+            reason = killed.why or "no reason given"
+            serving.hold(revision, f"every guest of the host was stopped: {reason}")
+            return
+        self._run_live(serving, name, revision)
+        self._go_on(serving)
+
+    def _run_live(self, serving: Serving, name: str, revision: Revision) -> None:
+        """Run the live revision of a deployment that runs nothing, or hold it."""
         number = revision.number
         try:
             component = self._engine.load(self._readmitted(name, revision))
@@ -685,7 +780,6 @@ class HostCore:
             _log.error("deployment '%s' is held: %s", name, error)
         else:
             serving.switch(revision, prepared)
-        self._go_on(serving)
 
     def _go_on(self, serving: Serving) -> None:
         """Go on with the rollout of a deployment in the midst of which the host ended."""

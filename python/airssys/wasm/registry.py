@@ -275,6 +275,30 @@ class Registry:
                 (_now().timestamp(), who, why, deployment.id),
             )
 
+    def record_collected(self, *, keep: int, before: dt.datetime) -> int:
+        """Record that the components of old revisions are not needed; return how many there are.
+
+        Never what is live, nor what a rollout moves from or to.
+
+        Args:
+            keep: Of each deployment, the last revisions that are kept.
+            before: Revisions that were made later are kept.
+
+        Raises:
+            StateWriteFailed: Nothing was recorded.
+        """
+        with self._writing("record what is collected") as connection:
+            return connection.execute(
+                "UPDATE revisions SET collected_at = ? WHERE collected_at IS NULL AND at < ?"
+                " AND number <> (SELECT live FROM deployments WHERE id = revisions.deployment)"
+                " AND number NOT IN (SELECT number FROM revisions AS later"
+                " WHERE later.deployment = revisions.deployment ORDER BY number DESC LIMIT ?)"
+                " AND NOT EXISTS (SELECT 1 FROM rollouts"
+                " WHERE rollouts.deployment = revisions.deployment AND strategy IS NOT NULL"
+                " AND ended_at IS NULL AND revisions.number IN (from_revision, to_revision))",
+                (_now().timestamp(), before.timestamp(), keep),
+            ).rowcount
+
     def digests(self) -> frozenset[str]:
         """Return the components that the deployments there are had in any revision."""
         rows = self._read(

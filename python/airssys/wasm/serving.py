@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from airssys.wasm._native import Gate, Subject
+    from airssys.wasm.actors.logs import GuestLogs
     from airssys.wasm.component import Component
     from airssys.wasm.quotas import Ledger, Usage
     from airssys.wasm.revision import Revision, Settings
@@ -103,6 +104,7 @@ class Serving:
         storage: The storage of the host.
         security: What decides about everything that instances reach.
         ledger: The accounts of the host.
+        logs: What takes the lines of instances that are no actors; None drops them.
 
     Attributes:
         name: The deployment.
@@ -127,6 +129,7 @@ class Serving:
         storage: StorageHolder,
         security: HostSecurity,
         ledger: Ledger,
+        logs: GuestLogs | None = None,
     ) -> None:
         self.name = name
         self.account = ledger.open(name)
@@ -144,6 +147,7 @@ class Serving:
         self._imports = imports
         self._storage = storage
         self._security = security
+        self._logs = logs
         self._warm: dict[int, Component] = {}
         self._statistics: dict[int, _core.LineStatistics] = {}
         self._of_actors: set[int] = set()
@@ -204,6 +208,7 @@ class Serving:
             waiting=_MOST_WAITING,
             statistics=statistics,
             services=services,
+            log=None if self._logs is None else (self._logs.calls(), self.name),
         )
         line.warm()
         return Prepared(component, settings, statistics, line, storage=storage)
@@ -329,11 +334,12 @@ class Serving:
         elif trial.prepared.line is not None:
             self._let_go(trial.prepared.line, trial.revision.settings.drain)
 
-    def baseline(self, slow: Sequence[float], least: int) -> Baseline:
+    def baseline(self, slow: Sequence[float], by: float, least: int) -> Baseline:
         """Return how the live revision did until now.
 
         Args:
             slow: Quantiles of its time that are asked for.
+            by: Seconds that are added to them.
             least: Calls that have to be known of it.
         """
         if self.revision is None:
@@ -344,7 +350,7 @@ class Serving:
             return Baseline(traps=seen["traps"])
         failures = seen["failures"] - seen["cancelled"]
         return Baseline(
-            slow=tuple(statistics.quantile(share) for share in slow),
+            slow=tuple(statistics.quantile(share) + int(by * 1e9) for share in slow),
             failure_rate=failures / seen["calls"],
             traps=seen["traps"],
         )
@@ -374,6 +380,11 @@ class Serving:
         self.quota = quota_of(revision.settings)
         self._storage.offers.withdraw(self.name)
         self.route.hold()
+
+    def stop(self) -> None:
+        """End the calls that run now."""
+        for line in self._lines():
+            line.kill()
 
     def close(self) -> None:
         """Take no calls any more. Calls that run go on."""

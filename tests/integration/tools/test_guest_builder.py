@@ -21,9 +21,7 @@ def tree(tmp_path: Path) -> Path:
     guest = tmp_path / "components" / "tiny-guest"
     (guest / "src").mkdir(parents=True)
     (tmp_path / "tools").mkdir()
-    for tool in ("guests.py", "guest_javascript.py"):
-        shutil.copy(TOOLS / tool, tmp_path / "tools")
-    shutil.copytree(TOOLS / "javascript", tmp_path / "tools" / "javascript")
+    shutil.copy(TOOLS / "guests.py", tmp_path / "tools")
     workspace = '[workspace]\nresolver = "3"\nmembers = ["*"]\n'
     (tmp_path / "components" / "Cargo.toml").write_text(workspace)
     package = '[package]\nname = "tiny-guest"\nversion = "0.1.0"\nedition = "2024"\n'
@@ -74,9 +72,9 @@ def test_a_guest_that_does_not_compile_leaves_the_old_one(tree: Path) -> None:
 def test_a_missing_toolchain_is_one_clear_line(tree: Path) -> None:
     failed = build(tree, path="/nonexistent")
     assert failed.returncode == 1
-    assert failed.stderr.splitlines() == [
-        "error: no cargo on PATH; install Rust by rustup, then: rustup target add wasm32-wasip2"
-    ]
+    begin, _, remedy = failed.stderr.partition("; ")
+    assert begin == "error: no cargo on PATH"
+    assert remedy.endswith("then: rustup target add wasm32-wasip2\n")
 
 
 def test_an_unknown_name_lists_the_known_ones(tree: Path) -> None:

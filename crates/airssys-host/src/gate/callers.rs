@@ -21,12 +21,27 @@ pub const LEFT_OUT: &str = "… more";
 pub struct Callers {
     /// Never used for another chain, never 0.
     number: u64,
+    /// The same for all chains of the same principals.
+    shape: u64,
     chain: Box<[Arc<Subject>]>,
     /// How strictly rules are enforced for those that were left out.
     left_out: Option<Enforcement>,
 }
 
 impl Callers {
+    fn of(chain: Box<[Arc<Subject>]>, left_out: Option<Enforcement>) -> Arc<Callers> {
+        const SPREAD: u64 = 0x517c_c1b7_2722_0a95;
+        let shape = chain.iter().fold(1_u64, |shape, subject| {
+            (shape.rotate_left(5) ^ Arc::as_ptr(subject).addr() as u64).wrapping_mul(SPREAD)
+        });
+        Arc::new(Callers {
+            number: next_number(),
+            shape,
+            chain,
+            left_out,
+        })
+    }
+
     /// The chain for whoever `subject` calls while it acts for `earlier` (and for its own callers).
     #[must_use]
     pub fn with(earlier: Option<&Arc<Callers>>, subject: &Arc<Subject>) -> Arc<Callers> {
@@ -48,15 +63,16 @@ impl Callers {
         if before.is_empty() {
             return None;
         }
-        Some(Arc::new(Callers {
-            number: next_number(),
-            chain: before.into(),
-            left_out: self.left_out,
-        }))
+        Some(Callers::of(before.into(), self.left_out))
     }
 
     pub const fn number(&self) -> u64 {
         self.number
+    }
+
+    /// A number that chains of the same principals have in common, and rarely others.
+    pub const fn shape(&self) -> u64 {
+        self.shape
     }
 
     /// Who began.
@@ -144,11 +160,7 @@ fn extended(
             left_out = stricter(left_out, Some(subject.enforcement.now()));
         }
     }
-    Arc::new(Callers {
-        number: next_number(),
-        chain: chain.into(),
-        left_out,
-    })
+    Callers::of(chain.into(), left_out)
 }
 
 fn next_number() -> u64 {
@@ -229,6 +241,20 @@ mod tests {
         assert_eq!(callers.original().name, "a");
         let again = Callers::with(Some(&callers), &subject("b"));
         assert!(Arc::ptr_eq(&callers, &again), "nothing new, nothing made");
+    }
+
+    #[test]
+    fn chains_of_the_same_principals_are_alike() {
+        let [one, other] = [subject("a"), subject("b")];
+        let chain = |subjects: [&Arc<Subject>; 2]| {
+            let first = Callers::with(None, subjects[0]);
+            Callers::with(Some(&first), subjects[1])
+        };
+        let [left, right] = [chain([&one, &other]), chain([&one, &other])];
+        assert_ne!(left.number(), right.number());
+        assert!(left.is_like(&right) && left.shape() == right.shape());
+        let turned = chain([&other, &one]);
+        assert!(!left.is_like(&turned) && left.shape() != turned.shape());
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! The index that finds the rules whose patterns match a target: one automaton for each domain.
+//! The index that finds the rules whose patterns match a target, one for each domain.
 //!
-//! Segments are interned once per rule set, so a walk compares integers. All states that a target can be
-//! in are followed at once and kept without doubles, which bounds a walk by segments times states however
-//! the patterns are written.
+//! Patterns that match one text only are looked up by it. All others make an automaton: segments are
+//! interned once per rule set, so a walk compares integers. All states that a target can be in are followed
+//! at once and kept without doubles, which bounds a walk by segments times states however the patterns are
+//! written.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
+use memchr::{memchr_iter, memrchr_iter};
 use smallvec::SmallVec;
 
 use super::network::Network;
@@ -67,14 +70,15 @@ impl<'a> Tokens<'a> {
     /// Look up the segments of `target`.
     pub fn of(target: &'a Target<'_>, segments: &Segments) -> Tokens<'a> {
         let mut tokens = Tokens::default();
-        let token = |text: &'a [u8]| Token {
-            id: segments.find(text),
-            text,
-        };
         match &target.host {
             Some(Host::Name(range)) => {
-                let labels = target.text[range.clone()].rsplit(|byte| *byte == b'.');
-                tokens.list.extend(labels.map(token));
+                let name = &target.text[range.clone()];
+                let mut end = name.len();
+                for dot in memrchr_iter(b'.', name) {
+                    tokens.push(&name[dot + 1..end], segments);
+                    end = dot;
+                }
+                tokens.push(&name[..end], segments);
             }
             Some(Host::Address(address)) => tokens.address = Some(*address),
             None => {}
@@ -96,11 +100,19 @@ impl<'a> Tokens<'a> {
             path
         };
         if !path.is_empty() {
-            tokens
-                .list
-                .extend(path.split(|byte| *byte == separator).map(token));
+            let mut start = 0;
+            for end in memchr_iter(separator, path) {
+                tokens.push(&path[start..end], segments);
+                start = end + 1;
+            }
+            tokens.push(&path[start..], segments);
         }
         tokens
+    }
+
+    fn push(&mut self, text: &'a [u8], segments: &Segments) {
+        let id = segments.find(text);
+        self.list.push(Token { id, text });
     }
 }
 
@@ -124,13 +136,56 @@ struct State {
     stays: bool,
     /// Whether literal edges leave it.
     literals: bool,
-    globs: Vec<(Glob, u32)>,
+    globs: Option<Box<Globs>>,
     clauses: Vec<Clause>,
+}
+
+/// The globs of a state and where each leads, told apart by a byte that every match has at its edge.
+#[derive(Debug, Default)]
+struct Globs {
+    /// Those with a text before their first star, by its first byte.
+    by_first: BTreeMap<u8, Vec<(Glob, u32)>>,
+    /// Of the others, those with a text behind their last star, by its last byte.
+    by_last: BTreeMap<u8, Vec<(Glob, u32)>>,
+    others: Vec<(Glob, u32)>,
+}
+
+impl Globs {
+    /// Those that are kept together with `glob`.
+    fn beside(&mut self, glob: &Glob) -> &mut Vec<(Glob, u32)> {
+        let (first, last) = glob.ends();
+        match (first.first(), last.last()) {
+            (Some(byte), _) => self.by_first.entry(*byte).or_default(),
+            (None, Some(byte)) => self.by_last.entry(*byte).or_default(),
+            (None, None) => &mut self.others,
+        }
+    }
+
+    /// Call `found` with the state behind each glob that matches `text`.
+    fn matching(&self, text: &[u8], mut found: impl FnMut(u32)) {
+        let first = text.first().and_then(|byte| self.by_first.get(byte));
+        let last = text.last().and_then(|byte| self.by_last.get(byte));
+        let some = [first, last].into_iter().flatten().flatten();
+        for (glob, to) in some.chain(&self.others) {
+            if glob.matches(text) {
+                found(*to);
+            }
+        }
+    }
+
+    fn states(&self) -> impl Iterator<Item = u32> {
+        let by_byte = self.by_first.values().chain(self.by_last.values());
+        let all = by_byte.flatten().chain(&self.others);
+        all.map(|(_, to)| *to)
+    }
 }
 
 /// The patterns of one domain for one selector of principals.
 #[derive(Debug)]
 pub struct Index {
+    /// The clauses of patterns without wildcards, by [`TargetPattern::only_text`].
+    exact: Map<Box<[u8]>, SmallVec<[Clause; 1]>>,
+    /// Those of all other patterns. The first is where a walk begins.
     states: Vec<State>,
     edges: Map<u64, u32>,
     /// Ranges of addresses by family and length, each a start of its own.
@@ -140,6 +195,7 @@ pub struct Index {
 impl Default for Index {
     fn default() -> Self {
         let mut index = Index {
+            exact: Map::default(),
             states: Vec::new(),
             edges: Map::default(),
             networks: Vec::new(),
@@ -159,7 +215,7 @@ impl Index {
             boundary: NONE,
             stays: false,
             literals: false,
-            globs: Vec::new(),
+            globs: None,
             clauses: Vec::new(),
         });
         u32::try_from(self.states.len() - 1).expect("fewer states than a u32 counts")
@@ -167,6 +223,17 @@ impl Index {
 
     /// Add the claim of `rule` on the targets of `pattern`.
     pub fn insert(&mut self, pattern: &TargetPattern, rule: u32, segments: &mut Segments) {
+        let clause = Clause {
+            rule,
+            ports: pattern.ports,
+            schemes: pattern.schemes,
+            transports: pattern.transports,
+            by_address: matches!(pattern.host, Some(HostPattern::Network(_))),
+        };
+        if let Some(text) = pattern.only_text() {
+            self.exact.entry(text.into()).or_default().push(clause);
+            return;
+        }
         let mut state = match &pattern.host {
             None => 0,
             Some(HostPattern::Network(network)) => self.network_start(network),
@@ -189,13 +256,7 @@ impl Index {
                 };
             }
         }
-        self.states[state as usize].clauses.push(Clause {
-            rule,
-            ports: pattern.ports,
-            schemes: pattern.schemes,
-            transports: pattern.transports,
-            by_address: matches!(pattern.host, Some(HostPattern::Network(_))),
-        });
+        self.states[state as usize].clauses.push(clause);
     }
 
     fn network_start(&mut self, network: &Network) -> u32 {
@@ -256,21 +317,37 @@ impl Index {
                 self.states[from as usize].deep
             }
             Segment::Glob(glob) => {
-                let known = self.states[from as usize]
+                let next =
+                    u32::try_from(self.states.len()).expect("fewer states than a u32 counts");
+                let beside = self.states[from as usize]
                     .globs
-                    .iter()
-                    .find(|(other, _)| other == glob);
-                if let Some((_, state)) = known {
+                    .get_or_insert_default()
+                    .beside(glob);
+                if let Some((_, state)) = beside.iter().find(|(other, _)| other == glob) {
                     return *state;
                 }
-                let state = self.new_state();
-                self.states[from as usize].globs.push((glob.clone(), state));
-                state
+                beside.push((glob.clone(), next));
+                self.new_state()
             }
         }
     }
 
-    /// Call `found` with every clause whose pattern matches `tokens`, or the address `also`.
+    /// Call `found` with every clause whose pattern matches `target` and no other text.
+    pub fn look_up(&self, target: &Target<'_>, found: impl FnMut(&Clause)) {
+        if !self.exact.is_empty()
+            && let Some(text) = target.whole_text()
+            && let Some(clauses) = self.exact.get(text)
+        {
+            clauses.iter().for_each(found);
+        }
+    }
+
+    /// Whether there is something to find by a walk.
+    pub fn has_wildcards(&self) -> bool {
+        self.states.len() > 1
+    }
+
+    /// Call `found` with every other clause whose pattern matches `tokens`, or the address `also`.
     pub fn walk(&self, tokens: &Tokens<'_>, also: Option<IpAddr>, mut found: impl FnMut(&Clause)) {
         let active = self.reach(tokens, also);
         for state in active {
@@ -281,14 +358,28 @@ impl Index {
         }
     }
 
-    /// Call `matched` with the clauses that match every target below `tokens`, and `possible` with those
-    /// that may match some of them.
+    /// Call `matched` with the clauses that match every target below `target`, of which `tokens` are, and
+    /// `possible` with those that may match some of them, or it.
     pub fn walk_subtree(
         &self,
+        target: &Target<'_>,
         tokens: &Tokens<'_>,
         mut matched: impl FnMut(&Clause),
         mut possible: impl FnMut(&Clause),
     ) {
+        if let Some(top) = target.whole_text() {
+            let separator = target.domain.separator();
+            let below = |text: &[u8]| {
+                text.strip_prefix(top).is_some_and(|rest| {
+                    rest.is_empty() || rest[0] == separator || top.ends_with(&[separator])
+                })
+            };
+            for (text, clauses) in &self.exact {
+                if below(text) {
+                    clauses.iter().for_each(&mut possible);
+                }
+            }
+        }
         let active = self.reach(tokens, None);
         for state in &active {
             let state = &self.states[*state as usize];
@@ -310,7 +401,7 @@ impl Index {
             state.clauses.iter().for_each(&mut possible);
             pending.extend(children.get(&number).into_iter().flatten());
             pending.extend([state.any, state.deep].into_iter().filter(|to| *to != NONE));
-            pending.extend(state.globs.iter().map(|(_, to)| *to));
+            pending.extend(state.globs.iter().flat_map(|globs| globs.states()));
         }
     }
 
@@ -369,10 +460,8 @@ impl Index {
             if state.any != NONE {
                 self.enter(state.any, &mut next);
             }
-            for (glob, to) in &state.globs {
-                if glob.matches(token.text) {
-                    self.enter(*to, &mut next);
-                }
+            if let Some(globs) = &state.globs {
+                globs.matching(token.text, |to| self.enter(to, &mut next));
             }
             if state.stays {
                 self.enter(*number, &mut next);

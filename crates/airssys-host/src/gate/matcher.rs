@@ -6,10 +6,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::Guard;
 use smallvec::SmallVec;
 
 use super::address::{canonical, is_global};
@@ -179,6 +181,17 @@ pub struct Bound {
     indices: SmallVec<[Arc<SelectorIndex>; 4]>,
 }
 
+/// The indices of a [`Bound`], which stays counted by its subject.
+struct Concerned(Guard<Option<Arc<Bound>>>);
+
+impl Deref for Concerned {
+    type Target = [Arc<SelectorIndex>];
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().map_or(&[], |bound| &bound.indices)
+    }
+}
+
 /// Rules, compiled. Immutable; a change makes a new set.
 #[derive(Debug)]
 pub struct RuleSet {
@@ -344,10 +357,14 @@ impl RuleSet {
         let bound = self.bound(subject);
         let domain = request.target.domain;
         let mut tokens = None;
-        for indices in &bound.indices {
+        for indices in &*bound {
             let Some(index) = &indices.domains[domain as usize] else {
                 continue;
             };
+            index.look_up(&request.target, &mut found);
+            if !index.has_wildcards() {
+                continue;
+            }
             let tokens = tokens.get_or_insert_with(|| Tokens::of(&request.target, &self.segments));
             index.walk(tokens, request.address, &mut found);
             if domain.knows_self()
@@ -358,16 +375,14 @@ impl RuleSet {
         }
     }
 
-    fn bound(&self, subject: &Subject) -> Arc<Bound> {
-        let cached = subject.bound().load();
-        match &*cached {
-            Some(bound) if bound.set == self.number => Arc::clone(bound),
-            _ => {
-                let bound = self.bind(subject);
-                subject.bound().store(Some(Arc::clone(&bound)));
-                bound
-            }
+    fn bound(&self, subject: &Subject) -> Concerned {
+        let known = subject.bound().load();
+        if known.as_ref().is_some_and(|bound| bound.set == self.number) {
+            return Concerned(known);
         }
+        let bound = self.bind(subject);
+        subject.bound().store(Some(Arc::clone(&bound)));
+        Concerned(Guard::from_inner(Some(bound)))
     }
 
     /// Whether every target below `directory` is allowed, as far as patterns alone can tell: a condition,
@@ -376,7 +391,7 @@ impl RuleSet {
         let bound = self.bound(subject);
         let tokens = Tokens::of(&request.target, &self.segments);
         let (mut covering, mut endangered) = (Parts::default(), false);
-        for indices in &bound.indices {
+        for indices in &*bound {
             let Some(index) = &indices.domains[request.target.domain as usize] else {
                 continue;
             };
@@ -389,6 +404,7 @@ impl RuleSet {
                 concerned.then_some(rule)
             };
             index.walk_subtree(
+                &request.target,
                 &tokens,
                 |clause| {
                     if let Some(rule) = concerns(clause)
@@ -428,9 +444,10 @@ impl RuleSet {
                 .map_or(0, |end| end + 1),
         );
         let mut listing = Parts::default();
-        for indices in &self.bound(subject).indices {
+        for indices in &*self.bound(subject) {
             if let Some(index) = &indices.domains[Domain::Http as usize] {
                 index.walk_subtree(
+                    &target,
                     &tokens,
                     |_| {},
                     |clause| {
@@ -497,9 +514,9 @@ impl RuleSet {
         let mut claims: Vec<(Vec<u8>, bool)> = Vec::new();
         for rule in &self.rules {
             let theirs = rule.selectors.iter().any(|selector| {
-                self.selectors.get(selector).is_some_and(|index| {
-                    bound.indices.iter().any(|bound| Arc::ptr_eq(bound, index))
-                })
+                self.selectors
+                    .get(selector)
+                    .is_some_and(|index| bound.iter().any(|bound| Arc::ptr_eq(bound, index)))
             });
             if !theirs || rule.kind != Kind::Filesystem || rule.effect != Effect::Allow {
                 continue;

@@ -50,7 +50,7 @@ fn model_segments(pattern: &[&str], target: &[&str]) -> bool {
     }
 }
 
-const SEGMENTS: [&str; 9] = ["a", "b", "ab", "abc", "*", "**", "a*", "*b", "a*c"];
+const SEGMENTS: [&str; 10] = ["a", "b", "ab", "abc", "*", "**", "a*", "*b", "a*c", "*b*"];
 const NAMES: [&str; 5] = ["a", "b", "ab", "abc", "aab"];
 
 struct ModelRule {
@@ -542,6 +542,21 @@ fn a_subtree_is_covered_only_without_exceptions() {
     assert!(covers(
         serde_json::json!([tree, rule("b", "deny", "/d/other/secret", None)]),
         "/d/sub"
+    ));
+    assert!(!covers(
+        serde_json::json!([tree, rule("b", "deny", "/d/sub", None)]),
+        "/d/sub"
+    ));
+    assert!(covers(
+        serde_json::json!([tree, rule("b", "deny", "/d/subway", None)]),
+        "/d/sub"
+    ));
+    assert!(!covers(
+        serde_json::json!([
+            rule("a", "allow", "/**", None),
+            rule("b", "deny", "/d", None)
+        ]),
+        "/"
     ));
     assert!(!covers(
         serde_json::json!([tree, rule("b", "deny", "/**/*.key", None)]),

@@ -21,6 +21,14 @@ pub struct Glob {
 }
 
 impl Glob {
+    /// The texts before the first star and behind the last.
+    pub fn ends(&self) -> (&[u8], &[u8]) {
+        match &*self.parts {
+            [first, .., last] => (first, last),
+            _ => unreachable!("a glob has at least two parts"),
+        }
+    }
+
     pub fn matches(&self, text: &[u8]) -> bool {
         let (first, rest) = self
             .parts

@@ -569,6 +569,36 @@ fn parse_target(
 }
 
 impl TargetPattern {
+    /// What [`Target::whole_text`] is of the targets that match, where the pattern has no wildcard and means the
+    /// same to everybody.
+    pub fn only_text(&self) -> Option<Vec<u8>> {
+        let literal = |segment: &'_ Segment| match segment {
+            Segment::Literal(text) => Some(text.clone()),
+            _ => None,
+        };
+        match (&self.host, &self.segments) {
+            (None, Some(segments)) => {
+                let names: Vec<_> = segments.iter().map(literal).collect::<Option<_>>()?;
+                let own = names.first().is_some_and(|name| **name == *b"self");
+                if own && self.domain.knows_self() {
+                    return None;
+                }
+                let mut text = if self.domain.is_rooted() {
+                    b"/".to_vec()
+                } else {
+                    Vec::new()
+                };
+                text.extend(names.join(&self.domain.separator()));
+                Some(text)
+            }
+            (Some(HostPattern::Labels(labels)), None) => {
+                let names: Vec<_> = labels.iter().rev().map(literal).collect::<Option<_>>()?;
+                Some(names.join(&b'.'))
+            }
+            _ => None,
+        }
+    }
+
     fn of_segments(domain: Domain, segments: Vec<Segment>) -> TargetPattern {
         TargetPattern {
             domain,

@@ -48,6 +48,11 @@ impl Domain {
         }
     }
 
+    /// Whether targets begin with the separator.
+    pub const fn is_rooted(self) -> bool {
+        matches!(self, Domain::Path | Domain::Executable | Domain::UnixSocket)
+    }
+
     /// Whether the first segment `self` stands for the principal's own id.
     pub const fn knows_self(self) -> bool {
         matches!(self, Domain::Storage | Domain::Deployment | Domain::Topic)
@@ -111,6 +116,16 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// What decides whether a pattern without wildcards is one of this target: path, name or host. None where it
+    /// is an address, or has both a host and a path.
+    pub fn whole_text(&self) -> Option<&[u8]> {
+        match &self.host {
+            None => Some(&self.text[self.segments.clone()]),
+            Some(Host::Name(range)) if self.segments.is_empty() => Some(&self.text[range.clone()]),
+            Some(_) => None,
+        }
+    }
+
     fn plain(domain: Domain, text: Cow<'a, [u8]>) -> Target<'a> {
         let segments = 0..text.len();
         Target {
@@ -142,17 +157,13 @@ impl<'a> Target<'a> {
         if text.len() > 4096 {
             return Err("a path has at most 4096 bytes".to_owned());
         }
-        let mut clean = text.len() == 1 || text.last() != Some(&b'/');
-        for (position, segment) in text.split(|byte| *byte == b'/').enumerate().skip(1) {
-            match segment {
-                b".." => return Err("`..` is not allowed in a path".to_owned()),
-                b"." => clean = false,
-                b"" => clean &= position == 1 && text.len() == 1,
-                _ => {}
-            }
-        }
-        if clean {
+        let starts_oddly = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+        let ends_oddly = text.len() > 1 && text.ends_with(b"/");
+        if !ends_oddly && !text.windows(2).any(starts_oddly) {
             return Ok(Self::plain(domain, Cow::Borrowed(text)));
+        }
+        if text.split(|byte| *byte == b'/').any(|name| name == b"..") {
+            return Err("`..` is not allowed in a path".to_owned());
         }
         let mut normal = Vec::with_capacity(text.len());
         for segment in text.split(|byte| *byte == b'/') {

@@ -19,6 +19,8 @@ use crate::quota::{Account, Bucket};
 
 /// Routes that are remembered; beyond that all are looked up again.
 const ROUTES: usize = 256;
+/// Chains of callers that are remembered; beyond that all are made again.
+const CHAINS: usize = 128;
 /// Asks without waiting, and deferred replies, that one actor may have open.
 const OPEN: usize = 1000;
 
@@ -68,8 +70,12 @@ pub struct ActorContext {
     pub(super) asks: BTreeMap<u64, (Arc<Ask>, Option<Arc<Callers>>)>,
     /// For whom the actor acts; the instance's other gates look there too.
     pub(super) acting: Arc<Acting>,
-    /// The chain that its messages carry while it acts for the first.
-    onward: Option<(Option<Arc<Callers>>, Arc<Callers>)>,
+    /// Itself, where the gate does not know it.
+    own: Option<Arc<Subject>>,
+    /// The chain that its messages carry while it acts for the one of this number.
+    onward: Option<(u64, Arc<Callers>)>,
+    /// The same for others that it acted for, by their shapes.
+    chains: HashMap<u64, (Option<Arc<Callers>>, Arc<Callers>)>,
     next_number: u64,
     pub(super) host_calls: u64,
     /// How fast it may send.
@@ -92,7 +98,9 @@ impl ActorContext {
             gate,
             rights_number,
             acting,
+            own: None,
             onward: None,
+            chains: HashMap::default(),
             routes: HashMap::default(),
             trace: None,
             reply: None,
@@ -136,6 +144,7 @@ impl ActorContext {
             (self.gate, self.rights_number) = (bound(&gate, &self.acting), number);
             self.routes.clear();
             self.onward = None;
+            self.chains.clear();
         }
         &self.gate
     }
@@ -194,25 +203,47 @@ impl ActorContext {
     /// The chain that a message of this actor carries: those for whom it acts, then itself.
     pub(super) fn onward(&mut self) -> Arc<Callers> {
         let number = self.acting.number();
-        if let Some((callers, onward)) = &self.onward
-            && callers.as_ref().map_or(0, |callers| callers.number()) == number
+        if let Some((known, onward)) = &self.onward
+            && *known == number
         {
             return onward.clone();
         }
         let callers = self.acting.callers();
-        if let Some((Some(known), onward)) = &mut self.onward
-            && let Some(callers) = &callers
-            && known.is_like(callers)
-        {
-            // What goes round in a ring comes back in a new chain of the same principals.
-            known.clone_from(callers);
-            return onward.clone();
-        }
-        let known = self.gate().principal().cloned();
-        let own = known.unwrap_or_else(|| Arc::new(Subject::named(&*self.cell.address.deployment)));
-        let onward = Callers::with(callers.as_ref(), &own);
-        self.onward = Some((callers, onward.clone()));
+        let onward = self.onward_from(callers);
+        self.onward = Some((number, onward.clone()));
         onward
+    }
+
+    fn onward_from(&mut self, callers: Option<Arc<Callers>>) -> Arc<Callers> {
+        let shape = callers.as_ref().map_or(0, |callers| callers.shape());
+        match (self.chains.get_mut(&shape), &callers) {
+            (Some((None, onward)), None) => return onward.clone(),
+            // What goes round comes back in a new chain of the same principals.
+            (Some((Some(known), onward)), Some(callers)) if known.is_like(callers) => {
+                if known.number() != callers.number() {
+                    known.clone_from(callers);
+                }
+                return onward.clone();
+            }
+            _ => {}
+        }
+        let own = match self.gate().principal() {
+            Some(principal) => principal.clone(),
+            None => self.nameless().clone(),
+        };
+        let onward = Callers::with(callers.as_ref(), &own);
+        if self.chains.len() == CHAINS {
+            self.chains.clear();
+        }
+        self.chains.insert(shape, (callers, onward.clone()));
+        onward
+    }
+
+    /// Who the actor is where the gate does not know.
+    fn nameless(&mut self) -> &Arc<Subject> {
+        let deployment = &self.cell.address.deployment;
+        self.own
+            .get_or_insert_with(|| Arc::new(Subject::named(&**deployment)))
     }
 
     /// What a message of this actor carries besides its payload.

@@ -53,6 +53,27 @@ impl Reason {
         }
     }
 
+    /// What happened to the message, for whoever waits for it.
+    const fn explained(self) -> &'static str {
+        match self {
+            Self::NoActor => "nobody has the address any more",
+            Self::Stopped => "the actor was stopped before it came to it",
+            Self::Overflow => "the mailbox was full and makes room by dropping messages",
+            Self::Expired => "its time was over before it was delivered",
+            Self::Rejected => "it was rejected before the actor saw it",
+            Self::Killed => "the actor was killed while it handled it",
+            Self::Undecodable => {
+                "the actor could not read the payload; the dead letter has its words"
+            }
+            Self::Unhandled => {
+                "the actor does not know such a message; the dead letter has its words"
+            }
+            Self::Failed => "the actor failed",
+            Self::Cancelled => "it was cancelled",
+            Self::Stale => "the incarnation that was to answer it has ended",
+        }
+    }
+
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.name() == name)
@@ -132,7 +153,8 @@ impl fmt::Display for Failure {
             }
             Self::Refused(reason) => write!(f, "the request was refused: {reason}"),
             Self::Dropped(reason) => {
-                write!(f, "the request was dropped unanswered ({})", reason.name())
+                let (name, why) = (reason.name(), reason.explained());
+                write!(f, "the request was dropped unanswered ({name}): {why}")
             }
             Self::TooMany => f.write_str("too many requests of this actor are open"),
             Self::NotAnActor => f.write_str("this instance is not an actor and has no mailbox"),

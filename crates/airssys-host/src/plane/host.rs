@@ -20,6 +20,7 @@ use super::pattern::Pattern;
 use super::shared::Options;
 use super::target::Target;
 use crate::gate::{self, MessageAccess};
+use crate::guest_log::LogWriter;
 use crate::instance::{State, now_nanos};
 
 /// Longest line that a guest may log, in bytes, its fields included; the rest is cut off.
@@ -35,6 +36,21 @@ fn cut(text: &mut String, room: &mut usize) {
         text.shrink_to_fit();
     }
     *room -= text.len();
+}
+
+/// What is kept of a line that a guest logs.
+fn fitted(
+    mut message: String,
+    mut fields: Vec<(String, String)>,
+) -> (String, Vec<(String, String)>) {
+    let mut room = LINE;
+    cut(&mut message, &mut room);
+    fields.truncate(FIELDS);
+    for (name, value) in &mut fields {
+        cut(name, &mut room);
+        cut(value, &mut room);
+    }
+    (message, fields)
 }
 
 const NEEDS_APPROVAL: &str =
@@ -84,23 +100,22 @@ impl host::Host for State {
             return;
         }
         let link = self.link.clone();
-        let Ok(context) = self.actor() else { return };
+        let account = link.limits().account.as_deref();
+        let level = convert::level(level);
+        let Ok(context) = self.actor() else {
+            if let Some(writer) = self.services.get::<LogWriter>() {
+                writer.write(account, "log", level, || fitted(message, fields));
+            }
+            return;
+        };
         write_line(
             &context.cell,
             context.incarnation,
-            link.limits().account.as_deref(),
+            account,
             "log",
-            convert::level(level),
+            level,
             || {
-                let mut room = LINE;
-                let mut message = message;
-                cut(&mut message, &mut room);
-                let mut fields = fields;
-                fields.truncate(FIELDS);
-                for (name, value) in &mut fields {
-                    cut(name, &mut room);
-                    cut(value, &mut room);
-                }
+                let (message, fields) = fitted(message, fields);
                 (message, fields, context.trace())
             },
         );

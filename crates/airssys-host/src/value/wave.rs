@@ -66,6 +66,28 @@ pub fn print(engine: &Engine, ty: &Type, value: Value) -> Result<String, Error> 
     wasm_wave::to_string(&val).map_err(|error| Error::Text(error.to_string()))
 }
 
+/// Write text that stands for a result as [`print`] writes it. `None` for a function without a result.
+///
+/// # Errors
+/// [`Error::Text`] where it is no such result.
+pub fn normalise(
+    component: &Component,
+    export: usize,
+    text: &str,
+) -> Result<Option<String>, Error> {
+    let Some(ty) = native(component, export)?.results().next() else {
+        return Ok(None);
+    };
+    let wrong = |error: &dyn std::fmt::Display| {
+        let path = component.exports[export].path();
+        Error::Text(format!("{text:?} is no result of {path}: {error}"))
+    };
+    let value: Val = wasm_wave::from_str(&ty, text).map_err(|error| wrong(&error))?;
+    wasm_wave::to_string(&value)
+        .map(Some)
+        .map_err(|error| wrong(&error))
+}
+
 /// By path, or by the function's own name where one interface only has it.
 pub(crate) fn find(component: &Component, path: &str) -> Result<usize, Error> {
     component.export(path).or_else(|unknown| {

@@ -573,3 +573,22 @@ fn the_sender_is_what_the_host_says() {
     let journal = world.ask(&ann, json!([["journal"]]));
     assert_eq!(journal[0][1]["from"], "rt/printer");
 }
+
+#[test]
+fn a_chain_of_callers_that_comes_again_is_not_made_anew() {
+    let world = World::new();
+    let [ann, ..] = ["demo/ann", "demo/bob", "demo/cid"].map(|name| world.puppet(name));
+    // Twice round the three; the last one has no use for it.
+    let mut message = json!({"do": [["unhandled", "at its end"]]});
+    for to in ["demo/cid", "demo/bob", "demo/ann", "demo/cid", "demo/bob"] {
+        message = json!({"do": [["tell", to, message]]});
+    }
+    for _ in 0..2 {
+        world.tell(&ann, &message).unwrap();
+        world.run();
+    }
+    let chains = world.recorder.chains.lock().unwrap();
+    assert_eq!(chains.len(), 2);
+    assert!(chains[0].is_some());
+    assert_eq!(chains[0], chains[1]);
+}

@@ -106,6 +106,8 @@ pub fn everything() -> Arc<AllowList> {
 pub struct Recorder {
     pub failures: Mutex<Vec<(String, Ending)>>,
     pub dead: Mutex<Vec<(String, Reason)>>,
+    /// The numbers of the chains of callers of what died.
+    pub chains: Mutex<Vec<Option<u64>>>,
     pub stages: Mutex<Vec<(String, Stage)>>,
 }
 
@@ -120,12 +122,18 @@ impl Observer for Recorder {
                 .unwrap()
                 .push((address.to_string(), ending)),
             Event::Dead {
-                address, reason, ..
-            } => self
-                .dead
-                .lock()
-                .unwrap()
-                .push((address.to_string(), reason)),
+                address,
+                reason,
+                envelope,
+                ..
+            } => {
+                let number = envelope.callers.as_ref().map(|chain| chain.number());
+                self.chains.lock().unwrap().push(number);
+                self.dead
+                    .lock()
+                    .unwrap()
+                    .push((address.to_string(), reason));
+            }
             Event::Stage { address, stage, .. } => self
                 .stages
                 .lock()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import msgspec
 
 from airssys.osl.errors import PolicyError
+from airssys.osl.policy.bulk import uncollected
 from airssys.osl.policy.model import Condition, Grant, Rule
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def document(rules: Iterable[Description], *, ceiling: bool = False) -> bytes:
     return msgspec.json.encode({"schema": 1, "ceiling": ceiling, "rules": list(rules)})
 
 
+@uncollected()
 def describe_policy(policy: Policy, positions: Positions | None = None) -> list[Description]:
     """Return the native descriptions of the rules of a policy.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from airssys.osl.errors import PolicyError
+from airssys.osl.policy.bulk import uncollected
 from airssys.osl.policy.model import Policy
 from airssys.osl.schema_file import Problem, check_toml, read_text
 
@@ -39,6 +40,7 @@ def load_policy(path: str | os.PathLike[str]) -> LoadedPolicy:
     return parse_policy(text, name)
 
 
+@uncollected()
 def parse_policy(text: str, name: str = "policy") -> LoadedPolicy:
     """Parse the text of a policy; `name` stands for it in errors and positions.
 

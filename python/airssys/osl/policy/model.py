@@ -60,8 +60,10 @@ class Enforcement(Enum):
     LEARN = "learn"
 
 
-class _Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The base of everything that a policy is made of."""
+class _Record(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
+    """The base of everything that a policy is made of: trees, which need no garbage collector."""
 
 
 class TimeOfDay(_Record, kw_only=True, frozen=True):

@@ -8,14 +8,15 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from airssys.wasm._native import _core
 from airssys.wasm.actors.log_files import LogFiles
-from airssys.wasm.actors.log_line import LEVELS
+from airssys.wasm.actors.log_line import LEVELS, LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from airssys.wasm.actors.log_line import LogLevel, LogLine
+    from airssys.wasm.actors.log_line import LogLevel
 
 __all__ = ["GuestLogs"]
 
@@ -23,6 +24,8 @@ __all__ = ["GuestLogs"]
 RING: Final = 1000
 #: Batches of lines that may wait for handlers and files.
 WAITING: Final = 1000
+#: Seconds in which lines gather before they are passed on.
+GATHERING: Final = 0.02
 
 
 class GuestLogs:
@@ -47,6 +50,31 @@ class GuestLogs:
         self._one_change = threading.Lock()
         self._waiting: queue.Queue[tuple[LogLine, ...] | None] = queue.Queue(WAITING)
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._calls: _core.GuestLog | None = None
+        self._reader: threading.Thread | None = None
+        self._one_reader = threading.Lock()
+
+    def calls(self) -> _core.GuestLog:
+        """Return what takes the lines of guests that are no actors; a thread reads it."""
+        with self._one_change:
+            if self._calls is None:
+                self._calls = _core.GuestLog(RING)
+                self._reader = threading.Thread(
+                    target=self._read_on, args=(self._calls,), name="airssys-calls", daemon=True
+                )
+                self._reader.start()
+            return self._calls
+
+    def _read_on(self, calls: _core.GuestLog) -> None:
+        while calls.wait():
+            self._read(calls)
+
+    def _read(self, calls: _core.GuestLog) -> None:
+        with self._one_reader:  # or lines would change places
+            lines = calls.take()
+            if lines:
+                self.take(LogLine(**line) for line in lines)
 
     def take(self, lines: Iterable[LogLine]) -> None:
         """Pass lines on, in their order; never waits."""
@@ -68,7 +96,15 @@ class GuestLogs:
             self.lost += len(lines)
 
     def _pass_on(self) -> None:
-        while (lines := self._waiting.get()) is not None:
+        going_on = True
+        while going_on:
+            batches = [self._waiting.get()]
+            # Most come in bursts, when something fails; the restart has the interpreter first.
+            self._closing.wait(GATHERING)
+            while not self._waiting.empty():
+                batches.append(self._waiting.get())
+            going_on = None not in batches
+            lines = [line for batch in batches if batch is not None for line in batch]
             self._files.append(lines)
             for line in lines:
                 _emit(line)
@@ -76,10 +112,18 @@ class GuestLogs:
     def close(self) -> None:
         """Pass on what waits, and end."""
         with self._one_change:
+            calls, reader = self._calls, self._reader
+        if calls is not None and reader is not None:
+            calls.close()
+            reader.join()
+            self._read(calls)
+        with self._one_change:
             thread, self._thread = self._thread, None
         if thread is not None:
+            self._closing.set()
             self._waiting.put(None)
             thread.join()
+            self._closing.clear()
 
     def last(
         self, deployment: str, *, level: LogLevel = "trace", since: float = 0.0
@@ -92,6 +136,8 @@ class GuestLogs:
             since: The earliest moment, in seconds since 1970.
         """
         least = LEVELS[level]
+        if self._calls is not None:
+            self._read(self._calls)  # what was written before this call is seen by it
         with self._one_change:
             kept = tuple(self._rings.get(deployment, ()))
         return tuple(line for line in kept if line.severity >= least and line.at >= since)

@@ -89,6 +89,11 @@ class Look(Tell["RolloutController"]):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Over(Tell["RolloutController"]):
+    """There is nothing left to look at."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class GetStatus(Ask["RolloutController", RolloutStatus]):
     """Where is the rollout?"""
 
@@ -226,6 +231,11 @@ class RolloutController(Actor):
         except StateDirectoryError as error:
             # Nothing has changed, on record or off; the next look tries again.
             _log.error("the rollout of '%s' waits: %s", self._rollout.deployment, error)
+
+    @handles
+    async def over(self, _message: Over) -> None:
+        """End, once the rollout has."""
+        self.stop()
 
     async def _look(self) -> None:
         if not self._warm:
@@ -420,7 +430,7 @@ class RolloutController(Actor):
             await self._told(entry)
             self._ended(status)
         self.timers.cancel("look")
-        self.stop()
+        self.timers.once(0, Over())  # after what is queued
 
     async def _all_moved(self, state: RolloutState, who: str, why: str) -> bool:
         """Have everything on the side that is to win; held where something does not move."""

@@ -103,6 +103,7 @@ class RolloutDesk:
         analysis = strategy.analysis if isinstance(strategy, Canary) else None
         baseline = serving.baseline(
             () if analysis is None else analysis.slow,
+            0.0 if analysis is None else analysis.slower_by,
             1000 if analysis is None else analysis.baseline,
         )
         rollout, revision = self.store.begin(

@@ -46,6 +46,8 @@ class Analysis:
             is evidence; `ask` stays until somebody resumes, promotes or aborts.
         slow: Quantiles of the live revision's time before the rollout; a call above one is bad of
             that signal.
+        slower_by: Seconds above such a quantile that do not matter yet: a revision that takes few
+            calls is always somewhat colder.
         warm_up: Calls of the new revision at the beginning that are not judged by their time.
         baseline: Calls of the live revision before the rollout without which time is not judged.
 
@@ -61,6 +63,7 @@ class Analysis:
     max_wait: float = 3600.0
     insufficient: Literal["hold", "ask"] = "hold"
     slow: tuple[float, ...] = (0.9, 0.99)
+    slower_by: float = 0.001
     warm_up: int = 100
     baseline: int = 1000
 
@@ -72,6 +75,7 @@ class Analysis:
             ("confidence", 0.5, 1 - 1e-9),
             ("tolerated", 1.01, 100.0),
             ("max_wait", 0.0, 30 * 86_400.0),
+            ("slower_by", 0.0, 3600.0),
         ):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not low <= value <= high:

@@ -221,6 +221,7 @@ class ConnectedDeployment(_Deployment):
         return ConnectedActor(self._host, self.name, key)
 
     @overload
+    @overload
     async def deploy(
         self,
         source: Source,
@@ -260,10 +261,9 @@ class ConnectedDeployment(_Deployment):
     ) -> ConnectedDeployment | ConnectedRollout:
         """Make a component the live revision; see `Deployment.deploy`.
 
-        Judges of a strategy are Python of the server's process and cannot be given here.
+        The judges of a canary are Python of the server's process and cannot be given here.
         """
-        before = len(self.rollouts())
-        await self._host.deploy_as(
+        deployed = await self._host.deploy_as(
             source,
             self.name,
             with_changes(self.revision.settings, settings, self._host.address),
@@ -274,12 +274,11 @@ class ConnectedDeployment(_Deployment):
             allow_downgrade=allow_downgrade,
             strategy=strategy,
         )
-        rollout = self.rollout()
         if not wait:
-            return rollout
-        if strategy is not None and len(self.rollouts()) != before:
-            refuse_taken_back(await rollout.wait())
-        return self
+            return self.rollout()
+        if strategy is not None:
+            refuse_taken_back(await self.rollout().wait())
+        return deployed
 
     def rollout(self) -> ConnectedRollout:
         """Return the last movement to another revision, which may be under way."""
@@ -348,6 +347,7 @@ class BlockingConnectedDeployment(_Deployment):
         return BlockingConnectedActor(self._host, self.name, key)
 
     @overload
+    @overload
     def deploy(
         self,
         source: Source,
@@ -387,10 +387,9 @@ class BlockingConnectedDeployment(_Deployment):
     ) -> BlockingConnectedDeployment | BlockingConnectedRollout:
         """Make a component the live revision; see `Deployment.deploy`.
 
-        Judges of a strategy are Python of the server's process and cannot be given here.
+        The judges of a canary are Python of the server's process and cannot be given here.
         """
-        before = len(self.rollouts())
-        self._host.deploy_as(
+        deployed = self._host.deploy_as(
             source,
             self.name,
             with_changes(self.revision.settings, settings, self._host.address),
@@ -401,12 +400,11 @@ class BlockingConnectedDeployment(_Deployment):
             allow_downgrade=allow_downgrade,
             strategy=strategy,
         )
-        rollout = self.rollout()
         if not wait:
-            return rollout
-        if strategy is not None and len(self.rollouts()) != before:
-            refuse_taken_back(rollout.wait())
-        return self
+            return self.rollout()
+        if strategy is not None:
+            refuse_taken_back(self.rollout().wait())
+        return deployed
 
     def rollout(self) -> BlockingConnectedRollout:
         """Return the last movement to another revision, which may be under way."""

@@ -79,12 +79,15 @@ pub fn push_number(line: &mut Vec<u8>, mut number: u64) {
 
 pub fn push_hex(line: &mut Vec<u8>, bytes: &[u8; 32]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        line.extend_from_slice(&[
+    // Put together apart, because a vector looks for room at every push.
+    let mut text = [[0; 2]; 32];
+    for (pair, byte) in text.iter_mut().zip(bytes) {
+        *pair = [
             DIGITS[usize::from(byte >> 4)],
             DIGITS[usize::from(byte & 15)],
-        ]);
+        ];
     }
+    line.extend_from_slice(text.as_flattened());
 }
 
 /// The fields of a subject, which are the same in all its records.

@@ -1,0 +1,7 @@
+//! What authors of components need of the core: their WIT read, and a core module made a component.
+
+mod componentise;
+mod world;
+
+pub use componentise::componentise;
+pub use world::{World, read_world};

@@ -1,0 +1,7 @@
+"""The door to the native module for everything that authors need of it."""
+
+from __future__ import annotations
+
+from airssys._core import componentise, read_world
+
+__all__ = ["componentise", "read_world"]

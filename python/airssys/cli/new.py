@@ -1,0 +1,43 @@
+"""The command `new`: a project to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer looks at annotations
+from typing import Annotated
+
+import typer
+
+from airssys.authoring.new import LANGUAGES, new_project
+from airssys.cli.output import Json, print_json, print_note
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(new)
+
+
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The component, as hello or image/resizer.")
+    ],
+    *,
+    language: Annotated[
+        str, typer.Option("--lang", metavar="LANGUAGE", help=f"{', '.join(LANGUAGES)}.")
+    ],
+    template: Annotated[
+        str, typer.Option("--template", metavar="TEMPLATE", help="What kind of component.")
+    ] = "function",
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="DIR", help="Where its folder goes; here by default."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a project that builds, passes its tests and can be deployed at once."""
+    folder = new_project(name, language=language, template=template, into=into)
+    if as_json:
+        print_json({"folder": str(folder), "language": language, "template": template})
+    else:
+        print_note(f"{folder} is ready: cd there, then `airssys build` and `airssys test`")

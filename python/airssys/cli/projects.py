@@ -1,0 +1,50 @@
+"""What is deployed where no file is named: the component of a project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from airssys.cli.output import print_note
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["component_and_name", "lifetime_of"]
+
+
+def component_and_name(file: Path | None, name: str | None) -> tuple[Path, str]:
+    """Return the component to deploy and the name of its deployment.
+
+    Args:
+        file: A component, or the folder of a project, which is built where it has changed; the
+            project at or above the working directory by default.
+        name: The deployment; the name in the component's manifest by default.
+
+    Raises:
+        NoProject: No file is named, and there is no project.
+        BadParameter: No name is given, and the component has no manifest.
+    """
+    if file is None or file.is_dir():
+        from airssys.authoring.build import build  # noqa: PLC0415 - only projects need it
+        from airssys.authoring.project import find_project  # noqa: PLC0415
+
+        built = build(find_project(file), say=print_note)
+        return built.component, name or built.name
+    if name is None:
+        from airssys.testing.components import manifest_in  # noqa: PLC0415 - as above
+
+        manifest = manifest_in(file.read_bytes())
+        if manifest is None:
+            raise typer.BadParameter(f"{file} has no manifest with a name: --name is needed")
+        name = manifest.component.name
+    return file, name
+
+
+def lifetime_of(content: bytes) -> str:
+    """Return the lifetime that the manifest in a component declares; `call` where it has none."""
+    from airssys.testing.components import manifest_in  # noqa: PLC0415 - as above
+
+    manifest = manifest_in(content)
+    return "call" if manifest is None else manifest.instance.lifetime
