@@ -45,7 +45,7 @@ test: setup guests ## run the test suite
 	$(call say,tests: python)
 	@TMPDIR=$(MEMORY) $(BIN)/python -m pytest -q --durations=10
 	$(call say,tests: rust)
-	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host --lib --test wasi
+	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host --lib --test wasi --test fuzz_corpus
 
 test-native: setup guests ## run every test of the Rust crates, governed WASI by real guests included
 	$(call say,tests: rust)
@@ -92,8 +92,9 @@ soak: setup guests ## use hosts, actors, the system layer and storage hard and c
 	$(call say,soak: storage)
 	@$(BIN)/python -m benchmarks.storage.soak --gigabytes $(or $(GIGABYTES),10)
 
-fuzz: setup ## cross values of random types between host and guest, compare both paths (TYPES=5000)
-	@AIRSSYS_FUZZ_TYPES=$(or $(TYPES),5000) PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release -p airssys-host --lib value
+fuzz: setup ## feed hostile bytes to all that reads them (SECONDS=60 each, TARGET=name, INPUT=file, KEEP=1)
+	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python $(BIN)/python fuzz/run.py --seconds $(or $(SECONDS),60) --types $(or $(TYPES),5000) \
+		$(if $(TARGET),--target $(TARGET)) $(if $(INPUT),--input $(abspath $(INPUT))) $(if $(KEEP),--keep)
 
 wheel: $(VENV)/.python ## build a wheel into dist/, install it into an empty environment, run the README's example
 	@$(BIN)/python tools/notices.py --check

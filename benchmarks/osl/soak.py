@@ -1,7 +1,7 @@
 """The long runs: a million decisions against the model, a hundred kills under load.
 
     python benchmarks/osl/soak.py [--decisions 1000000] [--kills 100] [--cedar 20000] [--seed N]
-        [--guest-kills 50] [--races 3000]
+        [--guest-kills 100] [--races 3000]
 
 Ends with exit code 1 at the first disagreement, which it prints with its seed.
 """
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--cedar", type=int, default=20_000)
-    parser.add_argument("--guest-kills", type=int, default=50)
+    parser.add_argument("--guest-kills", type=int, default=100)
     parser.add_argument("--races", type=int, default=3_000)
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     arguments = parser.parse_args()

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-Number = Annotated[int, typer.Argument(metavar="ID", help="As `airssys approvals` lists it.")]
+Number = Annotated[
+    int,
+    typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="As `airssys approvals` lists it."),
+]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the records.")]
 
 

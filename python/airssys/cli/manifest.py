@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from airssys.cli.configuration import State, state_directory
-from airssys.cli.files import replace_file
+from airssys.cli.files import about, replace_file
 from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
 from airssys.cli.output import Json, print_json, print_note, print_text
 from airssys.wasm.manifest import (
@@ -112,7 +112,9 @@ def embed(
     ] = None,
 ) -> None:
     """Put a manifest into a component, in the place of any other; sign it after that."""
-    packed = embed_manifest(component.read_bytes(), read_component_manifest(manifest))
+    said = read_component_manifest(manifest)
+    with about(component):
+        packed = embed_manifest(component.read_bytes(), said)
     target = output or component
     replace_file(target, packed)
     print_text(f"{manifest} is in {target}")
@@ -158,7 +160,8 @@ def _read(file: Path, kind: Kind | None) -> ComponentManifest | HostManifest:
 
 
 def _embedded(component: Path) -> ComponentManifest:
-    manifest = embedded_manifest(component.read_bytes())
+    with about(component):
+        manifest = embedded_manifest(component.read_bytes())
     if manifest is None:
         raise ManifestError(
             f"{component} carries no manifest; put one in with `airssys manifest embed`"

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from airssys.cli.configuration import State, state_directory
-from airssys.cli.files import replace_file
+from airssys.cli.files import about, replace_file
 from airssys.cli.output import Json, print_json, print_note, print_pairs, print_table
 from airssys.wasm.trust import (
     KeyUnusable,
@@ -60,11 +60,20 @@ def keygen(
     """Make a key to sign with: FILE, for its owner alone, and FILE.pub."""
     passphrase = None
     if encrypt:
-        passphrase = os.environ.get(_PASSPHRASE) or str(
+        passphrase = os.environ.get(_PASSPHRASE)
+        if not passphrase and not sys.stdin.isatty():
+            raise KeyUnusable("the passphrase cannot be asked for", hint=f"set {_PASSPHRASE}")
+        passphrase = passphrase or str(
             typer.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True)
         )
     key = SigningKey.generate()
-    key.save(file, passphrase)
+    try:
+        key.save(file, passphrase)
+    except FileExistsError as error:
+        raise KeyUnusable(
+            f"{error.filename} is there already and stays as it is",
+            hint="name another file; no key is ever written over",
+        ) from error
     if as_json:
         print_json({"key": key.public.id, "private": file, "public": f"{file}.pub"})
     else:
@@ -78,7 +87,8 @@ def sign_component(
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="What it is: image/resizer.")],
     version: Annotated[str, typer.Option("--version", metavar="SEMVER", help="Which version.")],
     days: Annotated[
-        int | None, typer.Option("--days", min=1, help="How long it counts; for ever by default.")
+        int | None,
+        typer.Option("--days", min=1, max=36500, help="How long it counts; for ever by default."),
     ] = None,
     detached: Annotated[
         bool, typer.Option("--detached", help="Into FILE.sig instead of the component.")
@@ -91,9 +101,11 @@ def sign_component(
     until = None
     if days is not None:
         until = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=days)
-    signature = sign(component, signing, name=name, version=version, not_after=until)
     target = file.with_name(f"{file.name}.sig") if detached else file
-    replace_file(target, encode([signature]) if detached else embed(component, signature))
+    with about(file):
+        signature = sign(component, signing, name=name, version=version, not_after=until)
+        content = encode([signature]) if detached else embed(component, signature)
+    replace_file(target, content)
     if as_json:
         print_json({"file": target, "statement": signature.statement})
     else:
@@ -117,7 +129,11 @@ def verify(
     component = file.read_bytes()
     beside = file.with_name(f"{file.name}.sig")
     detached = beside.read_bytes() if beside.is_file() else None
-    signatures = read_signatures(component, detached)
+    with about(file):
+        signatures = read_signatures(component)
+    if detached is not None:
+        with about(beside):
+            signatures = read_signatures(component, detached)
     if name is None and signatures:
         name = signatures[0].statement.name
     if key is None:
@@ -130,7 +146,8 @@ def verify(
         own = [each for each in signatures if each.statement.key == public.id]
         trusted, reasons, version, signer = False, (f"key {public.id} did not sign it",), None, None
         for each in own:
-            each.check(component, public, now=dt.datetime.now(dt.UTC))
+            with about(file):
+                each.check(component, public, now=dt.datetime.now(dt.UTC))
             trusted, reasons = each.statement.name == name, (f"it is '{each.statement.name}'",)
             version, signer = each.statement.version, public.id
     if as_json:
@@ -215,7 +232,8 @@ def revoke(key: Key, *, why: Reason, state: State = None, as_json: Json = False)
 @trust.command()
 def block(file: Component, *, why: Reason, state: State = None, as_json: Json = False) -> None:
     """Let a component not run, whoever signed it."""
-    digest = TrustStore(state_directory(state)).block(file.read_bytes(), why)
+    with about(file):
+        digest = TrustStore(state_directory(state)).block(file.read_bytes(), why)
     if as_json:
         print_json({"blocked": digest})
     else:

@@ -24,6 +24,7 @@ E = TypeVar("E", bound=AirsSysError)
 Location: TypeAlias = tuple[str | int, ...]
 
 _NO_WORDS: Mapping[str, str] = MappingProxyType({})
+_PLACED = re.compile(r"(.*) - at `\$((?:\.[^.\[\]`]+|\[(?:\d+|\.\.\.)\])*)`", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -97,9 +98,11 @@ def _invalid(
     words: Mapping[str, str],
     message: str,
 ) -> Problem:
-    problem, _, path = message.partition(" - at `$")
+    # The place stands at the end, and what comes before it may be text of the document.
+    placed = _PLACED.fullmatch(message)
+    problem, path = (placed[1], placed[2]) if placed else (message, "")
     where: Location = ()
-    for match in _STEP.finditer(path.rstrip("`")):
+    for match in _STEP.finditer(path):
         if match[2] == "...":
             where = (*where, _culprit(document, where, shape, message))
         else:
@@ -130,7 +133,15 @@ def _culprit(document: dict[str, Any], where: Location, shape: type[object], mes
     """
     table: Any = document
     for step in where:
-        table = table[step]
+        match table:
+            case dict() if step in table:
+                table = table[step]
+            case list() if isinstance(step, int) and step < len(table):
+                table = table[step]
+            case _:
+                return ""
+    if not isinstance(table, dict):
+        return ""
     entries = dict(table)
     try:
         for key, value in entries.items():

@@ -147,7 +147,7 @@ def test_every_kind_that_can_be_asked_for_has_its_text() -> None:
         Use("messaging", "publish", "images.done"),
         Use("process", "spawn", "/usr/bin/convert"),
         Use("environment", "read", "TZ"),
-        Use("secret", "use", "key@https://api.example.com:443/authorization"),
+        Use("secret", "use", "https://api.example.com:443/authorization/key"),
         Use("custom", "use", "crm.read/7"),
         Use("clock", "read", "wall"),
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import math
+import time
 from dataclasses import dataclass, field
 
 ERROR = "error"
@@ -17,6 +19,13 @@ class Who:
     revision: int | None = None
     #: Who called, the original caller first; no two of them have one name.
     callers: tuple[Who, ...] = ()
+    #: `enforce`, `observe`, `learn`, or `observed` for observation that has ended.
+    enforcement: str = "enforce"
+
+    @property
+    def passes_ungranted(self) -> bool:
+        """Whether nobody in the chain is held to the rules as they are."""
+        return all(each.enforcement in {"observe", "learn"} for each in (self, *self.callers))
 
     def is_meant_by(self, principal: str) -> bool:
         if principal.startswith("name:") and "*" in principal:
@@ -184,12 +193,16 @@ def decide(
 ) -> str:
     """What `who` may do, and for what is guarded what the original caller may do as well."""
     request = (kind, access, target, arguments)
+    passes = who.passes_ungranted and (kind, access) != ("process", "spawn") and kind != "secret"
+    ungranted = "allow" if passes else "deny"
     own, rule = decide_alone(rules, who, *request, ceiling=ceiling)
+    own = ungranted if own == "nothing" else own
     if own == "deny" or not who.callers or not guarded(kind, access):
         return own
     if rule is not None and rule.get("act_as") == "self":
         return own
     theirs, _ = decide_alone(rules, who.callers[0], *request, ceiling=ceiling)
+    theirs = ungranted if theirs == "nothing" else theirs
     return {"allow": own, "ask": "ask", "deny": "deny"}[theirs]
 
 
@@ -203,7 +216,7 @@ def decide_alone(  # noqa: PLR0912 - one for each way to decide
     *,
     ceiling: bool = False,
 ) -> tuple[str, dict | None]:
-    """allow, deny or ask: deny wins over everything, an error denies, asking wins over allowing.
+    """allow, deny, ask or nothing: deny wins over all, an error denies, asking wins over allowing.
 
     A component needs a request and a grant, and where there is a ceiling a rule of that; what the
     policy leaves to a person is asked of what it requests. With it the first rule, by its id, that
@@ -218,6 +231,8 @@ def decide_alone(  # noqa: PLR0912 - one for each way to decide
     for rule in sorted(rules, key=lambda rule: rule["id"]):
         part = rule.get("part", "whole")
         if part in {"request", "grant"} and not component:
+            continue
+        if rule.get("expires", math.inf) <= time.time():
             continue
         if rule["kind"] != kind or not (access in rule["access"] or "*" in rule["access"]):
             continue
@@ -249,7 +264,7 @@ def decide_alone(  # noqa: PLR0912 - one for each way to decide
     within = ("allow", "ceiling") in effects or not ceiling
     if requested and ("allow", "grant") in effects and within:
         return "allow", effects["allow", "grant"]
-    return "deny", None
+    return "nothing", None
 
 
 def network_target_matches(pattern: str, host: str, port: int) -> bool:

@@ -31,6 +31,8 @@ ATTRIBUTES = {
 }
 OPERATORS = "eq ne lt le gt ge in contains prefix exists network".split()
 PROGRAMS = ["/usr/bin/git", "/usr/bin/make", "/opt/x"]
+#: Long over, and not over while anything here runs.
+PAST, FUTURE = 1.0, 4e9
 ARGUMENTS = ["status", "--all", "log", "x"]
 
 
@@ -110,6 +112,8 @@ def rule(rng: random.Random, number: int) -> dict:
         made["when"] = condition(rng)
     if rng.random() < 0.25:
         made["callers"] = [selector(rng) for _ in range(rng.randint(1, 2))]
+    if rng.random() < 0.2:
+        made["expires"] = rng.choice([PAST, FUTURE])
     if effect != "deny" and rng.random() < 0.3:
         made["act_as"] = "self"
     if rng.random() < 0.7:
@@ -142,6 +146,7 @@ def somebody(rng: random.Random, name: str, callers: tuple[Who, ...] = ()) -> Wh
         {name: rng.choice(values) for name, values in ATTRIBUTES.items() if rng.random() < 0.8},
         rng.choice([None, 1, 2, 2]),
         callers,
+        rng.choice(["enforce", "enforce", "observe", "observe", "observe", "learn", "observed"]),
     )
 
 
@@ -157,9 +162,17 @@ def subject(who: Who) -> Subject:
             revision=each.revision,
             guest=each.revision is not None,
             callers=called,
+            **_enforced(each.enforcement),
         )
         called = Callers(made)
     return made
+
+
+def _enforced(enforcement: str) -> dict:
+    if enforcement in {"observe", "observed"}:
+        until = FUTURE if enforcement == "observe" else PAST
+        return {"enforcement": "observe", "observe_until": until}
+    return {"enforcement": enforcement}
 
 
 def request(rng: random.Random) -> tuple[str, str, str, list[str] | None]:

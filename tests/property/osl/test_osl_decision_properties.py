@@ -40,6 +40,7 @@ def test_native_and_model_agree_on_a_seeded_thousand(gate):
     effects = {
         (kind, effect): 0 for kind in ("code", "guest") for effect in ("allow", "deny", "ask")
     }
+    observed = expired = 0
     for _ in range(50):
         rules, ceiling = world.rules(rng), world.ceiling(rng)
         load(gate, rules, ceiling=ceiling)
@@ -48,8 +49,17 @@ def test_native_and_model_agree_on_a_seeded_thousand(gate):
             expected = model.decide(rules, who, *request, ceiling=ceiling)
             assert native(gate, who, request) == expected, (rules, ceiling, who, request)
             effects["code" if who.revision is None else "guest", expected] += 1
-    # The world is small enough for every answer to occur often, for code and for components.
-    assert min(effects.values()) >= 20, effects
+            strict = dataclasses.replace(who, enforcement="enforce")
+            observed += expected != model.decide(rules, strict, *request, ceiling=ceiling)
+            kept = [each for each in rules if each.get("expires") != world.PAST]
+            forever = [{**each, "expires": world.FUTURE} for each in rules]
+            assert model.decide(kept, who, *request, ceiling=ceiling) == expected
+            expired += expected != model.decide(forever, who, *request, ceiling=ceiling)
+    # The world is small enough for every answer to occur often, for code and for components, and
+    # for enforcement and expiry to make a difference.
+    assert min(effects.values()) >= 10, effects
+    assert observed >= 20, observed
+    assert expired >= 10, expired
 
 
 @given(seeds)
@@ -60,7 +70,7 @@ def test_without_one_of_the_parts_a_component_has_nothing(gate, seed):
     without = rng.choice(["request", "grant", "ceiling"])
     load(gate, [each for each in rules if each.get("part") != without], ceiling=True)
     for _ in range(10):
-        who = dataclasses.replace(world.who(rng), revision=1)
+        who = dataclasses.replace(world.who(rng), revision=1, enforcement="enforce")
         assert native(gate, who, world.request(rng)) in ("deny", "ask")
 
 
@@ -69,7 +79,28 @@ def test_without_one_of_the_parts_a_component_has_nothing(gate, seed):
 def test_without_rules_everything_is_denied(gate, seed):
     rng = random.Random(seed)
     load(gate, [])
-    assert native(gate, world.who(rng), world.request(rng)) == "deny"
+    who = dataclasses.replace(world.who(rng), enforcement="enforce")
+    assert native(gate, who, world.request(rng)) == "deny"
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_observing_lets_pass_only_what_nobody_speaks_of(gate, seed):
+    rng = random.Random(seed)
+    load(gate, world.rules(rng))
+    for _ in range(10):
+        who, request = world.who(rng), world.request(rng)
+        callers = tuple(dataclasses.replace(each, enforcement="observe") for each in who.callers)
+        strict = dataclasses.replace(who, callers=callers, enforcement="enforce")
+        observed = dataclasses.replace(strict, enforcement="observe")
+        was, now = (native(gate, each, request) for each in (strict, observed))
+        if was in ("allow", "ask") or request[0] == "process":
+            assert now == was
+        explained = gate.explain(world.subject(observed), *request[:3], arguments=request[3])
+        if now == "allow" and was == "deny":
+            assert not any(
+                effect == "deny" and why == "applies" for _, effect, why in explained.matched
+            )
 
 
 @given(seeds)

@@ -287,3 +287,27 @@ def test_a_deployment_that_is_not_there_is_answered_with_a_near_one(tmp_path):
     with pytest.raises(ManifestError, match="did you mean `image/resizer`"):
         ours.source("image/resiser")
     assert ours.source("image/resizer") == tmp_path / "resizer.wasm"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "stringObject contains unknown field `rllback` - at `$.state`s",
+        "x - at `$.nowhere[...].y`",
+        "x - at `$[7]",
+    ],
+)
+def test_a_value_that_reads_like_the_place_of_an_error_is_not_taken_for_one(value):
+    text = COMPONENT.replace('type = "string", default', f'type = "{value}", default')
+    with pytest.raises(ManifestError) as caught:
+        parse_component_manifest(text)
+    line = text[: text.index(value)].count("\n") + 1
+    assert caught.value.message.startswith(f"Component.toml:{line}:")
+    assert value in caught.value.message
+
+
+@pytest.mark.parametrize("quantity", ["64MiB", "5s"])
+def test_a_line_end_is_no_part_of_a_quantity(quantity):
+    text = COMPONENT.replace(f'"{quantity}"', f'"{quantity}\\n"')
+    with pytest.raises(ManifestError, match=r"Component\.toml:\d+:\d+: expected"):
+        parse_component_manifest(text)

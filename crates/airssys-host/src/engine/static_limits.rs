@@ -149,7 +149,10 @@ pub fn check(bytes: &[u8], limits: &StaticLimits) -> Result<Contents, Error> {
                 for memory in section {
                     let memory = memory.map_err(|error| Error::Invalid(format!("{error}")))?;
                     contents.memories += 1;
-                    let page = 1_u64 << memory.page_size_log2.unwrap_or(16);
+                    // A page size that is none is left to the engine to refuse.
+                    let page = 1_u64
+                        .checked_shl(memory.page_size_log2.unwrap_or(16))
+                        .unwrap_or(u64::MAX);
                     contents.initial_memory = contents
                         .initial_memory
                         .saturating_add(memory.initial.saturating_mul(page));

@@ -464,6 +464,35 @@ fn targets_that_could_mean_something_else_are_no_targets() {
 }
 
 #[test]
+fn a_pattern_of_a_url_may_be_encoded_as_urls_are() {
+    let subject = Subject::named("p");
+    let denied = |pattern: &str, target: &str| {
+        let mut rule = rule("no", "deny", pattern, None);
+        rule["kind"] = "http".into();
+        rule["access"] = serde_json::json!(["GET"]);
+        outcome(&serde_json::json!([rule]), &subject, "http", "GET", target) == Outcome::Deny
+    };
+    for (pattern, target) in [
+        ("https://a.b/top%20secret/**", "https://a.b/top%20secret/x"),
+        ("https://a.b/%61dmin", "https://a.b/admin"),
+        ("https://a.b/admin", "https://a.b/%61dmin"),
+        ("https://a.b/50%25", "https://a.b/50%25"),
+        ("https://a.b/%2a", "https://a.b/*"),
+    ] {
+        assert!(denied(pattern, target), "{pattern} {target}");
+    }
+    assert!(!denied("https://a.b/%2a", "https://a.b/x"));
+    for pattern in ["/a%2fb", "/a%00", "/50%", "/%zz", "/%2e%2e/x"] {
+        let mut rule = rule("no", "deny", &format!("https://a.b{pattern}"), None);
+        rule["kind"] = "http".into();
+        rule["access"] = serde_json::json!(["GET"]);
+        let document = serde_json::json!({"schema": 1, "rules": [rule]}).to_string();
+        let error = RuleSet::compile(document.as_bytes()).unwrap_err();
+        assert_eq!(error.field, Some("targets"), "{pattern}: {error}");
+    }
+}
+
+#[test]
 fn rules_that_are_not_understood_are_named() {
     let wrong = [
         ("effect", serde_json::json!("perhaps")),

@@ -414,6 +414,11 @@ impl Question {
     }
 }
 
+/// The target of an access in the words of the rules.
+pub(crate) fn text_of(access: &Access<'_>) -> Vec<u8> {
+    Described::of(access).text
+}
+
 /// An access in the words of the rules.
 struct Described {
     kind: Kind,

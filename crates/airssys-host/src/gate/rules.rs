@@ -620,11 +620,17 @@ impl TargetPattern {
 }
 
 fn parse_path(text: &str) -> Result<Vec<Segment>, String> {
-    let rest = text.strip_prefix('/').ok_or("a path pattern is absolute")?;
+    parse_path_bytes(text.as_bytes())
+}
+
+fn parse_path_bytes(text: &[u8]) -> Result<Vec<Segment>, String> {
+    let rest = text
+        .strip_prefix(b"/")
+        .ok_or("a path pattern is absolute")?;
     if rest.is_empty() {
         return Ok(Vec::new());
     }
-    let segments = parse_segments(rest.as_bytes(), b'/')?;
+    let segments = parse_segments(rest, b'/')?;
     let dots = |segment: &Segment| matches!(segment, Segment::Literal(text) if matches!(&**text, b"." | b".."));
     if segments.iter().any(dots) {
         return Err("`.` and `..` never occur in a resolved path".to_owned());
@@ -719,15 +725,46 @@ fn parse_url(text: &str) -> Result<TargetPattern, String> {
     Ok(TargetPattern {
         domain: Domain::Http,
         host: Some(parse_host_pattern(host)?),
-        segments: Some(parse_path(
+        segments: Some(parse_path_bytes(&decoded_pattern(
             path.strip_suffix('/')
                 .filter(|rest| !rest.is_empty())
                 .unwrap_or(path),
-        )?),
+        )?)?),
         ports: ports.map_or(Ok(default_ports), parse_ports)?,
         schemes,
         transports: TCP | UDP,
     })
+}
+
+/// The pattern of a URL's path with `%` and two digits as the character itself, which is how targets are matched.
+fn decoded_pattern(path: &str) -> Result<Vec<u8>, String> {
+    let mut pattern = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            pattern.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let decoded = match (digit(), digit()) {
+            (Some(high), Some(low)) => (high * 16 + low) as u8,
+            _ => {
+                return Err(
+                    "`%` stands before two hexadecimal digits; write `%25` for it".to_owned(),
+                );
+            }
+        };
+        if decoded.is_ascii_control() || matches!(decoded, b'/' | b'\\') {
+            return Err(format!(
+                "`%{decoded:02x}` never occurs in a path that is allowed"
+            ));
+        }
+        if matches!(decoded, b'*' | b'?' | b'[' | b']' | b'{' | b'}') {
+            pattern.push(b'\\');
+        }
+        pattern.push(decoded);
+    }
+    Ok(pattern)
 }
 
 fn parse_secret(text: &str) -> Result<TargetPattern, String> {

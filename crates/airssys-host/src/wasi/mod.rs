@@ -7,6 +7,8 @@
 mod builder;
 mod decide;
 mod fs;
+#[doc(hidden)]
+pub mod fuzzing;
 mod given;
 mod http;
 pub mod link;

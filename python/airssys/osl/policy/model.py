@@ -45,7 +45,7 @@ KindName: TypeAlias = Literal[
     "custom",
 ]
 Scalar: TypeAlias = str | int | float | bool
-Clock: TypeAlias = Annotated[str, Meta(pattern="^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+Clock: TypeAlias = Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$(?!\n)")]
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 

@@ -11,10 +11,11 @@ from airssys.wasm.limits import parse_bytes
 
 __all__ = ["WORDS", "Range", "Size", "Span", "Text", "bytes_of", "seconds_of"]
 
-_SIZES: Final = r"^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)$"
-_SPANS: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
+# `$` alone would let a line end stand behind it.
+_SIZES: Final = r"^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)$(?!\n)"
+_SPANS: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$(?!\n)"
 _PART: Final = r"(\^|~|=|>=|<=|>|<)?(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){0,2}(-[0-9A-Za-z.-]+)?"
-_RANGES: Final = rf"^(\*|{_PART}(, *{_PART})*)$"
+_RANGES: Final = rf"^(\*|{_PART}(, *{_PART})*)$(?!\n)"
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096)]
 #: A number of bytes with a unit: `64MiB`.

@@ -138,7 +138,7 @@ def _all(asked: Capabilities) -> Iterator[Requested]:
     for place, name in _placed("environment", asked.environment):
         yield Requested(place, "environment", ("read",), name, {}, "")
     for place, secret in _placed("secrets", asked.secrets):
-        site = f"{secret.scheme}://{secret.host}:{secret.port}/{secret.header}"
+        site = f"{secret.scheme}://{_bracketed(secret.host)}:{secret.port}/{secret.header}"
         target = f"{secret.name}@{site}"
         yield Requested(place, "secret", ("use",), target, {}, secret.reason)
     for place, custom in _placed("custom", asked.custom):
@@ -179,11 +179,14 @@ def _network(place: Location, request: NetworkRequest) -> Requested:
 
 
 def _http(place: Location, request: HttpRequest) -> Requested:
-    host = f"[{request.host}]" if ":" in request.host else request.host
     port = "" if request.port is None else f":{request.port}"
-    target = f"{request.scheme}://{host}{port}{request.path}"
+    target = f"{request.scheme}://{_bracketed(request.host)}{port}{request.path}"
     more: dict[str, object] = {"addresses": request.addresses} if request.addresses else {}
     return Requested(place, "http", request.methods, target, more, request.reason)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _chosen(

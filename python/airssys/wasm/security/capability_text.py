@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -106,9 +105,9 @@ def _requests(  # noqa: PLR0912 - one case per kind
         case "storage":
             _, share, others = target.rpartition("@share/")
             if share:
-                yield "storage", StorageRequest(share_with=others, access=accesses)
+                yield "storage", StorageRequest(share_with=_literal(others), access=accesses)
             else:
-                yield "storage", StorageRequest(namespace=target, access=accesses)
+                yield "storage", StorageRequest(namespace=_literal(target), access=accesses)
         case "network":
             for access in accesses:
                 yield "network", msgspec.convert({access: target}, NetworkRequest)
@@ -133,27 +132,50 @@ def _literal(target: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", target)
 
 
+def _encoded(path: str) -> str:
+    """Return the pattern of a URL that matches this path alone, which the log has decoded."""
+    return _literal(path.replace("%", "%25"))
+
+
 def _http(target: str, methods: tuple[str, ...]) -> HttpRequest:
-    url = urlsplit(target)
-    port = url.port if url.port != _PORTS.get(url.scheme) else None
+    place = _place(target)
     return HttpRequest(
-        host=url.hostname or "",
-        scheme="http" if url.scheme == "http" else "https",
-        port=port,
-        methods=methods,
-        path=_literal(url.path or "/"),
+        host=place.host,
+        scheme=place.scheme,
+        port=None if place.port == _PORTS[place.scheme] else place.port,
+        # A method without a name of its own is one of any.
+        methods=("*",) if "other" in methods else methods,
+        path=_encoded(place.path),
     )
 
 
 def _secret(target: str) -> SecretRequest:
-    name, _, place = target.partition("@")
-    url = urlsplit(place)
+    """Return the request for a secret, of which the log has the name behind the header."""
+    place = _place(target)
+    header, _, name = place.path.lstrip("/").rpartition("/")
     return SecretRequest(
-        name=name,
-        scheme="http" if url.scheme == "http" else "https",
-        host=url.hostname or "",
-        port=url.port or _PORTS.get(url.scheme, 443),
-        header=url.path.strip("/"),
+        name=_literal(name),
+        scheme=place.scheme,
+        host=place.host,
+        port=place.port,
+        header=_encoded(header),
+    )
+
+
+class _Place(NamedTuple):
+    scheme: Literal["https", "http"]
+    host: str
+    port: int
+    path: str
+
+
+def _place(target: str) -> _Place:
+    """Take apart `https://host:port/path`, as the log has it: with a port, and no query."""
+    scheme, _, rest = target.partition("://")
+    authority, slash, path = rest.partition("/")
+    host, _, port = authority.rpartition(":")
+    return _Place(
+        "http" if scheme == "http" else "https", host.strip("[]"), int(port), slash + path
     )
 
 
@@ -164,5 +186,5 @@ def _value(value: object) -> str:
         case list() | tuple():
             return "[" + ", ".join(map(_value, value)) + "]"
         case _:
-            # Strings, numbers and booleans of TOML are those of JSON.
-            return json.dumps(value, ensure_ascii=False)
+            # Strings, numbers and booleans of TOML are those of JSON, but for one character.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import hashlib
 import os
@@ -11,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Self
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -49,15 +48,19 @@ class PublicKey:
             KeyUnusable: It is no such line.
         """
         words = text.split()
+        if len(words) < 2 or words[0] != _KIND:
+            # What was taken for a public key may be a private one, which is not for a terminal.
+            private = "PRIVATE KEY" in text
+            shown = "a private key" if private else repr(text.strip()[:60])
+            raise KeyUnusable(
+                f"not a public key: {shown}",
+                hint=f"expected '{_KIND} BASE64', as `airssys keygen` writes to FILE.pub",
+            )
         try:
-            if len(words) < 2 or words[0] != _KIND:
-                raise KeyUnusable(
-                    f"not a public key: {text.strip()[:60]!r}",
-                    hint=f"expected '{_KIND} BASE64', as `airssys keygen` writes to FILE.pub",
-                )
-            return cls(base64.b64decode(words[1], validate=True))
-        except binascii.Error as error:
+            raw = base64.b64decode(words[1], validate=True)
+        except ValueError as error:  # binascii's is one, and so is that of letters beyond ASCII
             raise KeyUnusable(f"a public key is not base64: {error}") from error
+        return cls(raw)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -70,7 +73,9 @@ class PublicKey:
         try:
             return cls.parse(Path(path).read_text("utf-8"))
         except UnicodeDecodeError as error:
-            raise KeyUnusable(f"{path} is not a public key") from error
+            raise KeyUnusable(f"{path}: not a public key, but bytes that are no text") from error
+        except KeyUnusable as error:
+            raise KeyUnusable(f"{path}: {error.summary}", hint=error.hint) from error
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Tell whether `signature` is this key's over `message`."""
@@ -127,7 +132,7 @@ class SigningKey:
         except TypeError as error:
             needs = "needs a passphrase" if passphrase is None else "is not encrypted"
             raise KeyUnusable(f"the private key {path} {needs}") from error
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm, InternalError) as error:
             reason = "is damaged" if passphrase is None else "is damaged, or the passphrase wrong"
             raise KeyUnusable(f"the private key {path} {reason}") from error
         if not isinstance(key, Ed25519PrivateKey):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import msgspec
 from semver import Version
@@ -16,8 +16,19 @@ from airssys.wasm.trust.errors import SignatureUnusable
 if TYPE_CHECKING:
     from airssys.wasm.trust.keys import PublicKey, SigningKey
 
-__all__ = ["SECTION", "Signature", "Statement", "embed", "read_signatures", "sign", "subject_of"]
+__all__ = [
+    "SECTION",
+    "Moment",
+    "Signature",
+    "Statement",
+    "embed",
+    "read_signatures",
+    "sign",
+    "subject_of",
+]
 
+#: A time with its zone: without one it would be another time on another machine.
+Moment: TypeAlias = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 #: The custom section that carries signatures, a JSON list.
 SECTION: Final = "airssys-signatures"
 _CONTEXT: Final = b"airssys component signature v1\0"
@@ -43,7 +54,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     component: str
     manifest: str
     key: str
-    not_after: dt.datetime | None = None
+    not_after: Moment | None = None
 
     def encoded(self) -> bytes:
         """Return the bytes that are signed: a context string, then each field after its length."""
@@ -123,12 +134,17 @@ def sign(
 
     Raises:
         InvalidComponent: The bytes are no component.
-        SignatureUnusable: It carries two manifests, or the version is not one of semver.
+        SignatureUnusable: It carries two manifests, the version is not one of semver, or
+            `not_after` has no zone.
         InvalidDeploymentName: The name breaks the rules for names.
     """
     check_deployment_name(name)
     if not Version.is_valid(version):
         raise SignatureUnusable(f"'{version}' is not a version", hint="as semver: 1.2.0")
+    if not_after is not None and not_after.tzinfo is None:
+        raise SignatureUnusable(
+            f"the end {not_after} has no time zone", hint="as 2027-01-31T00:00:00+00:00"
+        )
     digest, manifest = subject_of(component)
     statement = Statement(name, version, digest, manifest, key.public.id, not_after)
     return Signature(statement, key.sign(statement.encoded()))
@@ -180,7 +196,7 @@ def read_signatures(component: bytes, detached: bytes | None = None) -> list[Sig
             raise SignatureUnusable(f"signatures of {len(content)} bytes, {_MOST_BYTES} at most")
         try:
             found += msgspec.json.decode(content, type=list[Signature])
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SignatureUnusable(f"signatures cannot be read: {error}") from error
     if len(found) > _MOST_SIGNATURES:
         raise SignatureUnusable(f"at most {_MOST_SIGNATURES} signatures, got {len(found)}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from semver import Version
 
+from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.durable import explained, sync_directory
 from airssys.wasm.errors import InvalidComponent
 from airssys.wasm.trust.errors import (
@@ -24,7 +25,7 @@ from airssys.wasm.trust.errors import (
     TrustStoreUnusable,
 )
 from airssys.wasm.trust.keys import PublicKey
-from airssys.wasm.trust.signature import read_signatures, subject_of
+from airssys.wasm.trust.signature import Moment, read_signatures, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,9 +69,9 @@ class TrustedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
     names: tuple[str, ...]
     comment: str
-    added: dt.datetime
-    not_after: dt.datetime | None = None
-    revoked: dt.datetime | None = None
+    added: Moment
+    not_after: Moment | None = None
+    revoked: Moment | None = None
     why: str = ""
 
 
@@ -82,7 +83,7 @@ class Blocked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         why: The reason.
     """
 
-    since: dt.datetime
+    since: Moment
     why: str
 
 
@@ -155,9 +156,11 @@ class TrustStore:
         """Let a name have no version below this one, not even by a rollback.
 
         Raises:
+            InvalidDeploymentName: The name breaks the rules for names.
             TrustStoreUnusable: The version is not one of semver, or the file is damaged.
             StateWriteFailed: The file cannot be written.
         """
+        check_deployment_name(name)
         if not Version.is_valid(version):
             raise TrustStoreUnusable(f"'{version}' is not a version", hint="as semver: 1.2.0")
         with self._change() as content:
@@ -186,6 +189,10 @@ class TrustStore:
         """
         for pattern in names:
             _check_pattern(pattern)
+        if not_after is not None and not_after.tzinfo is None:
+            raise TrustStoreUnusable(
+                f"the end {not_after} has no time zone", hint="as 2027-01-31T00:00:00+00:00"
+            )
         if not names:
             raise TrustStoreUnusable("a key needs a name that it counts for", hint="'image/*'")
         with self._change() as content:
@@ -241,7 +248,7 @@ class TrustStore:
         try:
             rotation = msgspec.json.decode(statement, type=_Rotation)
             new = PublicKey.parse(rotation.new)
-        except (msgspec.DecodeError, KeyUnusable) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyUnusable) as error:
             raise TrustStoreUnusable(f"not a rotation of keys: {error}") from error
         with self._change() as content:
             old = content.keys.get(rotation.old)
@@ -342,7 +349,7 @@ class TrustStore:
             return _Content()
         try:
             return msgspec.json.decode(content, type=_Content)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise TrustStoreUnusable(
                 f"the trust store {self._path} is damaged: {error}",
                 hint="restore it; until then nothing is admitted",
@@ -350,6 +357,11 @@ class TrustStore:
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[_Content]:
+        if not self._directory.is_dir():
+            raise TrustStoreUnusable(
+                f"there is no state directory at {self._directory} to keep the trust store in",
+                hint="make it with `mkdir`, or name another with --state",
+            )
         with explained("change the trust store", self._directory):
             lock = os.open(
                 self._directory / f"{_FILE}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
@@ -377,7 +389,7 @@ class TrustStore:
 class _Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     old: str
     new: str
-    overlap_until: dt.datetime
+    overlap_until: Moment
     signature: bytes = b""
 
     def encoded(self) -> bytes:

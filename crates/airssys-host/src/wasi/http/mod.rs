@@ -6,7 +6,7 @@
 mod body;
 mod connect;
 mod limits;
-mod target;
+pub(super) mod target;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

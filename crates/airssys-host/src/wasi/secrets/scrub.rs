@@ -40,14 +40,7 @@ impl Scrubber {
         text.extend_from_slice(&piece);
         let mut blots = vec![(0, self.covered)];
         for secret in &self.secrets {
-            let finder = memmem::Finder::new(secret.bytes());
-            let mut from = 0;
-            while let Some(at) = finder.find(&text[from..]) {
-                let start = from + at;
-                blots.push((start, start + secret.bytes().len()));
-                // They may overlap.
-                from = start + 1;
-            }
+            occurrences(&text, secret.bytes(), |start, end| blots.push((start, end)));
         }
         let keep = text.len() - self.open_end(&text);
         self.held = text.split_off(keep);
@@ -81,10 +74,10 @@ impl Scrubber {
         for value in headers.values_mut() {
             let mut text = None;
             for secret in &self.secrets {
-                for at in memmem::find_iter(value.as_bytes(), secret.bytes()) {
+                occurrences(value.as_bytes(), secret.bytes(), |start, end| {
                     let text = text.get_or_insert_with(|| value.as_bytes().to_vec());
-                    text[at..at + secret.bytes().len()].fill(BLOT);
-                }
+                    text[start..end].fill(BLOT);
+                });
             }
             if let Some(text) = text {
                 *value = HeaderValue::from_bytes(&text).expect("blots may stand in a header");
@@ -116,6 +109,17 @@ impl Scrubber {
             .map(|secret| open(secret))
             .max()
             .unwrap_or_default()
+    }
+}
+
+/// Call `found` with where `secret` stands in `text`; the places may overlap.
+fn occurrences(text: &[u8], secret: &[u8], mut found: impl FnMut(usize, usize)) {
+    let finder = memmem::Finder::new(secret);
+    let mut from = 0;
+    while let Some(at) = finder.find(&text[from..]) {
+        let start = from + at;
+        found(start, start + secret.len());
+        from = start + 1;
     }
 }
 
@@ -159,6 +163,14 @@ mod tests {
                 assert_eq!(found, expected, "in pieces of {size}");
             }
         }
+    }
+
+    #[test]
+    fn header_fields_are_blotted_where_secrets_overlap_too() {
+        let mut headers = HeaderMap::new();
+        headers.insert("echo", HeaderValue::from_static("x abababababab y"));
+        scrubber(&["abababab"]).headers(&mut headers);
+        assert_eq!(headers["echo"], "x ************ y");
     }
 
     #[test]

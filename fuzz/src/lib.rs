@@ -1,0 +1,3 @@
+//! What the fuzz targets do with an input.
+
+pub mod bodies;
