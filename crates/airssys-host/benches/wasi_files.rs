@@ -46,7 +46,9 @@ async fn main() {
         for _ in 0..ROUNDS {
             if govern {
                 let mut builder = Builder::new(Arc::clone(&gate));
-                builder.arguments(&arguments).mount(&data.0, "/data", false);
+                builder
+                    .arguments(arguments.as_slice())
+                    .mount(&data.0, "/data", false);
                 best.ours(timed(ours(&engine, &mut builder), &component).await);
             }
             if plain {

@@ -211,12 +211,7 @@ impl Facts {
         const MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x4000);
         let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
         let wanted = StatxFlags::INO | StatxFlags::TYPE | StatxFlags::NLINK;
-        let found = statx(
-            directory,
-            name,
-            flags,
-            wanted | StatxFlags::MNT_ID | MOUNT,
-        )?;
+        let found = statx(directory, name, flags, wanted | StatxFlags::MNT_ID | MOUNT)?;
         let told = StatxFlags::from_bits_retain(found.stx_mask);
         Ok(Facts {
             id: (

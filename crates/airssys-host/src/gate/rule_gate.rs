@@ -320,9 +320,7 @@ impl RuleGate {
         let reserved = self.authority.reserved();
         let holds = match at {
             At::Object(object) => reserved.holds_open(object, path),
-            At::Entry(directory, name) => {
-                reserved.holds_entry_at(directory, name.as_bytes(), path)
-            }
+            At::Entry(directory, name) => reserved.holds_entry_at(directory, name.as_bytes(), path),
         };
         match holds {
             Ok(holds) => holds.then_some(RESERVED),

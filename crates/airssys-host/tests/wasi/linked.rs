@@ -159,10 +159,7 @@ fn what_is_linked_is_what_is_said_to_be_provided() {
 const SERVICES: &[(&str, &[&str])] = &[
     (
         "logging",
-        &[
-            "wasi:logging/logging@0.1.0-draft",
-            "wasi:logging/logging",
-        ],
+        &["wasi:logging/logging@0.1.0-draft", "wasi:logging/logging"],
     ),
     (
         "plane::link",

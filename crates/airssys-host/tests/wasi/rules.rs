@@ -333,7 +333,10 @@ fn what_belongs_to_the_host_is_refused_where_a_guest_read_before() {
         folder.file("guest/images/key", "own");
         folder.file("low/host/images/key", "own");
         let lines = run(&all);
-        assert!(lines.iter().all(|line| line.starts_with("ok:")), "{lines:?}");
+        assert!(
+            lines.iter().all(|line| line.starts_with("ok:")),
+            "{lines:?}"
+        );
         // The same paths, known to be the guest's, become the host's: by a move, and by one above.
         std::fs::rename(at("guest"), at("aside")).unwrap();
         std::fs::rename(at("state"), at("guest")).unwrap();
