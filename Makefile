@@ -43,7 +43,7 @@ $(VENV)/.native: $(VENV)/.python $(RUST_SOURCES)
 
 test: setup guests ## run the test suite
 	$(call say,tests: python)
-	@TMPDIR=$(MEMORY) $(BIN)/python -m pytest -q --durations=10
+	@TMPDIR=$(MEMORY) $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=10
 	$(call say,tests: rust)
 	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --release --quiet -p airssys-host --lib --test wasi --test fuzz_corpus
 
