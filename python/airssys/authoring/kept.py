@@ -9,7 +9,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from airssys.authoring.places import cache, put
-from airssys.authoring.stamps import recipe_files
+from airssys.authoring.stamps import LIBRARIES, recipe_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,9 @@ def key_of(project: Project, files: dict[str, list[Any]], toolchain: str) -> str
     """
     recipe = [hashlib.sha256(file.read_bytes()).hexdigest() for file in recipe_files()]
     sources = sorted((name, entry[2]) for name, entry in files.items())
-    told = json.dumps([project.language, toolchain, recipe, sources])
+    # Cargo names what is compiled of the guest library after its place.
+    place = str(LIBRARIES) if project.language == "rust" else ""
+    told = json.dumps([project.language, toolchain, place, recipe, sources])
     return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ from airssys.authoring.places import put
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["fresh_report", "inputs", "keep_stamp", "recipe_files", "sources"]
+__all__ = ["LIBRARIES", "fresh_report", "inputs", "keep_stamp", "recipe_files", "sources"]
 
 #: Folders whose content is no source.
 _SKIPPED: Final = {"build", "target", "node_modules", "__pycache__", "tests", "dist"}
@@ -22,6 +22,8 @@ _NAME: Final = ".stamp.json"
 #: A build by another version of these is stale.
 _RECIPE: Final = ("entry", "languages", "pins", "sdk/python", "sdk/rust/src")
 _BUILDERS: Final = Path(__file__).resolve().parent
+#: Where the guest libraries are.
+LIBRARIES: Final = _BUILDERS / "sdk"
 
 
 def sources(folder: Path) -> Iterator[Path]:

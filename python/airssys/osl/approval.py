@@ -129,6 +129,7 @@ class Approvals:
         self.granted: Callable[[ApprovalRequest, str], None] | None = None
         # Of components, by the number that the gate gave them.
         self._serving: dict[int, Future[None]] = {}
+        self._closed = False
         #: Where gates of components put their questions.
         self.questions = Questions(weakref.ref(self), timeout)
 
@@ -173,6 +174,7 @@ class Approvals:
         """Refuse what waits and whatever components ask from now on."""
         self.questions.close()
         with self._lock:
+            self._closed = True
             serving = list(self._serving.values())
         for waiting in serving:
             waiting.cancel()
@@ -207,7 +209,10 @@ class Approvals:
         waiting = asyncio.run_coroutine_threadsafe(self._serve(number, request), loop)
         with self._lock:
             self._serving[number] = waiting
+            closed = self._closed
         waiting.add_done_callback(lambda _: self._serving.pop(number, None))
+        if closed:  # while this was put: `close` has not seen it
+            waiting.cancel()
 
     def withdraw(self, number: int) -> None:
         """Stop waiting for the answer to the question of a component."""

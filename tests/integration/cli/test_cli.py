@@ -273,7 +273,7 @@ class TestAround:
     def test_a_wrong_command_or_option_is_a_usage_error(self, airssys):
         assert "lst" in refused(airssys("lst"), 2)[0]
         assert "--stat" in refused(airssys("list", "--stat", "x"), 2)[0]
-        refused(airssys("deploy", "x.wasm"), 2)
+        refused(airssys("deploy", "x.wasm", "--name"), 2)
 
     def test_doctor_names_engine_kernel_and_tools(self, airssys):
         text = out(airssys("doctor"))

@@ -342,8 +342,9 @@ def without_privileges(directory, action) -> str:
     """Run `action` in a child that may not write `directory`, and return its error."""
     for entry in [directory, *directory.rglob("*")]:
         entry.chmod(0o555 if entry.is_dir() else 0o444)
-    for parent in directory.parents[:3]:
-        parent.chmod(0o755)
+    for parent in directory.parents:
+        if parent.stat().st_mode & 0o005 != 0o005:
+            parent.chmod(0o755)
     read, write = os.pipe()
     child = os.fork()
     if child == 0:

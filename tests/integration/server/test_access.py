@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from raw import ask, problem
+from serving_process import starter
 
 from airssys.osl.audit_log import read_records
 from airssys.wasm import Host
@@ -29,8 +30,6 @@ OWNER, READER, DEPLOYER, APPROVER = (f"{name}-{'0' * 32}" for name in ("own", "r
 @pytest.fixture(scope="module")
 def reached(tmp_path_factory):
     """A server that is reached by TCP too; its port."""
-    from conftest import starter
-
     directory = tmp_path_factory.mktemp("reached")
     tokens = directory / "tokens"
     tokens.write_text(
@@ -70,8 +69,9 @@ def test_another_user_is_not_let_in(reached):
         pytest.skip("only root can be another user")
     reader, writer = os.pipe()
     socket = Path(reached.socket)
-    for above in (socket, *socket.parents[:4]):
-        above.chmod(above.stat().st_mode | 0o077)
+    for above in (socket, *socket.parents):
+        if (mode := above.stat().st_mode) & 0o005 != 0o005:
+            above.chmod(mode | 0o077)
     child = os.fork()
     if child == 0:
         os.setuid(65534)

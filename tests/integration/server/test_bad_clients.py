@@ -9,6 +9,7 @@ import socket
 
 import pytest
 from raw import ask, connect, problem, read
+from serving_process import starter
 
 from airssys.wasm import Host
 
@@ -17,8 +18,6 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory):
-    from conftest import starter
-
     directory = tmp_path_factory.mktemp("impatient")
     start, stop = starter(directory)
     yield start(directory / "state", "--patience", "1")

@@ -17,21 +17,22 @@ from typing import Any
 
 
 class Fresh(random.Random):
-    """Random numbers that begin anew in each instance, unless the program seeds them itself."""
+    """Random numbers that begin anew in each instance, whatever was done when it was built.
+
+    A program that wants the same numbers each time seeds them in a call.
+    """
 
     _begun = False
-    _by_program = False
 
     def seed(self, a: Any = None, version: int = 2) -> None:
-        """Begin where the program says; anew in each instance where it says nothing."""
+        """Begin where the program says."""
         super().seed(a, version)
         self._begun = True
-        self._by_program = a is not None
 
     def setstate(self, state: Any) -> None:
         """Go on where the program says."""
         super().setstate(state)
-        self._begun = self._by_program = True
+        self._begun = True
 
     def _begin(self) -> None:
         if not self._begun:
@@ -49,8 +50,8 @@ class Fresh(random.Random):
         return super().getrandbits(k)
 
     def bake(self) -> None:
-        """Forget what was drawn while the snapshot was made."""
-        self._begun = self._by_program
+        """Forget what was seeded and drawn while the snapshot was made."""
+        self._begun = False
 
 
 def replace_shared() -> Fresh:
