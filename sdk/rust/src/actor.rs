@@ -84,15 +84,25 @@ impl<A: Actor> Default for Cell<A> {
     }
 }
 
+/// A message that the actor has no case for is unhandled; one of a case that it has, undecodable.
+fn not_understood(why: String) -> Error {
+    // serde has no kinds of errors; these words are of its `de::Error::unknown_variant`.
+    if why.contains("unknown variant") {
+        Error::Unhandled(why)
+    } else {
+        Error::Undecodable(why)
+    }
+}
+
 impl<A: Actor> Cell<A> {
     pub fn handle_message(&self, message: Message) -> Result<Option<Vec<u8>>, Error> {
         let mut actor = self.0.borrow_mut();
         if let Source::Topic(publication) = &message.source {
-            let content = talking::from_payload(&message.payload).map_err(Error::Undecodable)?;
+            let content = talking::from_payload(&message.payload).map_err(not_understood)?;
             actor.heard(&publication.topic, content).map_err(refused)?;
             return Ok(None);
         }
-        let content = talking::from_payload(&message.payload).map_err(Error::Undecodable)?;
+        let content = talking::from_payload(&message.payload).map_err(not_understood)?;
         let answer = actor.handle(content).map_err(refused)?;
         Ok(message.wants_reply.then(|| talking::to_payload(&answer)))
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -116,7 +117,8 @@ def test_a_revision_that_is_as_fast_is_not_slow_where_few_calls_keep_it_warm(hos
         while not rollout.status().over and rollout.status().calls[1] < 3000:
             pass
         status = rollout.status()
-        rollout.abort() if not status.over else None
+        with contextlib.suppress(RolloutOver):  # it may end meanwhile
+            rollout.abort()
     assert status.state in {"running", "promoted"}, status.why
     assert not books.failed
 
