@@ -28,9 +28,15 @@ def moment(text: str, option: str, *, ahead: bool = False) -> dt.datetime:
     """
     span = SPAN.fullmatch(text)
     if span:
-        distance = dt.timedelta(seconds=float(span[1]) * SECONDS[span[2]])
         now = dt.datetime.now(dt.UTC)
-        return now + distance if ahead else now - distance
+        try:
+            distance = dt.timedelta(seconds=float(span[1]) * SECONDS[span[2]])
+            return now + distance if ahead else now - distance
+        except OverflowError:
+            raise typer.BadParameter(
+                f"{text!r} is beyond the calendar, which has the years 1 to 9999",
+                param_hint=option,
+            ) from None
     try:
         found = dt.datetime.fromisoformat(text)
     except ValueError:

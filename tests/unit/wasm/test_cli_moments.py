@@ -38,3 +38,10 @@ def test_a_moment_is_local_unless_it_says_a_zone(text, hour, minute):
 def test_what_is_no_moment_is_refused():
     with pytest.raises(BadParameter, match="'soon' is no moment"):
         moment("soon", "--since")
+
+
+@pytest.mark.parametrize("text", ["99999999999d", "9" * 400 + "s"])
+def test_a_span_beyond_the_calendar_is_refused(text):
+    for ahead in (True, False):
+        with pytest.raises(BadParameter, match="beyond the calendar"):
+            moment(text, "--until", ahead=ahead)
