@@ -50,6 +50,7 @@ def test_a_canary_that_fails_one_call_in_twenty_is_taken_back_by_itself(host, lo
     assert {type(error) for error in books.failed} == {Trap}
     assert not books.wrong
     # The share of failing calls that users saw.
+    assert len(books.failed) <= 30
     assert len(books.failed) / books.calls < 0.01
     assert [step.kind for step in rollout.events()] == ["step", "taken-back"]
     evidence = {each.signal: each for each in status.judgement.evidence}
@@ -85,7 +86,7 @@ def test_one_trap_takes_it_back_at_once_where_the_live_one_has_none(host, load):
         status = rollout.wait(50)
     assert status.state == "taken-back"
     assert "outside the stated false-alarm rate" in status.why
-    assert len(books.failed) / books.calls < 0.01
+    assert len(books.failed) <= 3
     assert [step.kind for step in rollout.events()] == ["step", "taken-back"]
 
 

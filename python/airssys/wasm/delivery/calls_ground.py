@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from airssys.wasm._native import ShortTurns
 from airssys.wasm.delivery.analysis import Stage
 from airssys.wasm.delivery.controller import Figures
 
@@ -99,9 +100,10 @@ class CallsGround:
 
     async def record(self, **entry: Any) -> RolloutStep:
         """Write down what the rollout is about to do."""
-        return await self._loop.run_in_executor(
-            None, functools.partial(self._store.add, self._rollout, **entry)
-        )
+        with ShortTurns():  # every step of writing waits for the interpreter
+            return await self._loop.run_in_executor(
+                None, functools.partial(self._store.add, self._rollout, **entry)
+            )
 
     async def set_weight(self, weight: float) -> None:
         """Let the new revision have another share from now on."""
@@ -109,4 +111,5 @@ class CallsGround:
 
     async def finish(self, step: RolloutStep) -> None:
         """Take the loser off."""
-        await self._loop.run_in_executor(None, self._settle, step.state == "promoted")
+        with ShortTurns():
+            await self._loop.run_in_executor(None, self._settle, step.state == "promoted")

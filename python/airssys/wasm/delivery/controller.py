@@ -372,11 +372,14 @@ class RolloutController(Actor):
         if self._state == "held" and self._ground.moves_first:
             return  # what did not move is for a person
         if not self._never_back:
+            # Its users come first: a host that is killed before this is on record judges anew.
+            if not self._ground.moves_first and self._stages()[-1].weight > 0.0:
+                await self._ground.set_weight(0.0)
             try:
                 await self._finish("taken-back", _HOST, why)
             except StateDirectoryError:
-                # Its users come first: what cannot be recorded now is recorded later.
-                await self._ground.set_weight(0.0)
+                if self._ground.moves_first:
+                    await self._ground.set_weight(0.0)
                 raise
         elif self._state != "held":
             await self._note(
