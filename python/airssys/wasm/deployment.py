@@ -156,10 +156,19 @@ class _Deployment:
         logs = self._core.actors.logs
         return () if logs is None else logs.last(self.name, level=level, since=since)
 
-    def _coming(self, error: HostClosed) -> Future[None] | None:
-        """Return what a call that found no revision may wait for, if it is that which it found."""
+    def _coming(self, error: HostClosed, waited: Future[None] | None = None) -> Future[None]:
+        """Return what a call that found no revision may wait for, or raise.
+
+        Args:
+            error: What the call found.
+            waited: What it has waited for; after that the deployment may be recreated once more.
+        """
         own = f"deployment '{self.name}' takes no calls"
-        return self._serving.coming if error.summary == own and not self._core.closed else None
+        coming = self._serving.coming
+        if error.summary != own or self._core.closed or coming is None or coming is waited:
+            self._core.refuse_held(self._serving)
+            raise error
+        return coming
 
     def _functions(self, call: Callable[..., Any]) -> Api:
         """Return the functions of the live revision, found once for each revision."""
@@ -250,16 +259,19 @@ class Deployment(_Deployment):
         try:
             return self._serving.route.call_async(function, arguments, named, key)
         except HostClosed as error:
-            if (coming := self._coming(error)) is None:
-                self._core.refuse_held(self._serving)
-                raise
-            return self._call_then(coming, function, arguments, named, key)
+            return self._call_then(self._coming(error), function, arguments, named, key)
 
     async def _call_then(self, coming: Future[None], *call: Any) -> Any:
         """Call once a revision takes calls again."""
-        async with asyncio.timeout(self._serving.patience):
-            await asyncio.shield(asyncio.wrap_future(coming))
-        return await self._serving.route.call_async(*call)
+        while True:
+            async with asyncio.timeout(self._serving.patience):
+                await asyncio.shield(asyncio.wrap_future(coming))
+            try:
+                called = self._serving.route.call_async(*call)
+            except HostClosed as error:
+                coming = self._coming(error, coming)
+            else:
+                return await called
 
     def actor(self, key: str = "") -> ComponentRef[Any]:
         """Return the address of one of its actors; one that is not there starts meanwhile.
@@ -485,14 +497,13 @@ class BlockingDeployment(_Deployment):
         named: dict[str, Any],
         key: bytes | None = None,
     ) -> Any:
-        try:
-            return self._serving.route.call(function, arguments, named, key)
-        except HostClosed as error:
-            if (coming := self._coming(error)) is None:
-                self._core.refuse_held(self._serving)
-                raise
-        coming.result(self._serving.patience)
-        return self._serving.route.call(function, arguments, named, key)
+        waited = None
+        while True:
+            try:
+                return self._serving.route.call(function, arguments, named, key)
+            except HostClosed as error:
+                waited = self._coming(error, waited)
+            waited.result(self._serving.patience)
 
     def actor(self, key: str = "") -> BlockingActor:
         """Return one of its actors, started where it is not there; see `Deployment.actor`.
