@@ -67,8 +67,8 @@ check: setup ## formatters, linters, types, layers, stubs; nothing is changed
 guests: $(VENV)/.python ## build the guest components of components/
 	@$(BIN)/python tools/guests.py $(foreach name,$(ONLY),--only $(name))
 
-demo: setup guests ## deploy, call, replace under load, roll back, contain faults
-	@$(BIN)/python examples/demo.py
+demo: setup guests ## the whole story: serve, canary, rollback, hand-over, faults, rights (about 40 s)
+	@$(BIN)/python -m examples.demo
 
 bench-peers: ## install what the http suite measures against (takes long; into the cache)
 	@cargo install --locked --root $(CACHE)/peers wasmtime-cli --version $$(sed -n '/^name = "wasmtime"$$/{n;s/.*"\(.*\)"/\1/p}' Cargo.lock)
