@@ -98,7 +98,11 @@ def verbatim(value: Any) -> Any:
     """What `inspect` would show otherwise than the source does."""
     if isinstance(value, str):
         return Verbatim(value)
-    return Verbatim(str(value)) if isinstance(value, enum.Enum) else value
+    if isinstance(value, enum.Enum):
+        return Verbatim(str(value))
+    # An object that the project made: what it consists of stands at its own class.
+    own = type(value).__module__.startswith("airssys.")
+    return Verbatim(f"{type(value).__name__}()") if own else value
 
 
 def signature(value: Any) -> str:
@@ -110,7 +114,7 @@ def signature(value: Any) -> str:
     parameters = [
         one.replace(
             annotation=verbatim(one.annotation),
-            default=verbatim(one.default) if isinstance(one.default, enum.Enum) else one.default,
+            default=one.default if isinstance(one.default, str) else verbatim(one.default),
         )
         for one in shown.parameters.values()
         if one.name not in {"self", "cls"}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from examples.demo.server import Server
 
 BUILT: Final = Path(__file__).parents[2] / "build" / "components"
+FAULTY: Final = Path(__file__).with_name("calculator-1-2.wat")
 #: Evidence of few calls, so that a rollout takes seconds: the defaults want more, and take minutes.
 #: On a machine that compiles beside it, both revisions are slow at times: 50 ms do not matter here.
 ANALYSIS: Final = Analysis(min_calls=300, slower_by=0.05)
@@ -27,11 +28,11 @@ CANARY: Final = Canary(
 )
 
 
-def moved(load: Load, calculator: Any, file: str, during: str, *, trial: bool) -> RolloutStatus:
+def moved(load: Load, calculator: Any, file: Path, during: str, *, trial: bool) -> RolloutStatus:
     """Try a new version on a growing share of the calls until it has won or lost."""
     phase = load.enter(during, trial=trial)
     began = time.perf_counter()
-    rollout = calculator.deploy(BUILT / file, strategy=CANARY, wait=False, why="the demo")
+    rollout = calculator.deploy(file, strategy=CANARY, wait=False, why="the demo")
     for step in rollout.events():
         tell(f"{step.kind} at {step.weight:.0%}{f': {step.why}' if step.why else ''}")
     phase.took = time.perf_counter() - began
@@ -42,7 +43,7 @@ def moved(load: Load, calculator: Any, file: str, during: str, *, trial: bool) -
 def good_canary(load: Load, calculator: Any, steady: float) -> None:
     """Let version 1.1 take over by evidence."""
     chapter("a canary of a good version: calculator 1.0 -> 1.1")
-    status = moved(load, calculator, "calculator-1-1.wasm", "canary 1.0 > 1.1", trial=False)
+    status = moved(load, calculator, BUILT / "calculator-1-1.wasm", "canary 1.0 > 1.1", trial=False)
     if status.state != "promoted":
         raise fail(f"the good version was {status.state}: {status.why}")
     load.enter("after")
@@ -52,7 +53,7 @@ def good_canary(load: Load, calculator: Any, steady: float) -> None:
 def bad_canary(load: Load, calculator: Any, steady: float) -> None:
     """Let version 1.2, which traps in one of twenty calls, be found out."""
     chapter("a canary of a bad version: calculator 1.1 -> 1.2, which traps in one of twenty calls")
-    status = moved(load, calculator, "calculator-faulty.wasm", "canary 1.1 > 1.2", trial=True)
+    status = moved(load, calculator, FAULTY, "canary 1.1 > 1.2", trial=True)
     phase = load.phases[-1]
     if status.state != "taken-back" or calculator.revision.number != 2:
         raise fail(f"the bad version was {status.state}: {status.why}")

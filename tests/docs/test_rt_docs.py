@@ -102,7 +102,7 @@ def test_the_references_are_those_of_the_code() -> None:
     specification = importlib.util.spec_from_file_location("reference", ROOT / "tools/reference.py")
     assert specification is not None
     assert specification.loader is not None
-    tool = importlib.util.module_from_spec(specification)
+    tool = sys.modules["reference"] = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(tool)
     for page in tool.PAGES:
         text = page.target.read_text()
