@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from airssys.errors import AirsSysError
@@ -130,14 +131,18 @@ class Lifecycle:
     def _start_hook(self, cell: Cell, hook: Hook, arguments: tuple[Any, ...]) -> Run | None:
         """Run a hook to its first suspension; None when it ended there. Raises what it raised."""
         dispatcher = self._dispatcher
+        own = dispatcher.context_of(cell).copy()
         if hook.plain:
             kept = dispatcher.current, dispatcher.letter, dispatcher.run
             dispatcher.current, dispatcher.letter, dispatcher.run = cell, None, None
             try:
-                dispatcher.context_of(cell).copy().run(hook.function, cell.actor, *arguments)
+                coroutine = own.run(hook.function, cell.actor, *arguments)
             finally:
                 dispatcher.current, dispatcher.letter, dispatcher.run = kept
-            return None
+            if coroutine.__class__ is not CoroutineType:
+                return None
+        else:
+            coroutine = hook.function(cell.actor, *arguments)
         run = dispatcher.spare
         if run is None:
             run = Run(dispatcher)
@@ -147,8 +152,8 @@ class Lifecycle:
         run.hook = True
         run.envelope = None
         run.reentrant = False
-        run.context = dispatcher.context_of(cell).copy()
-        run.coroutine = coroutine = hook.function(cell.actor, *arguments)
+        run.context = own
+        run.coroutine = coroutine
         cell.run = run
         cell.block |= BUSY
         try:
@@ -558,6 +563,8 @@ class Lifecycle:
 
     async def _let_go(self, cell: Cell) -> None:
         """Wait until nothing of the incarnation runs outside of Python any more."""
+        if not cell.release():
+            return
         more = cell.details()
         deadline = self._dispatcher.clock() + UNWIND
         timer = self._poke_at(more, deadline)
