@@ -51,7 +51,7 @@ Written from the docstrings by `tools/reference.py`. How it all behaves together
         "Supervision": ("supervision", "health", "breaker"),
         "Observing": ("events", "dead_letters", "books", "middleware", "watchdog"),
         "Help": ("offload", "garbage"),
-        "Errors": ("errors", "_lifecycle"),
+        "Errors": ("errors",),
     },
 )
 WASM = Page(
