@@ -1,4 +1,4 @@
-"""The tables that promise a test for each attack, and for each promise, name tests that there are."""
+"""The tables that promise a test, for each attack and each promise, name tests that there are."""
 
 from __future__ import annotations
 
