@@ -109,6 +109,18 @@ class Registry:
             raise UnknownRevision(name, number, [each.number for each in self.revisions(name)])
         return _revision(rows[0])
 
+    def dependants(self, name: str) -> dict[str, Locked]:
+        """Return the deployments whose live revision depends on this one, and what they need."""
+        rows = self._read(
+            "SELECT name, dependencies FROM deployments"
+            " JOIN revisions ON deployment = id AND number = live"
+            " WHERE removed_at IS NULL AND dependencies != '{}' AND name != ? ORDER BY name",
+            name,
+        )
+        read = msgspec.json.Decoder(dict[str, Locked]).decode
+        needs = {each: read(dependencies).get(name) for each, dependencies in rows}
+        return {each: locked for each, locked in needs.items() if locked is not None}
+
     def next_number(self, name: str) -> int:
         """Return the number that the next revision of a deployment will have; 1 for a new one."""
         (highest,) = self._read(

@@ -153,15 +153,12 @@ def check_dependants(name: str, about: About, registry: Registry) -> None:
     Raises:
         DependencyRefused: One cannot; the message names it and its range.
     """
-    for each in registry.deployments():
-        locked = registry.revision(each.name, each.live).dependencies.get(name)
-        if locked is None or each.name == name:
-            continue
+    for dependant, locked in registry.dependants(name).items():
         if not about.version or not in_range(about.version, locked.range):
             has = f"version {about.version}" if about.version else "a component without a version"
             raise DependencyRefused(
-                f"'{each.name}' depends on '{name}' {locked.range}, and this is {has}",
-                hint=f"deploy a '{each.name}' that can use it first",
+                f"'{dependant}' depends on '{name}' {locked.range}, and this is {has}",
+                hint=f"deploy a '{dependant}' that can use it first",
                 name=name,
-                dependant=each.name,
+                dependant=dependant,
             )
