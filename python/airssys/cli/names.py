@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
 
-__all__ = ["Address", "Name", "connected", "opened", "served", "using"]
+__all__ = ["Address", "Name", "connected", "opened", "served", "using", "using_host"]
 
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
@@ -52,6 +52,21 @@ Address = Annotated[
 @contextlib.contextmanager
 def using(state: Path | None, name: str) -> Iterator[BlockingHost | BlockingConnectedHost]:
     """Use the host that serves the state directory; where there is none, open one deployment."""
+    with _using(state, (name,)) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def using_host(state: Path | None) -> Iterator[BlockingHost | BlockingConnectedHost]:
+    """Use the host that serves the state directory; where there is none, open no deployment."""
+    with _using(state, ()) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def _using(
+    state: Path | None, only: tuple[str, ...]
+) -> Iterator[BlockingHost | BlockingConnectedHost]:
     from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415 - most only read
 
     served = connected(state)
@@ -59,7 +74,7 @@ def using(state: Path | None, name: str) -> Iterator[BlockingHost | BlockingConn
         with served:
             yield served
         return
-    with opened(state, name) as core:
+    with opened(state, *only) as core:
         yield BlockingHost(core)
 
 
@@ -93,15 +108,15 @@ def served(state: Path | None) -> BlockingConnectedHost:
 
 
 @contextlib.contextmanager
-def opened(state: Path | None, name: str) -> Iterator[HostCore]:
-    """Open the state directory with one of its deployments."""
+def opened(state: Path | None, *names: str) -> Iterator[HostCore]:
+    """Open the state directory with some of its deployments."""
     # Most commands only read; they need no host.
     from airssys.wasm.host_core import HostCore  # noqa: PLC0415
     from airssys.wasm.security.host_security import SecuritySettings  # noqa: PLC0415
 
     core = HostCore(
         state_directory(state),
-        only=(name,),
+        only=names,
         admission=admission(),
         security=SecuritySettings(policy=policy()),
         configuration=configuration(),
