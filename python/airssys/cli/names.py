@@ -16,11 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from typing_extensions import TypeIs
+
     from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
 
-__all__ = ["Address", "Name", "connected", "opened", "served", "using", "using_host"]
+__all__ = [
+    "Address",
+    "Name",
+    "connected",
+    "is_served",
+    "opened",
+    "served",
+    "using",
+    "using_host",
+]
 
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
@@ -67,15 +78,21 @@ def using_host(state: Path | None) -> Iterator[BlockingHost | BlockingConnectedH
 def _using(
     state: Path | None, only: tuple[str, ...]
 ) -> Iterator[BlockingHost | BlockingConnectedHost]:
-    from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415 - most only read
-
     served = connected(state)
     if served is not None:
         with served:
             yield served
         return
+    # A client needs nothing of it, and loading it is most of what a command takes.
+    from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415
+
     with opened(state, *only) as core:
         yield BlockingHost(core)
+
+
+def is_served(host: BlockingHost | BlockingConnectedHost) -> TypeIs[BlockingConnectedHost]:
+    """Tell whether a host that is used is another process's, loading neither kind to find out."""
+    return hasattr(host, "address")
 
 
 def connected(state: Path | None) -> BlockingConnectedHost | None:
