@@ -25,12 +25,12 @@ from airssys.cli.output import (
 )
 from airssys.wasm.host_errors import InvalidSetting, UnknownDeployment
 from airssys.wasm.state_directory import open_registry
-from airssys.wasm.storage_blocking import BlockingStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airssys.wasm.remote.storage import ConnectedStorage
+    from airssys.wasm.storage_blocking import BlockingStorage
     from airssys.wasm.storage_records import StorageEntry
 
 __all__ = ["app"]
@@ -238,7 +238,7 @@ def backup(
 ) -> None:
     """Write a copy of the storage of all deployments to a new file, and compare it."""
     with _storage(state) as storage, working("copying"):
-        if not isinstance(storage, BlockingStorage):
+        if not hasattr(storage, "backup"):
             raise InvalidSetting(
                 "a server has the storage open",
                 hint="`airssys backup STATE FILE` takes everything from it, storage included",

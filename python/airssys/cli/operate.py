@@ -50,11 +50,14 @@ def add_to(app: typer.Typer) -> None:
         ),
         ("revive", "revive", "the guests run again", "Run the guests again that were stopped."),
     ):
-        app.command(name, help=text)(_switch(method, done))
-    app.command(help="Refuse to deploy, roll back or remove a deployment until `unlock`.")(
-        _switch_one("lock")
-    )
-    app.command(help="Take changes of a deployment again.")(_switch_one("unlock"))
+        add = app.command(name, help=text)
+        add(_switch(method, done))
+    for name, text in (
+        ("lock", "Refuse to deploy, roll back or remove a deployment until `unlock`."),
+        ("unlock", "Take changes of a deployment again."),
+    ):
+        add = app.command(name, help=text)
+        add(_switch_one(name))
     app.command()(locks)
     app.command()(collect)
     app.command()(search)
@@ -77,7 +80,6 @@ def _switch_one(method: str) -> Any:
             getattr(host, method)(name, why=why)
             _say(host, f"{method}ed {name}", as_json=as_json)
 
-    switch.__name__ = method
     return switch
 
 

@@ -11,7 +11,6 @@ from airssys.wasm.remote.errors import UnknownComponent
 from airssys.wasm.remote.event_lines import events_of
 from airssys.wasm.remote.host import ConnectedHostBase
 from airssys.wasm.remote.settings import SettingsGiven, content_of, given_settings
-from airssys.wasm.remote.storage import ConnectedStorage
 from airssys.wasm.remote.switches import BlockingSwitches
 from airssys.wasm.remote.wire import CallResult, DeployRequest, PlanRequest, ReviewRequest
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_events import HostEvent
     from airssys.wasm.host_inputs import Source
+    from airssys.wasm.remote.storage import ConnectedStorage
     from airssys.wasm.remote.wire import DeploymentState, UploadResult
     from airssys.wasm.revision import Settings
     from airssys.wasm.security.review import Review, Reviewed
@@ -142,6 +142,8 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
     @property
     def storage(self) -> ConnectedStorage:
         """What the deployments store; see `BlockingHost.storage`."""
+        from airssys.wasm.remote.storage import ConnectedStorage  # noqa: PLC0415 - most need none
+
         return ConnectedStorage(self)
 
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:

@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airssys.wasm.backup.make import new_file
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.wire import ChangeRequest, CollectRequest, CollectResult
 from airssys.wasm.revision_search import RevisionQuery
@@ -139,6 +138,8 @@ class BlockingSwitches:
 
 def save_backup(client: BlockingClient, path: str | os.PathLike[str]) -> int:
     """Have a server write a backup, and keep it in a new file; return its bytes."""
+    from airssys.wasm.backup.make import new_file  # noqa: PLC0415 - most clients never need it
+
     with new_file(Path(path)) as file:
         return client.save(operations.backup(), file)
 
