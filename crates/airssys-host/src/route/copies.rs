@@ -84,7 +84,7 @@ fn common_exports(live: &Component, candidate: &Component) -> Box<[Option<usize>
     live.exports
         .iter()
         .map(|function| {
-            if function.ty.any(&|ty| belongs_to_instance(ty)) {
+            if function.ty.any(&belongs_to_instance) {
                 return None;
             }
             let other = candidate.export(&function.path()).ok()?;
