@@ -496,7 +496,13 @@ impl Bridge {
             }
             raised = raised.and(on_events.call1(py, (batch,)).map(drop));
         }
-        raised.map(|()| if full { Delivered::Full } else { Delivered::All })
+        raised.map(|()| {
+            if full {
+                Delivered::Full
+            } else {
+                Delivered::All
+            }
+        })
     }
 }
 
