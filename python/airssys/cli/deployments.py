@@ -225,7 +225,7 @@ def deploy(
         min_calls=min_calls,
         security_fix=security_fix,
     )
-    with using(state, name) as host:
+    with using(state, name, make=True) as host:
         before = _live(host, name)
         # Read once: what is reviewed is what is deployed.
         content = _content(host, file, name)

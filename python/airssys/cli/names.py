@@ -50,7 +50,9 @@ Address = Annotated[
 
 
 @contextlib.contextmanager
-def using(state: Path | None, name: str) -> Iterator[BlockingHost | BlockingConnectedHost]:
+def using(
+    state: Path | None, name: str, *, make: bool = False
+) -> Iterator[BlockingHost | BlockingConnectedHost]:
     """Use the host that serves the state directory; where there is none, open one deployment."""
     from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415 - most only read
 
@@ -59,7 +61,7 @@ def using(state: Path | None, name: str) -> Iterator[BlockingHost | BlockingConn
         with served:
             yield served
         return
-    with opened(state, name) as core:
+    with opened(state, name, make=make) as core:
         yield BlockingHost(core)
 
 
@@ -93,8 +95,10 @@ def served(state: Path | None) -> BlockingConnectedHost:
 
 
 @contextlib.contextmanager
-def opened(state: Path | None, name: str) -> Iterator[HostCore]:
-    """Open the state directory with one of its deployments."""
+def opened(state: Path | None, name: str, *, make: bool = False) -> Iterator[HostCore]:
+    """Open the state directory with one of its deployments; `make` one where there is none."""
+    if not make:
+        open_registry(state_directory(state)).close()  # refuses to make one
     # Most commands only read; they need no host.
     from airssys.wasm.host_core import HostCore  # noqa: PLC0415
     from airssys.wasm.security.host_security import SecuritySettings  # noqa: PLC0415
