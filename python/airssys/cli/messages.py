@@ -15,12 +15,12 @@ from airssys.cli.names import Address, connected, opened
 from airssys.cli.output import Json, print_json, print_note, print_text
 from airssys.rt import AskTimeout, RequestDropped
 from airssys.wasm import codecs
-from airssys.wasm.host_blocking import BlockingHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airssys.wasm.actors.blocking_actor import BlockingActor
+    from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.remote import BlockingConnectedActor, BlockingConnectedHost
 
@@ -75,6 +75,8 @@ def send(
         else:
             print_note(f"{address} has accepted it")
         return
+    from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415 - as `using` does
+
     with _opened(state, address) as core:
         actor = _actor(BlockingHost(core), address)
         before = actor.inspect().books
@@ -137,6 +139,8 @@ def _answer(state: Path | None, address: str, value: Any, timeout: float) -> Any
     if host is not None:
         with host:
             return _actor(host, address).ask(value, timeout)
+    from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415 - as `using` does
+
     with _opened(state, address) as core:
         actor = _actor(BlockingHost(core), address)
         try:
