@@ -33,7 +33,7 @@ RUN = [
         ROOT / "docs/guides/run-component-actors.md",
         ROOT / "docs/guides/embed-components.md",
         ROOT / "docs/guides/http.md",
-        ROOT / "docs/guides/rollouts.md",
+        *sorted((ROOT / "docs" / "guides").glob("rollout*.md")),
         ROOT / "docs/guides/storage.md",
         ROOT / "docs/guides/running-a-server.md",
         ROOT / "docs/guides/messages-and-codecs.md",
