@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
 
-__all__ = ["Address", "Name", "connected", "is_served", "opened", "served", "using"]
+__all__ = [
+    "Address",
+    "Name",
+    "connected",
+    "is_served",
+    "opened",
+    "served",
+    "using",
+    "using_host",
+]
 
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
@@ -56,6 +65,21 @@ def using(
     state: Path | None, name: str, *, make: bool = False
 ) -> Iterator[BlockingHost | BlockingConnectedHost]:
     """Use the host that serves the state directory; where there is none, open one deployment."""
+    with _using(state, (name,), make=make) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def using_host(state: Path | None) -> Iterator[BlockingHost | BlockingConnectedHost]:
+    """Use the host that serves the state directory; where there is none, open no deployment."""
+    with _using(state, ()) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def _using(
+    state: Path | None, only: tuple[str, ...], *, make: bool = False
+) -> Iterator[BlockingHost | BlockingConnectedHost]:
     served = connected(state)
     if served is not None:
         with served:
@@ -64,7 +88,7 @@ def using(
     # A client needs nothing of it, and loading it is most of what a command takes.
     from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415
 
-    with opened(state, name, make=make) as core:
+    with opened(state, *only, make=make) as core:
         yield BlockingHost(core)
 
 
@@ -103,8 +127,8 @@ def served(state: Path | None) -> BlockingConnectedHost:
 
 
 @contextlib.contextmanager
-def opened(state: Path | None, name: str, *, make: bool = False) -> Iterator[HostCore]:
-    """Open the state directory with one of its deployments; `make` one where there is none."""
+def opened(state: Path | None, *names: str, make: bool = False) -> Iterator[HostCore]:
+    """Open the state directory with some of its deployments; `make` one where there is none."""
     if not make:
         open_registry(state_directory(state)).close()  # refuses to make one
     # Most commands only read; they need no host.
@@ -113,7 +137,7 @@ def opened(state: Path | None, name: str, *, make: bool = False) -> Iterator[Hos
 
     core = HostCore(
         state_directory(state),
-        only=(name,),
+        only=names,
         admission=admission(),
         security=SecuritySettings(policy=policy()),
         configuration=configuration(),
