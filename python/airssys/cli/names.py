@@ -133,7 +133,7 @@ def opened(state: Path | None, *names: str, make: bool = False) -> Iterator[Host
         open_registry(state_directory(state)).close()  # refuses to make one
     # Most commands only read; they need no host.
     from airssys.wasm.host_core import HostCore  # noqa: PLC0415
-    from airssys.wasm.security.host_security import SecuritySettings  # noqa: PLC0415
+    from airssys.wasm.security.security_settings import SecuritySettings  # noqa: PLC0415
 
     core = HostCore(
         state_directory(state),
