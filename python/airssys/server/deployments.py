@@ -123,7 +123,7 @@ async def _review(asked: Asked) -> Review:
     core = asked.service.core
     return await asked.while_wanted(
         asked.service.in_thread(
-            core.review,
+            core.intake.review,
             source,
             name=asked.name,
             settings=settings,
