@@ -46,7 +46,8 @@ from airssys.wasm.ingress import Ingresses
 from airssys.wasm.quotas import Ledger
 from airssys.wasm.revision import NewRevision, Settings
 from airssys.wasm.revision_search import find_revisions
-from airssys.wasm.security.host_security import BY_FILE, HostSecurity, SecuritySettings
+from airssys.wasm.security.host_security import BY_FILE, HostSecurity
+from airssys.wasm.security.security_settings import SecuritySettings
 from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
