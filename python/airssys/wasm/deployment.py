@@ -256,6 +256,14 @@ class Deployment(_Deployment):
         named: dict[str, Any],
         key: bytes | None = None,
     ) -> Awaitable[Any]:
+        script = self._serving.script
+        if script is not None:
+            return script.call_async(self._call_path, function, arguments, named, key)
+        return self._call_path(function, arguments, named, key)
+
+    def _call_path(
+        self, function: str, arguments: tuple[Any, ...], named: dict[str, Any], key: bytes | None
+    ) -> Awaitable[Any]:
         try:
             return self._serving.route.call_async(function, arguments, named, key)
         except HostClosed as error:
@@ -496,6 +504,14 @@ class BlockingDeployment(_Deployment):
         arguments: tuple[Any, ...],
         named: dict[str, Any],
         key: bytes | None = None,
+    ) -> Any:
+        script = self._serving.script
+        if script is not None:
+            return script.call(self._call_path, function, arguments, named, key)
+        return self._call_path(function, arguments, named, key)
+
+    def _call_path(
+        self, function: str, arguments: tuple[Any, ...], named: dict[str, Any], key: bytes | None
     ) -> Any:
         waited = None
         while True:

@@ -42,6 +42,7 @@ from airssys.wasm.ingress import Ingresses
 from airssys.wasm.manifest import granted_places
 from airssys.wasm.quotas import Ledger
 from airssys.wasm.revision import NewRevision, Settings
+from airssys.wasm.scripts.loaders import Loaders
 from airssys.wasm.security.host_security import BY_FILE, HostSecurity, SecuritySettings
 from airssys.wasm.security.inputs import capabilities_of, manifest_of
 from airssys.wasm.serving import Serving, quota_of
@@ -128,6 +129,7 @@ class HostCore:
         self._configuration = configuration
         self._engine = Engine()
         self._state = StateDirectory(Path(directory))
+        self._loaders = Loaders(self._state.path)
         self._admissions = Admissions(self._state.path, admission or "any", self._state.registry)
         with contextlib.ExitStack() as undoing:
             undoing.callback(self._state.close)
@@ -845,7 +847,7 @@ class HostCore:
         """Run the live revision of a deployment that runs nothing, or hold it."""
         number = revision.number
         try:
-            component = self._engine.load(self._readmitted(name, revision))
+            component = self._compile(self._readmitted(name, revision), None)
             prepared = serving.prepare(number, component, revision.settings)
             with self._moves.move(serving, prepared) as moved:
                 moved.set()
@@ -868,7 +870,7 @@ class HostCore:
             return
         try:
             revision = self._state.registry.revision(name, rollout.to_revision)
-            component = self._engine.load(self._readmitted(name, revision))
+            component = self._compile(self._readmitted(name, revision), None)
             with self.security.admitting(
                 name, revision.number, revision.settings, grant=False, who="host", why=""
             ) as (_, admission):
@@ -886,7 +888,7 @@ class HostCore:
             return self._closed or (given_up is not None and given_up.is_set())
 
         try:
-            return self._engine.load(content, given_up=unwanted)
+            return self._loaders.load(self._engine, content, unwanted)
         except CompileError:
             self.check()
             raise

@@ -19,6 +19,7 @@ from airssys.wasm.delivery.records import Baseline
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import Limits
 from airssys.wasm.quotas.ledger import usage_of
+from airssys.wasm.scripts.component import ScriptComponent
 from airssys.wasm.security.host_functions import on_behalf
 from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Directory, Wasi
@@ -113,6 +114,7 @@ class Serving:
         one_change: Held while the deployment is changed.
         revision: The live revision; None before the first, and once the deployment was removed.
         component: Its component; None while the deployment is held.
+        script: The same where it is a script, else None.
         held: Why the deployment takes no calls, or None.
         make: What its actors are made of, while it has any.
         gone: Whether the name is another deployment's now.
@@ -137,6 +139,7 @@ class Serving:
         self.one_change = threading.Lock()
         self.revision: Revision | None = None
         self.component: Component | None = None
+        self.script: ScriptComponent | None = None
         self.held: str | None = None
         self.make: Make | None = None
         self.gone = False
@@ -181,7 +184,9 @@ class Serving:
         storage = None if namespace is None else (namespace, subject)
         rules = (self._security.gate, subject)
         approvals = self._security.osl.approvals
-        wasi = self._given(settings, rules)
+        wasi = self._given(settings, rules, component.arguments)
+        if isinstance(component, ScriptComponent):
+            component.begin(counted, wasi.native)
         if settings.actor is not None:
             make = Make(
                 component=component._native,  # noqa: SLF001
@@ -213,7 +218,9 @@ class Serving:
         line.warm()
         return Prepared(component, settings, statistics, line, storage=storage)
 
-    def _given(self, settings: Settings, rules: tuple[Gate, Subject]) -> Wasi:
+    def _given(
+        self, settings: Settings, rules: tuple[Gate, Subject], arguments: Sequence[str]
+    ) -> Wasi:
         """Return what instances are given.
 
         Raises:
@@ -221,6 +228,7 @@ class Serving:
         """
         try:
             return Wasi(
+                arguments=arguments,
                 environment=settings.environment,
                 config={key: _text(value) for key, value in settings.config.items()},
                 secrets=self._security.secrets,
@@ -258,6 +266,8 @@ class Serving:
         previous, drain = self._line, self.revision.settings.drain if self.revision else 0
         self._statistics[revision.number] = prepared.statistics
         self.revision, self.component, self.held = revision, prepared.component, None
+        script = prepared.component if isinstance(prepared.component, ScriptComponent) else None
+        self.script = script
         self._line, self.make = prepared.line, prepared.make
         self.quota = quota_of(revision.settings)
         self._bound(revision.settings)
