@@ -34,6 +34,7 @@ RUN = [
         ROOT / "docs/guides/embed-components.md",
         ROOT / "docs/guides/http.md",
         ROOT / "docs/guides/rollouts.md",
+        ROOT / "docs/guides/scripts.md",
         ROOT / "docs/guides/storage.md",
         ROOT / "docs/guides/running-a-server.md",
         ROOT / "docs/guides/messages-and-codecs.md",

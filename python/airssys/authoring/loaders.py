@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["loader"]
 
 _HOME: Final = Path(__file__).resolve().parent / "loaders"
-_WORLD: Final = "loader"
 
 
 def loader(language: Language, say: Callable[[str], None] = silent) -> str:
@@ -80,10 +79,10 @@ def _built(language: Language, making: Path, say: Callable[[str], None]) -> byte
         if language == "python":
             from airssys.authoring.languages import python  # noqa: PLC0415
 
-            python.build(_HOME / "python", wit, made, world=_WORLD, say=say)
+            python.build(_HOME / "python", wit, made, world=language, say=say)
         else:
             from airssys.authoring.languages import javascript  # noqa: PLC0415
 
             source = _HOME / "javascript" / "app.js"
-            javascript.build(source, wit, made, world=world_of(wit, _WORLD), say=say)
+            javascript.build(source, wit, made, world=world_of(wit, language), say=say)
     return made.read_bytes()

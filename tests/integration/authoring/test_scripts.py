@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -281,6 +282,61 @@ def test_the_command_line_deploys_calls_and_tells_errors(airssys, tmp_path):
     assert (
         failed.stderr.splitlines()[0] == "error: größe.py:11: ZeroDivisionError: division by zero"
     )
+
+
+JAVASCRIPT = """// greets
+export function greet(name, loud = false, mark = "!") {
+  console.log("greeting", name);
+  const text = new TextDecoder().decode(new TextEncoder().encode(name));
+  return loud ? text.toUpperCase() : `Hello, ${text}${mark}`;
+}
+
+export const twice = (x) => 2 * x;
+
+export function fail(n) {
+  return n.wrong.place;
+}
+
+function hidden() {}
+"""
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+
+
+@needs_node
+def test_javascript_is_deployed_and_called(host, file):
+    greeter = host.deploy(file(JAVASCRIPT, "handler.js"), name="acme/greeter")
+    assert greeter.exports == ["greet", "twice", "fail"]
+    assert greeter.call("greet", "Ädä") == "Hello, Ädä!"
+    assert greeter.call("greet", name="Ada", mark="?") == "Hello, Ada?"
+    assert greeter.call("twice", 4) == 8
+    assert [line.message for line in greeter.logs()] == ["greeting Ädä", "greeting Ada"]
+    with pytest.raises(ScriptError, match=r"handler\.js:11: TypeError: ") as caught:
+        greeter.call("fail", {})
+    assert "at fail (handler.js:11" in caught.value.trace
+    with pytest.raises(UnknownExport, match="no function 'hidden'"):
+        greeter.call("hidden")
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("export let x = ;", r"handler\.js:1: SyntaxError"),
+        ("\nimport x from 'y';", r"handler\.js:2: SyntaxError: a script cannot import here"),
+        ("\n\nnull.f();", r"handler\.js:3: TypeError"),
+        ("throw 'a text';", r"handler\.js: string: a text"),
+    ],
+)
+def test_javascript_that_throws_when_it_begins_is_refused(host, file, source, told):
+    with pytest.raises(ScriptError, match=told):
+        host.deploy(file(source, "handler.js"), name="acme/greeter")
+
+
+@needs_node
+def test_javascript_that_loops_meets_its_limit(host, file):
+    source = "// /// component\n// [needs]\n// cpu_per_call = '200ms'\n// ///\nfor (;;) {}\n"
+    with pytest.raises(LimitExceeded):
+        host.deploy(file(source, "handler.js"), name="acme/greeter")
 
 
 def test_scripts_of_a_host_leave_each_other_alone(host, file):
