@@ -27,7 +27,7 @@ SECTIONS = {
     "Supervision": ("supervision", "health", "breaker"),
     "Observing": ("events", "dead_letters", "books", "middleware", "watchdog"),
     "Help": ("offload", "garbage"),
-    "Errors": ("errors", "_lifecycle"),
+    "Errors": ("errors",),
 }
 
 

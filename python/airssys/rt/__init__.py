@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from airssys._lazy import lazily
 
 if TYPE_CHECKING:
-    from airssys.rt._lifecycle import LinkBroken
     from airssys.rt._mailbox import Bounded
     from airssys.rt._options import Backoff, Options, Restart
     from airssys.rt._timers import Timer, Timers
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         ForkedSystem,
         InvalidHandler,
         InvalidSpec,
+        LinkBroken,
         MailboxFull,
         NameTaken,
         NoCurrentActor,
@@ -98,7 +98,6 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "_lifecycle": ("LinkBroken",),
             "_mailbox": ("Bounded",),
             "_options": ("Backoff", "Options", "Restart"),
             "_timers": ("Timer", "Timers"),
@@ -113,6 +112,7 @@ else:
                 "ForkedSystem",
                 "InvalidHandler",
                 "InvalidSpec",
+                "LinkBroken",
                 "MailboxFull",
                 "NameTaken",
                 "NoCurrentActor",

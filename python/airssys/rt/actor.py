@@ -118,7 +118,10 @@ class Actor:
     # Hooks.
 
     async def started(self) -> None:
-        """Called before the first message, within `start_timeout`; may be a plain method too."""
+        """Called before the first message, within `start_timeout`.
+
+        Any hook may be a plain method too, also one that returns a coroutine, which is awaited.
+        """
 
     async def stopped(self, reason: Reason) -> None:
         """Called at the end of an incarnation, unless it was killed."""

@@ -11,6 +11,7 @@ __all__ = [
     "ForkedSystem",
     "InvalidHandler",
     "InvalidSpec",
+    "LinkBroken",
     "MailboxFull",
     "NameTaken",
     "NoCurrentActor",
@@ -137,6 +138,12 @@ class RestartLimit(RuntimeFailure):
     """A supervisor gave up: too many restarts. `__cause__` is the last failure."""
 
     default_code = "restart-limit"
+
+
+class LinkBroken(RuntimeFailure):
+    """A linked actor ended abnormally."""
+
+    default_code = "link-broken"
 
 
 class BreakerOpen(RuntimeFailure):

@@ -72,6 +72,37 @@ async def test_09_a_failed_start_raises_and_leaves_nothing_behind(
     assert log == ["+a"]
 
 
+async def test_09_a_plain_hook_may_leave_its_work_to_a_coroutine(system: TestSystem) -> None:
+    log: list[Any] = []
+
+    class Plain(Actor):
+        def started(self) -> Any:
+            log.append("begun")
+            return self.work("started")
+
+        def failed(self, error: BaseException, _message: object) -> Any:
+            return self.work(str(error))
+
+        def stopped(self, _reason: Reason) -> Any:
+            return self.work("stopped")
+
+        async def work(self, word: str) -> None:
+            await asyncio.sleep(1)
+            log.append(word)
+
+        @handles
+        def fail(self, message: Fail) -> None:
+            raise message.error
+
+    began = system.now
+    ref = await system.spawn(Plain)
+    assert (log, system.now) == (["begun", "started"], pytest.approx(began + 1))
+    ref.tell(Fail(ValueError("broken")))
+    await asyncio.sleep(5)
+    assert log == ["begun", "started", "broken", "stopped"]
+    assert system.dead_letters.reasons() == ["failed"]
+
+
 async def test_09_states_have_names(system: TestSystem) -> None:
     log: list[str] = []
     asyncio_task = asyncio.create_task(system.spawn(Starter, log, "a", "hang-stop", name="a"))

@@ -38,14 +38,16 @@ class ComponentActor(Actor):
         """Make the instance."""
         await self._place.start()
 
-    async def failed(self, error: BaseException, message: object) -> None:
+    def failed(self, error: BaseException, message: object) -> Any:
         """Tell the hooks what it failed on."""
         place = self._place
-        await place.make.hooks.on_error(place.ref, error, message)
+        hooks = place.make.hooks
+        return hooks.on_error(place.ref, error, message) if hooks.given else None
 
-    async def stopped(self, reason: Reason) -> None:
+    def stopped(self, reason: Reason) -> Any:
         """End the instance."""
-        await self._place.stop(reason, final=self._cell.details().final)
+        place, final = self._place, self._cell.details().final
+        return None if place.gone(reason) else place.stop(reason, final=final)
 
     def snapshot(self) -> Any:
         """Return nothing: the place knows the state that was kept last."""

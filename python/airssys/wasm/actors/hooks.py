@@ -40,6 +40,11 @@ class Hooks:
     deployment asks for it with `message_hooks`.
     """
 
+    @property
+    def given(self) -> bool:
+        """Whether anything is overridden: where nothing is, life goes on without a look."""
+        return self.__class__ is not Hooks
+
     async def before_start(self, ref: ComponentRef[Any]) -> None:
         """Called before an instance is made, at the first start and at each restart."""
 

@@ -305,34 +305,46 @@ class Place:
         if self._taking:  # it runs already
             self._taking = self._settling = False
         else:
-            await hooks.before_start(self.ref)
-            inherited = None
-            if self.site.snapshots is not None:
-                inherited = await self.site.snapshots.inherited(self, self.make)
-            self._settling = True
-            try:
-                if inherited is None:
-                    await self.native.start()
-                else:
-                    await self.native.start(inherited.kept.snapshot, inherited.version)
-            except BaseException:
-                self._early = None
-                raise
-            finally:
-                self._settling = False
+            if hooks.given:
+                await hooks.before_start(self.ref)
+            await self._instantiate()
         self.native.hook_messages(self.make.settings.message_hooks)
         self.starts += 1
         if self._early is not None:  # it ran, and failed before it was known to run
             early, self._early = self._early, None
             self.cell.dispatcher.lifecycle.fail(self.cell, *early)
             return
-        await hooks.after_start(self.ref)
-        if again:
-            await hooks.after_restart(self.ref)
+        if hooks.given:
+            await hooks.after_start(self.ref)
+            if again:
+                await hooks.after_restart(self.ref)
         if self._check is None and self.make.settings.health_interval > 0:
             self._watch_health()
         if self.site.snapshots is not None and "state" in self.native.exports:
             self.site.snapshots.schedule(self)
+
+    async def _instantiate(self) -> None:
+        inherited = None
+        if self.site.snapshots is not None:
+            inherited = await self.site.snapshots.inherited(self, self.make)
+        self._settling = True
+        try:
+            if inherited is None:
+                await self.native.start()
+            else:
+                await self.native.start(inherited.kept.snapshot, inherited.version)
+        except BaseException:
+            self._early = None
+            raise
+        finally:
+            self._settling = False
+
+    def gone(self, reason: Reason) -> bool:
+        """Whether the instance has failed and nobody wants to know: then its end takes no time."""
+        if not reason.abnormal or self.make.hooks.given or self.native.state in _HOLDING:
+            return False
+        self._taking, self._settling, self._stopping = False, False, True
+        return True
 
     async def stop(self, reason: Reason, *, final: bool) -> None:
         """End the instance: what is being handled ends, then `shutdown`; or drop a failed one."""
