@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from airssys.wasm.actors.blocking_actor import BlockingActor
 from airssys.wasm.api import Api
+from airssys.wasm.contracts.offers import needed
 from airssys.wasm.delivery.plan import RevisionDifference, revision_difference
 from airssys.wasm.delivery.rollout import BlockingRollout, Rollout, refuse_taken_back
 from airssys.wasm.deployment_name import namespace_of
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from airssys.wasm.storage_blocking import BlockingNamespace
 
 __all__ = ["BlockingDeployment", "Deployment"]
+
+P = TypeVar("P")
 
 
 class _Deployment:
@@ -176,6 +179,15 @@ class _Deployment:
         if self._api is None or self._api_of is not component:
             self._api, self._api_of = Api(call, self.exports), component
         return self._api
+
+    def _implementing(self, contract: Callable[..., P], *, awaited: bool) -> P:
+        """Return the deployment as an object of a contract."""
+        wanted = needed(contract)
+        assert wanted is not None, "a contract is given"  # noqa: S101
+        if self._serving.contract is not wanted:
+            wanted.check(self._core.stored(self.revision.digest))
+        call = self.call  # type: ignore[attr-defined]  # both forms have one
+        return cast("P", wanted.client(call, awaited=awaited))
 
     def _changes(self, given: Changes) -> tuple[Settings, dict[str, Any]]:
         """Return the settings that follow from what is to change, and what is for this deploy."""
@@ -330,9 +342,29 @@ class Deployment(_Deployment):
         return Namespace(self._core.storage.namespace(self.name))
 
     @property
-    def api(self) -> Api:
-        """The functions as attributes: `await deployment.api.add(2, 3)`."""
-        return self._functions(self.call)
+    def api(self) -> Any:
+        """The functions as attributes: `await deployment.api.add(2, 3)`.
+
+        Those of its contract where it was deployed with `implements`; see `implementing`.
+        """
+        contract = self._serving.contract
+        return (
+            self._functions(self.call)
+            if contract is None
+            else contract.client(self.call, awaited=True)
+        )
+
+    def implementing(self, contract: Callable[..., P]) -> P:
+        """Return the deployment as an object of a contract, with the types that it declares.
+
+        Args:
+            contract: A Protocol that `@interface` made a contract.
+
+        Raises:
+            ContractMismatch: The live revision does not implement it.
+            InvalidContract: It is no contract.
+        """
+        return self._implementing(contract, awaited=True)
 
     @overload
     async def deploy(
@@ -536,9 +568,18 @@ class BlockingDeployment(_Deployment):
         return self._core.storage.namespace(self.name)
 
     @property
-    def api(self) -> Api:
-        """The functions as attributes: `deployment.api.add(2, 3)`."""
-        return self._functions(self.call)
+    def api(self) -> Any:
+        """The functions as attributes: `deployment.api.add(2, 3)`; see `Deployment.api`."""
+        contract = self._serving.contract
+        return (
+            self._functions(self.call)
+            if contract is None
+            else contract.client(self.call, awaited=False)
+        )
+
+    def implementing(self, contract: Callable[..., P]) -> P:
+        """Return the deployment as an object of a contract; see `Deployment.implementing`."""
+        return self._implementing(contract, awaited=False)
 
     @overload
     def deploy(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airssys.wasm._native import Gate, Subject
     from airssys.wasm.actors.logs import GuestLogs
     from airssys.wasm.component import Component
+    from airssys.wasm.contracts.contract import Contract
     from airssys.wasm.quotas import Ledger, Usage
     from airssys.wasm.revision import Revision, Settings
     from airssys.wasm.security.host_security import HostSecurity
@@ -115,6 +116,7 @@ class Serving:
         revision: The live revision; None before the first, and once the deployment was removed.
         component: Its component; None while the deployment is held.
         script: The same where it is a script, else None.
+        contract: What its revisions have to implement, or None.
         held: Why the deployment takes no calls, or None.
         make: What its actors are made of, while it has any.
         gone: Whether the name is another deployment's now.
@@ -140,6 +142,7 @@ class Serving:
         self.revision: Revision | None = None
         self.component: Component | None = None
         self.script: ScriptComponent | None = None
+        self.contract: Contract | None = None
         self.held: str | None = None
         self.make: Make | None = None
         self.gone = False

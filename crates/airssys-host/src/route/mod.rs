@@ -8,6 +8,7 @@ mod line;
 mod memory;
 mod passage;
 mod pool;
+mod script;
 mod statistics;
 #[cfg(test)]
 mod tests;
