@@ -67,11 +67,19 @@ check: setup ## formatters, linters, types, layers, stubs; nothing is changed
 guests: $(VENV)/.python ## build the guest components of components/
 	@$(BIN)/python tools/guests.py $(foreach name,$(ONLY),--only $(name))
 
-demo: setup guests ## deploy, call, replace under load, roll back, contain faults
-	@$(BIN)/python examples/demo.py
+demo: setup guests ## the whole story: serve, canary, rollback, hand-over, faults, rights (about 40 s)
+	@$(BIN)/python -m examples.demo
+
+# As fast as the one that is published, without the parts that `serve` has no use for. What was compiled stays until
+# all of it is: an interrupted build goes on.
+PEER_FEATURES := run,serve,cranelift,pooling-allocator,parallel-compilation,component-model-async,threads,gc,gc-drc,backtrace,logging
 
 bench-peers: ## install what the http suite measures against (takes long; into the cache)
-	@cargo install --locked --root $(CACHE)/peers wasmtime-cli --version $$(sed -n '/^name = "wasmtime"$$/{n;s/.*"\(.*\)"/\1/p}' Cargo.lock)
+	@mkdir -p $(CACHE)/peers
+	@version=$$(sed -n '/^name = "wasmtime"$$/{n;s/.*"\(.*\)"/\1/p}' Cargo.lock) && cd $(CACHE)/peers && \
+		cargo install --locked --root . --target-dir build wasmtime-cli --version $$version \
+		--no-default-features --features $(PEER_FEATURES)
+	@rm -rf $(CACHE)/peers/build
 
 bench: setup guests ## measure, print ratios to peers, fail when one falls (SUITE=wasm for one suite)
 	@$(BIN)/python -m benchmarks $(foreach name,$(SUITE),--suite $(name))

@@ -1,4 +1,4 @@
-"""Write `docs/reference/rt.md` from the docstrings of `airssys.rt` and `airssys.testing`.
+"""Write the references of `airssys.rt` and `airssys.wasm` from their docstrings.
 
 python tools/reference.py
 """
@@ -9,26 +9,79 @@ import enum
 import importlib
 import inspect
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "docs/reference/rt.md"
-HEAD = """# Reference: `airssys.rt`
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One reference.
+
+    Attributes:
+        module: Whose public names it lists.
+        head: What stands before them.
+        sections: Headings and the modules whose names they gather, in order; the rest follows under
+            `Other`.
+    """
+
+    module: str
+    head: str
+    sections: dict[str, tuple[str, ...]]
+
+    @property
+    def target(self) -> Path:
+        """Where it is written."""
+        return ROOT / f"docs/reference/{self.module.rpartition('.')[2]}.md"
+
+
+RT = Page(
+    "airssys.rt",
+    """# Reference: `airssys.rt`
 
 Written from the docstrings by `tools/reference.py`. How it all behaves together is said by the
 [contract](../concepts/runtime-semantics.md). Everything is imported from `airssys.rt`.
-"""
-#: Headings and the modules whose names they gather, in order; the rest follows under `Other`.
-SECTIONS = {
-    "Actors and messages": ("actor", "messages", "reply", "_timers"),
-    "References": ("ref", "monitors", "pools"),
-    "The system": ("system", "registry", "groups", "_options", "_mailbox"),
-    "Supervision": ("supervision", "health", "breaker"),
-    "Observing": ("events", "dead_letters", "books", "middleware", "watchdog"),
-    "Help": ("offload", "garbage"),
-    "Errors": ("errors",),
-}
+""",
+    {
+        "Actors and messages": ("actor", "messages", "reply", "_timers"),
+        "References": ("ref", "monitors", "pools"),
+        "The system": ("system", "registry", "groups", "_options", "_mailbox"),
+        "Supervision": ("supervision", "health", "breaker"),
+        "Observing": ("events", "dead_letters", "books", "middleware", "watchdog"),
+        "Help": ("offload", "garbage"),
+        "Errors": ("errors",),
+    },
+)
+WASM = Page(
+    "airssys.wasm",
+    """# Reference: `airssys.wasm`
+
+Written from the docstrings by `tools/reference.py`. Everything is imported from `airssys.wasm`. How
+it behaves together is said by the [concepts](../README.md#concepts).
+""",
+    {
+        "Components": ("engine", "component", "limits", "wasi", "values", "streams"),
+        "Hosts": ("host", "host_blocking"),
+        "Deployments": (
+            *("deployment", "deployment_changes", "revision", "accounting"),
+            *("security.grant", "security.host_functions"),
+        ),
+        "Live delivery": (
+            *("delivery.strategies", "delivery.judging", "delivery.rollout"),
+            *("delivery.records", "delivery.analysis", "delivery.errors"),
+        ),
+        "HTTP": ("ingress",),
+        "Quotas": ("quotas.ceilings", "quotas.usage", "quotas.reports", "quotas.ledger"),
+        "Storage": (
+            *("storage", "storage_blocking", "storage_holder", "storage_records"),
+            "storage_errors",
+        ),
+        "Errors": ("errors", "host_errors", "security.errors"),
+    },
+)
+PAGES = (RT, WASM)
 
 
 class Verbatim:
@@ -45,7 +98,11 @@ def verbatim(value: Any) -> Any:
     """What `inspect` would show otherwise than the source does."""
     if isinstance(value, str):
         return Verbatim(value)
-    return Verbatim(str(value)) if isinstance(value, enum.Enum) else value
+    if isinstance(value, enum.Enum):
+        return Verbatim(str(value))
+    # An object that the project made: what it consists of stands at its own class.
+    own = type(value).__module__.startswith("airssys.")
+    return Verbatim(f"{type(value).__name__}()") if own else value
 
 
 def signature(value: Any) -> str:
@@ -57,7 +114,7 @@ def signature(value: Any) -> str:
     parameters = [
         one.replace(
             annotation=verbatim(one.annotation),
-            default=verbatim(one.default) if isinstance(one.default, enum.Enum) else one.default,
+            default=one.default if isinstance(one.default, str) else verbatim(one.default),
         )
         for one in shown.parameters.values()
         if one.name not in {"self", "cls"}
@@ -111,9 +168,9 @@ def members(owner: type) -> list[tuple[str, str]]:
 def entry(module: Any, name: str) -> str:
     """One public name."""
     value = getattr(module, name)
-    if not (inspect.isclass(value) or inspect.isfunction(value)):
+    if not (inspect.isclass(value) or inspect.isroutine(value)):
         return f"### `{name}`\n\n`{value!r}`\n"
-    own = inspect.isfunction(value) or "__init__" in vars(value)
+    own = inspect.isroutine(value) or "__init__" in vars(value)
     shown = signature(value) if own and not issubclass_of(value, BaseException) else ""
     text = described(value)
     parts = [f"### `{name}{shown}`", fenced(text)]
@@ -127,19 +184,19 @@ def issubclass_of(value: Any, base: type) -> bool:
     return inspect.isclass(value) and issubclass(value, base)
 
 
-def render() -> str:
+def render(page: Page) -> str:
     """The whole document."""
-    module = importlib.import_module("airssys.rt")
+    module = importlib.import_module(page.module)
     left = list(module.__all__)
-    parts = [HEAD]
+    parts = [page.head]
 
     def section(title: str, names: list[str]) -> None:
         if names:
             parts.append(f"## {title}\n")
             parts.extend(entry(module, name) for name in names)
 
-    for title, homes in SECTIONS.items():
-        places = [f"airssys.rt.{home}" for home in homes]
+    for title, homes in page.sections.items():
+        places = [f"{page.module}.{home}" for home in homes]
         names = [
             name for name in left if getattr(getattr(module, name), "__module__", "") in places
         ]
@@ -152,4 +209,5 @@ def render() -> str:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "python"))
-    TARGET.write_text(render())
+    for each in PAGES:
+        each.target.write_text(render(each))

@@ -11,19 +11,19 @@ import typer
 from airssys.cli.configuration import State, configuration
 from airssys.cli.grants import directories
 from airssys.cli.invoke import invoke, report
-from airssys.cli.names import Name, using
+from airssys.cli.names import Name, is_served, using
 from airssys.cli.output import Json, print_json, print_note, short_digest, working
 from airssys.cli.projects import component_and_name, content_of
 from airssys.cli.review import may_be_granted
 from airssys.cli.watching import watch
 from airssys.wasm.delivery.strategies import Canary, Rolling, strategy_from
-from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_errors import InvalidSetting, UnknownDeployment
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 from airssys.wasm.settings import settings_from
 
 if TYPE_CHECKING:
     from airssys.wasm.delivery.strategies import Strategy
+    from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.revision import Revision
 
@@ -247,7 +247,7 @@ def deploy(
         if watched:
             over = watch(host.deployment(name).rollout(), as_json=as_json)
             return 0 if over.state == "promoted" else 1
-        if isinstance(how, (Canary, Rolling)) and isinstance(host, BlockingHost):
+        if isinstance(how, (Canary, Rolling)) and not is_served(host):
             print_note("no server runs: the rollout goes on when one does, or with --watch")
         _report(host, name, before, as_json=as_json)
     return 0
@@ -291,7 +291,7 @@ def _content(host: BlockingHost | BlockingConnectedHost, file: Path | None, name
     source = found.source(name)
     if isinstance(source, Path):
         return content_of(source)
-    if not isinstance(host, BlockingHost):
+    if is_served(host):
         raise InvalidSetting(
             f"{found.file} names a stored component, which only its own host can read",
             hint="name a file",
@@ -341,7 +341,7 @@ def call(
 ) -> int:
     """Call a function of a deployment, and print what it returned."""
     with using(state, name) as host:
-        if isinstance(host, BlockingHost):
+        if not is_served(host):
             deployment = host.deployment(name)
             return invoke(deployment.component, function, deployment.call, as_json=as_json)
         found = host.call_text(name, function)

@@ -12,10 +12,10 @@ from airssys.cli.names import Address, connected, opened, using
 from airssys.cli.output import Json, print_json, print_note, print_text
 from airssys.rt import RequestDropped
 from airssys.wasm import codecs
-from airssys.wasm.host_blocking import BlockingHost
 
 if TYPE_CHECKING:
     from airssys.wasm.actors.blocking_actor import BlockingActor
+    from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.remote import BlockingConnectedActor, BlockingConnectedHost
 
 __all__ = ["add_to"]
@@ -57,6 +57,8 @@ def send(
         else:
             print_note(f"{address} has accepted it")
         return
+    from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415 - as `using` does
+
     with opened(state, address.partition("#")[0]) as core:
         name, _, key = address.partition("#")
         actor = BlockingHost(core).deployment(name).actor(key)

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from typing_extensions import TypeIs
+
     from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
 
-__all__ = ["Address", "Name", "connected", "opened", "served", "using"]
+__all__ = ["Address", "Name", "connected", "is_served", "opened", "served", "using"]
 
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
@@ -52,15 +54,21 @@ Address = Annotated[
 @contextlib.contextmanager
 def using(state: Path | None, name: str) -> Iterator[BlockingHost | BlockingConnectedHost]:
     """Use the host that serves the state directory; where there is none, open one deployment."""
-    from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415 - most only read
-
     served = connected(state)
     if served is not None:
         with served:
             yield served
         return
+    # A client needs nothing of it, and loading it is most of what a command takes.
+    from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415
+
     with opened(state, name) as core:
         yield BlockingHost(core)
+
+
+def is_served(host: BlockingHost | BlockingConnectedHost) -> TypeIs[BlockingConnectedHost]:
+    """Tell whether a host that is used is another process's, loading neither kind to find out."""
+    return hasattr(host, "address")
 
 
 def connected(state: Path | None) -> BlockingConnectedHost | None:

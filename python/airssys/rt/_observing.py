@@ -9,8 +9,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from rich.tree import Tree
-
 from airssys.rt._cell import ENDED, SUSPENDED, Cell
 from airssys.rt._foreign import ForeignCell
 from airssys.rt._mailbox import EXTRA, MESSAGE, NEXT, SENDER, Envelope
@@ -31,6 +29,8 @@ from airssys.rt.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rich.tree import Tree
 
     from airssys.rt._blueprint import Handler
     from airssys.rt._dispatcher import Dispatcher
@@ -111,6 +111,8 @@ class Observing:
 
     def tree(self) -> Tree:
         """The tree of actors with their states, for `rich.print`."""
+        from rich.tree import Tree  # noqa: PLC0415 - few ask for it, and it takes long to load
+
         top = Tree(f"[bold]{self.name}[/]")
         self._grow(top, self._root)
         return top

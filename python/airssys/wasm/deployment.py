@@ -9,7 +9,8 @@ from airssys.wasm.actors.blocking_actor import BlockingActor
 from airssys.wasm.api import Api
 from airssys.wasm.contracts.offers import needed
 from airssys.wasm.delivery.plan import RevisionDifference, revision_difference
-from airssys.wasm.delivery.rollout import BlockingRollout, Rollout, refuse_taken_back
+from airssys.wasm.delivery.records import refuse_taken_back
+from airssys.wasm.delivery.rollout import BlockingRollout, Rollout
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_errors import HostClosed
 from airssys.wasm.security.asking import granting_of, request_states

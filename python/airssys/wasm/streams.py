@@ -12,7 +12,6 @@ is closed or fails. After the latter, reading first gives what the guest had wri
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -43,6 +42,8 @@ async def _read(incoming: _core.Incoming) -> None:
         rest = incoming.arrival()
     if rest is None:
         return
+    import asyncio  # noqa: PLC0415 - a client that only sends values needs no event loop
+
     reading = asyncio.ensure_future(rest)
     try:
         await asyncio.shield(reading)
@@ -210,6 +211,8 @@ class GuestFuture(Generic[T_co]):
             try:
                 self._value = self._incoming.take()
             except StopAsyncIteration:
+                import asyncio  # noqa: PLC0415 - as above
+
                 message = f"this {self._incoming.wit} was closed or given away; it has no value"
                 raise asyncio.InvalidStateError(message) from None
         return self._value is not ...

@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+from rollback_states import component
 
 from airssys.wasm import Analysis, Bounds, Canary, Host, RolloutInProgress, Trap
 from airssys.wasm.settings import settings_from
@@ -21,21 +22,6 @@ CANARY = Canary(
     steps=[20, 50], step_duration=0.2, analysis=ANALYSIS, bounds=Bounds(traps=None, past=None)
 )
 SETTINGS = settings_from(lifetime="pooled", instances=1)
-
-
-def component(version: int, traps_every: int = 1_000_000_000) -> bytes:
-    return f"""
-    (component
-      (core module $m
-        (global $calls (mut i32) (i32.const 0))
-        (func (export "version") (result i32)
-          (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
-          (if (i32.eqz (i32.rem_u (global.get $calls) (i32.const {traps_every})))
-            (then unreachable))
-          (i32.const {version})))
-      (core instance $i (instantiate $m))
-      (func (export "version") (result u32) (canon lift (core func $i "version"))))
-    """.encode()
 
 
 @contextlib.contextmanager

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from airssys.wasm.actors.failures import codec_name
-
 if TYPE_CHECKING:
     from airssys.rt import System
     from airssys.wasm.actors.fleet import Fleet
@@ -47,6 +45,9 @@ class LiveActor:
 
 async def look_at(fleet: Fleet, system: System) -> tuple[LiveActor, ...]:
     """Return the actors of a deployment, each asked for its health once it runs."""
+    # A client of a server has the record above without what the codecs need.
+    from airssys.wasm.actors.failures import codec_name  # noqa: PLC0415
+
     found = []
     for place in fleet.places:
         health = await system.health(place.ref)

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from airssys.rt import Event
 from airssys.wasm.delivery.analysis import Stage  # noqa: TC001 - read when decoding
+from airssys.wasm.delivery.errors import RolloutTakenBack
 from airssys.wasm.delivery.judging import Judgement  # noqa: TC001 - as above
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "RolloutStatus",
     "RolloutStep",
     "StepKind",
+    "refuse_taken_back",
 ]
 
 #: `running`, `paused` by a person or a bound, `held` for a person to decide; `promoted`,
@@ -124,6 +126,18 @@ class RolloutStatus:
     def over(self) -> bool:
         """Whether it has ended."""
         return self.state not in OPEN_STATES
+
+
+def refuse_taken_back(status: RolloutStatus) -> None:
+    """Raise what says why a revision was taken back, if it was."""
+    if status.state != "promoted":
+        raise RolloutTakenBack(
+            f"revision {status.to_revision} of '{status.deployment}' was taken back: {status.why}",
+            hint=f"revision {status.from_revision} is live",
+            deployment=status.deployment,
+            revision=status.to_revision,
+            rollout=status.rollout,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from airssys.wasm.delivery.controller import Command, GetStatus
-from airssys.wasm.delivery.errors import InvalidStrategy, RolloutOver, RolloutTakenBack
+from airssys.wasm.delivery.errors import InvalidStrategy, RolloutOver
 from airssys.wasm.delivery.records import OPEN_STATES, RolloutChanged, RolloutStatus
 from airssys.wasm.host_inputs import user
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.revision import RolloutRecord
 
-__all__ = ["BlockingRollout", "Rollout", "refuse_taken_back"]
+__all__ = ["BlockingRollout", "Rollout"]
 
 
 class _Rollout:
@@ -71,18 +71,6 @@ class _Rollout:
                 hint="deployment.rollouts() says how it ended",
             )
         return self._running
-
-
-def refuse_taken_back(status: RolloutStatus) -> None:
-    """Raise what says why a revision was taken back, if it was."""
-    if status.state != "promoted":
-        raise RolloutTakenBack(
-            f"revision {status.to_revision} of '{status.deployment}' was taken back: {status.why}",
-            hint=f"revision {status.from_revision} is live",
-            deployment=status.deployment,
-            revision=status.to_revision,
-            rollout=status.rollout,
-        )
 
 
 def _command(what: str, who: str | None, why: str, percent: float = 0.0) -> Command:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from airssys.wasm.remote.actor import BlockingConnectedActor, ConnectedActor
-from airssys.wasm.remote.deployment import BlockingConnectedDeployment, ConnectedDeployment
-from airssys.wasm.remote.host import ConnectedHost
-from airssys.wasm.remote.host_blocking import BlockingConnectedHost
+from typing import TYPE_CHECKING
+
+from airssys._lazy import lazily
+
+if TYPE_CHECKING:
+    from airssys.wasm.remote.actor import BlockingConnectedActor, ConnectedActor
+    from airssys.wasm.remote.deployment import BlockingConnectedDeployment, ConnectedDeployment
+    from airssys.wasm.remote.host import ConnectedHost
+    from airssys.wasm.remote.host_blocking import BlockingConnectedHost
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "actor": ("BlockingConnectedActor", "ConnectedActor"),
+            "deployment": ("BlockingConnectedDeployment", "ConnectedDeployment"),
+            "host": ("ConnectedHost",),
+            "host_blocking": ("BlockingConnectedHost",),
+        },
+    )
 
 __all__ = [
     "BlockingConnectedActor",

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 import msgspec
 
 from airssys.wasm.api import Api
-from airssys.wasm.delivery.rollout import refuse_taken_back
+from airssys.wasm.delivery.records import refuse_taken_back
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.manifest.component_manifest import Capabilities
 from airssys.wasm.remote import operations, values
-from airssys.wasm.remote.actor import BlockingConnectedActor, ConnectedActor
 from airssys.wasm.remote.rollout import BlockingConnectedRollout, ConnectedRollout
 from airssys.wasm.remote.settings import SettingsGiven, with_changes
 from airssys.wasm.remote.wire import GrantRequest, RevokeRequest, RollbackRequest
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import Usage
+    from airssys.wasm.remote.actor import BlockingConnectedActor, ConnectedActor
     from airssys.wasm.remote.host import ConnectedHost, ConnectedHostBase
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.remote.request import Request
@@ -213,11 +213,15 @@ class ConnectedDeployment(_Deployment):
 
     def actor(self, key: str = "") -> ConnectedActor:
         """Return the address of one of its actors; one that is not there starts with its use."""
+        from airssys.wasm.remote.actor import ConnectedActor  # noqa: PLC0415 - it needs all codecs
+
         return ConnectedActor(self._host, self.name, key)
 
     async def start(self, key: str = "") -> ConnectedActor:
         """Return the address of one of its actors once it runs; see `Deployment.start`."""
         await self._host.send(operations.actor(self.name, key))
+        from airssys.wasm.remote.actor import ConnectedActor  # noqa: PLC0415 - it needs all codecs
+
         return ConnectedActor(self._host, self.name, key)
 
     @overload
@@ -344,6 +348,8 @@ class BlockingConnectedDeployment(_Deployment):
     def actor(self, key: str = "") -> BlockingConnectedActor:
         """Return one of its actors, started where it is not there; see `Deployment.actor`."""
         self._host.look(operations.actor(self.name, key))
+        from airssys.wasm.remote.actor import BlockingConnectedActor  # noqa: PLC0415 - as above
+
         return BlockingConnectedActor(self._host, self.name, key)
 
     @overload

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 from airssys.wasm.delivery.strategies import strategy_fields
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.address import read_address
-from airssys.wasm.remote.awaited_client import AwaitedClient
 from airssys.wasm.remote.blocking_client import BlockingClient
 from airssys.wasm.remote.deployment import ConnectedDeployment
 from airssys.wasm.remote.settings import SettingsGiven, content_of, given_settings
@@ -87,6 +86,9 @@ class ConnectedHost(ConnectedHostBase):
         self, address: str, *, token: str | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
         super().__init__(address, token=token, tls=tls)
+        # The blocking form needs no event loop.
+        from airssys.wasm.remote.awaited_client import AwaitedClient  # noqa: PLC0415
+
         self._client = AwaitedClient(self.address, token, tls)
 
     async def send(self, request: Request) -> Any:
