@@ -31,6 +31,7 @@ RUN = [
         ROOT / "docs/concepts/components.md",
         ROOT / "docs/concepts/security.md",
         ROOT / "docs/guides/run-component-actors.md",
+        ROOT / "docs/guides/contracts.md",
         ROOT / "docs/guides/embed-components.md",
         ROOT / "docs/guides/http.md",
         ROOT / "docs/guides/rollouts.md",

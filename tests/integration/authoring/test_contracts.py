@@ -97,7 +97,7 @@ class Pricing(Protocol):
 class Contacts(Protocol):
     """Whom we know."""
 
-    def level(self, customer: str) -> Level | None: ...
+    def level_of(self, customer: str) -> Level | None: ...
 
 
 GUEST = """
@@ -120,7 +120,7 @@ impl Guest for Plugin {
         if order.tags.contains(Tags::EXPRESS) {
             amount += 5.0;
         }
-        let discount = match contacts::level(&order.customer) {
+        let discount = match contacts::level_of(&order.customer) {
             Some(contacts::Level::OldFriend) => Discount::Percent(Percent { share: 0.1 }),
             _ => Discount::Nothing,
         };
@@ -164,7 +164,7 @@ world plugin {
 class Crm:
     """An object of this program."""
 
-    def level(self, customer: str) -> Level | None:
+    def level_of(self, customer: str) -> Level | None:
         return {"Ada": Level.OLD_FRIEND, "Bob": Level.NEW}.get(customer)
 
 
@@ -361,6 +361,14 @@ def test_what_wit_has_not_is_named_with_its_place(annotation, told):
         interface("acme:crm/bad")(type("Bad", (Protocol,), {"f": f}))
 
 
+def test_a_function_and_a_type_of_one_name_are_refused():
+    with pytest.raises(InvalidContract, match=r"Bad\.level: a type is named 'level' too"):
+
+        @interface("acme:crm/bad")
+        class Bad(Protocol):
+            def level(self) -> Level: ...
+
+
 def test_what_is_no_contract_is_refused(tmp_path):
     class Plain(Protocol):
         def f(self) -> None: ...
@@ -371,5 +379,5 @@ def test_what_is_no_contract_is_refused(tmp_path):
         interface("acme:crm/empty")(type("Empty", (Protocol,), {}))
     with pytest.raises(InvalidContract, match="is no contract; put @interface"):
         opened(tmp_path, provides={Plain: Crm()})
-    with pytest.raises(InvalidContract, match=r"object has no level\(\)"):
+    with pytest.raises(InvalidContract, match=r"object has no level_of\(\)"):
         opened(tmp_path, provides={Contacts: object()})

@@ -251,6 +251,25 @@ def test_a_canary_of_one_shares_the_calls_and_is_promoted(host, file):
     assert greeter.call("greet", "Ada") == "Hello, Ada!"
 
 
+def test_one_that_raises_more_than_the_live_one_is_taken_back(host, file):
+    greeter = host.deploy(file(GREETER), name="acme/greeter", lifetime="pooled")
+    bad = GREETER.replace("return one / other", "raise KeyError(one)")
+    canary = Canary(steps=(50,), step_duration=0.0)
+    rollout = greeter.deploy(file(bad), strategy=canary, wait=False)
+    failed = 0
+    while rollout.status().state == "running":
+        try:
+            greeter.call("divide", 1, 2)
+        except ScriptError:
+            failed += 1
+    assert failed
+    assert rollout.status().state == "taken-back"
+    assert greeter.statistics().failures == failed
+    with pytest.raises(ScriptError, match="too many"):  # the caller's fault
+        greeter.call("divide", 1, 2, 3)
+    assert greeter.statistics().failures == failed
+
+
 def test_it_is_there_after_a_restart_without_the_cache(tmp_path, file, monkeypatch):
     state = tmp_path / "state"
     with Host.open_blocking(state) as host:

@@ -236,10 +236,9 @@ fn of_kind(resolve: &Resolve, kind: &TypeDefKind) -> Value {
             tuple.types.iter().map(|of| of_type(resolve, of)).collect(),
         ),
         TypeDefKind::Result(result) => ("result", vec![maybe(&result.ok), maybe(&result.err)]),
-        TypeDefKind::Map(key, value) => (
-            "map",
-            vec![of_type(resolve, key), of_type(resolve, value)],
-        ),
+        TypeDefKind::Map(key, value) => {
+            ("map", vec![of_type(resolve, key), of_type(resolve, value)])
+        }
         TypeDefKind::Future(of) => ("future", vec![maybe(of)]),
         TypeDefKind::Stream(of) => ("stream", vec![maybe(of)]),
         other => (other.as_str(), Vec::new()),

@@ -182,7 +182,11 @@ impl Passage {
         let (outcome, bytes_out) = match result {
             Ok(value) => {
                 let failed = self.line.scripted && value.as_ref().is_some_and(script::failed);
-                let outcome = if failed { Outcome::Other } else { Outcome::Answered };
+                let outcome = if failed {
+                    Outcome::Other
+                } else {
+                    Outcome::Answered
+                };
                 (outcome, value.as_ref().map_or(0, payload))
             }
             Err(error) => (Outcome::of(error), 0),

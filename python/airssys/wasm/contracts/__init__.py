@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from airssys.wasm.contracts.contract import Contract, contract_of, interface, raises
+from airssys.wasm.contracts.contract import Contract, contract_of, interface, raises, world
 from airssys.wasm.contracts.errors import ContractMismatch, InvalidContract
-from airssys.wasm.contracts.shapes import F32, S8, S16, S32, U8, U16, U32, U64, Char
+from airssys.wasm.contracts.shapes import (
+    F32,
+    S8,
+    S16,
+    S32,
+    U8,
+    U16,
+    U32,
+    U64,
+    Char,
+    case,
+    named,
+)
 
 __all__ = [
     "F32",
@@ -19,7 +31,10 @@ __all__ = [
     "Contract",
     "ContractMismatch",
     "InvalidContract",
+    "case",
     "contract_of",
     "interface",
+    "named",
     "raises",
+    "world",
 ]

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airssys.wasm.contracts.errors import ContractMismatch, InvalidContract
 from airssys.wasm.contracts.names import kebab, quoted
-from airssys.wasm.contracts.shapes import Named, Shape, Shapes
+from airssys.wasm.contracts.shapes import Named, Shape, Shapes, result_text
 from airssys.wasm.values import GuestError, WitError, attribute_name
 from airssys.wasm.wit.described import described, differences
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Contract", "contract_of", "interface", "raises"]
+__all__ = ["Contract", "contract_of", "interface", "raises", "world"]
 
 _NAME: Final = re.compile(
     r"(?P<package>[a-z][a-z0-9-]*:[a-z][a-z0-9-]*)/(?P<interface>[a-z][a-z0-9-]*)"
@@ -50,15 +50,31 @@ def interface(name: str) -> Callable[[P], P]:
     return make
 
 
-def raises(error: type) -> Callable[[F], F]:
+def world(name: str) -> Callable[[P], P]:
+    """Make a Protocol a contract about the functions that a world exports itself.
+
+    Args:
+        name: Of the world.
+    """
+
+    def make(protocol: P) -> P:
+        setattr(protocol, _CONTRACT, Contract.of(name, protocol, of_world=True))
+        return protocol
+
+    return make
+
+
+def raises(error: Any) -> Callable[[F], F]:
     """Let a method of a contract end in an error: in WIT its result is a `result`.
 
     Args:
-        error: A dataclass that is an exception; or `str`, which arrives as `GuestError`.
+        error: A dataclass that is an exception, which is raised. Of anything else, and of None for
+            an error that carries nothing, a component's error arrives as `GuestError`, and an
+            object that is offered raises `WitError`.
     """
 
     def mark(method: F) -> F:
-        setattr(method, _RAISES, error)
+        setattr(method, _RAISES, (error,))
         return method
 
     return mark
@@ -79,7 +95,8 @@ class Method:
         python: In Python.
         parameters: By their names in Python.
         result: What it gives; None for nothing.
-        error: What it may end in, with the class that is raised; None where it has no error.
+        error: What it may end in, with the class that is raised; None where it has no error. The
+            shape is None for an error that carries nothing.
         docs: Its docstring.
     """
 
@@ -87,7 +104,7 @@ class Method:
     python: str
     parameters: dict[str, Shape]
     result: Shape | None
-    error: tuple[type, Shape] | None
+    error: tuple[type | None, Shape | None] | None
     docs: str
 
     @property
@@ -96,7 +113,7 @@ class Method:
         pairs = (f"{quoted(kebab(name))}: {each.wit}" for name, each in self.parameters.items())
         result = None if self.result is None else self.result.wit
         if self.error is not None:
-            result = f"result<{result or '_'}, {self.error[1].wit}>"
+            result = result_text(self.result, self.error[1])
         return f"func({', '.join(pairs)})" + (f" -> {result}" if result else "")
 
     def lowered(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
@@ -124,9 +141,10 @@ class Method:
 
     def raised(self, error: GuestError) -> Exception:
         """Return what is raised for the error of a component."""
-        if self.error is None or not issubclass(self.error[0], BaseException):
-            return error
-        made: Exception = self.error[1].lift(error.value)
+        kind, shape = self.error or (None, None)
+        if shape is None or kind is None or not issubclass(kind, BaseException):
+            return error if shape is None else GuestError(shape.lift(error.value))
+        made: Exception = shape.lift(error.value)
         return made
 
 
@@ -139,17 +157,19 @@ class Contract:
         methods: Its functions, by their names in Python.
         types: The declarations that they need, in order.
         docs: Its docstring.
+        of_world: Whether it is what a world exports itself, by the name of the world.
     """
 
     name: str
     methods: dict[str, Method]
     types: tuple[Named, ...]
     docs: str
+    of_world: bool = False
 
     @classmethod
-    def of(cls, name: str, protocol: type) -> Contract:
-        """Read a Protocol; see `interface`."""
-        if _NAME.fullmatch(name) is None:
+    def of(cls, name: str, protocol: type, *, of_world: bool = False) -> Contract:
+        """Read a Protocol; see `interface` and `world`."""
+        if not of_world and _NAME.fullmatch(name) is None:
             raise InvalidContract(
                 f"{name!r} is no name of an interface",
                 hint="write it like acme:crm/pricing or acme:crm/pricing@1.0.0",
@@ -162,27 +182,45 @@ class Contract:
         }
         if not methods:
             raise InvalidContract(f"{protocol.__name__} has no methods, so nothing to agree on")
+        for method in methods.values():
+            if method.name in shapes.declared:
+                raise InvalidContract(
+                    f"{protocol.__name__}.{method.python}: a type is named {method.name!r} too",
+                    hint="in WIT a function and a type of one interface have different names",
+                )
         docs = vars(protocol).get("__doc__") or ""
-        return cls(name, methods, tuple(shapes.declared.values()), inspect.cleandoc(docs))
+        declared = tuple(shapes.declared.values())
+        return cls(name, methods, declared, inspect.cleandoc(docs), of_world)
 
     def wit(self) -> str:
         """Return it as a WIT package, with a world that exports it and one that imports it."""
+        if self.of_world:
+            return self._world()
         found = _NAME.fullmatch(self.name)
         assert found is not None  # noqa: S101 - checked when it was made
         version = f"@{found['version']}" if found["version"] else ""
         own = quoted(found["interface"])
-        parts = [*(_declaration(each) for each in self.types)]
-        parts += [
-            f"{_comment(each.docs)}{quoted(each.name)}: {each.signature};\n"
-            for each in self.methods.values()
-        ]
-        body = "\n".join(_indented(part) for part in parts)
+        body = self._body("")
         return (
             f"package {found['package']}{version};\n\n"
             f"{_comment(self.docs)}interface {own} {{\n{body}}}\n\n"
             f"/// What implements it.\n"
             f"world {found['interface']}-plugin {{\n    export {own};\n}}\n"
         )
+
+    def _world(self) -> str:
+        body = self._body("export ")
+        return (
+            f"package local:{self.name};\n\n{_comment(self.docs)}world %{self.name} {{\n{body}}}\n"
+        )
+
+    def _body(self, before: str) -> str:
+        parts = [_declaration(each) for each in self.types]
+        parts += [
+            f"{_comment(each.docs)}{before}{quoted(each.name)}: {each.signature};\n"
+            for each in self.methods.values()
+        ]
+        return "\n".join(_indented(part) for part in parts)
 
     def check(self, component: bytes) -> None:
         """Return if a component implements it, in structure.
@@ -191,20 +229,23 @@ class Contract:
             ContractMismatch: It does not; says what is missing or other.
             ValueError: The bytes are no component.
         """
-        wanted = described(content=self.wit().encode()).interface(self.name)
-        assert wanted is not None  # noqa: S101 - it was just written
+        own = described(content=self.wit().encode())
         found = described(content=component)
-        given = found.exported(self.name)
+        if self.of_world:
+            wanted, given = own.own_exports(self.name), found.own_exports(self.name)
+        else:
+            wanted, given = own.interface(self.name), found.exported(self.name)
+        assert wanted is not None  # noqa: S101 - it was just written
         if given is None:
             others = ", ".join(found.exported_names()) or "nothing"
             raise ContractMismatch(self.name, [f"it exports {others}"])
-        wrong = differences(wanted, given)
+        wrong = differences(own, wanted, found, given)
         if wrong:
             raise ContractMismatch(self.name, wrong)
 
     def path(self, method: Method) -> str:
         """Return the path of a function in components."""
-        return f"{self.name}#{method.name}"
+        return method.name if self.of_world else f"{self.name}#{method.name}"
 
     def client(self, call: Callable[..., Any], *, awaited: bool) -> Any:
         """Return an object with its methods that calls a component.
@@ -292,9 +333,15 @@ def _method(own: str, function: Callable[..., Any], place: str, shapes: Shapes) 
         python=own,
         parameters=parameters,
         result=None if result is type(None) else shapes.of(result, f"{place}()"),
-        error=None if error is None else (error, shapes.of(error, f"{place}() raises")),
+        error=None if error is None else _error(error[0], f"{place}() raises", shapes),
         docs=inspect.getdoc(function) or "",
     )
+
+
+def _error(error: Any, place: str, shapes: Shapes) -> tuple[type | None, Shape | None]:
+    if error in (None, type(None)):
+        return None, None
+    return error if isinstance(error, type) else None, shapes.of(error, place)
 
 
 def _offered(method: Method, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -311,7 +358,8 @@ def _offered(method: Method, function: Callable[..., Any]) -> Callable[..., Any]
 
     def failed(error: BaseException) -> WitError:
         assert method.error is not None  # noqa: S101 - nothing is expected without
-        return WitError(method.error[1].lower(error))
+        shape = method.error[1]
+        return WitError(None if shape is None else shape.lower(error))
 
     if inspect.iscoroutinefunction(function):
 

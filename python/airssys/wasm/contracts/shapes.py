@@ -6,16 +6,19 @@ import dataclasses
 import enum
 import types
 import typing
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 from airssys.wasm.contracts.errors import InvalidContract
 from airssys.wasm.contracts.names import kebab, quoted
-from airssys.wasm.values import attribute_name, class_name
+from airssys.wasm.values import Err, Ok, attribute_name, class_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["F32", "S8", "S16", "S32", "U8", "U16", "U32", "U64", "Char", "Named", "Shape", "Shapes"]
+
+
+C = TypeVar("C", bound=type)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ S32: TypeAlias = Annotated[int, Wit("s32")]
 F32: TypeAlias = Annotated[float, Wit("f32")]
 Char: TypeAlias = Annotated[str, Wit("char")]
 
+#: Where a class says what it is called in WIT, and that it is a case of a variant.
+_NAME: Final = "__wit_name__"
+_CASE: Final = "__wit_case__"
 _SCALARS: Final = {bool: "bool", int: "s64", float: "f64", str: "string", bytes: "list<u8>"}
 
 
@@ -125,6 +131,8 @@ class Shapes:
         return self.of(arguments[0], place)
 
     def _union(self, arguments: tuple[Any, ...], place: str) -> Shape:
+        if [typing.get_origin(each) for each in arguments] == [Ok, Err]:
+            return self._result(arguments, place)
         others = [each for each in arguments if each is not type(None)]
         if len(others) == len(arguments) or len(others) != 1:
             raise InvalidContract(
@@ -140,6 +148,22 @@ class Shapes:
             return None if value is None else one.lift(value)
 
         return Shape(f"option<{one.wit}>", lower, lift)
+
+    def _result(self, arguments: tuple[Any, ...], place: str) -> Shape:
+        """Return the shape of `Ok[int] | Err[str]`, a result inside of another value."""
+        kinds = [typing.get_args(each)[0] for each in arguments]
+        good, bad = (None if each in (None, type(None)) else self.of(each, place) for each in kinds)
+
+        def both(value: Any, way: str) -> Any:
+            shape = good if isinstance(value, Ok) else bad
+            inner = None if shape is None else getattr(shape, way)(value.value)
+            return Ok(inner) if isinstance(value, Ok) else Err(inner)
+
+        return Shape(
+            result_text(good, bad),
+            lambda value: both(value, "lower"),
+            lambda value: both(value, "lift"),
+        )
 
     def _collection(self, origin: Any, arguments: tuple[Any, ...], place: str) -> Shape:
         parts = [self.of(each, place) for each in arguments if each is not Ellipsis]
@@ -182,14 +206,14 @@ class Shapes:
                 **{each: part.lift(getattr(value, named[each])) for each, part in parts.items()}
             )
 
-        return self._declare(kind, kebab(kind.__name__), "record", members, place, (lower, lift))
+        return self._declare(kind, _name(kind), "record", members, place, (lower, lift))
 
     def _enum(self, kind: type[enum.Enum], place: str) -> Shape:
         names = {kebab(each.name.lower()): each for each in kind}
         back = {each: name for name, each in names.items()}
         members = tuple((name, None) for name in names)
         ways = (lambda value: back.get(value, value), lambda value: names[value.value])
-        return self._declare(kind, kebab(kind.__name__), "enum", members, place, ways)
+        return self._declare(kind, _name(kind), "enum", members, place, ways)
 
     def _flags(self, kind: type[enum.Flag], place: str) -> Shape:
         names = {kebab(each.name.lower()): each for each in kind if each.name}
@@ -205,33 +229,46 @@ class Shapes:
             return made
 
         members = tuple((name, None) for name in names)
-        return self._declare(kind, kebab(kind.__name__), "flags", members, place, (lower, lift))
+        return self._declare(kind, _name(kind), "flags", members, place, (lower, lift))
 
     def _variant(self, name: str, cases: tuple[Any, ...], place: str) -> Shape:
-        holders: dict[type, tuple[type, Shape | None]] = {}
-        back: dict[str, tuple[type, Shape | None]] = {}
+        holders: dict[type, tuple[type, Shape | None, bool]] = {}
+        back: dict[str, tuple[type, Shape | None, bool]] = {}
         members = []
         for case in cases:
             if not dataclasses.is_dataclass(case):
                 raise InvalidContract(f"{place}: the cases of {name} have to be dataclasses")
             assert isinstance(case, type)  # noqa: S101 - no instance has got here
-            shape = self._record(case, place) if dataclasses.fields(case) else None
-            known = kebab(case.__name__)
+            known, shape = self._case(case, place)
             members.append((known, None if shape is None else shape.wit))
-            holders[case] = (type(case.__name__, (_Case,), {"__wit_case__": known}), shape)
-            back[class_name(known)] = (case, shape)
+            holder = type(case.__name__, (_Holder,), {_CASE: known})
+            holders[case] = (holder, shape, hasattr(case, _CASE))
+            back[class_name(known)] = (case, shape, hasattr(case, _CASE))
 
         def lower(value: Any) -> Any:
             if type(value) not in holders:
                 return value
-            holder, shape = holders[type(value)]
-            return holder(None if shape is None else shape.lower(value))
+            holder, shape, wraps = holders[type(value)]
+            inner = value.value if wraps and shape is not None else value
+            return holder(None if shape is None else shape.lower(inner))
 
         def lift(value: Any) -> Any:
-            case, shape = back[type(value).__name__]
-            return case() if shape is None else shape.lift(value.value)
+            case, shape, wraps = back[type(value).__name__]
+            if shape is None:
+                return case()
+            inner = shape.lift(value.value)
+            return case(inner) if wraps else inner
 
         return self._declare(cases, kebab(name), "variant", tuple(members), place, (lower, lift))
+
+    def _case(self, case: type, place: str) -> tuple[str, Shape | None]:
+        """Return the name of a case, and the shape of what it carries."""
+        if not hasattr(case, _CASE):
+            carries = self._record(case, place) if dataclasses.fields(case) else None
+            return kebab(case.__name__), carries
+        hints = typing.get_type_hints(case, include_extras=True)
+        carries = self.of(hints["value"], place) if "value" in hints else None
+        return getattr(case, _CASE), carries
 
     def _declare(
         self,
@@ -254,7 +291,41 @@ class Shapes:
         return shape
 
 
-class _Case:
+def named(name: str) -> Callable[[C], C]:
+    """Give a dataclass, an enum or flags another name in WIT than that of the class."""
+
+    def mark(cls: C) -> C:
+        setattr(cls, _NAME, name)
+        return cls
+
+    return mark
+
+
+def case(name: str) -> Callable[[C], C]:
+    """Make a dataclass a case of a variant that carries its field `value`, or nothing.
+
+    A case that is a dataclass without this carries itself, as a record.
+    """
+
+    def mark(cls: C) -> C:
+        setattr(cls, _CASE, name)
+        return cls
+
+    return mark
+
+
+def result_text(good: Shape | None, bad: Shape | None) -> str:
+    """Return a result as WIT writes it."""
+    if bad is None:
+        return "result" if good is None else f"result<{good.wit}>"
+    return f"result<{'_' if good is None else good.wit}, {bad.wit}>"
+
+
+def _name(kind: type) -> str:
+    return str(vars(kind).get(_NAME) or kebab(kind.__name__))
+
+
+class _Holder:
     """A case of a variant, as calls take it."""
 
     def __init__(self, value: Any) -> None:

@@ -123,6 +123,24 @@ class Described(msgspec.Struct, frozen=True):
                 return self.interface(name)
         return None
 
+    def resolved(self, definition: Definition) -> Definition:
+        """Return what an alias of a type with a name stands for; others as they are."""
+        kind = definition.alias
+        while definition.kind == "alias" and isinstance(kind, dict) and kind["kind"] == "named":
+            owner = self.interface(kind["interface"] or "")
+            types = owner.types if owner is not None else self.world.types if self.world else ()
+            found = next((each for each in types if each.name == kind["name"]), None)
+            if found is None or found is definition:
+                break
+            definition, kind = found, found.alias
+        return definition
+
+    def own_exports(self, name: str) -> Interface | None:
+        """Return the functions that the world itself exports, as an interface."""
+        if self.world is None:
+            return None
+        return Interface(name, self.world.docs, self.world.types, self.world.exports.functions)
+
     def exported_names(self) -> list[str]:
         """Return the names of what the world exports."""
         if self.world is None:
@@ -166,61 +184,48 @@ def type_text(kind: Any) -> str:
     return f"{kind['kind']}<{', '.join(map(type_text, kind['of']))}>"
 
 
-def differences(wanted: Interface, given: Interface) -> list[str]:
+def differences(own: Described, wanted: Interface, other: Described, given: Interface) -> list[str]:
     """Return what an interface lacks of another, or has otherwise; docs and order do not count.
 
     Functions and types that it has besides do no harm.
+
+    Args:
+        own: What the wanted interface is from.
+        wanted: What there should be.
+        other: What the given interface is from.
+        given: What there is.
     """
     found = []
     functions = {each.name: each for each in given.functions}
     for function in wanted.functions:
-        text = _signature(wanted, function)
-        other = functions.get(function.name)
-        if other is None:
+        text, known = _signature(function), functions.get(function.name)
+        if known is None:
             found.append(f"{function.name} is missing, expected {text}")
-        elif _signature(given, other) != text:
-            found.append(f"{function.name} is {_signature(given, other)}, expected {text}")
+        elif _signature(known) != text:
+            found.append(f"{function.name} is {_signature(known)}, expected {text}")
     types = {each.name: each for each in given.types}
     for definition in wanted.types:
-        text, known = _definition(wanted, definition), types.get(definition.name)
-        if known is None:
+        text, there = _definition(own, definition), types.get(definition.name)
+        if there is None:
             found.append(f"the type {definition.name} is missing, expected {text}")
-        elif _definition(given, known) != text:
-            found.append(f"{definition.name} is {_definition(given, known)}, expected {text}")
+        elif _definition(other, there) != text:
+            found.append(f"{definition.name} is {_definition(other, there)}, expected {text}")
     return found
 
 
-def _signature(interface: Interface, function: Function) -> str:
-    pairs = (f"{each.name}: {_seen(interface, each.type)}" for each in function.parameters)
-    result = "" if function.result is None else f" -> {_seen(interface, function.result)}"
+def _signature(function: Function) -> str:
+    pairs = (f"{each.name}: {type_text(each.type)}" for each in function.parameters)
+    result = "" if function.result is None else f" -> {type_text(function.result)}"
     return f"func({', '.join(pairs)}){result}"
 
 
-def _definition(interface: Interface, definition: Definition) -> str:
+def _definition(of: Described, definition: Definition) -> str:
+    """Return a declaration as text, that of what an alias stands for."""
+    definition = of.resolved(definition)
     if definition.kind == "alias":
-        return _seen(interface, definition.alias)
+        return type_text(definition.alias)
     members = (
-        each.name if each.type is None else f"{each.name}: {_seen(interface, each.type)}"
+        each.name if each.type is None else f"{each.name}: {type_text(each.type)}"
         for each in definition.members
     )
     return f"{definition.kind} {{ {', '.join(members)} }}"
-
-
-def _seen(interface: Interface, kind: Any) -> str:
-    """Return a type as text, aliases of the interface for what they stand for."""
-    if isinstance(kind, dict) and kind["kind"] == "named":
-        for each in interface.types:
-            if each.name == kind["name"] and each.kind == "alias" and each.alias != kind:
-                return _seen(interface, each.alias)
-    if isinstance(kind, dict) and "of" in kind:
-        kind = {
-            **kind,
-            "of": [_Text(_seen(interface, each)) if each else None for each in kind["of"]],
-        }
-    return type_text(kind)
-
-
-class _Text(str):
-    """A type that is text already."""
-
-    __slots__ = ()
