@@ -131,16 +131,18 @@ class Shapes:
         return self.of(arguments[0], place)
 
     def _union(self, arguments: tuple[Any, ...], place: str) -> Shape:
-        if [typing.get_origin(each) for each in arguments] == [Ok, Err]:
-            return self._result(arguments, place)
         others = [each for each in arguments if each is not type(None)]
+        if [typing.get_origin(each) for each in others] == [Ok, Err]:
+            result = self._result(tuple(others), place)
+            return result if len(others) == len(arguments) else self._option(result)
         if len(others) == len(arguments) or len(others) != 1:
             raise InvalidContract(
                 f"{place}: a union needs a name in WIT",
                 hint='as Annotated[Circle | Square, "shape"]',
             )
-        one = self.of(others[0], place)
+        return self._option(self.of(others[0], place))
 
+    def _option(self, one: Shape) -> Shape:
         def lower(value: Any) -> Any:
             return None if value is None else one.lower(value)
 

@@ -135,6 +135,28 @@ class Described(msgspec.Struct, frozen=True):
             definition, kind = found, found.alias
         return definition
 
+    def reached(self, interface: Interface) -> dict[str, Definition]:
+        """Return the types that an interface has or needs by way of others, by name."""
+        found: dict[str, Definition] = {}
+        left = list(interface.types)
+        while left:
+            definition = self.resolved(left.pop())
+            if definition.name in found:
+                continue
+            found[definition.name] = definition
+            for kind in (definition.alias, *(each.type for each in definition.members)):
+                left += self._needed(kind, interface)
+        # What it calls a type itself comes first.
+        return found | {each.name: each for each in interface.types}
+
+    def _needed(self, kind: Any, interface: Interface) -> list[Definition]:
+        if not isinstance(kind, dict):
+            return []
+        if "name" not in kind:
+            return [each for part in kind["of"] for each in self._needed(part, interface)]
+        owner = self.interface(kind["interface"] or "") or interface
+        return [each for each in owner.types if each.name == kind["name"]]
+
     def own_exports(self, name: str) -> Interface | None:
         """Return the functions that the world itself exports, as an interface."""
         if self.world is None:
@@ -203,7 +225,7 @@ def differences(own: Described, wanted: Interface, other: Described, given: Inte
             found.append(f"{function.name} is missing, expected {text}")
         elif _signature(known) != text:
             found.append(f"{function.name} is {_signature(known)}, expected {text}")
-    types = {each.name: each for each in given.types}
+    types = other.reached(given)
     for definition in wanted.types:
         text, there = _definition(own, definition), types.get(definition.name)
         if there is None:
