@@ -1,11 +1,15 @@
 """Write the tables of the documents from the figures that `make bench` has left.
 
+Usage: `python tools/benchmark_tables.py [FILE]...`. Several files, of runs of one suite each, are
+read one after the other; a row that is in two is the later one's.
+
 A table stands between `<!-- benchmarks: SUITE ... -->` and `<!-- end of benchmarks -->`; instead of
 a suite one row can be named, as `wasm/fresh-instance`. The machine that was measured comes first.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -32,29 +36,51 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Rewrite every table; 1 where a document has none or a figure is missing."""
-    found = json.loads(RESULTS.read_text("utf-8"))
-    measured = []
-    for figures in found["rows"]:
-        del figures["ratio"], figures["within_budget"]
-        measured.append(Row(**figures))
-    machine = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
+def measured(files: list[Path]) -> dict[str, tuple[Row, str]]:
+    """Read runs; returns each row with the machine it was measured on, by its key."""
+    found: dict[str, tuple[Row, str]] = {}
+    for file in files:
+        run = json.loads(file.read_text("utf-8"))
+        machine = ", ".join(f"{key} {value}" for key, value in run["machine"].items())
+        for figures in run["rows"]:
+            del figures["ratio"], figures["within_budget"]
+            row = Row(**figures)
+            found[row.key] = (row, machine)
+    return found
+
+
+def rewritten(text: str, found: dict[str, tuple[Row, str]]) -> tuple[str, int]:
+    """Return a document with its tables, and how many there are.
+
+    Raises:
+        SystemExit: Nothing of what a table wants was measured.
+    """
 
     def replace(match: re.Match[str]) -> str:
-        wanted = match[2].split()
-        rows = [row for row in measured if {row.key, row.key.split("/")[0]} & set(wanted)]
+        wanted = set(match[2].split())
+        rows = [pair for key, pair in found.items() if {key, key.split("/")[0]} & wanted]
         if not rows:
-            raise SystemExit(f"{RESULTS.name} has no figures of {match[2]}; run `make bench`")
-        return f"{match[1]}Measured on {machine}.\n\n{table(rows)}\n{match[3]}"
+            raise SystemExit(f"no figures of {match[2].strip()}; run `make bench`")
+        machines = "; ".join(dict.fromkeys(machine for _, machine in rows))
+        shown = table([row for row, _ in rows])
+        return f"{match[1]}Measured on {machines}.\n\n{shown}\n{match[3]}"
 
+    return _TABLE.subn(replace, text)
+
+
+def main() -> int:
+    """Rewrite every table; ends with what is missing where a figure is."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("files", nargs="*", type=Path, default=[RESULTS], metavar="FILE")
+    found = measured(parser.parse_args().files)
+    texts = {}
     for name in DOCUMENTS:
-        document = ROOT / name
-        text, count = _TABLE.subn(replace, document.read_text("utf-8"))
+        texts[name], count = rewritten((ROOT / name).read_text("utf-8"), found)
         if not count:
             raise SystemExit(f"{name} has no place for a table")
-        document.write_text(text, "utf-8")
         print(f"{name}: {count} tables")
+    for name, text in texts.items():  # all or none
+        (ROOT / name).write_text(text, "utf-8")
     return 0
 
 

@@ -34,7 +34,7 @@ RUN = [
         ROOT / "docs/guides/contracts.md",
         ROOT / "docs/guides/embed-components.md",
         ROOT / "docs/guides/http.md",
-        ROOT / "docs/guides/rollouts.md",
+        *sorted((ROOT / "docs" / "guides").glob("rollout*.md")),
         ROOT / "docs/guides/scripts.md",
         ROOT / "docs/guides/storage.md",
         ROOT / "docs/guides/running-a-server.md",

@@ -42,13 +42,14 @@ async def _show(asked: Asked) -> RolloutView:
 
     subscription = core.actors.system.events.subscribe(noticed, RolloutChanged)
     try:
-        steps = await asked.service.in_thread(core.delivery.steps, rollout.id)
+        # In this order: what ends it is written down before its status says that it is over.
         status = await rollout.status()
+        steps = await asked.service.in_thread(core.delivery.steps, rollout.id)
         if after >= 0 and not status.over and not any(each.sequence > after for each in steps):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), _PATIENCE)
-            steps = await asked.service.in_thread(core.delivery.steps, rollout.id)
             status = await rollout.status()
+            steps = await asked.service.in_thread(core.delivery.steps, rollout.id)
     finally:
         subscription.cancel()
     return RolloutView(status=status, steps=tuple(each for each in steps if each.sequence > after))

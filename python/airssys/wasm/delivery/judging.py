@@ -62,7 +62,7 @@ class Analysis:
     min_calls: int = 500
     max_wait: float = 3600.0
     insufficient: Literal["hold", "ask"] = "hold"
-    slow: tuple[float, ...] = (0.9, 0.99)
+    slow: Sequence[float] = (0.9, 0.99)
     slower_by: float = 0.001
     warm_up: int = 100
     baseline: int = 1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
@@ -103,12 +103,12 @@ class Canary:
         judges: Further judges, not recorded: a rollout that outlives its host is paused for them.
     """
 
-    steps: tuple[float, ...] = (1, 5, 25, 50)
+    steps: Sequence[float] = (1, 5, 25, 50)
     step_duration: float = 60.0
     analysis: Analysis | None = dataclasses.field(default_factory=Analysis)
     bounds: Bounds = dataclasses.field(default_factory=Bounds)
     security_fix: bool = False
-    judges: tuple[Judge, ...] = dataclasses.field(default=(), compare=False)
+    judges: Sequence[Judge] = dataclasses.field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         try:
