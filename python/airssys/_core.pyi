@@ -88,6 +88,7 @@ class Wasi:
         trust: bytes | None,
         rules: tuple[Gate, Subject] | None,
         approver: object = None,
+        effects: bool = True,
     ) -> Self: ...
     @property
     def stdout(self) -> bytes | None: ...
@@ -130,6 +131,7 @@ class Component:
     @property
     def exports(self) -> list[str]: ...
     def signature(self, path: str) -> str: ...
+    def shapes(self, imported: bool) -> list[tuple[str, str | None]]: ...
     def types(self) -> dict[str, type[Any]]: ...
     def wit(self) -> str: ...
     def instantiate(
@@ -338,7 +340,13 @@ class Route:
     def __new__(cls, name: str) -> Self: ...
     def switch(self, line: Line) -> None: ...
     def split(
-        self, candidate: Line, weight: float, *, salt: bytes, slow: Sequence[int] = ...
+        self,
+        candidate: Line,
+        weight: float,
+        *,
+        salt: bytes,
+        slow: Sequence[int] = ...,
+        most_traps: int | None = None,
     ) -> Trial:
         """Let `candidate` take a share of the calls beside the live line.
 
@@ -352,11 +360,43 @@ class Route:
             weight: The share, from 0.0 to 1.0.
             salt: A secret of this trial.
             slow: Nanoseconds; a call that takes longer than one of them is bad of that signal.
+            most_traps: Traps of the candidate that are let pass where the live line has none. With
+                one more it takes no call any more. None for any number.
 
         Raises:
             TrialRunning: There is a trial already.
             HostClosed: No line is live.
             ValueError: The weight is no share.
+        """
+
+    def shadow(
+        self,
+        candidate: Line,
+        share: float,
+        *,
+        control: Line,
+        copy: Line,
+        salt: bytes,
+        slow: Sequence[int] = ...,
+    ) -> Trial:
+        """Copy a share of the calls, once they are answered; no caller waits for a copy.
+
+        Few copies run at once; while they do, further calls are left out. Of the trial's stages
+        `weight` is 0.5, since both lines get the same calls, and there is a signal `answer`:
+        copies that were answered otherwise than their callers.
+
+        Args:
+            candidate: A line that takes no calls before the trial is finished with it.
+            share: Of the calls, from 0.0 to 1.0.
+            control: A line of the live revision, without effects.
+            copy: A line of the candidate's revision, without effects.
+            salt: A secret of this trial.
+            slow: Nanoseconds; a copy that takes longer than one of them is bad of that signal.
+
+        Raises:
+            TrialRunning: There is a trial already.
+            HostClosed: No line is live.
+            ValueError: The share is none.
         """
 
     def hold(self) -> None: ...
@@ -401,6 +441,14 @@ class Trial:
 
         It is closed with the trial, not by the caller.
         """
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the candidate takes no call any more, because it trapped."""
+
+    @property
+    def copied(self) -> tuple[int, int] | None:
+        """Calls whose copies were compared, and those that were left out; None of a split."""
 
     def finish(self, promote: bool) -> None:
         """End the trial: with the candidate as the live line, or without it.

@@ -258,6 +258,21 @@ impl PyComponent {
         Ok(self.described.export(py, position)?.text().to_owned())
     }
 
+    /// The functions that the component exports, or that whoever instantiates must provide, by path: what they take
+    /// and give by structure, whatever types are called. `None` where that is too long to be of use.
+    fn shapes(&self, imported: bool) -> Vec<(String, Option<String>)> {
+        let component = &self.described.component;
+        let functions = if imported {
+            &component.imports
+        } else {
+            &component.exports
+        };
+        functions
+            .iter()
+            .map(|function| (function.path(), function.ty.shape()))
+            .collect()
+    }
+
     /// The classes of the named types that the component's functions use: `demo:calc/ops#order`.
     fn types<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let found = PyDict::new(py);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use airssys_host::error::Error;
 use airssys_host::gate::callers::Callers;
 use airssys_host::instance::{Call, Live};
-use airssys_host::route::{Lifetime, Line, Passage, Route, Statistics};
+use airssys_host::route::{Copies, Lifetime, Line, Passage, Route, Statistics, Terms};
 use airssys_host::value::Value;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -279,8 +279,8 @@ impl PyRoute {
     }
 
     /// Let `candidate` take a share of the calls beside the live line. A call that takes more nanoseconds than one
-    /// of `slow` is bad of that signal.
-    #[pyo3(signature = (candidate, weight, *, salt, slow = Vec::new()))]
+    /// of `slow` is bad of that signal. After more traps than `most_traps` it takes none any more.
+    #[pyo3(signature = (candidate, weight, *, salt, slow = Vec::new(), most_traps = None))]
     fn split(
         &self,
         py: Python<'_>,
@@ -288,10 +288,40 @@ impl PyRoute {
         weight: f64,
         salt: &[u8],
         slow: Vec<u64>,
+        most_traps: Option<u64>,
     ) -> PyResult<PyTrial> {
-        let weight = trial::share(weight)?;
+        let terms = Terms {
+            salt,
+            slow: &slow,
+            most_traps,
+        };
         self.route
-            .split(candidate.line.clone(), weight, salt, &slow)
+            .split(candidate.line.clone(), trial::share(weight)?, terms)
+            .map(|trial| PyTrial::new(trial, self.name.clone()))
+            .map_err(|error| trial::refused(py, error, &self.name))
+    }
+
+    /// Copy a share of the calls to two lines without effects: `control` of the live revision, and `copy` of the
+    /// candidate, which takes none itself.
+    #[pyo3(signature = (candidate, share, *, control, copy, salt, slow = Vec::new()))]
+    fn shadow(
+        &self,
+        py: Python<'_>,
+        candidate: &PyLine,
+        share: f64,
+        control: &PyLine,
+        copy: &PyLine,
+        salt: &[u8],
+        slow: Vec<u64>,
+    ) -> PyResult<PyTrial> {
+        let terms = Terms {
+            salt,
+            slow: &slow,
+            most_traps: None,
+        };
+        let copies = Copies::new(control.line.clone(), copy.line.clone());
+        self.route
+            .shadow(candidate.line.clone(), trial::share(share)?, terms, copies)
             .map(|trial| PyTrial::new(trial, self.name.clone()))
             .map_err(|error| trial::refused(py, error, &self.name))
     }

@@ -44,6 +44,19 @@ impl PyTrial {
         self.trial.watch().as_raw_fd()
     }
 
+    /// Whether the candidate takes no call any more, because it trapped.
+    #[getter]
+    fn stopped(&self) -> bool {
+        self.trial.is_stopped()
+    }
+
+    /// Calls whose copies were compared, and calls that were to be copied and were not; nothing of a split.
+    #[getter]
+    fn copied(&self) -> Option<(u64, u64)> {
+        let copied = self.trial.copied()?;
+        Some((copied.compared, copied.left_out))
+    }
+
     /// End it, with the candidate live or without it.
     fn finish(&self, py: Python<'_>, promote: bool) -> PyResult<()> {
         let finished = py.detach(|| self.trial.finish(promote));

@@ -92,7 +92,7 @@ enum Rights {
 #[pymethods]
 impl PyWasi {
     #[new]
-    #[pyo3(signature = (*, arguments, environment, config, secrets, directories, connect, listen, http, addresses, storage, keys, stdin, stdout, stderr, capture_bytes, trust, rules, approver=None))]
+    #[pyo3(signature = (*, arguments, environment, config, secrets, directories, connect, listen, http, addresses, storage, keys, stdin, stdout, stderr, capture_bytes, trust, rules, approver=None, effects=true))]
     fn new(
         arguments: Vec<String>,
         environment: Vec<(String, String)>,
@@ -112,6 +112,7 @@ impl PyWasi {
         trust: Option<PyBackedBytes>,
         rules: Option<(Bound<'_, Gate>, Bound<'_, Subject>)>,
         approver: Option<Bound<'_, PyAny>>,
+        effects: bool,
     ) -> PyResult<Self> {
         let bad = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
         let settings = Settings::new(&environment, &config).map_err(PyValueError::new_err)?;
@@ -175,12 +176,24 @@ impl PyWasi {
             None => None,
         };
         let rights = match rules {
+            None if !effects => {
+                return Err(PyValueError::new_err(
+                    "only where rules decide can everything with effects be refused; give rules",
+                ));
+            }
             None => Rights::Listed(Arc::new(gate)),
-            Some((gate, subject)) => Rights::Ruled(Arc::new(RuleGate::new(
-                Arc::clone(&gate.get().inner),
-                Arc::clone(&subject.get().inner),
-                questions.map(|questions| questions.get().approver()),
-            ))),
+            Some((gate, subject)) => {
+                let gate = RuleGate::new(
+                    Arc::clone(&gate.get().inner),
+                    Arc::clone(&subject.get().inner),
+                    questions.map(|questions| questions.get().approver()),
+                );
+                Rights::Ruled(Arc::new(if effects {
+                    gate
+                } else {
+                    gate.without_effects()
+                }))
+            }
         };
         Ok(Self {
             arguments: arguments.into(),

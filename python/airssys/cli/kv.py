@@ -12,6 +12,7 @@ import typer
 
 from airssys.cli.configuration import State, state_directory
 from airssys.cli.exit_codes import ExitCode
+from airssys.cli.names import using_host
 from airssys.cli.output import (
     Json,
     escaped,
@@ -22,13 +23,13 @@ from airssys.cli.output import (
     size_text,
     working,
 )
-from airssys.wasm.host_core import HostCore
-from airssys.wasm.host_errors import UnknownDeployment
+from airssys.wasm.host_errors import InvalidSetting, UnknownDeployment
 from airssys.wasm.state_directory import open_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airssys.wasm.remote.storage import ConnectedStorage
     from airssys.wasm.storage_blocking import BlockingStorage
     from airssys.wasm.storage_records import StorageEntry
 
@@ -36,7 +37,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="kv",
-    help="Look at and change what deployments store, while no host runs on the state directory.",
+    help="Look at and change what deployments store, in the server if one runs.",
     no_args_is_help=True,
 )
 
@@ -45,15 +46,11 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
 
 
 @contextlib.contextmanager
-def _storage(state: Path | None) -> Iterator[BlockingStorage]:
-    """Own the state directory for a moment; no deployment is started."""
-    directory = state_directory(state)
-    open_registry(directory).close()  # refuses to make one
-    core = HostCore(directory, only=())
-    try:
-        yield core.storage
-    finally:
-        core.close()
+def _storage(state: Path | None) -> Iterator[BlockingStorage | ConnectedStorage]:
+    """Use the storage of the host that serves; else own it, and start no deployment."""
+    open_registry(state_directory(state)).close()  # refuses to make one
+    with using_host(state) as host:
+        yield host.storage
 
 
 def _shown(value: bytes) -> dict[str, str]:
@@ -241,6 +238,11 @@ def backup(
 ) -> None:
     """Write a copy of the storage of all deployments to a new file, and compare it."""
     with _storage(state) as storage, working("copying"):
+        if not hasattr(storage, "backup"):
+            raise InvalidSetting(
+                "a server has the storage open",
+                hint="`airssys backup STATE FILE` takes everything from it, storage included",
+            )
         copy = storage.backup(file)
     if as_json:
         print_json({"file": str(file), "entries": copy.entries, "digest": copy.digest})

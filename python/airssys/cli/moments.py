@@ -10,7 +10,7 @@ import re
 
 import typer
 
-__all__ = ["AHEAD", "BACK", "SECONDS", "SPAN", "moment"]
+__all__ = ["AHEAD", "BACK", "SECONDS", "SPAN", "moment", "span"]
 
 #: What the help of an option says that takes a moment.
 BACK = "2026-01-31T12:00, in local time unless it ends in Z or a zone; or 15m, 2h, 7d ago"
@@ -45,3 +45,17 @@ def moment(text: str, option: str, *, ahead: bool = False) -> dt.datetime:
             param_hint=option,
         ) from None
     return found.astimezone()
+
+
+def span(text: str, option: str) -> float:
+    """Read how long something is: `30d`, `12h`, `0`; return seconds.
+
+    Raises:
+        BadParameter: It says nothing of the kind.
+    """
+    found = SPAN.fullmatch(text)
+    if text != "0" and not found:
+        raise typer.BadParameter(
+            f"{text!r} is no span of time: expected 30d, 12h or 0", param_hint=option
+        )
+    return 0.0 if found is None else float(found[1]) * SECONDS[found[2]]

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from airssys.wasm.host_core import HostCore
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
 
-__all__ = ["Address", "Name", "connected", "is_served", "opened", "served", "using"]
+__all__ = [
+    "Address",
+    "Name",
+    "connected",
+    "is_served",
+    "opened",
+    "served",
+    "using",
+    "using_host",
+]
 
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
@@ -54,6 +63,21 @@ Address = Annotated[
 @contextlib.contextmanager
 def using(state: Path | None, name: str) -> Iterator[BlockingHost | BlockingConnectedHost]:
     """Use the host that serves the state directory; where there is none, open one deployment."""
+    with _using(state, (name,)) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def using_host(state: Path | None) -> Iterator[BlockingHost | BlockingConnectedHost]:
+    """Use the host that serves the state directory; where there is none, open no deployment."""
+    with _using(state, ()) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def _using(
+    state: Path | None, only: tuple[str, ...]
+) -> Iterator[BlockingHost | BlockingConnectedHost]:
     served = connected(state)
     if served is not None:
         with served:
@@ -62,7 +86,7 @@ def using(state: Path | None, name: str) -> Iterator[BlockingHost | BlockingConn
     # A client needs nothing of it, and loading it is most of what a command takes.
     from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415
 
-    with opened(state, name) as core:
+    with opened(state, *only) as core:
         yield BlockingHost(core)
 
 
@@ -101,15 +125,15 @@ def served(state: Path | None) -> BlockingConnectedHost:
 
 
 @contextlib.contextmanager
-def opened(state: Path | None, name: str) -> Iterator[HostCore]:
-    """Open the state directory with one of its deployments."""
+def opened(state: Path | None, *names: str) -> Iterator[HostCore]:
+    """Open the state directory with some of its deployments."""
     # Most commands only read; they need no host.
     from airssys.wasm.host_core import HostCore  # noqa: PLC0415
     from airssys.wasm.security.host_security import SecuritySettings  # noqa: PLC0415
 
     core = HostCore(
         state_directory(state),
-        only=(name,),
+        only=names,
         admission=admission(),
         security=SecuritySettings(policy=policy()),
         configuration=configuration(),

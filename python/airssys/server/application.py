@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
-from airssys.server import about, actors, deployments, events, rights, rollouts
+from airssys.server import about, actors, deployments, events, rights, rollouts, storage, switches
 from airssys.server.guard import Guard
 from airssys.server.openapi import describing
 from airssys.wasm.remote.errors import InvalidRequest
@@ -31,6 +31,8 @@ OPERATIONS = (
     *rollouts.OPERATIONS,
     *actors.OPERATIONS,
     *rights.OPERATIONS,
+    *storage.OPERATIONS,
+    *switches.OPERATIONS,
     *events.OPERATIONS,
 )
 

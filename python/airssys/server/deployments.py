@@ -96,15 +96,22 @@ async def _upload(asked: Asked) -> UploadResult:
     return UploadResult(digest=digest, size=size)
 
 
+async def _uploaded(asked: Asked) -> UploadResult:
+    digest = asked.text("digest")
+    found = await asked.service.component(digest)
+    size = len(found) if isinstance(found, bytes) else found.stat().st_size
+    return UploadResult(digest=digest, size=size)
+
+
 async def _review(asked: Asked) -> Review:
     what = await asked.json(ReviewRequest)
-    path = asked.service.uploads.find(what.component)
+    source = await asked.service.component(what.component)
     settings = effective(what.settings)
     core = asked.service.core
     return await asked.while_wanted(
         asked.service.in_thread(
             core.review,
-            path,
+            source,
             name=asked.name,
             settings=settings,
             allow_downgrade=what.allow_downgrade,
@@ -117,10 +124,10 @@ async def _deploy(asked: Asked) -> DeploymentState:
     service = asked.service
     if what.grant == "requested" or what.approved is not None:
         service.check_role(asked.principal, "approve", "deploy", asked.name)
-    path = service.uploads.find(what.component)
+    source = await service.component(what.component)
     deployment = await asked.while_wanted(
         service.host.deploy_as(
-            path,
+            source,
             asked.name,
             effective(what.settings),
             who=asked.who(what.who),
@@ -266,6 +273,15 @@ OPERATIONS = (
         gives=UploadResult,
         media="application/wasm",
         status=201,
+    ),
+    Operation(
+        "GET",
+        "/v1/components",
+        "deploy",
+        "Say whether a component is there: uploaded lately, or of a revision.",
+        _uploaded,
+        gives=UploadResult,
+        query={"digest": "Of the component."},
     ),
     Operation(
         "POST",

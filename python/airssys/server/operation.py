@@ -169,13 +169,13 @@ class Asked:
         name = self.principal.name
         return name if given in (None, name) else f"{given} (by {name})"
 
-    async def json(self, kind: type[T]) -> T:
+    async def json(self, kind: type[T], most: int = MOST_JSON) -> T:
         """Read the body as JSON; an empty one is a record of defaults.
 
         Raises:
             InvalidRequest: It is something else.
         """
-        body = await self.body(MOST_JSON) or b"{}"
+        body = await self.body(most) or b"{}"
         try:
             return msgspec.json.decode(body, type=kind)
         except msgspec.MsgspecError as error:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["ROLES", "Access", "Principal", "Role", "read_roles", "read_tokens"]
 
 Role = Literal["read", "call", "deploy", "approve"]
-#: `read` looks at everything; `call` calls and sends messages; `deploy` deploys, rolls back and
-#: removes; `approve` grants, revokes and answers for a person.
+#: `read` looks at everything; `call` calls and sends messages; `deploy` deploys, rolls back,
+#: removes, locks and collects; `approve` grants, revokes, answers for a person, stops and revives
+#: every guest, and takes backups, which hold the keys.
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 #: Characters of the shortest token that is taken.

@@ -74,7 +74,7 @@ async def _plan(asked: Asked) -> Plan:
     return await asked.service.in_thread(
         plan_of,
         asked.service.core,
-        asked.service.uploads.find(what.component),
+        await asked.service.component(what.component),
         name=asked.name,
         settings=effective(what.settings),
         strategy=strategy,

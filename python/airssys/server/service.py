@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airssys.osl.context import Context
 from airssys.server.uploads import Uploads
-from airssys.wasm.remote.errors import RoleNeeded
+from airssys.wasm.host_errors import ComponentDamaged
+from airssys.wasm.remote.errors import RoleNeeded, UnknownComponent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airssys.server.http import HttpFront
     from airssys.server.principals import Principal, Role
@@ -95,6 +97,21 @@ class Service:
         if now - self._refused.get(what, 0.0) >= 1.0:
             self._refused[what] = now
             self.core.osl.audit.record(None, "control.connect", why, "deny", rule=what)
+
+    async def component(self, digest: str) -> Path | bytes:
+        """Return a component that was uploaded, or that a revision has.
+
+        Raises:
+            UnknownComponent: There is none of this digest, or not any more.
+        """
+        try:
+            return self.uploads.find(digest)
+        except UnknownComponent:
+            try:
+                return await self.in_thread(self.core.stored, digest)
+            except (ComponentDamaged, ValueError):
+                pass
+            raise
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Call what waits for a disk."""

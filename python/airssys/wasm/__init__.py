@@ -9,6 +9,7 @@ from airssys._lazy import lazily
 if TYPE_CHECKING:
     from airssys.wasm._native import Function, Instance, Resource, build_info
     from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
+    from airssys.wasm.backup import BackupInfo, BackupUnusable, restore
     from airssys.wasm.component import Component, RunResult
     from airssys.wasm.delivery import (
         Analysis,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         RolloutStatus,
         RolloutStep,
         RolloutTakenBack,
+        Shadow,
+        ShadowUnsafe,
         Stage,
         Strategy,
         StrategyUnsupported,
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Revision, RolloutRecord, Settings
+    from airssys.wasm.revision_search import FoundRevision, RevisionQuery
     from airssys.wasm.security.errors import UnknownGrant
     from airssys.wasm.security.grant import Grant, RequestState
     from airssys.wasm.security.host_functions import requires
@@ -115,6 +119,7 @@ else:
         {
             "_native": ("Function", "Instance", "Resource", "build_info"),
             "accounting": ("DeploymentStatistics", "RevisionStatistics"),
+            "backup": ("BackupInfo", "BackupUnusable", "restore"),
             "component": ("Component", "RunResult"),
             "delivery": (
                 "Analysis",
@@ -137,6 +142,8 @@ else:
                 "RolloutStatus",
                 "RolloutStep",
                 "RolloutTakenBack",
+                "Shadow",
+                "ShadowUnsafe",
                 "Stage",
                 "Strategy",
                 "StrategyUnsupported",
@@ -194,6 +201,7 @@ else:
             "limits": ("Limits",),
             "quotas": ("Ceilings", "HostCeilings", "LimitNotice", "Usage"),
             "revision": ("Revision", "RolloutRecord", "Settings"),
+            "revision_search": ("FoundRevision", "RevisionQuery"),
             "security.errors": ("UnknownGrant",),
             "security.grant": ("Grant", "RequestState"),
             "security.host_functions": ("requires",),
@@ -221,6 +229,8 @@ else:
 __all__ = [
     "AddressUnavailable",
     "Analysis",
+    "BackupInfo",
+    "BackupUnusable",
     "BlockingDeployment",
     "BlockingHost",
     "BlockingIngress",
@@ -253,6 +263,7 @@ __all__ = [
     "Err",
     "Evidence",
     "ForkedHostError",
+    "FoundRevision",
     "Function",
     "Grant",
     "GuestError",
@@ -291,6 +302,7 @@ __all__ = [
     "Resource",
     "Revision",
     "RevisionCollected",
+    "RevisionQuery",
     "RevisionStatistics",
     "Rolling",
     "Rollout",
@@ -303,6 +315,8 @@ __all__ = [
     "RolloutTakenBack",
     "RunResult",
     "Settings",
+    "Shadow",
+    "ShadowUnsafe",
     "Some",
     "Stage",
     "StateDirectoryDamaged",
@@ -333,4 +347,5 @@ __all__ = [
     "WitError",
     "build_info",
     "requires",
+    "restore",
 ]

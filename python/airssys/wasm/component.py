@@ -105,6 +105,17 @@ class Component:
         """
         return self._native.signature(path)
 
+    def shapes(self, *, imported: bool = False) -> dict[str, str | None]:
+        """Return what functions take and give by structure, whatever their types are called.
+
+        Two functions have the same exactly where whoever calls the one can call the other:
+        `(a: record { x: u32, }) -> u32`. None where it would be too long to be compared.
+
+        Args:
+            imported: Of the functions in `required`, instead of the exported ones.
+        """
+        return dict(self._native.shapes(imported))
+
     @property
     def types(self) -> dict[str, type[Any]]:
         """The classes of the records, variants, enums and flags that the functions use, by path.

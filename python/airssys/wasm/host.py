@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.contracts.offers import needed
-from airssys.wasm.delivery.locks import FROZEN
 from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.host_blocking import BlockingHost
 from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_errors import HostClosed
-from airssys.wasm.host_inputs import user, wanted
+from airssys.wasm.host_inputs import wanted
 from airssys.wasm.ingress import Ingress
 from airssys.wasm.manifest.configuration import Configuration
 from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
+from airssys.wasm.revision_search import RevisionQuery
 from airssys.wasm.security.host_security import SecuritySettings
 from airssys.wasm.settings import settings_from
 from airssys.wasm.storage import Storage
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from airssys.rt import Ref, System
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
+    from airssys.wasm.backup.archive import BackupInfo
     from airssys.wasm.contracts.contract import Contract
     from airssys.wasm.delivery.locks import Lock
     from airssys.wasm.delivery.plan import Plan
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
+    from airssys.wasm.revision_search import FoundRevision
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
@@ -489,7 +491,9 @@ class Host:
         """Call a function of a deployment; see `Deployment.call`."""
         return self.deployment(name).call(function, *arguments, **named)
 
-    async def collect(self, *, keep: int = 10, keep_for: float = 0.0) -> int:
+    async def collect(
+        self, *, keep: int = 10, keep_for: float = 0.0, who: str | None = None
+    ) -> int:
         """Delete the components of old revisions; return how many bytes that freed.
 
         Their history is kept. Never deleted is what is live, or being moved from or to. A rollback
@@ -498,24 +502,27 @@ class Host:
         Args:
             keep: Of each deployment, the last revisions that are kept.
             keep_for: Seconds for which every revision is kept.
+            who: Who wants it; the user of this process by default.
         """
-        return await self._change(self._core.collect, keep=keep, keep_for=keep_for)
+        return await self._change(
+            self._core.switches.collect, keep=keep, keep_for=keep_for, who=who
+        )
 
     async def freeze(self, *, why: str = "", who: str | None = None) -> None:
         """Refuse every deploy, rollback and removal until `thaw`, durably; calls go on."""
-        await self._change(self._core.locks.set, FROZEN, who=who or user(), why=why)
+        await self._change(self._core.switches.freeze, who=who, why=why)
 
-    async def thaw(self) -> None:
+    async def thaw(self, *, why: str = "", who: str | None = None) -> None:
         """Take deploys, rollbacks and removals again."""
-        await self._change(self._core.locks.clear, FROZEN)
+        await self._change(self._core.switches.thaw, who=who, why=why)
 
     async def lock(self, name: str, *, why: str = "", who: str | None = None) -> None:
         """Refuse to deploy, roll back or remove one deployment until `unlock`, durably."""
-        await self._change(self._core.locks.set, name, who=who or user(), why=why)
+        await self._change(self._core.switches.lock, name, who=who, why=why)
 
-    async def unlock(self, name: str) -> None:
+    async def unlock(self, name: str, *, why: str = "", who: str | None = None) -> None:
         """Take changes of a deployment again."""
-        await self._change(self._core.locks.clear, name)
+        await self._change(self._core.switches.unlock, name, who=who, why=why)
 
     async def locks(self) -> tuple[Lock, ...]:
         """Return the locks there are: who set them, when and why."""
@@ -526,11 +533,43 @@ class Host:
 
         Calls that run end with `CallDrained`, further ones with `DeploymentHeld`.
         """
-        await self._change(self._core.kill_all, who=who, why=why)
+        await self._change(self._core.switches.kill_all, who=who, why=why)
 
-    async def revive(self) -> None:
+    async def revive(self, *, why: str = "", who: str | None = None) -> None:
         """Run the guests again that `kill_all` stopped."""
-        await self._change(self._core.revive)
+        await self._change(self._core.switches.revive, who=who, why=why)
+
+    async def find_revisions(self, query: RevisionQuery | str = "") -> tuple[FoundRevision, ...]:
+        """Return the revisions that a query is about, by deployment and number.
+
+        Args:
+            query: What is looked for; a text is words that all occur in what is known of one.
+
+        Raises:
+            InvalidSetting: A range of versions is none.
+        """
+        wanted = RevisionQuery(text=query) if isinstance(query, str) else query
+        return await self._change(self._core.find_revisions, wanted)
+
+    async def backup(self, path: str | os.PathLike[str]) -> BackupInfo:
+        """Write everything that the state directory holds to a new file, while the host runs.
+
+        The deployments and their history, the components, what they stored, the trust in keys, the
+        audit log and the key that signs it: the file is as secret as the directory, and readable
+        for this user alone. Not in it: compiled code, which is made again, and the lines that
+        guests logged. `restore` makes a state directory of it.
+
+        Args:
+            path: The file, which must not exist. It appears once it is whole and durable.
+
+        Returns:
+            What is in it.
+
+        Raises:
+            InvalidSetting: There is something at `path`.
+            StateWriteFailed: There is no room, or it cannot be written.
+        """
+        return await self._change(self._core.backups.to_file, path)
 
     async def close(self, timeout: float | None = None) -> None:
         """Take no calls any more, wait for those that run, and give the state directory up.

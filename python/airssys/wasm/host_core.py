@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime as dt
 import logging
 import os
 import threading
@@ -14,17 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airssys.errors import AirsSysError
-from airssys.wasm._native import ShortTurns
+from airssys.wasm._native import ShortTurns, build_info
 from airssys.wasm.actors.host_actors import HostActors
 from airssys.wasm.actors.moves import ActorMoves
 from airssys.wasm.actors.records import ActorRecords
+from airssys.wasm.backup.make import BackupMaker
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.contracts.offers import offered
-from airssys.wasm.delivery.dependencies import about_of, check_dependants, resolved
+from airssys.wasm.delivery.dependencies import (
+    about_of,
+    check_dependants,
+    check_imports,
+    dependants,
+    resolved,
+)
 from airssys.wasm.delivery.desk import RolloutDesk
 from airssys.wasm.delivery.errors import RevisionCollected
-from airssys.wasm.delivery.locks import KILLED, Locks
-from airssys.wasm.delivery.strategies import Canary, Recreate, Rolling, check_strategy
+from airssys.wasm.delivery.locks import KILLED
+from airssys.wasm.delivery.strategies import Recreate, Stepwise, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import CompileError, ForkedHostError
@@ -39,10 +45,12 @@ from airssys.wasm.host_errors import (
 from airssys.wasm.host_events import HostEvents
 from airssys.wasm.host_inputs import read_source, user
 from airssys.wasm.host_rights import HostRights
+from airssys.wasm.host_switches import HostSwitches
 from airssys.wasm.ingress import Ingresses
 from airssys.wasm.manifest import granted_places
 from airssys.wasm.quotas import Ledger
 from airssys.wasm.revision import NewRevision, Settings
+from airssys.wasm.revision_search import find_revisions
 from airssys.wasm.scripts.loaders import Loaders
 from airssys.wasm.security.host_security import BY_FILE, HostSecurity, SecuritySettings
 from airssys.wasm.security.inputs import capabilities_of, manifest_of
@@ -69,6 +77,7 @@ if TYPE_CHECKING:
     from airssys.wasm.quotas import HostCeilings, Usage
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import About, Locked, Revision, RolloutRecord
+    from airssys.wasm.revision_search import FoundRevision, RevisionQuery
     from airssys.wasm.security.review import Review, Reviewed
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
@@ -154,12 +163,25 @@ class HostCore:
         self.rights = HostRights(
             self.security, self._state.registry, self.serving, self.renew, self.events
         )
-        self.locks = Locks(self._state.registry)
         self.delivery = RolloutDesk(self.actors, self._state.registry, self._settle)
         self._one_addition = threading.Lock()
         # Between a blob's arrival and its record nothing may collect it.
         self._storing = threading.Lock()
         self._closed = False
+        self.backups = BackupMaker(
+            self._state, self._storage, self._storing, str(build_info()["version"])
+        )
+        self.switches = HostSwitches(
+            self._state,
+            self._storing,
+            self.security,
+            self.events,
+            self.delivery,
+            self.actors,
+            self._servings,
+            self._run_live,
+        )
+        self.locks = self.switches.locks
         # A host that was never closed still ends before the interpreter does.
         self._end = weakref.finalize(
             self,
@@ -342,7 +364,7 @@ class HostCore:
             effective = self._effective(content, name, settings, inherited=inherited)
             self.security.check(effective)
             filed = frozenset() if grant is False else self._filed_grants(name, effective)
-            described, depends = self._depending(name, content)
+            described, depends = self.depending(name, content, component)
             about = self._approved(content, name, approved)
             number = self._state.registry.next_number(name)
             with (
@@ -366,7 +388,7 @@ class HostCore:
                     dependencies=depends,
                 )
                 revision = None
-                if isinstance(strategy, (Canary, Rolling)) and serving.takes_calls:
+                if isinstance(strategy, Stepwise) and serving.takes_calls:
                     with self._storing:
                         self.check()
                         self._state.blobs.put(content)
@@ -412,7 +434,9 @@ class HostCore:
         if hooks is not None:
             self.actors.set_hooks(name, hooks)
 
-    def _depending(self, name: str, content: bytes) -> tuple[About, dict[str, Locked]]:
+    def depending(
+        self, name: str, content: bytes, component: Component
+    ) -> tuple[About, dict[str, Locked]]:
         """Return what a component says of itself, and what its dependencies resolve to.
 
         Raises:
@@ -421,7 +445,24 @@ class HostCore:
         registry = self._state.registry
         about, wanted = about_of(content)
         check_dependants(name, about, registry)
+        self._check_imports(name, component)
         return about, resolved(name, wanted, registry)
+
+    def _check_imports(self, name: str, component: Component) -> None:
+        """Refuse a component without what others import of the one that is live.
+
+        Raises:
+            DependencyRefused: It is; the message names who imports what.
+        """
+        serving = self._servings.get(name)
+        if serving is None or serving.component is None:
+            return  # what is not there, or held, serves nobody
+        users = []
+        for other, _ in dependants(name, self._state.registry):
+            found = self._servings.get(other)
+            if found is not None and found.component is not None:
+                users.append((other, found.component))
+        check_imports(name, serving.component, component, users)
 
     def check_movable(self, name: str, settings: Settings, strategy: Strategy | None) -> None:
         """Refuse to move a deployment that is being moved, or cannot be by the strategy.
@@ -620,6 +661,7 @@ class HostCore:
             if component is None or self._admissions.needed:
                 content = self._readmitted(name, revision)
                 component = component or self._compile(content, None)
+            self._check_imports(name, component)
             hooks = None if serving.make is None else serving.make.hooks
             who = who or user()
             with self.security.admitting(
@@ -679,6 +721,10 @@ class HostCore:
                 return
             self._switch(serving, revision, prepared)
             serving.settle(settings.drain)
+
+    def find_revisions(self, query: RevisionQuery) -> tuple[FoundRevision, ...]:
+        """Return the revisions that a query is about."""
+        return find_revisions(self._state.registry, query)
 
     def history(self, name: str) -> tuple[Revision, ...]:
         """Return every revision of a deployment, the first one first."""
@@ -789,57 +835,6 @@ class HostCore:
             name, self._provides, self._storage, self.security, self.ledger, self.actors.logs
         )
 
-    def collect(self, *, keep: int, keep_for: float) -> int:
-        """Delete the components of old revisions; return how many bytes that freed.
-
-        Args:
-            keep: Of each deployment, the last revisions that are kept.
-            keep_for: Seconds for which every revision is kept.
-        """
-        self.check()
-        if keep < 0 or keep_for < 0:
-            raise InvalidSetting(f"cannot keep {keep} revisions for {keep_for} s")
-        before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=keep_for)
-        with self._storing:
-            self._state.registry.record_collected(keep=keep, before=before)
-            return self._state.collect()
-
-    def kill_all(self, *, who: str | None = None, why: str = "") -> None:
-        """Stop every guest now, and run none until `revive`, not even when opened again.
-
-        Calls that run end with `CallDrained`, further ones with `DeploymentHeld`; actors are
-        stopped. A rollout that is under way is taken back.
-
-        Raises:
-            StateWriteFailed: It could not be recorded; the guests were stopped all the same.
-        """
-        self.check()
-        reason = f"every guest of the host was stopped: {why or 'no reason given'}"
-        try:
-            self.locks.set(KILLED, who=who or user(), why=why)
-        finally:
-            for serving in list(self._servings.values()):
-                self.delivery.end(serving.name, who=who or user(), why=reason)
-                with serving.one_change:
-                    if serving.revision is not None:
-                        serving.hold(serving.revision, reason)
-                        serving.stop()
-                        self.actors.close_fleet(serving.name)
-                        self.events.tell("held", serving.name, why=reason)
-
-    def revive(self) -> None:
-        """Run the guests again that `kill_all` stopped.
-
-        Raises:
-            StateWriteFailed: It could not be recorded; nothing has changed.
-        """
-        self.check()
-        if self.locks.clear(KILLED):
-            for name, serving in list(self._servings.items()):
-                with serving.one_change:
-                    if serving.revision is not None:
-                        self._run_live(serving, name, serving.revision)
-
     def _bring_back_all(self, only: Collection[str] | None) -> None:
         registry = self._state.registry
         live = [
@@ -859,11 +854,14 @@ class HostCore:
             reason = killed.why or "no reason given"
             serving.hold(revision, f"every guest of the host was stopped: {reason}")
             return
-        self._run_live(serving, name, revision)
+        serving.revision = revision
+        self._run_live(serving)
         self._go_on(serving)
 
-    def _run_live(self, serving: Serving, name: str, revision: Revision) -> None:
+    def _run_live(self, serving: Serving) -> None:
         """Run the live revision of a deployment that runs nothing, or hold it."""
+        name, revision = serving.name, serving.revision
+        assert revision is not None, "what has no revision is not run"  # noqa: S101
         number = revision.number
         try:
             component = self._compile(self._readmitted(name, revision), None)

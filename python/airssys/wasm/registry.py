@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from airssys.wasm.durable import explained, sync_directory
-from airssys.wasm.host_errors import NothingToRollBackTo, UnknownDeployment, UnknownRevision
+from airssys.wasm.host_errors import (
+    NothingToRollBackTo,
+    StateDirectoryDamaged,
+    UnknownDeployment,
+    UnknownRevision,
+)
 from airssys.wasm.revision import (
     About,
     DeploymentRecord,
@@ -21,7 +26,13 @@ from airssys.wasm.revision import (
     RolloutRecord,
     Settings,
 )
-from airssys.wasm.schema import connect, connect_beside, connect_read_only, transaction
+from airssys.wasm.schema import (
+    connect,
+    connect_beside,
+    connect_read_only,
+    copy_to,
+    transaction,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -298,6 +309,30 @@ class Registry:
                 " AND ended_at IS NULL AND revisions.number IN (from_revision, to_revision))",
                 (_now().timestamp(), before.timestamp(), keep),
             ).rowcount
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the present state to a new database at `path`.
+
+        Raises:
+            StateWriteFailed: It cannot be written.
+        """
+        with self._one_statement_sequence, explained("copy the registry", self._directory):
+            copy_to(self._connection, path)
+
+    def check_whole(self) -> None:
+        """Have SQLite look at every page.
+
+        Raises:
+            StateDirectoryDamaged: Something is wrong with one.
+        """
+        with self._one_statement_sequence, explained("check the registry", self._directory):
+            found = self._connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise StateDirectoryDamaged(
+                f"{self._directory / 'airssys.db'} is damaged ({found})",
+                hint="restore the state directory from a backup",
+                directory=str(self._directory),
+            )
 
     def digests(self) -> frozenset[str]:
         """Return the components that the deployments there are had in any revision."""

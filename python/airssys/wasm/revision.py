@@ -203,7 +203,8 @@ class RolloutRecord:
         who: Who asked for it.
         at: When, in UTC.
         why: The reason given, or an empty string.
-        strategy: `canary` or `rolling` where it went step by step; None where it went at once.
+        strategy: `canary`, `rolling` or `shadow` where it went step by step; None where it went at
+            once.
         state: `running`, `paused` or `held` until it ends; then `promoted`, or `taken-back`, where
             the revision that was live before stayed so.
         ended: When, in UTC; None where it went at once, or has not ended.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["MIGRATIONS", "connect", "connect_read_only", "transaction"]
+__all__ = ["MIGRATIONS", "connect", "connect_read_only", "copy_to", "transaction"]
 
 #: In the header of every database of AirsSys ("airs"), so that another program's file is not
 #: mistaken for one.
@@ -202,7 +202,7 @@ def connect(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Conne
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         if 0 < version < len(migrations):
-            _back_up(connection, path.with_name(f"{path.name}.v{version}"))
+            copy_to(connection, path.with_name(f"{path.name}.v{version}"))
         for number, migration in enumerate(migrations[version:], start=version + 1):
             with transaction(connection):
                 for statement in migration.split(";"):
@@ -307,7 +307,8 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return value
 
 
-def _back_up(connection: sqlite3.Connection, path: Path) -> None:
+def copy_to(connection: sqlite3.Connection, path: Path) -> None:
+    """Write a copy of a database, while it is used, in place of what is at `path`."""
     path.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(path)) as copy:
         copy.execute("PRAGMA synchronous = FULL")

@@ -15,6 +15,7 @@ from airssys.wasm._native import _core
 from airssys.wasm.accounting import DeploymentStatistics, RevisionStatistics
 from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.make import Make
+from airssys.wasm.delivery.errors import ShadowUnsafe
 from airssys.wasm.delivery.records import Baseline
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import Limits
@@ -77,11 +78,13 @@ class Trial:
         revision: What is on record of it.
         prepared: What takes its calls.
         native: The split of the route; None of actors.
+        statistics: Where what is compared is counted, of the live revision and of the new one.
     """
 
     revision: Revision
     prepared: Prepared
     native: _core.Trial | None
+    statistics: tuple[_core.LineStatistics, _core.LineStatistics]
 
 
 def quota_of(settings: Settings) -> StorageQuota:
@@ -180,33 +183,59 @@ class Serving:
         """
         statistics = self._statistics.get(number) or _core.LineStatistics()
         limits = Limits(**cast("dict[str, Any]", settings.limits))
-        counted = limits.native.counted(self.account)
-        namespace = self._namespace(component, limits)
-        services = () if namespace is None else (namespace, self._storage.offers)
-        subject = self._security.subject(self.name, number, settings)
-        storage = None if namespace is None else (namespace, subject)
-        rules = (self._security.gate, subject)
-        approvals = self._security.osl.approvals
+        services = self._services(component, limits)
+        gate, subject = rules = self._rules(number, settings)
+        storage = (services[0], subject) if services else None
         wasi = self._given(settings, rules, component.arguments)
         if isinstance(component, ScriptComponent):
-            component.begin(counted, wasi.native)
+            component.begin(limits.native.counted(self.account), wasi.native)
         if settings.actor is not None:
+            questions = self._security.osl.approvals.questions
             make = Make(
                 component=component._native,  # noqa: SLF001
-                limits=counted,
+                limits=limits.native.counted(self.account),
                 wasi=wasi.native,
                 services=services,
                 settings=settings.actor,
-                rights=_core.MessageRights.by_rules(*rules, approvals.questions),
+                rights=_core.MessageRights.by_rules(gate, subject, questions),
                 hooks=hooks or Hooks(),
                 revision=number,
                 statistics=statistics,
             )
             return Prepared(component, settings, statistics, make=make, storage=storage)
-        line = _core.Line(
+        line = self._line_of(number, component, settings, statistics, services, wasi)
+        line.warm()
+        return Prepared(component, settings, statistics, line, storage=storage)
+
+    def _rules(self, number: int, settings: Settings) -> tuple[Gate, Subject]:
+        """Return what decides about a revision."""
+        return self._security.gate, self._security.subject(self.name, number, settings)
+
+    def _services(
+        self, component: Component, limits: Limits
+    ) -> tuple[()] | tuple[_core.StorageNamespace, _core.StorageOffers]:
+        """Return what the instances of a component have of host services."""
+        namespace = self._namespace(component, limits)
+        return () if namespace is None else (namespace, self._storage.offers)
+
+    def _line_of(
+        self,
+        number: int,
+        component: Component,
+        settings: Settings,
+        statistics: _core.LineStatistics,
+        services: tuple[()] | tuple[_core.StorageNamespace, _core.StorageOffers],
+        wasi: Wasi,
+        *,
+        logged: bool = True,
+    ) -> _core.Line:
+        """Return what takes calls of a component."""
+        limits = Limits(**cast("dict[str, Any]", settings.limits))
+        subject = self._security.subject(self.name, number, settings)
+        return _core.Line(
             component._native,  # noqa: SLF001
             number=number,
-            limits=counted,
+            limits=limits.native.counted(self.account),
             wasi=wasi.native,
             functions=[
                 on_behalf(function, self._security.osl, subject)
@@ -216,15 +245,18 @@ class Serving:
             waiting=_MOST_WAITING,
             statistics=statistics,
             services=services,
-            log=None if self._logs is None else (self._logs.calls(), self.name),
+            log=None if self._logs is None or not logged else (self._logs.calls(), self.name),
         )
-        line.warm()
-        return Prepared(component, settings, statistics, line, storage=storage)
 
     def _given(
-        self, settings: Settings, rules: tuple[Gate, Subject], arguments: Sequence[str]
+        self,
+        settings: Settings,
+        rules: tuple[Gate, Subject],
+        arguments: Sequence[str] = (),
+        *,
+        effects: bool = True,
     ) -> Wasi:
-        """Return what instances are given.
+        """Return what instances are given; without `effects`, nothing that has any.
 
         Raises:
             InvalidSetting: A setting has a place for a secret that the host has not.
@@ -240,7 +272,8 @@ class Serving:
                     for guest, mount in settings.mounts.items()
                 },
                 rules=rules,
-                approver=self._security.osl.approvals,
+                approver=self._security.osl.approvals if effects else None,
+                effects=effects,
             )
         except ValueError as error:
             raise InvalidSetting(
@@ -321,19 +354,109 @@ class Serving:
         return self.component is not None and self.held is None
 
     def begin_trial(
-        self, revision: Revision, prepared: Prepared, weight: float, salt: bytes, baseline: Baseline
+        self,
+        revision: Revision,
+        prepared: Prepared,
+        weight: float,
+        salt: bytes,
+        baseline: Baseline,
+        *,
+        most_traps: int | None,
     ) -> Trial:
         """Let a revision take a share of the calls beside the live one.
+
+        Args:
+            revision: What is on record of it.
+            prepared: What takes its calls.
+            weight: The share, 0 to 1.
+            salt: Decides with a key on which side it is.
+            baseline: How the live revision was before.
+            most_traps: After more traps than these it takes no call any more, where the live
+                revision has none; None for any number.
 
         Raises:
             HostClosed: The deployment takes no calls.
         """
+        assert self.revision is not None, "there is a live revision to try it beside"  # noqa: S101
         native = None  # actors are moved by key
         if prepared.line is not None:
-            native = self.route.split(prepared.line, weight, salt=salt, slow=baseline.slow)
+            native = self.route.split(
+                prepared.line, weight, salt=salt, slow=baseline.slow, most_traps=most_traps
+            )
         self._statistics[revision.number] = prepared.statistics
-        self.trial = Trial(revision, prepared, native)
+        live = self._statistics[self.revision.number]
+        self.trial = Trial(revision, prepared, native, (live, prepared.statistics))
         return self.trial
+
+    def refuse_unsafe_copies(self, new: Prepared) -> None:
+        """Refuse to copy calls where a copy could have effects.
+
+        Raises:
+            ShadowUnsafe: A host function is called, of which nobody knows what it does.
+        """
+        for whose, component in (("the new", new.component), ("the live", self.component)):
+            required = () if component is None else component.required
+            if required:
+                raise ShadowUnsafe(
+                    f"{whose} revision of '{self.name}' calls host functions, whose effects cannot"
+                    f" be kept from happening: {', '.join(required)}",
+                    hint="use Canary, which lets few callers see it",
+                    name=self.name,
+                )
+
+    def begin_shadow(
+        self, revision: Revision, prepared: Prepared, share: float, salt: bytes, baseline: Baseline
+    ) -> Trial:
+        """Copy a share of the calls to both revisions, without effects.
+
+        Args:
+            revision: What is on record of the new one.
+            prepared: What takes its calls once it is promoted; None until then.
+            share: The share of the calls, 0 to 1.
+            salt: Decides which.
+            baseline: How the live revision was before.
+
+        Raises:
+            HostClosed: The deployment takes no calls.
+        """
+        live, component = self.revision, self.component
+        assert live is not None, "there is a live revision to copy the calls of"  # noqa: S101
+        assert component is not None, "as above"  # noqa: S101
+        assert prepared.line is not None, "actors are refused before"  # noqa: S101
+        control = self._without_effects(live.number, component, live.settings)
+        copy = self._without_effects(revision.number, prepared.component, prepared.settings)
+        native = self.route.shadow(
+            prepared.line,
+            share,
+            control=control[0],
+            copy=copy[0],
+            salt=salt,
+            slow=baseline.slow,
+        )
+        self._statistics[revision.number] = prepared.statistics
+        self.trial = Trial(revision, prepared, native, (control[1], copy[1]))
+        return self.trial
+
+    def _without_effects(
+        self, number: int, component: Component, settings: Settings
+    ) -> tuple[_core.Line, _core.LineStatistics]:
+        """Return a line on which nothing that it does has effects, and where it counts."""
+        # Nothing that it does is the deployment's work: neither its counts nor its log have it.
+        statistics = _core.LineStatistics()
+        limits = Limits(**cast("dict[str, Any]", settings.limits))
+        line = self._line_of(
+            number,
+            component,
+            settings,
+            statistics,
+            self._services(component, limits),
+            self._given(
+                settings, self._rules(number, settings), component.arguments, effects=False
+            ),
+            logged=False,
+        )
+        line.warm()
+        return line, statistics
 
     def end_trial(self, *, promote: bool) -> None:
         """Let the revision that was tried take every call, or none any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Final, Self
 
 from airssys.wasm.blobs import BlobStore
@@ -35,6 +36,9 @@ class StateDirectory:
             is wrong with it: in use, too new, damaged, not writable, full.
     """
 
+    #: How the folders begin in which a backup is put together.
+    UNFINISHED_BACKUP: Final = "unfinished-backup-"
+
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         _make(self.path)
@@ -43,6 +47,9 @@ class StateDirectory:
             self.registry = Registry(self.path)
             try:
                 self.blobs = BlobStore(self.path)
+                with explained("delete what a killed backup left", self.path):
+                    for left in self.path.glob(f"{self.UNFINISHED_BACKUP}*"):
+                        shutil.rmtree(left)
             except BaseException:
                 self.registry.close()
                 raise

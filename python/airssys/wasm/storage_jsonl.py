@@ -11,7 +11,7 @@ import binascii
 import datetime as dt
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -19,10 +19,13 @@ from airssys.wasm.storage_errors import InvalidStorageRequest
 from airssys.wasm.storage_records import Put
 
 if TYPE_CHECKING:
-    from airssys.wasm.storage_records import StorageEntry
-    from airssys.wasm.storage_requests import Requests
+    from collections.abc import Sequence
+
+    from airssys.wasm.storage_records import BatchPart, StorageEntry
 
 __all__ = ["export_jsonl", "import_jsonl"]
+
+T_co = TypeVar("T_co", covariant=True)
 
 #: Lines and bytes that are set in one batch.
 _BATCH_LINES = 200
@@ -36,7 +39,25 @@ class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     expires: dt.datetime | None = None
 
 
-def export_jsonl(requests: Requests, path: str | os.PathLike[str]) -> int:
+class _Reply(Protocol[T_co]):
+    def wait(self) -> T_co: ...
+
+
+class Pages(Protocol):
+    """What is asked of a namespace, here or at a server."""
+
+    def page(
+        self, prefix: str, after: str | None
+    ) -> _Reply[tuple[Sequence[StorageEntry], str | None]]:
+        """Return some entries, and after which key the next ones come."""
+        ...
+
+    def batch(self, parts: list[BatchPart]) -> _Reply[int | None]:
+        """Do all of several changes, or none."""
+        ...
+
+
+def export_jsonl(requests: Pages, path: str | os.PathLike[str]) -> int:
     """Write every entry to the file `path`, which is replaced when all is written.
 
     Returns:
@@ -63,7 +84,7 @@ def export_jsonl(requests: Requests, path: str | os.PathLike[str]) -> int:
     return count
 
 
-def import_jsonl(requests: Requests, path: str | os.PathLike[str]) -> int:
+def import_jsonl(requests: Pages, path: str | os.PathLike[str]) -> int:
     """Set every entry of the file `path`; what has expired is left out.
 
     Returns:
@@ -74,7 +95,7 @@ def import_jsonl(requests: Requests, path: str | os.PathLike[str]) -> int:
     """
     now = dt.datetime.now(dt.UTC)
     count, size = 0, 0
-    parts: list[Put] = []
+    parts: list[BatchPart] = []
     with Path(path).open("rb") as file:
         for number, text in enumerate(file, start=1):
             if not text.strip():

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt  # noqa: TC003 - read when decoding
 from typing import TYPE_CHECKING, Literal, Self
 
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import parse_bytes
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from airssys.wasm.limits import Limits
 
 __all__ = [

@@ -84,6 +84,9 @@ class Wasi:
         rules: A gate of `airssys.osl` and the subject that the guest acts as. The gate's rules
             decide each access then, its audit log records each decision, and `gate.load` grants
             and revokes while the guest runs; `directories` only say what it sees.
+        effects: Whether what the rules allow may have effects. Without, every access that would
+            change something, or that somebody else would hear of, is refused and on record as
+            `effect-free`: a component is tried out. Only where rules decide.
         approver: Who is asked what the rules leave to a person: `OSL.approvals`, or an `Approvals`
             of your own. The guest waits, and the time does not count against the limits of its
             call; without one it is refused.
@@ -118,6 +121,7 @@ class Wasi:
         trust: bytes | None = None,
         rules: tuple[Gate, Subject] | None = None,
         approver: Approvals | None = None,
+        effects: bool = True,
     ) -> None:
         if approver is not None and rules is None:
             raise ValueError("approver answers what rules leave to a person; pass rules as well")
@@ -144,6 +148,7 @@ class Wasi:
             trust=trust,
             rules=rules,
             approver=approver,
+            effects=effects,
         )
 
     @property

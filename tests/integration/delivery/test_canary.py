@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 
 import pytest
 from delivery_guests import adder, wants_rights, with_other_interface
@@ -88,6 +89,61 @@ def test_one_trap_takes_it_back_at_once_where_the_live_one_has_none(host, load):
     assert "outside the stated false-alarm rate" in status.why
     assert len(books.failed) <= 3
     assert [step.kind for step in rollout.events()] == ["step", "taken-back"]
+
+
+def test_the_first_trap_is_the_last_call_of_it_that_anybody_makes(host):
+    """One caller after another: the route itself stops at the trap, before anybody looked."""
+    calc = deployed(host)
+    strategy = Canary(steps=[95], step_duration=3600, analysis=QUICK)
+    rollout = calc.deploy(adder(2, answer="unreachable"), strategy=strategy, wait=False)
+    failed = 0
+    for number in range(500):
+        try:
+            assert calc.call("add", number, 1) == number + 1
+        except Trap:
+            failed += 1
+    assert failed == 1
+    status = rollout.wait(50)
+    assert (status.state, status.calls[1]) == ("taken-back", 1)
+    assert "trapped in 1 of 1 calls" in status.why
+
+
+def test_callers_at_once_see_one_trap_each_at_most(host):
+    calc = deployed(host)
+    strategy = Canary(steps=[95], step_duration=3600, analysis=QUICK)
+    rollout = calc.deploy(adder(2, answer="unreachable"), strategy=strategy, wait=False)
+    together, failed = threading.Barrier(4), []
+
+    def caller():
+        together.wait()
+        for number in range(200):
+            try:
+                calc.call("add", number, 1)
+            except Trap as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=caller) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert 1 <= len(failed) <= len(threads)
+    assert rollout.wait(50).state == "taken-back"
+
+
+def test_traps_that_a_bound_lets_pass_are_counted_to_the_last(host):
+    calc = deployed(host)
+    bounds = Bounds(traps=3, past=None)
+    strategy = Canary(steps=[95], step_duration=3600, analysis=None, bounds=bounds)
+    rollout = calc.deploy(adder(2, answer="unreachable"), strategy=strategy, wait=False)
+    failed = 0
+    for number in range(300):
+        with contextlib.suppress(Trap):
+            calc.call("add", number, 1)
+            continue
+        failed += 1
+    assert failed == 4
+    assert rollout.wait(50).state == "taken-back"
 
 
 def test_a_slower_revision_is_taken_back(host, load):

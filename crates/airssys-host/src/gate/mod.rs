@@ -10,6 +10,7 @@ pub mod audit;
 pub mod authority;
 pub mod callers;
 pub mod condition;
+mod effects;
 pub mod index;
 pub mod kind;
 pub mod matcher;
@@ -40,6 +41,7 @@ use self::kind::{AccessBits, Kind};
 use self::rule_gate::RuleGate;
 use self::subject::Subject;
 
+pub use effects::WITHOUT_EFFECTS;
 pub use pausing::Pausing;
 
 pub use allow_list::{AllowList, Allowed, Counts, Pattern, PatternError};

@@ -21,7 +21,10 @@ use super::kind::{AccessBits, Kind, OTHER_METHOD};
 use super::matcher::Request;
 use super::subject::Subject;
 use super::target::{LISTEN, TCP, Target, UDP};
-use super::{Access, At, Bar, Decision, Denial, FileAccess, Gate, Generation, RESERVED, Transport};
+use super::{
+    Access, At, Bar, Decision, Denial, FileAccess, Gate, Generation, RESERVED, Transport,
+    WITHOUT_EFFECTS,
+};
 
 /// What became of a question: who agreed, or why nobody did.
 pub type Answered = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
@@ -75,6 +78,8 @@ pub struct RuleGate {
     approved: Arc<Mutex<Approved>>,
     /// What the subject owes for being over its budget of records, in microseconds.
     pause: AtomicU64,
+    /// Refuse whatever has effects outside of the instance.
+    without_effects: bool,
     /// For whom the instance acts, where the gate is that of one.
     acting: Option<Arc<Acting>>,
     /// The subject as it acted for others last.
@@ -148,6 +153,7 @@ impl Gate for RuleGate {
             approver: self.approver.clone(),
             approved: Arc::clone(&self.approved),
             pause: AtomicU64::new(0),
+            without_effects: self.without_effects,
             acting: Some(Arc::clone(acting)),
             acted: Mutex::default(),
         }))
@@ -183,7 +189,10 @@ impl Gate for RuleGate {
 
     fn decide_tree(&self, path: &Path, access: FileAccess, at: At<'_>) -> Decision {
         let with = Circumstances {
-            barred: self.reserved(path, at).or_else(|| self.reserved_below(at)),
+            barred: self
+                .reserved(path, at)
+                .or_else(|| self.reserved_below(at))
+                .or_else(|| self.without_effects.then_some(WITHOUT_EFFECTS)),
             ..Circumstances::default()
         };
         let path = path.as_os_str().as_bytes();
@@ -226,8 +235,20 @@ impl RuleGate {
             approver,
             approved: Arc::default(),
             pause: AtomicU64::new(0),
+            without_effects: false,
             acting: None,
             acted: Mutex::default(),
+        }
+    }
+
+    /// The same gate for instances on trial: whatever has effects is refused, and on record as such. Nobody is
+    /// asked for approval.
+    #[must_use]
+    pub fn without_effects(self) -> Self {
+        Self {
+            approver: None,
+            without_effects: true,
+            ..self
         }
     }
 
@@ -313,6 +334,7 @@ impl RuleGate {
             Access::Http { bar, .. } => *bar,
             _ => None,
         }
+        .or_else(|| (self.without_effects && access.has_effects()).then_some(WITHOUT_EFFECTS))
     }
 
     /// Refused as well is what cannot be examined: it may be the host's own.

@@ -3,6 +3,7 @@
 //! A call enters the [`Route`], is bound to the [`Line`] of the revision that is live at that moment, and ends
 //! on it, whatever the route is switched to meanwhile.
 
+mod copies;
 mod histogram;
 mod line;
 mod memory;
@@ -19,12 +20,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 
 use crate::error::Error;
+use copies::Copy;
+pub use copies::{Copied, Copies};
 pub use line::{Lifetime, Line, MakeWasi};
 pub use memory::Held;
 pub use passage::Passage;
 pub use statistics::{Outcome, Snapshot, Statistics, Used};
-use trial::{Arm, Part};
-pub use trial::{Fault, Side, Stage, StageCounts, Trial, Weight};
+use trial::{Arm, Counted, Part};
+pub use trial::{Fault, Side, Stage, StageCounts, Terms, Trial, Weight};
 
 /// What decides about a call, all of it behind one pointer.
 #[derive(Debug)]
@@ -39,6 +42,9 @@ impl Arms {
         self.live.retire();
         if let Some(arm) = &self.trial {
             arm.line.retire();
+            if let Some(copies) = &arm.copies {
+                copies.retire();
+            }
         }
     }
 }
@@ -128,7 +134,8 @@ impl Route {
             let arms = arms.as_ref().ok_or(Error::RouteClosed)?;
             let (line, part) = match &arms.trial {
                 None => (&arms.live, None),
-                Some(arm) => choose(&arms.live, arm, key),
+                Some(arm @ Arm { copies: None, .. }) => choose(&arms.live, arm, key),
+                Some(arm) => (&arms.live, copy(arm)),
             };
             // A line that was retired between the load and the count may count as drained already.
             if let Some(passage) = Passage::enter(line.clone(), part) {
@@ -148,11 +155,24 @@ fn choose<'a>(
     arm: &'a Arm,
     key: Option<&[u8]>,
 ) -> (&'a Arc<Line>, Option<Box<Part>>) {
-    let (side, unit) = arm.stage.decide(key);
+    let Some((side, unit)) = arm.stage.decide(key) else {
+        return (live, None);
+    };
     let line = match side {
         Side::Live => live,
         Side::Candidate => &arm.line,
     };
     let stage = arm.stage.clone();
-    (line, Some(Box::new(Part { stage, side, unit })))
+    (
+        line,
+        Some(Box::new(Part::Counted(Counted { stage, side, unit }))),
+    )
+}
+
+/// Decide whether a call is copied.
+#[cold]
+fn copy(arm: &Arm) -> Option<Box<Part>> {
+    let copies = arm.copies.as_ref().filter(|_| arm.stage.draws())?;
+    let copy = Copy::reserve(copies, &arm.stage)?;
+    Some(Box::new(Part::Copied(copy)))
 }

@@ -34,7 +34,7 @@ pub struct Passage {
     /// Calls of host functions that earlier calls made on the same link.
     host_calls: u64,
     bytes_in: u64,
-    /// Where a candidate is tried, what the call counts as.
+    /// Where a candidate is tried, what the call is for that.
     part: Option<Box<Part>>,
     over: bool,
 }
@@ -75,6 +75,9 @@ impl Passage {
         callers: Option<Arc<Callers>>,
     ) -> Result<Call, Error> {
         self.bytes_in = arguments.iter().map(payload).sum();
+        if let Some(Part::Copied(copy)) = self.part.as_deref_mut() {
+            copy.keep(export, &arguments);
+        }
         self.begin_with(callers, move |live| answer(live, export, arguments))
     }
 
@@ -193,6 +196,12 @@ impl Passage {
         };
         self.tell_limit(result.as_ref().err());
         self.end(live, outcome, bytes_out);
+        // After the call has ended on the books: this is not its time.
+        if let Some(Part::Copied(copy)) = self.part.take().map(|part| *part)
+            && let Ok(answer) = result
+        {
+            copy.run(answer.as_ref());
+        }
     }
 
     /// As [`Passage::conclude`], where the result alone does not tell the outcome.
@@ -247,10 +256,10 @@ impl Passage {
             _ => drop(live),
         }
         self.line.statistics.record(outcome, &used);
-        if let Some(part) = &self.part {
+        if let Some(Part::Counted(counted)) = self.part.as_deref() {
             // Time in which a person was asked is nobody's slowness.
             let paused = self.link.as_ref().map_or(0, |link| link.paused_nanos());
-            part.record(outcome.fault(), used.wall_nanos.saturating_sub(paused));
+            counted.record(outcome.fault(), used.wall_nanos.saturating_sub(paused));
         }
         self.line.count_out();
     }

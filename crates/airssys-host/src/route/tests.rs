@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Waker};
 use std::thread;
 
-use super::{Lifetime, Line, Route, Snapshot, Statistics, Weight};
+use super::{Copied, Copies, Lifetime, Line, Route, Snapshot, Statistics, Terms, Trial, Weight};
 use crate::component::{Component, Loading, to_binary};
 use crate::engine::static_limits::StaticLimits;
 use crate::error::Error;
@@ -52,6 +52,13 @@ fn line(number: u64, lifetime: Lifetime) -> Arc<Line> {
     )
 }
 
+fn terms() -> Terms<'static> {
+    Terms {
+        salt: b"salt",
+        ..Terms::default()
+    }
+}
+
 fn weight(share: f64) -> Weight {
     Weight::new(share).expect("a share")
 }
@@ -89,15 +96,22 @@ fn a_trial_takes_its_share_and_ends_with_the_candidate_or_without() {
         let route = Arc::new(Route::new());
         let (live, candidate) = (line(0, Lifetime::Call), line(1, Lifetime::Call));
         assert!(matches!(
-            route.split(candidate.clone(), weight(0.5), b"salt", &[]),
+            route.split(candidate.clone(), weight(0.5), terms()),
             Err(Error::RouteClosed)
         ));
         route.switch(live.clone()).expect("open");
         let trial = route
-            .split(candidate.clone(), weight(0.0), b"salt", &[u64::MAX])
+            .split(
+                candidate.clone(),
+                weight(0.0),
+                Terms {
+                    slow: &[u64::MAX],
+                    ..terms()
+                },
+            )
             .expect("the first");
         assert!(matches!(
-            route.split(line(3, Lifetime::Call), weight(0.5), b"salt", &[]),
+            route.split(line(3, Lifetime::Call), weight(0.5), terms()),
             Err(Error::TrialRunning)
         ));
         (0..20).for_each(|_| assert_eq!(call(&route, "odd", None).expect("answered"), 0));
@@ -128,7 +142,7 @@ fn a_trial_takes_its_share_and_ends_with_the_candidate_or_without() {
         drop(in_flight);
         assert_eq!((live.in_flight(), candidate.in_flight()), (0, 0));
         // A further candidate can be tried.
-        let next = route.split(line(2, Lifetime::Call), weight(1.0), b"salt", &[]);
+        let next = route.split(line(2, Lifetime::Call), weight(1.0), terms());
         assert_eq!(call(&route, "odd", None).expect("answered"), 2);
         route.close();
         assert!(matches!(
@@ -146,7 +160,7 @@ fn a_switch_or_a_hold_in_a_trial_ends_both_of_its_lines() {
         let (live, candidate) = (line(0, Lifetime::Call), line(1, Lifetime::Call));
         route.switch(live.clone()).expect("open");
         let trial = route
-            .split(candidate.clone(), weight(0.5), b"salt", &[])
+            .split(candidate.clone(), weight(0.5), terms())
             .expect("the first");
         if hold {
             route.hold();
@@ -205,7 +219,14 @@ fn no_call_is_lost_while_weights_change_and_trials_finish() {
             };
             let candidate = line(number, lifetime);
             let trial = route
-                .split(candidate.clone(), weight(0.05), b"salt", &[0])
+                .split(
+                    candidate.clone(),
+                    weight(0.05),
+                    Terms {
+                        slow: &[0],
+                        ..terms()
+                    },
+                )
                 .expect("one at a time");
             for share in [0.25, 0.5, 0.0, 1.0] {
                 // Some calls in each stage, whatever the machine does.
@@ -258,5 +279,85 @@ fn no_call_is_lost_while_weights_change_and_trials_finish() {
             assert_eq!(traps("error"), total.traps);
             assert_eq!(traps("slow0"), total.calls, "each took longer than nothing");
         }
+    }
+}
+
+#[test]
+fn the_first_trap_of_a_candidate_is_its_last_call() {
+    let route = Arc::new(Route::new());
+    route.switch(line(0, Lifetime::Call)).expect("open");
+    let candidate = line(1, Lifetime::Call);
+    let stopping = Terms {
+        most_traps: Some(0),
+        ..terms()
+    };
+    let trial = route
+        .split(candidate.clone(), weight(1.0), stopping)
+        .expect("the first");
+    // What has begun ends where it began.
+    let begun = route.enter(None).expect("open");
+    assert!(matches!(call(&route, "trap", None), Err(Error::Trap(_))));
+    assert!(trial.is_stopped());
+    assert_eq!(begun.line().number, 1);
+    drop(begun);
+    for key in [None, Some(&b"key"[..])] {
+        (0..50).for_each(|_| assert_eq!(call(&route, "odd", key).expect("answered"), 0));
+    }
+    // Calls that were never the candidate's to take say nothing about it.
+    assert_eq!(trial.stages()[0].calls, (0, 1));
+    trial.set_weight(weight(1.0)).expect("running");
+    assert_eq!(call(&route, "odd", None).expect("answered"), 0);
+    trial.finish(false).expect("running");
+    assert_eq!(counts(&candidate).calls, 1);
+}
+
+/// Wait until so many copies were compared or left out.
+fn copied(trial: &Trial, enough: impl Fn(Copied) -> bool) -> Copied {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let copied = trial.copied().expect("a shadow");
+        if enough(copied) {
+            return copied;
+        }
+        assert!(std::time::Instant::now() < end, "{copied:?}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn copies_are_compared_with_the_answers_and_no_caller_meets_the_candidate() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a thread");
+    let _entered = runtime.enter();
+    for (number, differing) in [(2, 0), (1, 10)] {
+        let route = Arc::new(Route::new());
+        let live = line(0, Lifetime::Call);
+        route.switch(live.clone()).expect("open");
+        let candidate = line(number, Lifetime::Call);
+        let lines = [line(0, Lifetime::Call), line(number, Lifetime::Call)];
+        let copies = Copies::new(lines[0].clone(), lines[1].clone());
+        let trial = route
+            .shadow(candidate.clone(), weight(1.0), terms(), copies)
+            .expect("the first");
+        for done in 1..=10 {
+            assert_eq!(call(&route, "odd", None).expect("answered"), 0);
+            copied(&trial, |copied| copied.compared == done);
+        }
+        // What failed for its caller is compared with nothing.
+        assert!(matches!(call(&route, "trap", None), Err(Error::Trap(_))));
+        let stages = trial.stages();
+        assert_eq!((stages[0].weight, stages[0].calls), (0.5, (10, 10)));
+        let answer = ("answer".to_owned(), (0, differing));
+        assert!(stages[0].bad.contains(&answer), "{stages:?}");
+        assert_eq!((counts(&live).calls, counts(&candidate).calls), (11, 0));
+        assert_eq!(lines.each_ref().map(|line| counts(line).calls), [10, 10]);
+        trial.set_weight(weight(0.0)).expect("running");
+        assert_eq!(call(&route, "odd", None).expect("answered"), 0);
+        trial.finish(true).expect("running");
+        assert_eq!(call(&route, "odd", None).expect("answered"), number);
+        assert_eq!(lines.each_ref().map(|line| counts(line).calls), [10, 10]);
     }
 }

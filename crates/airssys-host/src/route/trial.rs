@@ -8,13 +8,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::copies::{Copied, Copies, Copy};
 use super::line::Line;
 use super::{Arms, Route};
 use crate::error::Error;
 
-/// Most keys that are remembered as bad of one signal. Beyond it no further bad call with a key counts: by then
-/// there is more evidence than any test asks for, and forgetting one would count it twice.
-const MOST_BAD_KEYS: usize = 1 << 16;
+/// Most keys that a trial judges, on each side. The calls of further ones count as nothing: by then there is more
+/// evidence than any test asks for, and forgetting one would count it twice.
+const MOST_KEYS: usize = 1 << 16;
 
 /// Which of two revisions a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +61,47 @@ struct Common {
     drawn: AtomicU64,
     /// Nanoseconds above which a call is slow.
     slow: Box<[u64]>,
+    /// By side, the keys that were seen.
+    keys: [Mutex<HashSet<u64>>; 2],
     /// By signal, the keys that were bad already.
     bad_keys: Box<[Mutex<HashSet<u64>>]>,
+    /// Whether each call goes to both sides, of which both are compared with an answer that is known.
+    paired: bool,
+    stop: Stop,
     bell: Bell,
+}
+
+/// Ends the candidate's part by itself: whoever decides about the trial may be slow to hear of it.
+#[derive(Debug)]
+struct Stop {
+    /// Traps of the candidate that are let pass, where the live revision has none; `None` for any.
+    most_traps: Option<u64>,
+    traps: [AtomicU64; 2],
+    stopped: AtomicBool,
+}
+
+impl Stop {
+    fn count_trap(&self, side: Side) {
+        let traps = self.traps[side as usize].fetch_add(1, Ordering::SeqCst) + 1;
+        if side == Side::Candidate
+            && self.most_traps.is_some_and(|most| traps > most)
+            && self.traps[Side::Live as usize].load(Ordering::SeqCst) == 0
+        {
+            self.stopped.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// By what a trial decides and counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// Of the hash that decides for a key.
+    pub salt: &'a [u8],
+    /// Nanoseconds above which a call is slow, a signal each.
+    pub slow: &'a [u64],
+    /// Traps of the candidate that are let pass where the live revision has none. One more, and the candidate takes
+    /// no call any more. `None` for any number.
+    pub most_traps: Option<u64>,
 }
 
 /// Calls that are counted together: those that came while the weight stayed the same.
@@ -79,9 +118,9 @@ pub struct Stage {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageCounts {
     pub weight: f64,
-    /// Calls that ended.
+    /// Units that ended: calls without a key, and keys, each in the stage in which its first call ended.
     pub calls: (u64, u64),
-    /// By signal: its name, and the calls that were bad of it. Calls with the same key count once.
+    /// By signal: its name, and the units that were bad of it.
     pub bad: Vec<(String, (u64, u64))>,
 }
 
@@ -92,7 +131,7 @@ const SLOW: usize = 2;
 
 impl Stage {
     fn new(weight: Weight, common: Arc<Common>) -> Arc<Self> {
-        let signals = SLOW + common.slow.len();
+        let signals = common.bad_keys.len();
         Arc::new(Self {
             weight,
             common,
@@ -101,8 +140,16 @@ impl Stage {
         })
     }
 
-    /// Decide for a call, with the number of its key if it has one.
-    pub(super) fn decide(&self, key: Option<&[u8]>) -> (Side, Option<u64>) {
+    /// Whether a call is one of the share, as calls without a key are.
+    pub(super) fn draws(&self) -> bool {
+        self.weight.0 > 0.0 && share(self.common.draw()) < self.weight.0
+    }
+
+    /// Decide for a call, with the number of its key if it has one; `None` once the candidate takes none any more.
+    pub(super) fn decide(&self, key: Option<&[u8]>) -> Option<(Side, Option<u64>)> {
+        if self.common.stop.stopped.load(Ordering::Acquire) {
+            return None;
+        }
         let unit = key.map(|key| self.common.hash(key));
         let number = unit.unwrap_or_else(|| self.common.draw());
         // Of the key alone, so that a larger weight only adds keys.
@@ -111,18 +158,30 @@ impl Stage {
         } else {
             Side::Live
         };
-        (side, unit)
+        Some((side, unit))
     }
 
     /// Count a call that ended after so many nanoseconds.
     pub(super) fn record(&self, side: Side, unit: Option<u64>, fault: Fault, nanos: u64) {
-        self.calls[side as usize].fetch_add(1, Ordering::Relaxed);
+        if let Some(unit) = unit {
+            let mut keys = lock(&self.common.keys[side as usize]);
+            if !keys.contains(&unit) {
+                if keys.len() >= MOST_KEYS {
+                    return;
+                }
+                keys.insert(unit);
+                self.calls[side as usize].fetch_add(1, Ordering::Relaxed);
+            }
+        } else {
+            self.calls[side as usize].fetch_add(1, Ordering::Relaxed);
+        }
         let mut bad = false;
         if fault != Fault::None {
             bad |= self.count(ERROR, side, unit);
         }
-        if fault == Fault::Trap {
-            bad |= self.count(TRAP, side, unit);
+        if fault == Fault::Trap && self.count(TRAP, side, unit) {
+            bad = true;
+            self.common.stop.count_trap(side);
         }
         for (index, most) in self.common.slow.iter().enumerate() {
             if nanos > *most {
@@ -136,8 +195,7 @@ impl Stage {
 
     fn count(&self, signal: usize, side: Side, unit: Option<u64>) -> bool {
         if let Some(unit) = unit {
-            let mut known = lock(&self.common.bad_keys[signal]);
-            if known.len() >= MOST_BAD_KEYS || !known.insert(unit) {
+            if !lock(&self.common.bad_keys[signal]).insert(unit) {
                 return false;
             }
         }
@@ -145,14 +203,29 @@ impl Stage {
         true
     }
 
+    /// Count an answer of one side that is not the one that is known.
+    pub(super) fn differs(&self, side: Side) {
+        debug_assert!(
+            self.common.paired,
+            "only pairs have an answer to compare with"
+        );
+        self.count(self.bad.len() - 1, side, None);
+        self.common.bell.ring();
+    }
+
     fn counts(&self) -> StageCounts {
         // The bad ones first, so that no call is seen as bad and not as a call.
         let bad = self.bad.iter().enumerate();
         let bad = bad
-            .map(|(signal, counts)| (signal_name(signal), pair(counts)))
+            .map(|(signal, counts)| (self.common.signal_name(signal), pair(counts)))
             .collect();
         StageCounts {
-            weight: self.weight.0,
+            // Of two that get the same call either is as likely to be the worse one.
+            weight: if self.common.paired {
+                0.5
+            } else {
+                self.weight.0
+            },
             bad,
             calls: pair(&self.calls),
         }
@@ -164,30 +237,44 @@ fn pair(counts: &[AtomicU64; 2]) -> (u64, u64) {
     (live, candidate)
 }
 
-fn signal_name(signal: usize) -> String {
-    match signal {
-        ERROR => "error".to_owned(),
-        TRAP => "trap".to_owned(),
-        slow => format!("slow{}", slow - SLOW),
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Common {
-    fn new(salt: &[u8], slow: &[u64]) -> Result<Self, Error> {
+    fn new(terms: Terms<'_>, paired: bool) -> Result<Self, Error> {
+        let Terms {
+            salt,
+            slow,
+            most_traps,
+        } = terms;
         let key = *blake3::hash(salt).as_bytes();
+        let signals = SLOW + slow.len() + usize::from(paired);
         let (seed, _) = key.split_first_chunk().expect("32 bytes are more than 8");
         Ok(Self {
             key,
             seed: u64::from_le_bytes(*seed),
             drawn: AtomicU64::new(0),
             slow: slow.into(),
-            bad_keys: (0..SLOW + slow.len()).map(|_| Mutex::default()).collect(),
+            keys: Default::default(),
+            bad_keys: (0..signals).map(|_| Mutex::default()).collect(),
+            paired,
+            stop: Stop {
+                most_traps,
+                traps: Default::default(),
+                stopped: AtomicBool::new(false),
+            },
             bell: Bell::new()?,
         })
+    }
+
+    fn signal_name(&self, signal: usize) -> String {
+        match signal {
+            ERROR => "error".to_owned(),
+            TRAP => "trap".to_owned(),
+            slow if slow < SLOW + self.slow.len() => format!("slow{}", slow - SLOW),
+            _ => "answer".to_owned(),
+        }
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -253,23 +340,33 @@ impl Bell {
 
 /// What a call that came under a trial is counted as.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Counted {
     pub stage: Arc<Stage>,
     pub side: Side,
     pub unit: Option<u64>,
 }
 
-impl Part {
+impl Counted {
     pub fn record(&self, fault: Fault, nanos: u64) {
         self.stage.record(self.side, self.unit, fault, nanos);
     }
 }
 
-/// The candidate of a route, and the stage in which calls come now.
+/// What a call is for the trial under which it came.
 #[derive(Debug)]
+pub(super) enum Part {
+    Counted(Counted),
+    /// Another is made of it, which counts.
+    Copied(Copy),
+}
+
+/// The candidate of a route, and the stage in which calls come now.
+#[derive(Clone, Debug)]
 pub(super) struct Arm {
     pub line: Arc<Line>,
     pub stage: Arc<Stage>,
+    /// Where copies of the calls are made, and none is the candidate's.
+    pub copies: Option<Arc<Copies>>,
 }
 
 impl Arm {
@@ -285,12 +382,13 @@ pub struct Trial {
     route: Arc<Route>,
     common: Arc<Common>,
     stages: Mutex<Vec<Arc<Stage>>>,
+    copies: Option<Arc<Copies>>,
 }
 
 impl Route {
     /// Let `candidate` take the share `weight` of the calls, beside the live line. Calls with a key are decided by
-    /// a hash of `salt` and the key, the others independently of each other. A call that takes longer than one of
-    /// `slow`, in nanoseconds, is bad of that signal.
+    /// a hash of the salt and the key, the others independently of each other. A call that takes longer than one of
+    /// the times for slow ones is bad of that signal.
     ///
     /// # Errors
     /// [`Error::RouteClosed`] where nothing is live; [`Error::TrialRunning`]; no descriptor can be had.
@@ -298,10 +396,34 @@ impl Route {
         self: &Arc<Self>,
         candidate: Arc<Line>,
         weight: Weight,
-        salt: &[u8],
-        slow: &[u64],
+        terms: Terms<'_>,
     ) -> Result<Trial, Error> {
-        let common = Arc::new(Common::new(salt, slow)?);
+        self.try_beside(candidate, weight, terms, None)
+    }
+
+    /// Copy the share `weight` of the calls to `copies`; `candidate` takes none before [`Trial::finish`]. Beside the
+    /// signals of a split there is `answer`: calls that were answered otherwise than on the live line.
+    ///
+    /// # Errors
+    /// As [`Route::split`].
+    pub fn shadow(
+        self: &Arc<Self>,
+        candidate: Arc<Line>,
+        weight: Weight,
+        terms: Terms<'_>,
+        copies: Copies,
+    ) -> Result<Trial, Error> {
+        self.try_beside(candidate, weight, terms, Some(Arc::new(copies)))
+    }
+
+    fn try_beside(
+        self: &Arc<Self>,
+        candidate: Arc<Line>,
+        weight: Weight,
+        terms: Terms<'_>,
+        copies: Option<Arc<Copies>>,
+    ) -> Result<Trial, Error> {
+        let common = Arc::new(Common::new(terms, copies.is_some())?);
         let stage = Stage::new(weight, common.clone());
         self.change(|arms| match arms {
             None => Err(Error::RouteClosed),
@@ -310,6 +432,7 @@ impl Route {
                 let trial = Some(Arm {
                     line: candidate,
                     stage: stage.clone(),
+                    copies: copies.clone(),
                 });
                 let live = arms.live.clone();
                 Ok((Arms { live, trial }, ()))
@@ -319,6 +442,7 @@ impl Route {
             route: self.clone(),
             common,
             stages: Mutex::new(vec![stage]),
+            copies,
         })
     }
 }
@@ -332,10 +456,10 @@ impl Trial {
         let mut stages = lock(&self.stages);
         let stage = Stage::new(weight, self.common.clone());
         self.route.change(|arms| {
-            let (live, line) = self.of(arms)?;
+            let (live, arm) = self.of(arms)?;
             let trial = Some(Arm {
-                line: line.clone(),
                 stage: stage.clone(),
+                ..arm.clone()
             });
             Ok((
                 Arms {
@@ -372,11 +496,11 @@ impl Trial {
     /// [`Error::TrialOver`], as [`Trial::set_weight`].
     pub fn finish(&self, promote: bool) -> Result<Arc<Line>, Error> {
         let loser = self.route.change(|arms| {
-            let (live, candidate) = self.of(arms)?;
+            let (live, arm) = self.of(arms)?;
             let (live, loser) = if promote {
-                (candidate, live)
+                (&arm.line, live)
             } else {
-                (live, candidate)
+                (live, &arm.line)
             };
             let arms = Arms {
                 live: live.clone(),
@@ -385,16 +509,31 @@ impl Trial {
             Ok((arms, loser.clone()))
         })?;
         loser.retire();
+        if let Some(copies) = &self.copies {
+            copies.retire();
+        }
         Ok(loser)
     }
 
-    /// The live line and the candidate, while the route goes by this trial.
-    fn of<'a>(&self, arms: Option<&'a Arms>) -> Result<(&'a Arc<Line>, &'a Arc<Line>), Error> {
+    /// Whether the candidate takes no call any more, because it trapped more often than it may.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.common.stop.stopped.load(Ordering::Acquire)
+    }
+
+    /// What became of the calls that were to be copied, where they are.
+    #[must_use]
+    pub fn copied(&self) -> Option<Copied> {
+        self.copies.as_ref().map(|copies| copies.counts())
+    }
+
+    /// The live line and the candidate's arm, while the route goes by this trial.
+    fn of<'a>(&self, arms: Option<&'a Arms>) -> Result<(&'a Arc<Line>, &'a Arm), Error> {
         match arms {
             Some(Arms {
                 live,
                 trial: Some(arm),
-            }) if arm.is_of(self) => Ok((live, &arm.line)),
+            }) if arm.is_of(self) => Ok((live, arm)),
             _ => Err(Error::TrialOver),
         }
     }
@@ -404,8 +543,21 @@ impl Trial {
 mod tests {
     use super::*;
 
+    fn side(stage: &Stage, key: &[u8]) -> usize {
+        stage.decide(Some(key)).expect("not stopped").0 as usize
+    }
+
+    fn common_of(salt: &[u8], slow: &[u64]) -> Common {
+        let terms = Terms {
+            salt,
+            slow,
+            most_traps: Some(0),
+        };
+        Common::new(terms, false).expect("a descriptor")
+    }
+
     fn stage(weight: f64, slow: &[u64]) -> Arc<Stage> {
-        let common = Common::new(b"salt", slow).expect("a descriptor");
+        let common = common_of(b"salt", slow);
         Stage::new(Weight::new(weight).expect("a share"), Arc::new(common))
     }
 
@@ -433,7 +585,9 @@ mod tests {
     fn calls_without_a_key_fall_to_the_candidate_by_the_weight_and_do_not_repeat() {
         for weight in [0.0, 0.05, 0.5, 1.0] {
             let stage = stage(weight, &[]);
-            let sides: Vec<_> = (0..40_000).map(|_| stage.decide(None).0).collect();
+            let sides: Vec<_> = (0..40_000)
+                .map(|_| stage.decide(None).expect("not stopped").0)
+                .collect();
             let of_candidate = sides
                 .iter()
                 .filter(|side| **side == Side::Candidate)
@@ -453,23 +607,21 @@ mod tests {
 
     #[test]
     fn a_key_stays_on_its_side_and_moves_only_to_the_candidate_as_the_weight_grows() {
-        let common = Arc::new(Common::new(b"salt", &[]).expect("a descriptor"));
+        let common = Arc::new(common_of(b"salt", &[]));
         let at = |weight| Stage::new(Weight::new(weight).expect("a share"), common.clone());
         let stages = [at(0.0), at(0.01), at(0.25), at(0.6), at(1.0)];
         let other = stage(0.25, &[]);
         let salted = Stage::new(
             Weight::new(0.25).expect("a share"),
-            Arc::new(Common::new(b"another", &[]).expect("a descriptor")),
+            Arc::new(common_of(b"another", &[])),
         );
         let mut moved = 0;
         for number in 0..4000_u32 {
             let key = number.to_le_bytes();
-            let sides = stages
-                .each_ref()
-                .map(|stage| stage.decide(Some(&key)).0 as usize);
+            let sides = stages.each_ref().map(|stage| side(stage, &key));
             assert!(sides.is_sorted(), "{sides:?}");
-            assert_eq!(sides[2], other.decide(Some(&key)).0 as usize);
-            moved += usize::from(sides[2] != salted.decide(Some(&key)).0 as usize);
+            assert_eq!(sides[2], side(&other, &key));
+            moved += usize::from(sides[2] != side(&salted, &key));
             assert_eq!((sides[0], sides[4]), (0, 1));
         }
         assert!(moved > 1000, "another salt decides otherwise: {moved}");
@@ -491,7 +643,7 @@ mod tests {
             first.counts(),
             StageCounts {
                 weight: 0.5,
-                calls: (2, 0),
+                calls: (1, 0),
                 bad: counted([(1, 0), (0, 0), (1, 0), (0, 0)]),
             }
         );
@@ -503,6 +655,20 @@ mod tests {
                 bad: counted([(0, 2), (0, 2), (0, 1), (0, 2)]),
             }
         );
+    }
+
+    #[test]
+    fn the_first_trap_of_the_candidate_stops_it_unless_the_live_revision_traps_too() {
+        let stopped = stage(1.0, &[]);
+        stopped.record(Side::Candidate, None, Fault::Error, 1);
+        assert!(stopped.decide(None).is_some());
+        stopped.record(Side::Candidate, None, Fault::Trap, 1);
+        assert_eq!(stopped.decide(None), None);
+        assert_eq!(stopped.decide(Some(b"key")), None);
+        let shared = stage(1.0, &[]);
+        shared.record(Side::Live, None, Fault::Trap, 1);
+        shared.record(Side::Candidate, None, Fault::Trap, 1);
+        assert!(shared.decide(None).is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! path is tested against.
 
 mod callable;
+mod canonical;
 mod element;
 mod fallback;
 mod import;

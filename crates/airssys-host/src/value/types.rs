@@ -1,6 +1,6 @@
 //! What a function takes and gives, as a tree that is cheap to share.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use wasmtime::component::{ResourceType, types};
@@ -38,6 +38,34 @@ pub enum Type {
     Future(Option<Arc<Type>>),
     Stream(Option<Arc<Type>>),
     ErrorContext,
+}
+
+/// How a type is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// By its name, where it has one.
+    Names,
+    /// By what it is made of; a resource as no other one of its component is.
+    Structure,
+    /// By what it is made of; a resource by its name, which other components may have.
+    Shape,
+}
+
+/// Text that takes no more than can be of use.
+struct Short(String);
+
+impl Short {
+    const MOST: usize = 1 << 18;
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() > Self::MOST {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
 }
 
 /// A record and its fields in order.
@@ -128,6 +156,30 @@ impl FuncType {
             result: ty.results().next().map(|ty| builder.build(&ty)),
             is_async: ty.async_(),
         }
+    }
+
+    /// The signature by what its types are made of, whatever they are called: the same for functions of two
+    /// components exactly when whoever calls the one can call the other.
+    /// `None` where it would be too long to be compared: types that are used twice at each of many levels.
+    #[must_use]
+    pub fn shape(&self) -> Option<String> {
+        let mut out = Short(String::new());
+        self.write_shape(&mut out).ok().map(|()| out.0)
+    }
+
+    fn write_shape(&self, out: &mut Short) -> fmt::Result {
+        out.write_str(if self.is_async { "async (" } else { "(" })?;
+        for (index, param) in self.params.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(out, "{separator}{}: ", param.name)?;
+            param.ty.write(out, Style::Shape)?;
+        }
+        out.write_char(')')?;
+        let Some(result) = &self.result else {
+            return Ok(());
+        };
+        out.write_str(" -> ")?;
+        result.write(out, Style::Shape)
     }
 
     /// Whether this is an `async func`.
@@ -237,7 +289,7 @@ impl Type {
     /// Writes the structure, which is the same for two types exactly when they are interchangeable
     /// but for their names.
     pub(super) fn write_shape(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        self.write(out, true)
+        self.write(out, Style::Structure)
     }
 
     /// The declaration of a named type as WIT has it: `enum color { red, green }`.
@@ -276,12 +328,14 @@ impl Type {
         out
     }
 
-    fn write(&self, out: &mut impl fmt::Write, structural: bool) -> fmt::Result {
+    fn write(&self, out: &mut impl fmt::Write, style: Style) -> fmt::Result {
         let optional = |out: &mut _, ty: &Option<Self>| match ty {
-            Some(ty) => ty.write(out, structural),
+            Some(ty) => ty.write(out, style),
             None => fmt::Write::write_char(out, '_'),
         };
-        if !structural && let Some(name) = self.name() {
+        if style == Style::Names
+            && let Some(name) = self.name()
+        {
             return out.write_str(&name.name);
         }
         match self {
@@ -301,26 +355,26 @@ impl Type {
             Self::ErrorContext => out.write_str("error-context"),
             Self::List(ty) => {
                 out.write_str("list<")?;
-                ty.write(out, structural)?;
+                ty.write(out, style)?;
                 out.write_char('>')
             }
             Self::FixedList(ty, length) => {
                 out.write_str("list<")?;
-                ty.write(out, structural)?;
+                ty.write(out, style)?;
                 write!(out, ", {length}>")
             }
             Self::Map(entry) => {
                 out.write_str("map<")?;
-                entry.0.write(out, structural)?;
+                entry.0.write(out, style)?;
                 out.write_str(", ")?;
-                entry.1.write(out, structural)?;
+                entry.1.write(out, style)?;
                 out.write_char('>')
             }
             Self::Record(record) => {
                 out.write_str("record { ")?;
                 for field in &record.fields {
                     write!(out, "{}: ", field.name)?;
-                    field.ty.write(out, structural)?;
+                    field.ty.write(out, style)?;
                     out.write_str(", ")?;
                 }
                 out.write_char('}')
@@ -329,7 +383,7 @@ impl Type {
                 out.write_str("tuple<")?;
                 for (index, ty) in types.iter().enumerate() {
                     out.write_str(if index == 0 { "" } else { ", " })?;
-                    ty.write(out, structural)?;
+                    ty.write(out, style)?;
                 }
                 out.write_char('>')
             }
@@ -339,7 +393,7 @@ impl Type {
                     out.write_str(&case.name)?;
                     if let Some(ty) = &case.ty {
                         out.write_char('(')?;
-                        ty.write(out, structural)?;
+                        ty.write(out, style)?;
                         out.write_char(')')?;
                     }
                     out.write_str(", ")?;
@@ -350,7 +404,7 @@ impl Type {
             Self::Flags(ty) => write!(out, "flags {{ {} }}", ty.flags.join(", ")),
             Self::Option(ty) => {
                 out.write_str("option<")?;
-                ty.write(out, structural)?;
+                ty.write(out, style)?;
                 out.write_char('>')
             }
             Self::Result(ty) => {
@@ -361,9 +415,17 @@ impl Type {
                 out.write_char('>')
             }
             // A named resource was met above; an unnamed one has nothing readable.
-            Self::Own(resource) if structural => write!(out, "own<{:?}>", resource.ty),
-            Self::Borrow(resource) if structural => write!(out, "borrow<{:?}>", resource.ty),
-            Self::Own(_) | Self::Borrow(_) => out.write_str("resource"),
+            Self::Own(resource) if style == Style::Structure => {
+                write!(out, "own<{:?}>", resource.ty)
+            }
+            Self::Borrow(resource) if style == Style::Structure => {
+                write!(out, "borrow<{:?}>", resource.ty)
+            }
+            Self::Own(resource) | Self::Borrow(resource) => match &resource.name {
+                Some(name) if matches!(self, Self::Own(_)) => write!(out, "own<{}>", name.name),
+                Some(name) => write!(out, "borrow<{}>", name.name),
+                None => out.write_str("resource"),
+            },
             Self::Future(ty) | Self::Stream(ty) => {
                 out.write_str(if matches!(self, Self::Future(_)) {
                     "future<"
@@ -371,7 +433,7 @@ impl Type {
                     "stream<"
                 })?;
                 match ty {
-                    Some(ty) => ty.write(out, structural)?,
+                    Some(ty) => ty.write(out, style)?,
                     None => out.write_char('_')?,
                 }
                 out.write_char('>')
@@ -409,7 +471,7 @@ impl fmt::Display for FuncType {
 
 impl fmt::Display for Type {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(formatter, false)
+        self.write(formatter, Style::Names)
     }
 }
 

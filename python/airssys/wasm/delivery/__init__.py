@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         RolloutInProgress,
         RolloutOver,
         RolloutTakenBack,
+        ShadowUnsafe,
         StrategyUnsupported,
     )
     from airssys.wasm.delivery.judging import Analysis, Evidence, Judgement, judge
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         Judge,
         Recreate,
         Rolling,
+        Shadow,
         Strategy,
     )
 else:
@@ -43,6 +45,7 @@ else:
                 "RolloutInProgress",
                 "RolloutOver",
                 "RolloutTakenBack",
+                "ShadowUnsafe",
                 "StrategyUnsupported",
             ),
             "judging": ("Analysis", "Evidence", "Judgement", "judge"),
@@ -55,6 +58,7 @@ else:
                 "Judge",
                 "Recreate",
                 "Rolling",
+                "Shadow",
                 "Strategy",
             ),
         },
@@ -82,6 +86,8 @@ __all__ = [
     "RolloutStatus",
     "RolloutStep",
     "RolloutTakenBack",
+    "Shadow",
+    "ShadowUnsafe",
     "Stage",
     "Strategy",
     "StrategyUnsupported",

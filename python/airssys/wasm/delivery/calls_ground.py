@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airssys.wasm._native import _core
     from airssys.wasm.delivery.records import RolloutStep
     from airssys.wasm.delivery.store import RolloutStore
-    from airssys.wasm.serving import Serving, Trial
+    from airssys.wasm.serving import Trial
 
 __all__ = ["CallsGround"]
 
@@ -26,8 +26,7 @@ class CallsGround:
 
     Args:
         rollout: The number of the rollout.
-        serving: The live side of the deployment, whose trial has begun.
-        trial: That trial.
+        trial: The trial of the deployment, which has begun.
         split: The split of its route.
         store: Where steps are recorded.
         loop: The loop of the controller.
@@ -40,7 +39,6 @@ class CallsGround:
     def __init__(
         self,
         rollout: int,
-        serving: Serving,
         trial: Trial,
         split: _core.Trial,
         store: RolloutStore,
@@ -48,13 +46,11 @@ class CallsGround:
         settle: Callable[[bool], None],
     ) -> None:
         self._rollout = rollout
-        self._new = trial.revision.number
         self._split = split
         self._store = store
         self._loop = loop
         self._settle = settle
-        self._statistics = serving.statistics_of
-        self._live = serving.revision.number if serving.revision is not None else 0
+        self._statistics = trial.statistics
         self._poke: Callable[[], None] | None = None
         self._watched: int | None = None
 
@@ -69,9 +65,12 @@ class CallsGround:
 
     def figures(self) -> Figures:
         """Return the times of both revisions."""
-        live = self._statistics(self._live).snapshot()
-        new = self._statistics(self._new).snapshot()
-        return Figures(p50=(live["p50"], new["p50"]), p99=(live["p99"], new["p99"]))
+        live, new = (each.snapshot() for each in self._statistics)
+        return Figures(
+            p50=(live["p50"], new["p50"]),
+            p99=(live["p99"], new["p99"]),
+            copies=self._split.copied,
+        )
 
     def watch(self, poke: Callable[[], None]) -> Callable[[], None]:
         """Call `poke` on the loop when a call of the new revision was bad; returns what ends it."""

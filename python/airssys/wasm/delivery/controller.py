@@ -12,7 +12,14 @@ from airssys.rt import Actor, Ask, Refuse, Tell, handles
 from airssys.wasm.delivery.errors import RolloutOver
 from airssys.wasm.delivery.judging import Analysis, judge
 from airssys.wasm.delivery.records import RolloutChanged, RolloutStatus
-from airssys.wasm.delivery.strategies import Bounds, Canary, kind_of, weights_of
+from airssys.wasm.delivery.strategies import (
+    Bounds,
+    Canary,
+    Rolling,
+    Shadow,
+    kind_of,
+    weights_of,
+)
 from airssys.wasm.host_errors import StateDirectoryError
 
 if TYPE_CHECKING:
@@ -43,10 +50,12 @@ class Figures:
     Attributes:
         p50: Seconds that half of the calls did not exceed.
         p99: Seconds that 99 in 100 did not exceed.
+        copies: Calls whose copies were compared, and that were left out; None where none are made.
     """
 
     p50: tuple[float, float] = (0.0, 0.0)
     p99: tuple[float, float] = (0.0, 0.0)
+    copies: tuple[int, int] | None = None
 
 
 class Ground(Protocol):
@@ -136,9 +145,10 @@ class RolloutController(Actor):
         strategy = rollout.strategy
         self._weights = weights_of(strategy)
         self._bounds: Bounds = strategy.bounds
-        self._analysis = strategy.analysis if isinstance(strategy, Canary) else Analysis()
         # A rolling move waits for no evidence; what is clearly worse is taken back all the same.
-        self._needs_evidence = isinstance(strategy, Canary) and strategy.analysis is not None
+        self._analysis = Analysis() if isinstance(strategy, Rolling) else strategy.analysis
+        self._needs_evidence = not isinstance(strategy, Rolling) and self._analysis is not None
+        self._leaves_promotion = isinstance(strategy, Shadow) and strategy.then == "hold"
         self._never_back = isinstance(strategy, Canary) and strategy.security_fix
         self._judges = strategy.judges if isinstance(strategy, Canary) else ()
         last = rollout.last
@@ -292,6 +302,9 @@ class RolloutController(Actor):
                 await self._take_back(f"step {step + 1} could not be taken: {error}")
             return
         why = self._judgement.why if self._judgement is not None else "every step was taken"
+        if self._leaves_promotion:
+            await self._note("held", "held", _HOST, f"good: {why}; to be promoted by a person")
+            return
         await self._finish("promoted", _HOST, why)
 
     def _passed(self) -> float:
@@ -471,6 +484,7 @@ class RolloutController(Actor):
             judgement=self._judgement,
             p50=figures.p50,
             p99=figures.p99,
+            copies=figures.copies,
         )
 
 

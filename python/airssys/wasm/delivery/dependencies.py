@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING, Final
 from semver import Version
 
 from airssys.wasm.delivery.errors import DependencyRefused
+from airssys.wasm.delivery.interface import breaks
 from airssys.wasm.host_errors import UnknownDeployment
 from airssys.wasm.manifest import embedded_manifest
 from airssys.wasm.revision import About, Locked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from airssys.wasm.component import Component
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import Revision
 
-__all__ = ["about_of", "check_dependants", "in_range", "resolved"]
+__all__ = [
+    "about_of",
+    "check_dependants",
+    "check_imports",
+    "dependants",
+    "in_range",
+    "resolved",
+]
 
 _TERM: Final = re.compile(r"(\^|~|>=|<=|>|<|=)?\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?(-[0-9A-Za-z.-]+)?")
 
@@ -147,21 +156,54 @@ def _refuse_cycle(path: list[str], live: Revision, registry: Registry) -> None:
         _refuse_cycle([*path, other], below, registry)
 
 
+def dependants(name: str, registry: Registry) -> list[tuple[str, Revision]]:
+    """Return what is live and depends on a deployment, by its name."""
+    live = [(each.name, registry.revision(each.name, each.live)) for each in registry.deployments()]
+    return [
+        (other, revision)
+        for other, revision in live
+        if other != name and name in revision.dependencies
+    ]
+
+
 def check_dependants(name: str, about: About, registry: Registry) -> None:
     """Refuse a version that those which depend on a deployment cannot use.
 
     Raises:
         DependencyRefused: One cannot; the message names it and its range.
     """
-    for each in registry.deployments():
-        locked = registry.revision(each.name, each.live).dependencies.get(name)
-        if locked is None or each.name == name:
-            continue
+    for other, revision in dependants(name, registry):
+        locked = revision.dependencies[name]
         if not about.version or not in_range(about.version, locked.range):
             has = f"version {about.version}" if about.version else "a component without a version"
             raise DependencyRefused(
-                f"'{each.name}' depends on '{name}' {locked.range}, and this is {has}",
-                hint=f"deploy a '{each.name}' that can use it first",
+                f"'{other}' depends on '{name}' {locked.range}, and this is {has}",
+                hint=f"deploy a '{other}' that can use it first",
                 name=name,
-                dependant=each.name,
+                dependant=other,
+            )
+
+
+def check_imports(
+    name: str, before: Component, after: Component, users: Iterable[tuple[str, Component]]
+) -> None:
+    """Refuse a component that no longer exports what those which depend on it import.
+
+    Args:
+        name: The deployment.
+        before: Its live component.
+        after: What would take its place.
+        users: The components that depend on it, by their deployments.
+
+    Raises:
+        DependencyRefused: Something is gone or has another structure; the message says what.
+    """
+    for other, component in users:
+        if broken := breaks(component, before, after):
+            raise DependencyRefused(
+                f"'{other}' imports what this '{name}' does not export: {'; '.join(broken)}",
+                hint=f"keep what it imports, or deploy a '{other}' that imports what there is",
+                name=name,
+                dependant=other,
+                broken=broken,
             )

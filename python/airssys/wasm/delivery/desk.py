@@ -17,7 +17,7 @@ from airssys.wasm.delivery.calls_ground import CallsGround
 from airssys.wasm.delivery.controller import Command, GetStatus, RolloutController
 from airssys.wasm.delivery.errors import RolloutInProgress, RolloutOver
 from airssys.wasm.delivery.store import RolloutStore
-from airssys.wasm.delivery.strategies import Canary, weights_of
+from airssys.wasm.delivery.strategies import Canary, Rolling, Shadow, weights_of
 from airssys.wasm.host_errors import HostClosed
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airssys.wasm.delivery.controller import Ground
     from airssys.wasm.delivery.records import RolloutStatus, RolloutStep
     from airssys.wasm.delivery.store import OpenRollout
-    from airssys.wasm.delivery.strategies import Rolling
+    from airssys.wasm.delivery.strategies import Stepwise
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import NewRevision, Revision
     from airssys.wasm.serving import Prepared, Serving
@@ -90,7 +90,7 @@ class RolloutDesk:
             raise RolloutInProgress(name, found.to_revision)
 
     def begin(
-        self, serving: Serving, new: NewRevision, prepared: Prepared, strategy: Canary | Rolling
+        self, serving: Serving, new: NewRevision, prepared: Prepared, strategy: Stepwise
     ) -> Revision:
         """Record a new revision and its rollout, and begin it.
 
@@ -98,9 +98,12 @@ class RolloutDesk:
 
         Raises:
             RolloutInProgress: Another one has not ended.
+            ShadowUnsafe: Copies cannot be kept from having effects.
             StateWriteFailed: Nothing was recorded.
         """
-        analysis = strategy.analysis if isinstance(strategy, Canary) else None
+        if isinstance(strategy, Shadow):
+            serving.refuse_unsafe_copies(prepared)
+        analysis = None if isinstance(strategy, Rolling) else strategy.analysis
         baseline = serving.baseline(
             () if analysis is None else analysis.slow,
             0.0 if analysis is None else analysis.slower_by,
@@ -157,9 +160,18 @@ class RolloutDesk:
         self, serving: Serving, rollout: OpenRollout, revision: Revision, prepared: Prepared
     ) -> None:
         try:
-            serving.begin_trial(
-                revision, prepared, rollout.last.weight, rollout.salt, rollout.baseline
-            )
+            share = rollout.last.weight
+            if isinstance(rollout.strategy, Shadow):
+                serving.begin_shadow(revision, prepared, share, rollout.salt, rollout.baseline)
+            else:
+                serving.begin_trial(
+                    revision,
+                    prepared,
+                    share,
+                    rollout.salt,
+                    rollout.baseline,
+                    most_traps=_most_traps(rollout),
+                )
             self._actors.run(self._start(serving, rollout))
         except BaseException as error:
             self.give_up(rollout, f"it could not begin: {error}")
@@ -196,9 +208,7 @@ class RolloutDesk:
         trial, system = serving.trial, self._actors.system
         assert trial is not None, "the trial was begun before"  # noqa: S101
         if trial.native is not None:
-            return CallsGround(
-                rollout.id, serving, trial, trial.native, self.store, system.loop, settle
-            )
+            return CallsGround(rollout.id, trial, trial.native, self.store, system.loop, settle)
         fleet, live, new = self._actors.fleet(serving.name), serving.make, trial.prepared.make
         if fleet is None or live is None or new is None:
             raise RolloutOver(f"'{serving.name}' has no actors to move", hint="deploy it at once")
@@ -268,3 +278,18 @@ class RolloutDesk:
                     hint="it goes on when the host is opened again",
                 )
             )
+
+
+def _most_traps(rollout: OpenRollout) -> int | None:
+    """Return after how many traps the route itself sends the new revision no call any more.
+
+    What is concluded from it is the controller's; here nobody waits for it to look.
+    """
+    strategy = rollout.strategy
+    if isinstance(strategy, Canary) and strategy.security_fix:
+        return None  # it never goes back by itself
+    most = strategy.bounds.traps
+    before = [stage.bad.get("trap", (0, 0)) for stage in rollout.last.stages]
+    if most is None or rollout.baseline.traps or any(live for live, _ in before):
+        return None
+    return max(0, most - sum(new for _, new in before))

@@ -12,6 +12,7 @@ __all__ = [
     "RolloutInProgress",
     "RolloutOver",
     "RolloutTakenBack",
+    "ShadowUnsafe",
     "StrategyUnsupported",
 ]
 
@@ -26,6 +27,12 @@ class StrategyUnsupported(HostError):
     """The deployment cannot be moved by this strategy; the message says why."""
 
     default_code = "strategy-unsupported"
+
+
+class ShadowUnsafe(StrategyUnsupported):
+    """Copies of calls cannot be kept from having effects, or without these say nothing."""
+
+    default_code = "shadow-unsafe"
 
 
 class RolloutInProgress(HostError):

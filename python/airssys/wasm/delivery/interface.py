@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airssys.wasm.component import Component
 
-__all__ = ["Change", "InterfaceDifference", "interface_difference"]
+__all__ = ["Change", "InterfaceDifference", "breaks", "interface_difference"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A function or a type that is there before and after, and is not the same.
+    """A function that is there before and after, and is not the same.
 
     Attributes:
-        path: `add`, or `demo:calc/ops#failure`.
-        before: What it was.
-        after: What it would be.
+        path: `add`, or `demo:calc/ops#divide`.
+        before: What it took and gave: its signature, or where that reads the same, its structure.
+        after: What it would take and give.
     """
 
     path: str
@@ -33,7 +33,7 @@ class InterfaceDifference:
     Attributes:
         added: Exported functions that only the later one has.
         removed: Exported functions that only the earlier one has.
-        changed: Functions with another signature, and types with other fields or cases.
+        changed: Functions that take or give something else, also deep in a record or a case.
         imports_added: Interfaces that only the later one imports.
         imports_removed: Interfaces that only the earlier one imports.
     """
@@ -61,38 +61,57 @@ class InterfaceDifference:
 
 
 def interface_difference(before: Component, after: Component) -> InterfaceDifference:
-    """Compare two components by structure: paths, signatures, and the types that they name."""
-    old, new = _described(before), _described(after)
+    """Compare two components by structure: what their functions take and give, to the last field.
+
+    What is told of a change is the least that shows it: the signature where that differs, else the
+    structure behind it.
+    """
+    old, new = before.shapes(), after.shapes()
     return InterfaceDifference(
-        added=tuple(path for path in after.exports if path not in old),
-        removed=tuple(path for path in before.exports if path not in new),
+        added=tuple(path for path in new if path not in old),
+        removed=tuple(path for path in old if path not in new),
         changed=tuple(
-            Change(path=path, before=old[path], after=new[path])
+            _change(path, before, after)
             for path in old
-            if path in new and old[path] != new[path]
+            if path in new and _differs(path, before, after)
         ),
         imports_added=tuple(sorted(set(after.imports) - set(before.imports))),
         imports_removed=tuple(sorted(set(before.imports) - set(after.imports))),
     )
 
 
-def _described(component: Component) -> dict[str, str]:
-    """Return the functions and the types of a component by path, each as text."""
-    functions = {path: component.signature(path) for path in component.exports}
-    types = {path: _shape(kind) for path, kind in component.types.items()}
-    return functions | {path: text for path, text in types.items() if path not in functions}
+def breaks(dependant: Component, before: Component, after: Component) -> tuple[str, ...]:
+    """Return what a component imports of another one that a later one would not provide.
+
+    Args:
+        dependant: What imports.
+        before: Whose exports it imports now.
+        after: What would take its place.
+
+    Returns:
+        A line for each function: what is gone, or what it was and what it would be.
+    """
+    provided, offered = before.shapes(), after.shapes()
+    broken = []
+    for path, wanted in dependant.shapes(imported=True).items():
+        if path not in provided:
+            continue  # it comes from somewhere else
+        if path not in offered:
+            broken.append(f"'{path}' is gone")
+        elif wanted != offered[path]:
+            broken.append(f"'{path}' is {offered[path]}, and {wanted} is imported")
+    return tuple(broken)
 
 
-def _shape(kind: type[Any]) -> str:
-    members = getattr(kind, "__members__", None)
-    if members is not None:  # an enum or flags
-        return f"{{{', '.join(members)}}}"
-    if dataclasses.is_dataclass(kind):
-        fields = dataclasses.fields(kind)
-        return f"{{{', '.join(f'{each.name}: {_named(each.type)}' for each in fields)}}}"
-    cases = [(name, case) for name, case in vars(kind).items() if isinstance(case, type)]
-    return f"{{{', '.join(f'{name}{_shape(case)}' for name, case in cases)}}}"
+def _differs(path: str, before: Component, after: Component) -> bool:
+    old, new = before.shapes()[path], after.shapes()[path]
+    if old is None and new is None:  # too long for either: at least what they say
+        return before.signature(path) != after.signature(path)
+    return old != new
 
 
-def _named(kind: object) -> str:
-    return kind.__name__ if isinstance(kind, type) else str(kind)
+def _change(path: str, before: Component, after: Component) -> Change:
+    old, new = before.signature(path), after.signature(path)
+    if old == new:
+        old, new = before.shapes()[path] or old, after.shapes()[path] or new
+    return Change(path=path, before=old, after=new)

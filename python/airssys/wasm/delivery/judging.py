@@ -26,6 +26,8 @@ Verdict = Literal["worse", "good", "open"]
 ERROR: Final = "error"
 #: The part of them that trapped.
 TRAP: Final = "trap"
+#: The signal of copies that were answered otherwise than their callers.
+ANSWER: Final = "answer"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,8 @@ class Evidence:
     """What is known by one signal.
 
     Attributes:
-        signal: `error`, `trap`, or `slow0`, `slow1`, … by the quantiles of the analysis.
+        signal: `error`, `trap`, or `slow0`, `slow1`, … by the quantiles of the analysis; of copies
+            also `answer`.
         calls: Units that were judged, of the live revision and of the new one.
         bad: The bad ones.
         worse: How strong the evidence is that the new revision is worse; a verdict at 1.
@@ -154,6 +157,8 @@ def judge(stages: Sequence[Stage], analysis: Analysis, thresholds: int = 0) -> J
         thresholds: For how many of the quantiles of `analysis.slow` there is a time.
     """
     signals = [ERROR, TRAP, *(f"slow{number}" for number in range(thresholds))]
+    if any(ANSWER in stage.bad for stage in stages):
+        signals.append(ANSWER)
     alarm = math.log(len(signals) / analysis.alpha)
     enough = -math.log1p(-analysis.confidence)
     found = []

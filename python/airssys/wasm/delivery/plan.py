@@ -154,6 +154,8 @@ def plan_of(
     )
     component = tried(lambda: core.component(content))
     tried(lambda: core.check_movable(name, settings, strategy))
+    if component is not None:
+        tried(lambda: core.depending(name, content, component))
     started = component is not None and tried(
         lambda: core.try_out(name, content, component, settings)
     )

@@ -93,17 +93,20 @@ class RolloutStatus:
         deployment: What is moved.
         from_revision: The live revision, that it is compared with.
         to_revision: The new one.
-        strategy: `canary` or `rolling`.
+        strategy: `canary`, `rolling` or `shadow`.
         state: `running`, `paused`, `held`, `promoted` or `taken-back`.
         step: Which of the steps, from 0.
         steps: The weights of all steps.
-        weight: The share of the new revision now, 0 to 1.
+        weight: The share of the new revision now, 0 to 1; of a shadow, of the calls that are
+            copied.
         why: Why it is as it is.
         who: Who had it so; `host` where the rollout did it by itself.
         calls: Units that were judged, of the live revision and of the new one.
         judgement: The verdict and its evidence now; None where nothing is judged.
         p50: Seconds that half of the calls did not exceed, of the live and the new revision.
         p99: The same of 99 in 100.
+        copies: Of a shadow, the calls that were copied and compared since this process began to,
+            and those that were left out; None of others.
     """
 
     rollout: int
@@ -121,6 +124,7 @@ class RolloutStatus:
     judgement: Judgement | None = None
     p50: tuple[float, float] = (0.0, 0.0)
     p99: tuple[float, float] = (0.0, 0.0)
+    copies: tuple[int, int] | None = None
 
     @property
     def over(self) -> bool:

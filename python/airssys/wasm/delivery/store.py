@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from airssys.wasm.delivery.records import RolloutState, StepKind
-    from airssys.wasm.delivery.strategies import Canary, Rolling
+    from airssys.wasm.delivery.strategies import Stepwise
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import NewRevision, Revision
 
@@ -49,7 +49,7 @@ class OpenRollout:
     deployment: str
     from_revision: int
     to_revision: int
-    strategy: Canary | Rolling
+    strategy: Stepwise
     salt: bytes
     baseline: Baseline
     last: RolloutStep
@@ -72,7 +72,7 @@ class RolloutStore:
         self,
         name: str,
         new: NewRevision,
-        strategy: Canary | Rolling,
+        strategy: Stepwise,
         *,
         salt: bytes,
         baseline: Baseline,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -22,6 +22,8 @@ __all__ = [
     "Judge",
     "Recreate",
     "Rolling",
+    "Shadow",
+    "Stepwise",
     "Strategy",
     "check_strategy",
     "decode_strategy",
@@ -152,18 +154,62 @@ class Rolling:
         _check_seconds("step_duration", self.step_duration)
 
 
-Strategy: TypeAlias = BlueGreen | Recreate | Canary | Rolling
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """Copy a share of the calls to the new revision, compare its answers, and let no caller see it.
+
+    A copy runs once more on each of both revisions, after its caller was answered, where every
+    access with effects is refused: files are read and not written, the storage likewise; network,
+    messages and secrets are out of reach. An answer that is not the caller's is bad; so is a copy
+    that fails. The live revision's copy is judged like the new one's, so that what depends on time
+    or chance, or on what is refused, tells against neither.
+
+    Attributes:
+        share: In percent of the calls.
+        step_duration: Seconds that it lasts at least.
+        analysis: By what it is judged; `min_calls` counts copies.
+        then: What follows a good verdict: `promote` lets the new revision take every call;
+            `hold` leaves that to a person.
+    """
+
+    share: float = 10.0
+    step_duration: float = 60.0
+    analysis: Analysis = dataclasses.field(default_factory=Analysis)
+    then: Literal["promote", "hold"] = "promote"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.share, (int, float)) or not 0 < self.share <= 100:
+            raise InvalidStrategy(f"share must be above 0 and up to 100 percent, got {self.share}")
+        if self.then not in ("promote", "hold"):
+            raise InvalidStrategy(
+                f"then {self.then!r} is not known", hint="it is 'promote' or 'hold'"
+            )
+        _check_seconds("step_duration", self.step_duration)
+
+    @property
+    def bounds(self) -> Bounds:
+        """The hard bounds: a copy that traps, where the live revision's do not, ends it."""
+        # The past was without the refusals, and is no measure of copies.
+        return Bounds(past=None)
+
+
+#: What moves step by step, with a controller.
+Stepwise: TypeAlias = Canary | Rolling | Shadow
+Strategy: TypeAlias = BlueGreen | Recreate | Stepwise
 
 _KINDS: Final[dict[str, type[Any]]] = {
     "blue-green": BlueGreen,
     "canary": Canary,
     "rolling": Rolling,
     "recreate": Recreate,
+    "shadow": Shadow,
 }
 
 
-def weights_of(strategy: Canary | Rolling) -> tuple[float, ...]:
+def weights_of(strategy: Stepwise) -> tuple[float, ...]:
     """Return the share of each step, as probabilities."""
+    if isinstance(strategy, Shadow):
+        return (strategy.share / 100,)
     if isinstance(strategy, Canary):
         return tuple(step / 100 for step in strategy.steps)
     return tuple(share / strategy.shares for share in range(1, strategy.shares))
@@ -198,6 +244,11 @@ def check_strategy(
             f"'{name}' has actors, each of which goes over between two messages, with its mailbox"
             " and its state",
             hint="use BlueGreen",
+        )
+    if settings.lifetime == "actor" and isinstance(strategy, Shadow):
+        raise StrategyUnsupported(
+            f"'{name}' has actors, and what they answer depends on the state of each",
+            hint="use Canary, or BlueGreen for a single one",
         )
     if settings.lifetime == "actor" and keys < 2:
         raise StrategyUnsupported(

@@ -218,7 +218,7 @@ class DeploymentEntry(Record, kw_only=True, frozen=True):
     limits: Ceilings = field(default_factory=Ceilings)
     supervision: Supervision = field(default_factory=Supervision)
     health: Health | None = None
-    strategy: Literal["blue-green", "canary", "rolling", "recreate"] = "blue-green"
+    strategy: Literal["blue-green", "canary", "rolling", "recreate", "shadow"] = "blue-green"
     steps: tuple[Percent, ...] = ()
     analysis: Analysis = field(default_factory=Analysis)
     bounds: Bounds = field(default_factory=Bounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -9,7 +10,7 @@ import ssl
 import threading
 import time
 from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from airssys.wasm.remote.request import Request, Response, result_of
 from airssys.wasm.remote.unreachable import IDLE, unreachable
@@ -80,16 +81,52 @@ class BlockingClient:
             ServerUnreachable: There is no server, or it went away.
             AirsSysError: What the server tells of.
         """
+        with self._answered(request) as answer:
+            try:
+                for line in answer:
+                    yield line.decode().rstrip("\r\n")
+            except (OSError, EOFError, HTTPException) as error:
+                raise unreachable(self._address, error, sent=True) from error
+
+    def save(self, request: Request, file: IO[bytes]) -> int:
+        """Send a request, and write the content of the answer to a file; return its bytes.
+
+        Raises:
+            ServerUnreachable: There is no server, or it went away before the end.
+            AirsSysError: What the server tells of.
+            OSError: The file cannot be written.
+        """
+        size = 0
+        with self._answered(request) as answer:
+            while True:
+                try:
+                    chunk = answer.read(1 << 18)
+                except (OSError, EOFError, HTTPException) as error:
+                    raise unreachable(self._address, error, sent=True) from error
+                if not chunk:
+                    break
+                file.write(chunk)
+                size += len(chunk)
+            announced = answer.headers.get("content-length")
+        if announced is not None and int(announced) != size:
+            cut = EOFError(f"{size} of {announced} bytes came")
+            raise unreachable(self._address, cut, sent=True) from cut
+        return size
+
+    @contextlib.contextmanager
+    def _answered(self, request: Request) -> Iterator[HTTPResponse]:
+        """Send a request on a connection that is closed afterwards; hold the answer."""
         connection = self._connection()
         try:
-            answer = self._begin(connection, request)
-            if answer.status != 200:
+            try:
+                answer = self._begin(connection, request)
+                refusal = None if answer.status == 200 else answer.read()
+            except (OSError, EOFError, HTTPException) as error:
+                raise unreachable(self._address, error, sent=True) from error
+            if refusal is not None:
                 media = answer.headers.get("content-type", "")
-                result_of(request, Response(answer.status, media, answer.read()))
-            for line in answer:
-                yield line.decode().rstrip("\r\n")
-        except (OSError, EOFError, HTTPException) as error:
-            raise unreachable(self._address, error, sent=True) from error
+                result_of(request, Response(answer.status, media, refusal))
+            yield answer
         finally:
             connection.close()
 

@@ -9,7 +9,9 @@ from airssys.wasm.remote import operations
 from airssys.wasm.remote.address import read_address
 from airssys.wasm.remote.blocking_client import BlockingClient
 from airssys.wasm.remote.deployment import ConnectedDeployment
+from airssys.wasm.remote.errors import UnknownComponent
 from airssys.wasm.remote.settings import SettingsGiven, content_of, given_settings
+from airssys.wasm.remote.switches import Switches
 from airssys.wasm.remote.wire import DeployRequest
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class ConnectedHostBase:
         return f"<{type(self).__name__} {self.address}>"
 
 
-class ConnectedHost(ConnectedHostBase):
+class ConnectedHost(ConnectedHostBase, Switches):
     """A host that another process serves; made by `Host.connect` and used as a `Host`.
 
     What a `Host` answers without `await` is one short request here, which blocks the event loop
@@ -150,7 +152,11 @@ class ConnectedHost(ConnectedHostBase):
         strategy: Strategy | None = None,
     ) -> ConnectedDeployment:
         """Deploy with settings that are made already."""
-        uploaded: UploadResult = await self.send(operations.upload(content_of(source)))
+        content = content_of(source)
+        try:
+            uploaded: UploadResult = await self.send(operations.uploaded(content))
+        except UnknownComponent:
+            uploaded = await self.send(operations.upload(content))
         what = DeployRequest(
             component=uploaded.digest,
             settings=settings,

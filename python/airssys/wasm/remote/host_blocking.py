@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 from airssys.wasm.delivery.strategies import strategy_fields
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.deployment import BlockingConnectedDeployment
+from airssys.wasm.remote.errors import UnknownComponent
 from airssys.wasm.remote.event_lines import events_of
 from airssys.wasm.remote.host import ConnectedHostBase
 from airssys.wasm.remote.settings import SettingsGiven, content_of, given_settings
+from airssys.wasm.remote.switches import BlockingSwitches
 from airssys.wasm.remote.wire import CallResult, DeployRequest, PlanRequest, ReviewRequest
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_events import HostEvent
     from airssys.wasm.host_inputs import Source
+    from airssys.wasm.remote.storage import ConnectedStorage
     from airssys.wasm.remote.wire import DeploymentState, UploadResult
     from airssys.wasm.revision import Settings
     from airssys.wasm.security.review import Review, Reviewed
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockingConnectedHost"]
 
 
-class BlockingConnectedHost(ConnectedHostBase):
+class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
     """A host that another process serves; made by `Host.connect_blocking`, as a `BlockingHost`.
 
     Safe to use from several threads. After a fork the child goes on with connections of its own.
@@ -136,6 +139,13 @@ class BlockingConnectedHost(ConnectedHostBase):
         found: tuple[LiveActor, ...] = self.look(operations.actors(name))
         return found
 
+    @property
+    def storage(self) -> ConnectedStorage:
+        """What the deployments store; see `BlockingHost.storage`."""
+        from airssys.wasm.remote.storage import ConnectedStorage  # noqa: PLC0415 - most need none
+
+        return ConnectedStorage(self)
+
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of a deployment; see `ConnectedDeployment.call`."""
         return BlockingConnectedDeployment(self, name).call(function, *arguments, **named)
@@ -169,5 +179,9 @@ class BlockingConnectedHost(ConnectedHostBase):
         self.close()
 
     def _upload(self, source: Source) -> str:
-        uploaded: UploadResult = self.look(operations.upload(content_of(source)))
-        return uploaded.digest
+        content = content_of(source)
+        try:
+            held: UploadResult = self.look(operations.uploaded(content))
+        except UnknownComponent:
+            held = self.look(operations.upload(content))
+        return held.digest

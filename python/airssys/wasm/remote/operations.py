@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import msgspec
 from airssys.wasm.accounting import DeploymentStatistics
 from airssys.wasm.actors.live import LiveActor
 from airssys.wasm.actors.log_line import LogLine
+from airssys.wasm.delivery.locks import Lock
 from airssys.wasm.delivery.plan import Plan, RevisionDifference
 from airssys.wasm.delivery.records import RolloutStatus
 from airssys.wasm.quotas.usage import Usage
@@ -18,21 +20,29 @@ from airssys.wasm.remote import values
 from airssys.wasm.remote.request import Request, path_of
 from airssys.wasm.remote.wire import (
     ActorState,
+    BatchResult,
     CallRequest,
     CallResult,
+    CollectResult,
     DeploymentState,
+    EntryPage,
     HostState,
     RolloutView,
     UploadResult,
 )
 from airssys.wasm.revision import Revision, RolloutRecord
+from airssys.wasm.revision_search import FoundRevision
 from airssys.wasm.security.grant import Grant, RequestState
 from airssys.wasm.security.review import Review
+from airssys.wasm.storage_records import StorageEntry, StorageUsage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airssys.wasm.remote.wire import (
+        BatchRequest,
+        ChangeRequest,
+        CollectRequest,
         DeployRequest,
         GrantRequest,
         PlanRequest,
@@ -43,6 +53,7 @@ if TYPE_CHECKING:
         RolloutRequest,
         StopRequest,
     )
+    from airssys.wasm.revision_search import RevisionQuery
 
 _DEPLOYMENTS = "deployments"
 
@@ -63,6 +74,61 @@ def events(*, follow: bool, after: int | None) -> Request:
     """Ask for events, without end where they are followed."""
     path = path_of("events", follow=str(follow).lower(), after=after)
     return Request(method="GET", path=path, headers={"accept": "text/event-stream"})
+
+
+def locks() -> Request:
+    """Ask for the locks there are."""
+    return Request(method="GET", path=path_of("locks"), gives=tuple[Lock, ...])
+
+
+def switch(verb: str, what: ChangeRequest, name: str | None = None) -> Request:
+    """Ask to switch something, of the host or of one deployment."""
+    path = path_of("host", verb=verb) if name is None else path_of(_DEPLOYMENTS, name, verb=verb)
+    return Request(method="POST", path=path, body=msgspec.json.encode(what))
+
+
+def collect(what: CollectRequest) -> Request:
+    """Ask to delete the components of old revisions."""
+    path = path_of("host", verb="collect")
+    return Request(method="POST", path=path, gives=CollectResult, body=msgspec.json.encode(what))
+
+
+def find_revisions(query: RevisionQuery) -> Request:
+    """Ask for revisions by what is known of them."""
+    given = {field.name: getattr(query, field.name) or None for field in dataclasses.fields(query)}
+    given["live"] = "true" if query.live else None
+    path = path_of("revisions", verb="", **given)
+    return Request(method="GET", path=path, gives=tuple[FoundRevision, ...])
+
+
+def storage() -> Request:
+    """Ask for how much is stored, by deployment."""
+    return Request(method="GET", path=path_of("storage"), gives=dict[str, StorageUsage])
+
+
+def entries(name: str, prefix: str, after: str | None, limit: int) -> Request:
+    """Ask for some of what a deployment stores."""
+    return _look(name, "entries", EntryPage, prefix=prefix, after=after, limit=limit)
+
+
+def entry(name: str, key: str) -> Request:
+    """Ask for one key."""
+    return _look(name, "entry", StorageEntry | None, key=key)
+
+
+def store(name: str, what: BatchRequest) -> Request:
+    """Ask to change what a deployment stores."""
+    return _do(name, "store", what, BatchResult)
+
+
+def stored(name: str) -> Request:
+    """Ask for how much a deployment stores."""
+    return _look(name, "stored", StorageUsage)
+
+
+def backup() -> Request:
+    """Ask for a backup of the state directory."""
+    return Request(method="POST", path=path_of("host", verb="backup"))
 
 
 def deployments() -> Request:
@@ -87,6 +153,12 @@ def upload(content: bytes | memoryview) -> Request:
         media="application/wasm",
         headers={"content-digest": f"sha-256=:{digest}:"},
     )
+
+
+def uploaded(content: bytes | memoryview) -> Request:
+    """Ask whether a component was taken in before."""
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return Request(method="GET", path=path_of("components", digest=digest), gives=UploadResult)
 
 
 def review(name: str, what: ReviewRequest) -> Request:

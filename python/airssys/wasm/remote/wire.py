@@ -12,14 +12,21 @@ from airssys.wasm.ingress import HttpRoute, HttpStatistics  # noqa: TC001 - like
 from airssys.wasm.quotas.usage import Usage  # noqa: TC001 - likewise
 from airssys.wasm.revision import Revision, Settings
 from airssys.wasm.security.review import Reviewed  # noqa: TC001 - likewise
+from airssys.wasm.storage_records import Check, Put, StorageEntry  # noqa: TC001 - likewise
 
 __all__ = [
     "ActorState",
     "Answer",
+    "BatchRequest",
+    "BatchResult",
     "CallRequest",
     "CallResult",
+    "ChangeRequest",
+    "CollectRequest",
+    "CollectResult",
     "DeployRequest",
     "DeploymentState",
+    "EntryPage",
     "GrantRequest",
     "HostState",
     "HttpState",
@@ -201,6 +208,42 @@ class RollbackRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=T
     why: Reason = ""
 
 
+class ChangeRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Switch something: freeze, lock, stop.
+
+    Attributes:
+        who: For whom it is done, beside who asks.
+        why: The reason, for the records.
+    """
+
+    who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    why: Reason = ""
+
+
+class CollectRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Delete the components of old revisions.
+
+    Attributes:
+        keep: Of each deployment, the last revisions that are kept.
+        keep_for: Seconds for which every revision is kept.
+        who: For whom it is done, beside who asks.
+    """
+
+    keep: Annotated[int, msgspec.Meta(ge=0)] = 10
+    keep_for: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+
+
+class CollectResult(msgspec.Struct, kw_only=True, frozen=True):
+    """What was deleted.
+
+    Attributes:
+        freed: Bytes.
+    """
+
+    freed: int
+
+
 class GrantRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Grant capabilities.
 
@@ -237,6 +280,42 @@ class RevokeRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     wait: bool = False
     who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     why: Reason = ""
+
+
+class EntryPage(msgspec.Struct, kw_only=True, frozen=True):
+    """Some of what a deployment stores, by key.
+
+    Attributes:
+        entries: The entries; bytes are base64.
+        after: The key after which the next page begins; null where this is the last.
+    """
+
+    entries: tuple[StorageEntry, ...]
+    after: str | None
+
+
+class BatchRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Change several keys, all or none.
+
+    Attributes:
+        put: Keys to set; bytes are base64.
+        delete: Keys to delete, which need not be there.
+        check: Keys that must have a version, or with null no value; else nothing is done.
+    """
+
+    put: tuple[Put, ...] = ()
+    delete: tuple[str, ...] = ()
+    check: tuple[Check, ...] = ()
+
+
+class BatchResult(msgspec.Struct, kw_only=True, frozen=True):
+    """What a batch came to.
+
+    Attributes:
+        version: That the namespace has since; null where a check failed.
+    """
+
+    version: int | None
 
 
 class CallRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
