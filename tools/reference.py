@@ -100,6 +100,8 @@ def verbatim(value: Any) -> Any:
         return Verbatim(value)
     if isinstance(value, enum.Enum):
         return Verbatim(str(value))
+    if inspect.isroutine(value):
+        return Verbatim(value.__name__)
     # An object that the project made: what it consists of stands at its own class.
     own = type(value).__module__.startswith("airssys.")
     return Verbatim(f"{type(value).__name__}()") if own else value

@@ -65,7 +65,7 @@ def supervised(load: Load, host: BlockingConnectedHost) -> None:
         BUILT / "counter-rust.wasm",
         name="demo/crashing",
         lifetime="actor",
-        actor=ActorSettings(codec="json", burst=3),
+        actor=ActorSettings(codec="json", burst=3, period=60.0),
     )
     actor = counter.actor()
     for amount in range(1, 101):

@@ -783,7 +783,11 @@ class Decision:
 
 @final
 class Explanation:
-    """What the rules say of an access: `matched` lists (rule, effect, why it counted or not)."""
+    """What the rules say of an access: `matched` lists (rule, effect, why it counted or not).
+
+    `access` and `target` are in the words of records: normalised, a method without a name of its
+    own as `other`.
+    """
 
     @property
     def effect(self) -> Literal["allow", "deny", "ask"]: ...
@@ -793,6 +797,10 @@ class Explanation:
     def reason(self) -> str: ...
     @property
     def position(self) -> str | None: ...
+    @property
+    def access(self) -> str: ...
+    @property
+    def target(self) -> str: ...
     @property
     def matched(self) -> list[tuple[str, str, str]]: ...
 
@@ -875,12 +883,21 @@ class Gate:
         cls, audit: AuditLog, *, reserved: Sequence[str | bytes | PathLike[str]] = ...
     ) -> Self: ...
     def load(self, rules: bytes) -> int:
-        """Replace all rules at once (JSON document); the new generation.
+        """Replace all rules for everybody at once (JSON document); the new generation.
 
         On an error the old rules stay.
 
         Raises:
             AirsSysError: `rule-invalid` with rule, index, position, field in the context.
+        """
+    def load_own(self, rules: Sequence[tuple[str, bytes | None]]) -> int:
+        """Replace the rules that some principals have alone; the new generation.
+
+        Each is a name and a document of rules for it alone; `None` takes its rules away. Nothing
+        else is compiled again. On an error the old rules stay.
+
+        Raises:
+            AirsSysError: `rule-invalid` as of `load`, also for a rule that names somebody else.
         """
     @staticmethod
     def check(rules: bytes) -> None:

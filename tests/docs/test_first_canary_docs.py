@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -92,6 +93,8 @@ class Shell:
 
 @pytest.mark.timeout(300)
 def test_the_tutorial_does_what_it_says(tmp_path):
+    if shutil.which("curl") is None:
+        pytest.skip("it needs curl")
     text = PAGE.read_text("utf-8").replace("127.0.0.1:8080", f"127.0.0.1:{free_port()}")
     shell = Shell(tmp_path)
     ran = 0

@@ -1,7 +1,8 @@
 //! HTTP requests and TCP connections from a guest: under rules and an audit log, and with the engine's own
 //! WASI.
 //!
-//! `cargo bench -p airssys-host --bench wasi_network`; the two alternate in one run, the best of each counts.
+//! `cargo bench -p airssys-host --features engine-http --bench wasi_network`; the two alternate in one run, the best
+//! of each counts.
 
 mod side_by_side;
 

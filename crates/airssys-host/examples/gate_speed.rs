@@ -56,7 +56,7 @@ impl Row {
         Row::new(name, what, 200_000, move || {
             let target = Target::parse(Kind::Filesystem, 1, path.as_bytes()).expect("a path");
             let request = Request::new(Kind::Filesystem, 1, target, &attributes);
-            black_box(set.decide(&subject, black_box(&request)));
+            black_box(set.of(&subject).decide(black_box(&request)));
         })
     }
 

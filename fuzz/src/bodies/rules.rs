@@ -105,8 +105,9 @@ fn decide(
             Err(_) => return,
         },
     };
-    let verdict = set.decide(subject, &request);
-    let (explained, considered) = set.explain(subject, &request);
+    let in_force = set.of(subject);
+    let verdict = in_force.decide(&request);
+    let (explained, considered) = in_force.explain(&request);
     assert_eq!(verdict.outcome, explained.outcome);
     assert!(considered.len() <= set.len());
     // Of a socket that listens the unspecified address is itself, which the model does not know.
@@ -120,11 +121,11 @@ fn decide(
         );
     }
     if verdict.outcome == Outcome::Allow && !kind.given_by_default() {
-        let rule = set.rule_of(&verdict).expect("an allow names its rule");
+        let rule = in_force.rule_of(&verdict).expect("an allow names its rule");
         assert_eq!(rule.effect, Effect::Allow);
     }
     // Everything below a directory may be done only where it may be done at some place below it.
-    if kind == Kind::Filesystem && set.covers_subtree(subject, &request) {
+    if kind == Kind::Filesystem && in_force.covers_subtree(&request) {
         let below = [
             &target.text[..],
             if target.text.ends_with(b"/") {
@@ -136,7 +137,7 @@ fn decide(
         .concat();
         if let Ok(below) = Target::parse(kind, access, &below) {
             let request = Request::new(kind, access, below, &attributes);
-            assert_eq!(set.decide(subject, &request).outcome, Outcome::Allow);
+            assert_eq!(in_force.decide(&request).outcome, Outcome::Allow);
         }
     }
 }

@@ -23,15 +23,18 @@ def _names(kinds: object) -> tuple[str, ...]:
 
 #: The kinds of capability.
 KINDS = _names(AnyKind)
+_WITHOUT_TARGETS = ("clock", "random", "log")
 
 
 def read_access(text: str) -> Permission:
-    """Read `KIND ACCESS TARGET`.
+    """Read `KIND ACCESS TARGET`; clocks, random numbers and the log have no target.
 
     Raises:
         BadParameter: It has other parts, or there is no such kind.
     """
     parts = text.split(maxsplit=2)
+    if len(parts) == 2 and parts[0] in _WITHOUT_TARGETS:
+        parts.append("")
     if len(parts) != 3:
         raise typer.BadParameter(
             f"{text!r}: expected a kind, an access and a target in one argument, such as "

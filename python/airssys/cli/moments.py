@@ -24,8 +24,15 @@ def moment(text: str, option: str, *, ahead: bool = False) -> dt.datetime:
     """Read a moment, or how long ago it was; with `ahead` how long from now it is.
 
     Raises:
-        BadParameter: It is neither.
+        BadParameter: It is neither, or with `ahead` over.
     """
+    found = _read(text, option, ahead=ahead)
+    if ahead and found <= dt.datetime.now(dt.UTC):
+        raise typer.BadParameter(f"{text!r} is not ahead: that is over", param_hint=option)
+    return found
+
+
+def _read(text: str, option: str, *, ahead: bool) -> dt.datetime:
     span = SPAN.fullmatch(text)
     if span:
         now = dt.datetime.now(dt.UTC)

@@ -129,7 +129,7 @@ def opened(state: Path | None, *names: str) -> Iterator[HostCore]:
     """Open the state directory with some of its deployments."""
     # Most commands only read; they need no host.
     from airssys.wasm.host_core import HostCore  # noqa: PLC0415
-    from airssys.wasm.security.host_security import SecuritySettings  # noqa: PLC0415
+    from airssys.wasm.security.security_settings import SecuritySettings  # noqa: PLC0415
 
     core = HostCore(
         state_directory(state),

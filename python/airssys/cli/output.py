@@ -32,12 +32,27 @@ __all__ = [
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Beside control characters those that are invisible or reorder text, as in the audit log.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f]"
+    r"|[\ufeff\ufff9-\ufffb]"
+)
+_IN_A_CELL = re.compile(r"[\t\n]")
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def escaped(text: str) -> str:
     """Make control characters visible, so that nothing a guest says can steer the terminal."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+    return _CONTROL.sub(_visible, text)
+
+
+def _cell(text: str) -> str:
+    """Do so where a line break would look like another row, too."""
+    return _IN_A_CELL.sub(_visible, escaped(text))
 
 
 def print_json(document: object) -> None:
@@ -57,7 +72,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(escaped(str(cell))) for cell in row))
+        table.add_row(*(Text(_cell(str(cell))) for cell in row))
     # Without a terminal the reader is a program or a file: no line is folded to some default width.
     Console(width=None if sys.stdout.isatty() else 4096).print(table)
 

@@ -123,7 +123,12 @@ def grant(
     as_json: Json = False,
 ) -> None:
     """Grant a deployment what it asks for; a running host puts it in force at once."""
-    if bool(places) is requested:
+    if places and requested:
+        raise typer.BadParameter(
+            f"{places[0]!r} beside --requested, which is all of them: give one or the other",
+            param_hint="PLACE",
+        )
+    if not places and not requested:
         raise typer.BadParameter(
             "name the requests to grant, as `http[0]`, or give --requested for all of them",
             param_hint="PLACE",
@@ -165,7 +170,11 @@ def revoke(
 
     Returns once the host has done so, or says that it has not.
     """
-    if bool(numbers) is everything:
+    if numbers and everything:
+        raise typer.BadParameter(
+            f"{numbers[0]} beside --all: give one or the other", param_hint="GRANT"
+        )
+    if not numbers and not everything:
         raise typer.BadParameter(
             "name the grants to take back by their numbers, or give --all", param_hint="GRANT"
         )
@@ -203,7 +212,8 @@ def _report(
         )
         return
     if not changed:
-        print_note(f"nothing to be {verb}: {name} has all that it asks for")
+        has = "has all that it asks for" if verb == "granted" else "is granted nothing"
+        print_note(f"nothing to be {verb}: {name} {has}")
         return
     for each in changed:
         print_text(f"{verb} {each.id}: {each}")

@@ -188,18 +188,21 @@ def list_keys(*, state: State = None, as_json: Json = False) -> None:
     if as_json:
         print_json({"keys": keys, "blocked": blocked})
         return
-    print_table(
-        ("key", "counts for", "whose", "state"),
-        (
+    if keys:
+        print_table(
+            ("key", "counts for", "whose", "state"),
             (
-                name,
-                ", ".join(key.names),
-                key.comment,
-                f"revoked: {key.why}" if key.revoked else "trusted",
-            )
-            for name, key in keys.items()
-        ),
-    )
+                (
+                    name,
+                    ", ".join(key.names),
+                    key.comment,
+                    f"revoked: {key.why}" if key.revoked else "trusted",
+                )
+                for name, key in keys.items()
+            ),
+        )
+    else:
+        print_note("no key counts for anything; `airssys trust add FILE --name PATTERN` adds one")
     print_pairs((f"blocked {digest}", each.why) for digest, each in blocked.items())
 
 

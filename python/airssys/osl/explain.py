@@ -20,7 +20,7 @@ class Explained:
     """How one access would be decided.
 
     Attributes:
-        permission: The access, its target resolved.
+        permission: The access in the words of records, its target resolved and normalised.
         effect: `allow`, `deny` or `ask`.
         rule: Name of the rule that decides, or `default-deny`, `reserved-object`, ….
         reason: The same in words.
@@ -68,7 +68,7 @@ def explain_access(
     except ValueError as error:
         raise InvalidAccess(str(error), access=str(permission)) from None
     return Explained(
-        permission,
+        Permission(permission.kind, answer.access, answer.target),
         answer.effect,
         answer.rule,
         answer.reason,

@@ -41,7 +41,7 @@ from airssys.osl.result import Result
 from airssys.osl.retention import prune
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from airssys.osl._native import Callers
@@ -67,8 +67,8 @@ class Live(Protocol):
 class Components(Protocol):
     """Whoever runs components that this gate decides about."""
 
-    def rules(self) -> Iterable[Description]:
-        """Return what the components ask for and were granted."""
+    def rules(self, name: str) -> Sequence[Description]:
+        """Return what one of them asks for and was granted; nothing where there is none."""
 
     @property
     def ceiling(self) -> bool:
@@ -79,9 +79,12 @@ class _InForce:
     """What the rules in force are made of, shared by pipelines over one gate."""
 
     def __init__(self) -> None:
+        # Held while rules are read and until they are in force, so that the newest stay.
         self.one_load = threading.Lock()
         self.policy: list[Description] = []
         self.components: Components | None = None
+        #: The components that have rules in force.
+        self.ruled: set[str] = set()
 
 
 class OSL:
@@ -332,7 +335,10 @@ class OSL:
                 code="learn-refused",
             )
         with self._in_force.one_load:
-            generation = self._load(described)
+            try:
+                generation = self.gate.load(document(described))
+            except AirsSysError as error:
+                raise typed(error) from None
             self._in_force.policy = described
             self._enforcement = policy.enforcement
             until = policy.observe_until
@@ -342,22 +348,11 @@ class OSL:
         self.recheck()
         return generation
 
-    def _load(self, policy: Iterable[Description]) -> int:
-        """Put a policy and the rights of components in force, in one step."""
-        components = self._in_force.components
-        if components is None:
-            rules = document(policy)
-        else:
-            rules = document((*policy, *components.rules()), ceiling=components.ceiling)
-        try:
-            return self.gate.load(rules)
-        except AirsSysError as error:
-            raise typed(error) from None
-
     def govern(self, components: Components | None) -> None:
         """Decide about components too, by the policy and their own requests and grants.
 
-        A host does this when it opens, and gives None when it closes.
+        A host does this when it opens, and gives None when it closes, which takes all rights of
+        its components away.
 
         Raises:
             OslError: Another host's components are governed already.
@@ -369,17 +364,36 @@ class OSL:
                 code="components-governed",
             )
         self._in_force.components = components
+        if components is None:
+            self.reload_components(self._in_force.ruled)
 
-    def reload_components(self) -> int:
-        """Put what components ask for and were granted in force again, as after any change of it.
+    def reload_components(self, names: Iterable[str]) -> int:
+        """Put what some components ask for and were granted in force, as after any change of it.
 
-        The policy stays as it was read last. Returns the generation of rules now in force.
+        Nothing of the policy or of other components is compiled again, and all of it is in force
+        at once. Returns the generation of rules now in force.
 
         Raises:
             PolicyError: A rule cannot be used; the old ones stay in force.
         """
-        with self._in_force.one_load:
-            generation = self._load(self._in_force.policy)
+        in_force = self._in_force
+        with in_force.one_load:
+            components = in_force.components
+            changes: list[tuple[str, bytes | None]] = []
+            for name in set(names):
+                rules = () if components is None else components.rules(name)
+                if components is not None and rules:
+                    changes.append((name, document(rules, ceiling=components.ceiling)))
+                elif name in in_force.ruled:
+                    changes.append((name, None))
+            if not changes:
+                return self.gate.generation
+            try:
+                generation = self.gate.load_own(changes)
+            except AirsSysError as error:
+                raise typed(error) from None
+            in_force.ruled.difference_update(name for name, rules in changes if rules is None)
+            in_force.ruled.update(name for name, rules in changes if rules is not None)
         self.recheck()
         return generation
 

@@ -453,7 +453,7 @@ class Deployment(_Deployment):
             The grants that were made.
 
         Raises:
-            InvalidSetting: There is no such request, or a capability is none.
+            InvalidSetting: There is no such request, a capability is none, or the end is over.
             StateWriteFailed: It could not be recorded; nothing has changed.
         """
         change = self._host._change  # noqa: SLF001

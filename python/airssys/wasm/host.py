@@ -23,7 +23,7 @@ from airssys.wasm.ingress import Ingress
 from airssys.wasm.manifest.configuration import Configuration
 from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.revision_search import RevisionQuery
-from airssys.wasm.security.host_security import SecuritySettings
+from airssys.wasm.security.security_settings import SecuritySettings
 from airssys.wasm.settings import settings_from
 from airssys.wasm.storage import Storage
 
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.revision_search import FoundRevision
     from airssys.wasm.secrets import SecretSource
-    from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
     from airssys.wasm.security.review import Reviewed
+    from airssys.wasm.security.security_settings import PolicyGiven
     from airssys.wasm.settings import Mounts
     from airssys.wasm.storage_holder import StorageSettings
     from airssys.wasm.trust import Admission

@@ -13,7 +13,7 @@ from airssys.wasm.host_inputs import wanted
 from airssys.wasm.ingress import BlockingIngress
 from airssys.wasm.manifest.configuration import Configuration
 from airssys.wasm.revision_search import RevisionQuery
-from airssys.wasm.security.host_security import SecuritySettings
+from airssys.wasm.security.security_settings import SecuritySettings
 from airssys.wasm.settings import settings_from
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.revision_search import FoundRevision
     from airssys.wasm.secrets import SecretSource
-    from airssys.wasm.security.host_security import PolicyGiven
     from airssys.wasm.security.inputs import Asked
     from airssys.wasm.security.review import Review, Reviewed
+    from airssys.wasm.security.security_settings import PolicyGiven
     from airssys.wasm.settings import Mounts
     from airssys.wasm.storage_blocking import BlockingStorage
     from airssys.wasm.storage_holder import StorageSettings

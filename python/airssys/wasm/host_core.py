@@ -52,8 +52,9 @@ from airssys.wasm.quotas import Ledger
 from airssys.wasm.revision import NewRevision, Settings
 from airssys.wasm.revision_search import find_revisions
 from airssys.wasm.scripts.loaders import Loaders
-from airssys.wasm.security.host_security import BY_FILE, HostSecurity, SecuritySettings
+from airssys.wasm.security.host_security import BY_FILE, HostSecurity
 from airssys.wasm.security.inputs import capabilities_of, manifest_of
+from airssys.wasm.security.security_settings import SecuritySettings
 from airssys.wasm.serving import Serving, quota_of
 from airssys.wasm.settings import completed
 from airssys.wasm.state_directory import StateDirectory

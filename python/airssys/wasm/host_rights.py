@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.host_errors import HostClosed, InvalidSetting
 from airssys.wasm.host_inputs import user
 from airssys.wasm.security.suggestion import suggestion
 from airssys.wasm.settings import moment_of
@@ -62,6 +63,7 @@ class HostRights:
         """Grant capabilities to a deployment, or what it asks for and was not granted.
 
         Raises:
+            InvalidSetting: The end has no time zone or is over; nothing has changed.
             StateWriteFailed: It could not be recorded; nothing has changed.
             PolicyError: One is no capability; nothing has changed.
         """
@@ -70,7 +72,12 @@ class HostRights:
             raise HostClosed(f"deployment '{name}' was removed", name=name)
         if capabilities is None:
             capabilities = self._security.missing(name, revision.settings)
-        moment_of(until)
+        end = moment_of(until)
+        if end is not None and end <= time.time():
+            raise InvalidSetting(
+                f"a grant until {until} would be none, because that is over",
+                hint="name a moment ahead",
+            )
         made = self._security.grant(
             name,
             capabilities,

@@ -120,6 +120,15 @@ class Registry:
             raise UnknownRevision(name, number, [each.number for each in self.revisions(name)])
         return _revision(rows[0])
 
+    def depending(self) -> tuple[DeploymentRecord, ...]:
+        """Return the deployments whose live revision depends on any other, by name."""
+        rows = self._read(
+            "SELECT id, name, live, deployments.at FROM deployments"
+            " JOIN revisions ON deployment = id AND number = live"
+            " WHERE removed_at IS NULL AND dependencies != '{}' ORDER BY name"
+        )
+        return tuple(_deployment(row) for row in rows)
+
     def next_number(self, name: str) -> int:
         """Return the number that the next revision of a deployment will have; 1 for a new one."""
         (highest,) = self._read(

@@ -63,6 +63,21 @@ def test_what_is_not_asked_for_says_what_to_write(explain):
     assert said["rule"] == "no-mount"
 
 
+def test_what_is_not_asked_for_may_be_written_in_every_way(explain):
+    said = explain(NAME, "http PUT https://API.example.org/v%32?key=1")
+    assert (said["rule"], said["target"]) == ("default-deny", "https://api.example.org:443/v2")
+    request = '{ host = "api.example.org", methods = ["PUT"], path = "/v2" }'
+    assert f"http = [{request}]" in said["needed"], said["needed"]
+    said = explain(NAME, "http FETCH http://[::1]/")
+    assert (said["access"], said["target"]) == ("other", "http://[::1]:80/")
+    assert 'methods = ["*"]' in said["needed"]
+
+
+def test_what_is_given_by_default_has_no_target(explain):
+    for kind in ("clock", "random", "log"):
+        assert explain(NAME, f"{kind} use")["effect"] == "allow"
+
+
 def test_a_policy_is_the_ceiling(explain, tmp_path):
     (tmp_path / "policy.toml").write_text(
         '[[rule]]\nto = ["acme/*"]\nkind = "http"\naccess = ["GET"]\ntarget = ["https://*/**"]\n'

@@ -56,12 +56,16 @@ def killed_run(folder: Path, seed: int, after: int) -> Books:
 def _wait(process: subprocess.Popen[bytes], data: Path, after: int) -> None:
     """Look at the counts of the guests, which are in memory that is shared with them."""
     maps: list[mmap.mmap] = []
-    end = time.monotonic() + 60
-    while sum(int.from_bytes(each[:8], "little") for each in maps) < after:
+    made, end = -1, 0.0
+    while (now := sum(int.from_bytes(each[:8], "little") for each in maps)) < after:
+        if now != made:
+            # However slow the machine is: only standing still is an error.
+            made, end = now, time.monotonic() + 60
         if process.poll() is not None or time.monotonic() > end:
             process.kill()
             assert process.stderr is not None
-            raise AssertionError(process.stderr.read().decode())
+            said = process.stderr.read().decode()
+            raise AssertionError(f"{made} of {after} attempts, then nothing more: {said}")
         if not maps:
             files = [each for each in data.glob("counts*") if each.stat().st_size == 8]
             if len(files) == 3:

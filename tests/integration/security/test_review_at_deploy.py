@@ -16,7 +16,7 @@ from airssys.osl import read_records
 from airssys.wasm import Host, InvalidSetting
 from airssys.wasm.host_core import HostCore
 from airssys.wasm.manifest import embed_manifest, parse_component_manifest
-from airssys.wasm.security.host_security import SecuritySettings
+from airssys.wasm.security.security_settings import SecuritySettings
 from airssys.wasm.settings import settings_from
 from airssys.wasm.trust import SigningKey, TrustStore, sign
 from airssys.wasm.trust.signature import embed

@@ -145,7 +145,7 @@ def held_by_a_crash_loop(host, name):
         actor=ActorSettings(codec="json"),
     )
     assert counter.actor().ask({"add": 7})["count"] == 7
-    counter = _counter(host, name, burst=1)
+    counter = _counter(host, name, burst=1, period=60.0)
     while counter.held is None:
         with contextlib.suppress(Exception):
             counter.actor().ask({"divide": 0})

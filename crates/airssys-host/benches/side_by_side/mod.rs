@@ -21,7 +21,9 @@ use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
+use wasmtime_wasi_http::WasiHttpCtx;
+#[cfg(feature = "engine-http")]
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView, default_hooks};
 
 /// Who the guest is for rules.
 pub const WHO: &str = "acme/bench";
@@ -51,6 +53,7 @@ impl WasiView for Stock {
     }
 }
 
+#[cfg(feature = "engine-http")]
 impl WasiHttpView for Stock {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {
@@ -136,9 +139,10 @@ pub fn stock(
 ) -> (Store<Stock>, Linker<Stock>) {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("nothing is linked twice");
+    #[cfg(feature = "engine-http")]
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)
         .expect("nothing is linked twice");
-    // What only this project links, and no benchmark calls.
+    // What only this project links, or is not measured, and no benchmark calls.
     linker
         .define_unknown_imports_as_traps(component)
         .expect("nothing is linked twice");

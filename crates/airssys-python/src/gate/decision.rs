@@ -101,11 +101,17 @@ impl Decision {
 #[pyclass(frozen, module = "airssys._core")]
 pub struct Explanation {
     explained: Explained,
+    access: &'static str,
+    target: Vec<u8>,
 }
 
 impl Explanation {
-    pub fn new(explained: Explained) -> Explanation {
-        Explanation { explained }
+    pub fn new(explained: Explained, access: &'static str, target: Vec<u8>) -> Explanation {
+        Explanation {
+            explained,
+            access,
+            target,
+        }
     }
 }
 
@@ -129,6 +135,16 @@ impl Explanation {
     #[getter]
     fn position(&self) -> Option<&str> {
         self.explained.position.as_deref()
+    }
+
+    #[getter]
+    fn access(&self) -> &'static str {
+        self.access
+    }
+
+    #[getter]
+    fn target<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        fs_text(py, &self.target)
     }
 
     #[getter]

@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use airssys_host::gate::authority::{Authority, Circumstances};
+use airssys_host::gate::authority::{Authority, Circumstances, access_name};
 use airssys_host::gate::kind::{AccessBits, Kind};
-use airssys_host::gate::matcher::{Request, RuleSet};
+use airssys_host::gate::matcher::{OwnRules, Request, RuleSet};
 use airssys_host::gate::target::{TCP, Target, UDP};
 use airssys_host::osl::OslError;
 use airssys_host::osl::file::{Acting, FileMode, Opened};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyString;
 
 use super::audit::AuditLog;
@@ -96,9 +97,27 @@ impl Gate {
         Ok(gate)
     }
 
-    /// Replace all rules at once.
+    /// Replace all rules for everybody at once.
     fn load(&self, py: Python<'_>, rules: &[u8]) -> PyResult<u64> {
         py.detach(|| self.inner.load(rules))
+            .map_err(|error| load_error(py, &error))
+    }
+
+    /// Replace the rules that some principals have alone.
+    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
+    fn load_own(
+        &self,
+        py: Python<'_>,
+        rules: Vec<(String, Option<PyBackedBytes>)>,
+    ) -> PyResult<u64> {
+        let changes: Vec<OwnRules<'_>> = rules
+            .iter()
+            .map(|(principal, json)| OwnRules {
+                principal,
+                json: json.as_deref(),
+            })
+            .collect();
+        py.detach(|| self.inner.load_own(&changes))
             .map_err(|error| load_error(py, &error))
     }
 
@@ -226,9 +245,9 @@ impl Gate {
             ..Request::new(kind, access, target, &attributes)
         };
         let request = leading_to(request, address_of(address)?).map_err(PyValueError::new_err)?;
-        Ok(Explanation::new(
-            self.inner.explain(&subject.get().inner, &request),
-        ))
+        let explained = self.inner.explain(&subject.get().inner, &request);
+        let text = request.target.text.into_owned();
+        Ok(Explanation::new(explained, access_name(kind, access), text))
     }
 
     fn path_grants<'py>(
@@ -236,7 +255,7 @@ impl Gate {
         py: Python<'py>,
         subject: &Bound<'_, Subject>,
     ) -> PyResult<Vec<(Bound<'py, PyString>, bool, Vec<&'static str>)>> {
-        let grants = self.inner.rules().path_grants(&subject.get().inner);
+        let grants = self.inner.rules().of(&subject.get().inner).path_grants();
         grants
             .into_iter()
             .map(|(path, tree, bits)| {

@@ -158,7 +158,7 @@ def _refuse_cycle(path: list[str], live: Revision, registry: Registry) -> None:
 
 def dependants(name: str, registry: Registry) -> list[tuple[str, Revision]]:
     """Return what is live and depends on a deployment, by its name."""
-    live = [(each.name, registry.revision(each.name, each.live)) for each in registry.deployments()]
+    live = [(each.name, registry.revision(each.name, each.live)) for each in registry.depending()]
     return [
         (other, revision)
         for other, revision in live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,7 @@ from airssys.wasm.security.grants import GrantRecords
 from airssys.wasm.security.rules import HeldGrant, grant_rules, request_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from airssys.osl import OSL
     from airssys.wasm.registry import Registry
@@ -55,11 +56,11 @@ class _Rights:
         self._deployed = deployed
         self.ceiling = ceiling
 
-    def rules(self) -> Iterable[dict[str, Any]]:
+    def rules(self, name: str) -> list[dict[str, Any]]:
         record, settings, grants = self._deployed
-        yield from request_rules(record.name, record.id, record.live, settings)
+        requests = request_rules(name, record.id, record.live, settings)
         held = [HeldGrant.of(grant) for grant in grants]
-        yield from grant_rules(record.name, {record.live: settings}, held)
+        return [*requests, *grant_rules(name, {record.live: settings}, held)]
 
 
 def find_deployed(registry: Registry, name: str) -> Deployed | None:
@@ -93,8 +94,9 @@ def explain_deployed(
         InvalidAccess: It is no access of its kind.
     """
     record, settings, _ = deployed
-    seen = permission
+    seen = None
     if permission.kind == "filesystem":
+        seen = permission
         path = path_on_host(permission.target, settings.mounts)
         if path is None:
             return _unseen(record.name, permission)
@@ -110,10 +112,11 @@ def explain_deployed(
     )
     system.govern(_Rights(deployed, ceiling=ceiling))
     try:
-        system.reload_components()
+        system.reload_components([record.name])
         explained = explain_access(system.gate, subject, permission, address=address)
     finally:
         system.govern(None)
+    seen = seen or explained.permission
     return Told(explained, _needed(record.name, explained, seen), seen.target)
 
 
@@ -139,7 +142,7 @@ def needed_rule(name: str, explained: Explained) -> str | None:
         f'to = ["{name}"]\n'
         f'kind = "{permission.kind}"\n'
         f'access = ["{permission.access}"]\n'
-        f'target = ["{permission.target}"]'
+        f"target = [{json.dumps(permission.target, ensure_ascii=False)}]"
     )
 
 

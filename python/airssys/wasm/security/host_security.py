@@ -3,54 +3,47 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
-import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from airssys.errors import AirsSysError
-from airssys.osl import OSL, Policy, PolicyError
+from airssys.osl import PolicyError
 from airssys.wasm._native import Subject
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import namespace_of
-from airssys.wasm.host_errors import HostClosed, InvalidSetting
+from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import Limits
 from airssys.wasm.security.approval_desk import ApprovalDesk
 from airssys.wasm.security.asking import missing_of
+from airssys.wasm.security.deployment_rights import DeploymentRights, RightsTable
 from airssys.wasm.security.errors import UnknownGrant
 from airssys.wasm.security.grants import Granting, GrantRecords
 from airssys.wasm.security.hints import DenialHints
 from airssys.wasm.security.mounts import guest_pattern, literal
 from airssys.wasm.security.review import ApprovalsOfRequests, Reviewed, review_of
-from airssys.wasm.security.rules import (
-    ANSWERED,
-    HeldGrant,
-    grant_rules,
-    request_rules,
-)
+from airssys.wasm.security.rules import ANSWERED, HeldGrant
 from airssys.wasm.security.watch import RegistryWatch
 from airssys.wasm.trust.signature import subject_of
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from airssys.osl import ApprovalRequest, Approver
+    from airssys.osl import ApprovalRequest
     from airssys.wasm._native import Gate
     from airssys.wasm.registry import Registry
     from airssys.wasm.revision import DeploymentRecord, Settings
     from airssys.wasm.secrets import SecretSource
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.grants import Told
-    from airssys.wasm.security.mounts import Mount
     from airssys.wasm.security.review import Review
+    from airssys.wasm.security.security_settings import SecuritySettings
 
-__all__ = ["BY_FILE", "HostSecurity", "PolicyGiven", "SecuritySettings"]
+__all__ = ["BY_FILE", "HostSecurity"]
 
 _AUDIT_RECORDS: Final = Limits().audit_records_per_second
 _TOLD: Final[tuple[Told, ...]] = ("grant", "revoke")
@@ -58,105 +51,12 @@ _log: Final = logging.getLogger("airssys.wasm")
 #: Why something is granted that nobody typed.
 BY_FILE: Final = "the operator's file says so"
 
-#: A policy file, several, or a policy made in Python.
-PolicyGiven = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Policy
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SecuritySettings:
-    """By what a host decides about its components; see `Host.open`.
-
-    Raises:
-        InvalidSetting: `osl` is given beside what is its own.
-    """
-
-    policy: PolicyGiven | None = None
-    osl: OSL | None = None
-    approver: Approver | None = None
-    approval_timeout: float = 60.0
-    development: bool = False
-    secrets: SecretSource | None = None
-
-    def __post_init__(self) -> None:
-        own = (self.policy, self.approver) != (None, None) or self.development
-        if self.osl is not None and own:
-            raise InvalidSetting(
-                "`osl` does not go with `policy`, `approver` and `development`",
-                hint="give them to the OSL, or leave it out and the host makes its own",
-            )
-
-    def open(self, state: Path, desk: ApprovalDesk) -> OSL:
-        """Return the system that decides: the one that was given, or one of the host's own.
-
-        Args:
-            state: The state directory.
-            desk: Asks people for a system of the host's own.
-        """
-        if self.osl is not None:
-            return self.osl
-        return OSL(
-            policy=Policy() if self.policy is None else self.policy,
-            audit=state / "audit",
-            reserved=[state],
-            approver=desk,
-            approval_timeout=self.approval_timeout,
-            development=self.development,
-        )
-
-
-class _Rights:
-    """What one deployment asks for and was granted, while its host is open."""
-
-    def __init__(self, name: str, identity: int | None, grants: Iterable[Grant] = ()) -> None:
-        self.name = name
-        self._identity = identity
-        self.revisions: dict[int, Settings] = {}
-        self.grants = [HeldGrant.of(grant) for grant in grants]
-        self._requests: dict[int, list[dict[str, Any]]] = {}
-
-    @property
-    def identity(self) -> int:
-        """The id of the deployment."""
-        assert self._identity is not None, "set aside, or given with the first revision"  # noqa: S101
-        return self._identity
-
-    @identity.setter
-    def identity(self, identity: int) -> None:
-        self._identity = identity
-
-    @property
-    def known_identity(self) -> int | None:
-        """The id of the deployment; None where it has none yet."""
-        return self._identity
-
-    def add(self, number: int, settings: Settings) -> None:
-        self.revisions[number] = settings
-        if settings.capabilities is None and not settings.config:
-            self._requests[number] = []
-        else:
-            self._requests[number] = request_rules(self.name, self.identity, number, settings)
-
-    def keep(self, numbers: Collection[int]) -> None:
-        for number in [each for each in self.revisions if each not in numbers]:
-            del self.revisions[number], self._requests[number]
-
-    @property
-    def needs(self) -> bool:
-        """Whether there is anything to put in force."""
-        return bool(self.grants) or any(self._requests.values())
-
-    def rules(self) -> Iterator[dict[str, Any]]:
-        for rules in self._requests.values():
-            yield from rules
-        if self.grants:
-            yield from grant_rules(self.name, self.revisions, self.grants)
-
 
 class HostSecurity:
     """Decides what the deployments of a host may do: requested, granted and within policy.
 
-    The rules of all of them are in force together; a change of any is one load. Safe to use from
-    several threads.
+    The rules of each are compiled apart, and a change of any is one load of its own. Safe to use
+    from several threads.
 
     Args:
         settings: By what it decides.
@@ -174,11 +74,9 @@ class HostSecurity:
         self._records = GrantRecords(registry)
         self._reviews = ApprovalsOfRequests(registry)
         self._registry = registry
-        self._deployments: dict[str, _Rights] = {}
-        # Held while grants change and until that is in force; the other only while the above is
-        # read or written, because whoever reloads the policy reads it too.
+        self._deployments = RightsTable()
+        # Held while grants change and until that is in force.
         self._one_change = threading.Lock()
-        self._table = threading.Lock()
         self._desk = ApprovalDesk(registry, settings.approval_timeout, settings.approver)
         self._hints: DenialHints | None = None
         self.osl = settings.open(state, self._desk)
@@ -188,9 +86,10 @@ class HostSecurity:
             self.osl.govern(self)
             if self.osl.development:
                 log = self.osl.audit
-                self._hints = DenialHints(log.directory, log.sequence, self._mounts)
+                self._hints = DenialHints(log.directory, log.sequence, self._deployments.mounts)
         except BaseException:
-            self._close_owned()
+            if self._owned:
+                self.osl.close()
             raise
         if self._owned:
             self.osl.approvals.granted = self._answered
@@ -212,17 +111,9 @@ class HostSecurity:
         """Whether a policy was given, beyond which no grant is worth anything."""
         return self._ceiling
 
-    def rules(self) -> Iterable[dict[str, Any]]:
-        """Return what all deployments ask for and were granted, as rules."""
-        with self._table:
-            return [rule for rights in self._deployments.values() for rule in rights.rules()]
-
-    def _mounts(self, name: str, number: int) -> Mapping[str, Mount]:
-        """Return what a revision that runs sees of the host."""
-        with self._table:
-            rights = self._deployments.get(name)
-            settings = None if rights is None else rights.revisions.get(number)
-        return {} if settings is None else settings.mounts
+    def rules(self, name: str) -> Sequence[dict[str, Any]]:
+        """Return what a deployment asks for and was granted, as rules."""
+        return self._deployments.rules(name)
 
     def subject(self, name: str, number: int, settings: Settings) -> Subject:
         """Return what instances of a revision act as."""
@@ -255,22 +146,23 @@ class HostSecurity:
     def restore(self, live: Iterable[tuple[DeploymentRecord, Settings]]) -> None:
         """Put the rights of the deployments that are brought back in force, in one step."""
         granted = self._records.of_all()
-        with self._table:
+        table = self._deployments
+        with table.lock:
             for record, settings in live:
                 grants = self._records.read(record.name, record.id, granted.get(record.id, ()))
-                rights = self._deployments[record.name] = _Rights(record.name, record.id, grants)
+                rights = DeploymentRights(record.name, record.id, grants)
                 rights.add(record.live, settings)
-            needed = any(rights.needs for rights in self._deployments.values())
-        if needed:
-            self.osl.reload_components()
+                table.by_name[record.name] = rights
+            names = [rights.name for rights in table.by_name.values() if rights.needs]
+        self.osl.reload_components(names)
         # What was written while no host was open belongs in the log before anything rests on it.
         self.refresh()
 
     def _answered(self, request: ApprovalRequest, who: str) -> None:
         """Grant a deployment for good the right that it asked for and somebody gave it."""
         permission, context = request.permission, request.context
-        with self._table:
-            rights = self._deployments.get(context.principal.name)
+        with self._deployments.lock:
+            rights = self._deployments.by_name.get(context.principal.name)
             seen = [] if rights is None else [each.mounts for each in rights.revisions.values()]
         callers = [caller.name for caller in context.callers]
         if rights is None or len(callers) > 1:
@@ -297,8 +189,7 @@ class HostSecurity:
         self.refresh()
         # What instances hold of the rights that were taken back ends with them. It takes as long
         # as their calls, so whoever looks at the database does not wait for it.
-        with self._table:
-            names = {each.known_identity: each.name for each in self._deployments.values()}
+        names = self._deployments.names()
         for identity, grants in self._records.to_replace().items():
             if (name := names.get(identity)) is not None:
                 self._records.set_told(grants, "replacing")
@@ -324,34 +215,30 @@ class HostSecurity:
                 was revoked is without effect.
         """
         with self._one_change:
-            with self._table:
-                names = {
-                    each.known_identity: each.name
-                    for each in self._deployments.values()
-                    if each.known_identity is not None
-                }
+            names = self._deployments.names()
             changes = self._records.untold(names)
             if not changes:
                 return
             for change in changes:
                 self._tell(change.what, change.grant, change.who, change.why)
             concerned = {change.grant.deployment_id for change in changes}
+            changed = [names[each] for each in concerned]
             self._read_again(concerned)
             try:
-                self.osl.reload_components()
+                self.osl.reload_components(changed)
             except PolicyError:
                 made = [each.grant for each in changes if each.what == "grant"]
                 self._records.revoke(made, who="host", why="it could not be put in force")
                 self._read_again(concerned)
-                self.osl.reload_components()
+                self.osl.reload_components(changed)
                 raise
             for what in _TOLD:
                 self._records.set_told([c.grant.id for c in changes if c.what == what], what)
 
     def _read_again(self, identities: Collection[int]) -> None:
         granted = self._records.of_all()
-        with self._table:
-            for rights in self._deployments.values():
+        with self._deployments.lock:
+            for rights in self._deployments.by_name.values():
                 if rights.known_identity in identities:
                     held = {each.grant.id: each for each in rights.grants}
                     found = granted.get(rights.identity, ())
@@ -387,15 +274,16 @@ class HostSecurity:
         """
         kept = threading.Event()
         granted: tuple[Grant, ...] = ()
-        with self._table:
-            rights = self._deployments.get(name)
+        table = self._deployments
+        with table.lock:
+            rights = table.by_name.get(name)
             new = rights is None
             if rights is None:
                 # Set aside where something is recorded for it; else it comes with the deployment.
                 named = settings.capabilities or settings.config
                 aside = self._registry.identity(name) if named else None
-                rights = _Rights(name, aside)
-                self._deployments[name] = rights
+                rights = DeploymentRights(name, aside)
+                table.by_name[name] = rights
             known = number in rights.revisions
             rights.add(number, settings)
         try:
@@ -406,24 +294,23 @@ class HostSecurity:
                 why = why if grant else BY_FILE
                 granted = self._add(rights, missing, who=who, why=why)
             if rights.needs and not granted:
-                self.osl.reload_components()
+                self.osl.reload_components([name])
             yield rights.known_identity, kept
         finally:
             if not kept.is_set():
-                with self._table:
+                with table.lock:
                     if not known:
                         rights.keep(rights.revisions.keys() - {number})
-                    needed = rights.needs
                     if new:
-                        del self._deployments[name]
+                        del table.by_name[name]
                 if granted:
                     self._drop(rights, granted, who=who, why="it was not deployed")
-                elif needed:
-                    self.osl.reload_components()
+                else:
+                    self.osl.reload_components([name])
 
     def identify(self, name: str, identity: int) -> None:
         """Say which id a deployment was given, before anything is granted to it."""
-        self._rights(name).identity = identity
+        self._deployments.rights(name).identity = identity
 
     def about(self, content: bytes) -> Reviewed:
         """Return what an approval of a component is about.
@@ -453,8 +340,8 @@ class HostSecurity:
             trusted: Whether a key that counts for the name signed it.
             filed: The places of the requests that the operator's file grants.
         """
-        with self._table:
-            rights = self._deployments.get(name)
+        with self._deployments.lock:
+            rights = self._deployments.by_name.get(name)
         known = None if rights is None else rights.known_identity
         return review_of(
             name,
@@ -477,7 +364,8 @@ class HostSecurity:
         """
         if settings.capabilities is None:
             return
-        self._reviews.add(self._rights(name).identity, about, settings, who=who, why=why)
+        identity = self._deployments.rights(name).identity
+        self._reviews.add(identity, about, settings, who=who, why=why)
         digests = " ".join(f"{part} {digest}" for part, digest in about._asdict().items() if digest)
         detail = f"by {who}" + (f": {why}" if why else "") + f"; {digests}"
         self.osl.audit.record(None, "component.approve", name, "done", detail=detail)
@@ -500,11 +388,11 @@ class HostSecurity:
         if places is not None:
             missing = [each for each in missing if each.place in places]
         if missing:
-            self._add(self._rights(name), missing, who=who, why=why)
+            self._add(self._deployments.rights(name), missing, who=who, why=why)
 
     def missing(self, name: str, settings: Settings) -> list[Granting]:
         """Return what a revision asks for and its deployment has not been granted for good."""
-        return self._missing(self._rights(name), settings)
+        return self._missing(self._deployments.rights(name), settings)
 
     def grant(
         self,
@@ -523,7 +411,7 @@ class HostSecurity:
             StateWriteFailed: It could not be recorded; nothing has changed.
             PolicyError: One is no capability; nothing has changed.
         """
-        rights = self._rights(name)
+        rights = self._deployments.rights(name)
         if not capabilities:
             return ()
         return self._add(
@@ -545,13 +433,13 @@ class HostSecurity:
                 raise UnknownGrant(name, number, list(held.values()))
         chosen = tuple(held.values() if ids is None else [held[number] for number in ids])
         if chosen:
-            self._drop(self._rights(name), chosen, who=who, why=why)
+            self._drop(self._deployments.rights(name), chosen, who=who, why=why)
         return chosen
 
     def grants(self, name: str) -> tuple[Grant, ...]:
         """Return what is granted to a deployment, the oldest grant first."""
-        rights = self._rights(name)
-        with self._table:
+        rights = self._deployments.rights(name)
+        with self._deployments.lock:
             held = rights.grants
             return tuple(
                 each.grant for each in held if each.remaining is None or each.remaining > 0
@@ -559,51 +447,37 @@ class HostSecurity:
 
     def keep(self, name: str, numbers: Collection[int]) -> None:
         """Forget the requests of revisions that do not run any more; nothing is in force less."""
-        rights = self._rights(name)
-        with self._table:
+        rights = self._deployments.rights(name)
+        with self._deployments.lock:
             rights.keep(numbers)
 
     def forget(self, name: str, *, who: str, why: str) -> None:
         """Revoke everything that a deployment has, which is gone."""
-        with self._table:
-            rights = self._deployments.pop(name)
+        with self._deployments.lock:
+            rights = self._deployments.by_name.pop(name)
         if rights.grants:
             self._drop(rights, [each.grant for each in rights.grants], who=who, why=why)
-        elif rights.needs:
-            self.osl.reload_components()
+        else:
+            self.osl.reload_components([name])
 
     def close(self) -> None:
         """Decide about no components any more; an own log is closed."""
         self._watch.close()
         if self._hints is not None:
             self._hints.close()
-        self.osl.govern(None)
-        self._close_owned()
-
-    def _close_owned(self) -> None:
         if self._owned:
             self.osl.close()
+        else:
+            self.osl.govern(None)
 
-    def _rights(self, name: str) -> _Rights:
-        """Return the rights of a deployment.
-
-        Raises:
-            HostClosed: It was removed meanwhile.
-        """
-        with self._table:
-            rights = self._deployments.get(name)
-        if rights is None:
-            raise HostClosed(f"deployment '{name}' was removed", name=name)
-        return rights
-
-    def _missing(self, rights: _Rights, settings: Settings) -> list[Granting]:
-        with self._table:
+    def _missing(self, rights: DeploymentRights, settings: Settings) -> list[Granting]:
+        with self._deployments.lock:
             held = [each.grant for each in rights.grants]
         return missing_of(settings, held)
 
     def _add(
         self,
-        rights: _Rights,
+        rights: DeploymentRights,
         capabilities: Sequence[Granting],
         *,
         who: str,
@@ -626,27 +500,29 @@ class HostSecurity:
             for grant in made:
                 self._tell("grant", grant, who, why)
             before = rights.grants
-            with self._table:
+            with self._deployments.lock:
                 rights.grants = [*before, *map(HeldGrant.of, made)]
             try:
-                self.osl.reload_components()
+                self.osl.reload_components([rights.name])
             except BaseException:
-                with self._table:
+                with self._deployments.lock:
                     rights.grants = before
                 self._records.revoke(made, who=who, why="it could not be put in force")
                 raise
             self._records.set_told([grant.id for grant in made], "grant")
         return made
 
-    def _drop(self, rights: _Rights, grants: Sequence[Grant], *, who: str, why: str) -> None:
+    def _drop(
+        self, rights: DeploymentRights, grants: Sequence[Grant], *, who: str, why: str
+    ) -> None:
         gone = {grant.id for grant in grants}
         with self._one_change:
             self._records.revoke(grants, who=who, why=why)
             for grant in grants:
                 self._tell("revoke", grant, who, why)
-            with self._table:
+            with self._deployments.lock:
                 rights.grants = [each for each in rights.grants if each.grant.id not in gone]
-            self.osl.reload_components()
+            self.osl.reload_components([rights.name])
             self._records.set_told([grant.id for grant in grants], "revoke")
 
     def _tell(self, what: str, grant: Grant, who: str, why: str) -> None:

@@ -119,12 +119,17 @@ class SigningKey:
         """
         with Path(path).open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
+            content = file.read()
+            if content.startswith(f"{_KIND} ".encode()):
+                raise KeyUnusable(
+                    f"{path} is a public key",
+                    hint="give the private one, which `airssys keygen` writes beside it",
+                )
             if mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise KeyUnusable(
                     f"the private key {path} may be used by others (mode {mode & 0o777:03o})",
                     hint=f"chmod 600 {path}, and make another key if somebody may have read it",
                 )
-            content = file.read()
         try:
             key = serialization.load_pem_private_key(
                 content, None if passphrase is None else passphrase.encode()
