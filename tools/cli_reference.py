@@ -28,9 +28,10 @@ INTRODUCTION = """\
 
 `airssys` is installed with the package. Results go to standard output, everything else to standard
 error; `--json` prints the result as JSON. A failed command prints `error:` with what is wrong and,
-where there is one, `hint:` with the next step. `airssys --install-completion` sets up completion
-for the shell, which completes the names of deployments too. Calls (`add(2, 3)`) and results are
-written in WAVE, the text form of WIT values.
+where there is one, `hint:` with the next step; with `--json` the last line of standard error is
+`{"error": {"code": …, "message": …, "hint": …, "notes": […]}}`, whose codes are stable.
+`airssys --install-completion` sets up completion for the shell, which completes the names of
+deployments too. Calls (`add(2, 3)`) and results are written in WAVE, the text form of WIT values.
 
 The state directory of a host is the first of: `--state`, the variable `AIRSSYS_STATE`,
 `host.state` in the nearest `airssys.toml` at or above the working directory, `host.state` in the
@@ -40,7 +41,8 @@ user's `config.toml` (`~/.config/airssys/` on Linux), the user's state folder
 One process owns a state directory at a time. Where `airssys serve` does, the other commands go
 through its socket, `control.sock` in the directory. Where nobody does, `deploy`, `rollback`,
 `call`, `remove`, `send` and `ask` open it themselves; they are refused while a program has it open
-that does not serve it. `list` and `history` only read and always work.
+that does not serve it. Of these only `deploy` makes one where there is none. `list` and `history`
+only read and always work.
 
 This page is written by `tools/cli_reference.py` from the commands themselves.
 """

@@ -14,6 +14,7 @@ from airssys.cli.names import using
 from airssys.cli.output import Json, escaped, print_json, print_pairs, size_text
 from airssys.wasm.actors.live import LiveActor
 from airssys.wasm.actors.records import ActorRecords
+from airssys.wasm.host_errors import HostError
 from airssys.wasm.state_directory import open_registry
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from airssys.wasm.revision import DeploymentRecord, Revision
 
 __all__ = ["add_to", "inspect_deployment"]
+
+
+class UnknownActor(HostError, LookupError):
+    """The deployment has no actor of that key."""
+
+    default_code = "unknown-actor"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -72,15 +79,24 @@ def actors(*, state: State = None, as_json: Json = False) -> None:
     Console(highlight=False).print(tree)
 
 
-def inspect_deployment(name: str, state: Path | None, *, live: bool, as_json: bool) -> None:
-    """Show what a deployment is, and its actors; with `live` as they run."""
+def inspect_deployment(address: str, state: Path | None, *, live: bool, as_json: bool) -> None:
+    """Show what a deployment is, and its actors, or the one of a key; with `live` as they run."""
+    name, only_one, key = address.partition("#")
     with contextlib.closing(open_registry(state_directory(state))) as registry:
-        record = registry.deployment(name.partition("#")[0])
+        record = registry.deployment(name)
         revision = registry.revision(record.name, record.live)
         shown = _shown(registry, record, revision)
+    if only_one:
+        shown["actors"] = tuple(each for each in shown.get("actors", ()) if each.key == key)
+        if not shown["actors"]:
+            raise UnknownActor(
+                f"deployment '{name}' has no actor {key or 'main'!r}",
+                hint=f"`airssys inspect {name}` shows its actors; a message makes one",
+            )
     if live:
         with using(state, record.name) as host:
-            shown["live"] = host.actors(record.name)
+            actors = host.actors(record.name)
+        shown["live"] = tuple(each for each in actors if not only_one or each.key == key)
     if as_json:
         print_json(shown)
         return

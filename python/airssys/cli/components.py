@@ -64,8 +64,12 @@ def inspect(
     """
     file = Path(what)
     if not file.exists() and _is_name(what):
+        if wit:
+            raise typer.BadParameter(f"--wit is of a component's file, and {what} is a deployment")
         inspect_deployment(what, state, live=live, as_json=as_json)
         return
+    if live:
+        raise typer.BadParameter(f"--live is of a deployment, and {what} is none")
     component = _load(file)
     signatures = {path: component.signature(path) for path in component.exports}
     if as_json:

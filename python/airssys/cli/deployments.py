@@ -16,7 +16,7 @@ from airssys.cli.output import Json, print_json, print_note, short_digest, worki
 from airssys.cli.projects import component_and_name, content_of
 from airssys.cli.review import may_be_granted
 from airssys.cli.watching import watch
-from airssys.wasm.delivery.strategies import Canary, Rolling, strategy_from
+from airssys.wasm.delivery.strategies import Stepwise, strategy_from
 from airssys.wasm.host_errors import InvalidSetting, UnknownDeployment
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 from airssys.wasm.settings import settings_from
@@ -153,7 +153,9 @@ def deploy(
     ] = None,
     strategy: Annotated[
         str | None,
-        typer.Option("--strategy", help="blue-green (the default), canary, rolling or recreate."),
+        typer.Option(
+            "--strategy", help="blue-green (the default), canary, rolling, shadow or recreate."
+        ),
     ] = None,
     steps: Annotated[
         str | None,
@@ -170,6 +172,14 @@ def deploy(
     min_calls: Annotated[
         int | None,
         typer.Option("--min-calls", help="Calls without which a canary is not promoted."),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option("--share", metavar="PERCENT", help="Of a shadow: the calls that are copied."),
+    ] = None,
+    then: Annotated[
+        str | None,
+        typer.Option("--then", metavar="WHAT", help="Of a good shadow: promote, or hold."),
     ] = None,
     security_fix: Annotated[
         bool, typer.Option("--security-fix", help="Hold a canary that fails; never go back.")
@@ -223,9 +233,11 @@ def deploy(
         step_duration=step_duration,
         alpha=alpha,
         min_calls=min_calls,
+        share=share,
+        then=then,
         security_fix=security_fix,
     )
-    with using(state, name) as host:
+    with using(state, name, make=True) as host:
         before = _live(host, name)
         # Read once: what is reviewed is what is deployed.
         content = _content(host, file, name)
@@ -247,7 +259,7 @@ def deploy(
         if watched:
             over = watch(host.deployment(name).rollout(), as_json=as_json)
             return 0 if over.state == "promoted" else 1
-        if isinstance(how, (Canary, Rolling)) and not is_served(host):
+        if isinstance(how, Stepwise) and not is_served(host):
             print_note("no server runs: the rollout goes on when one does, or with --watch")
         _report(host, name, before, as_json=as_json)
     return 0

@@ -33,6 +33,7 @@ class ExitCode(enum.IntEnum):
 EXIT_CODES: Final = {
     "invalid-configuration": ExitCode.USAGE,
     "invalid-deployment-name": ExitCode.USAGE,
+    "invalid-actor-key": ExitCode.USAGE,
     "invalid-setting": ExitCode.USAGE,
     "invalid-address": ExitCode.USAGE,
     "invalid-request": ExitCode.USAGE,
@@ -41,6 +42,7 @@ EXIT_CODES: Final = {
     "invalid-access": ExitCode.USAGE,
     "policy-error": ExitCode.USAGE,
     "unknown-deployment": ExitCode.NOT_FOUND,
+    "unknown-actor": ExitCode.NOT_FOUND,
     "unknown-revision": ExitCode.NOT_FOUND,
     "nothing-to-roll-back-to": ExitCode.NOT_FOUND,
     "unknown-export": ExitCode.NOT_FOUND,

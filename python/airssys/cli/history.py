@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from airssys.cli.configuration import State, state_directory
-from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
+from airssys.cli.names import Name, connected
 from airssys.cli.output import Json, print_json, print_table, short_digest, size_text
 from airssys.wasm.state_directory import open_registry
 
@@ -26,11 +26,16 @@ def add_to(app: typer.Typer) -> None:
 
 def list_deployments(*, state: State = None, as_json: Json = False) -> None:
     """List the deployments of a state directory, whether or not a host has it open."""
-    with contextlib.closing(open_registry(state_directory(state))) as registry:
-        found = [
-            (deployment, registry.revision(deployment.name, deployment.live))
-            for deployment in registry.deployments()
-        ]
+    host = connected(state)
+    if host is not None:
+        with host:
+            found = [(each.deployment, each.live) for each in host.records()]
+    else:
+        with contextlib.closing(open_registry(state_directory(state))) as registry:
+            found = [
+                (deployment, registry.revision(deployment.name, deployment.live))
+                for deployment in registry.deployments()
+            ]
     if as_json:
         print_json([{"deployment": deployment, "live": live} for deployment, live in found])
         return
@@ -52,10 +57,19 @@ def list_deployments(*, state: State = None, as_json: Json = False) -> None:
 
 def history(name: Name, *, state: State = None, as_json: Json = False) -> None:
     """Show the revisions of a deployment, and how it moved between them."""
-    with contextlib.closing(open_registry(state_directory(state))) as registry:
-        deployment = registry.deployment(name)
-        revisions = registry.revisions(name)
-        rollouts = registry.rollouts(name)
+    host = connected(state)
+    if host is not None:
+        with host:
+            served = host.deployment(name)
+            revisions, rollouts = served.history(), served.rollouts()
+            (deployment,) = (
+                each.deployment for each in host.records() if each.deployment.name == name
+            )
+    else:
+        with contextlib.closing(open_registry(state_directory(state))) as registry:
+            deployment = registry.deployment(name)
+            revisions = registry.revisions(name)
+            rollouts = registry.rollouts(name)
     if as_json:
         print_json({"deployment": deployment, "revisions": revisions, "rollouts": rollouts})
         return

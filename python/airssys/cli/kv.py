@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import sys
 from pathlib import Path  # noqa: TC003 - typer looks at annotations
 from typing import TYPE_CHECKING, Annotated
@@ -61,6 +62,15 @@ def _shown(value: bytes) -> dict[str, str]:
         return {"base64": base64.b64encode(value).decode()}
 
 
+def _unknown(name: str, key: str) -> typer.Exit:
+    print_error(
+        f"'{name}' has no key '{key}'",
+        f"`airssys kv list {name}` shows the keys",
+        code="unknown-key",
+    )
+    return typer.Exit(ExitCode.NOT_FOUND)
+
+
 def _document(entry: StorageEntry) -> dict[str, object]:
     return {
         "key": entry.key,
@@ -109,8 +119,7 @@ def get(name: Name, key: Key, state: State = None, as_json: Json = False) -> Non
     with _storage(state) as storage:
         entry = storage.namespace(name).entry(key)
     if entry is None:
-        print_error(f"'{name}' has no key '{key}'", f"`airssys kv list {name}` shows the keys")
-        raise typer.Exit(ExitCode.NOT_FOUND)
+        raise _unknown(name, key)
     if as_json:
         print_json(_document(entry))
     elif sys.stdout.isatty():
@@ -149,8 +158,7 @@ def delete(name: Name, key: Key, state: State = None, as_json: Json = False) -> 
     with _storage(state) as storage:
         existed = storage.namespace(name).delete(key)
     if not existed:
-        print_error(f"'{name}' has no key '{key}'", f"`airssys kv list {name}` shows the keys")
-        raise typer.Exit(ExitCode.NOT_FOUND)
+        raise _unknown(name, key)
     if as_json:
         print_json({"key": key, "deleted": True})
     else:
@@ -213,6 +221,7 @@ def export_entries(
 ) -> None:
     """Write every entry of a deployment to a file of JSON lines."""
     with _storage(state) as storage, working(f"exporting {name}"):
+        _check_folder(file)
         count = storage.namespace(name).export_jsonl(file)
     _print_count("exported", count, file, as_json=as_json)
 
@@ -237,6 +246,7 @@ def backup(
     as_json: Json = False,
 ) -> None:
     """Write a copy of the storage of all deployments to a new file, and compare it."""
+    _check_folder(file)
     with _storage(state) as storage, working("copying"):
         if not hasattr(storage, "backup"):
             raise InvalidSetting(
@@ -248,6 +258,13 @@ def backup(
         print_json({"file": str(file), "entries": copy.entries, "digest": copy.digest})
     else:
         print_note(f"{copy.entries} entries in {file}, digest {copy.digest}")
+
+
+def _check_folder(file: Path) -> None:
+    """Name the folder that is missing, and not what would have been written in it meanwhile."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder; make it first", str(folder))
 
 
 def _print_count(done: str, count: int, file: Path, *, as_json: bool) -> None:

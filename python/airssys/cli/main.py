@@ -12,7 +12,7 @@ from typer.exceptions import Abort, TyperException
 
 from airssys.cli.commands import Commands
 from airssys.cli.exit_codes import ExitCode, exit_code_of
-from airssys.cli.output import print_error
+from airssys.cli.output import errors_as_json, print_error
 from airssys.errors import AirsSysError
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ app = typer.Typer(
     name="airssys",
     cls=_Commands,
     help="Run WebAssembly components as supervised, replaceable, capability-checked plug-ins.",
-    epilog=f"Exit codes:\n\n{_CODES}",
+    epilog=(
+        f"Exit codes:\n\n{_CODES}\n\nWith `--json` an error is one line of JSON on stderr: "
+        '`{"error": {"code": …, "message": …, "hint": …, "notes": […]}}`.'
+    ),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -93,14 +96,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Also of a command line that cannot be read; what follows `--` is somebody else's.
+    errors_as_json("--json" in given[: given.index("--") if "--" in given else None])
     try:
         code = app(arguments, prog_name="airssys", standalone_mode=False)
         sys.stdout.flush()
     except TyperException as error:
-        print_error(error.format_message(), "`airssys --help` and `airssys COMMAND --help` explain")
+        if message := error.format_message():  # none where the help was printed instead
+            print_error(
+                message, "`airssys --help` and `airssys COMMAND --help` explain", code="usage"
+            )
         return ExitCode.USAGE
     except (_Interrupted, KeyboardInterrupt, Abort):
-        print_error("interrupted")
+        print_error("interrupted", code="interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`airssys list | head`): nothing is wrong here. What is
@@ -112,10 +121,11 @@ def _run(arguments: Sequence[str] | None) -> int:
             getattr(error, "summary", error.message),
             getattr(error, "hint", ""),
             notes=getattr(error, "__notes__", ()),
+            code=error.code,
         )
         return exit_code_of(error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print_error(f"{where}{error.strerror or error}")
+        print_error(f"{where}{error.strerror or error}", code="system")
         return exit_code_of(error)
     return code if isinstance(code, int) else ExitCode.SUCCESS

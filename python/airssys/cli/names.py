@@ -61,9 +61,11 @@ Address = Annotated[
 
 
 @contextlib.contextmanager
-def using(state: Path | None, name: str) -> Iterator[BlockingHost | BlockingConnectedHost]:
+def using(
+    state: Path | None, name: str, *, make: bool = False
+) -> Iterator[BlockingHost | BlockingConnectedHost]:
     """Use the host that serves the state directory; where there is none, open one deployment."""
-    with _using(state, (name,)) as host:
+    with _using(state, (name,), make=make) as host:
         yield host
 
 
@@ -76,7 +78,7 @@ def using_host(state: Path | None) -> Iterator[BlockingHost | BlockingConnectedH
 
 @contextlib.contextmanager
 def _using(
-    state: Path | None, only: tuple[str, ...]
+    state: Path | None, only: tuple[str, ...], *, make: bool = False
 ) -> Iterator[BlockingHost | BlockingConnectedHost]:
     served = connected(state)
     if served is not None:
@@ -86,7 +88,7 @@ def _using(
     # A client needs nothing of it, and loading it is most of what a command takes.
     from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415
 
-    with opened(state, *only) as core:
+    with opened(state, *only, make=make) as core:
         yield BlockingHost(core)
 
 
@@ -125,8 +127,10 @@ def served(state: Path | None) -> BlockingConnectedHost:
 
 
 @contextlib.contextmanager
-def opened(state: Path | None, *names: str) -> Iterator[HostCore]:
-    """Open the state directory with some of its deployments."""
+def opened(state: Path | None, *names: str, make: bool = False) -> Iterator[HostCore]:
+    """Open the state directory with some of its deployments; `make` one where there is none."""
+    if not make:
+        open_registry(state_directory(state)).close()  # refuses to make one
     # Most commands only read; they need no host.
     from airssys.wasm.host_core import HostCore  # noqa: PLC0415
     from airssys.wasm.security.security_settings import SecuritySettings  # noqa: PLC0415

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Json",
+    "errors_as_json",
     "escaped",
     "print_error",
     "print_json",
@@ -106,16 +107,33 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
-def print_error(summary: str, hint: str = "", *, notes: Iterable[str] = ()) -> None:
+_form = {"json": False}
+
+
+def errors_as_json(on: bool) -> None:
+    """Say whether `print_error` prints for a program, as `--json` asks, or for a person."""
+    _form["json"] = on
+
+
+def print_error(
+    summary: str, hint: str = "", *, notes: Iterable[str] = (), code: str = "failed"
+) -> None:
     """Print what went wrong, the next step and details to stderr.
 
     Args:
         summary: What went wrong. What follows its first "; " is taken as the next step.
         hint: The next step.
         notes: Further text, such as a guest's backtrace.
+        code: What it is, for a program.
     """
     if not hint:
         summary, _, hint = summary.partition("; ")
+    if _form["json"]:
+        import msgspec  # noqa: PLC0415
+
+        document = {"code": code, "message": summary, "hint": hint, "notes": list(notes)}
+        sys.stderr.write(msgspec.json.encode({"error": document}).decode() + "\n")
+        return
     sys.stderr.write(f"error: {escaped(summary)}\n")
     for note in notes:
         sys.stderr.write(f"{escaped(note)}\n")

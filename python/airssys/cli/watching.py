@@ -37,6 +37,8 @@ def describe(found: RolloutStatus) -> list[tuple[str, str]]:
         ("p50, p99", f"{_times(found.p50[0], found.p99[0])} live"),
         ("", f"{_times(found.p50[1], found.p99[1])} new"),
     ]
+    if found.copies is not None:
+        pairs.append(("copies", f"{found.copies[0]} compared, {found.copies[1]} left out"))
     if found.judgement is not None:
         pairs.append(("verdict", f"{found.judgement.verdict}: {found.judgement.why}"))
         for each in found.judgement.evidence:

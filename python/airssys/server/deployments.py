@@ -23,6 +23,7 @@ from airssys.wasm.remote.wire import (
     CallResult,
     DeploymentState,
     DeployRequest,
+    ListedDeployment,
     ReviewRequest,
     RollbackRequest,
     UploadResult,
@@ -59,6 +60,18 @@ def state_of(deployment: Deployment) -> DeploymentState:
 
 async def _list(asked: Asked) -> list[DeploymentState]:
     return [state_of(each) for each in asked.service.host.deployments()]
+
+
+async def _records(asked: Asked) -> list[ListedDeployment]:
+    registry = asked.service.core.registry
+
+    def look() -> list[ListedDeployment]:
+        return [
+            ListedDeployment(deployment=each, live=registry.revision(each.name, each.live))
+            for each in registry.deployments()
+        ]
+
+    return await asked.service.in_thread(look)
 
 
 async def _show(asked: Asked) -> DeploymentState:
@@ -110,7 +123,7 @@ async def _review(asked: Asked) -> Review:
     core = asked.service.core
     return await asked.while_wanted(
         asked.service.in_thread(
-            core.review,
+            core.intake.review,
             source,
             name=asked.name,
             settings=settings,
@@ -242,6 +255,14 @@ OPERATIONS = (
         "List the deployments, by name.",
         _list,
         gives=list[DeploymentState],
+    ),
+    Operation(
+        "GET",
+        "/v1/records",
+        "read",
+        "List what is on record of the deployments, by name.",
+        _records,
+        gives=list[ListedDeployment],
     ),
     Operation("GET", _NAME, "read", "Show a deployment.", _show, gives=DeploymentState),
     Operation(

@@ -108,7 +108,7 @@ class Service:
             return self.uploads.find(digest)
         except UnknownComponent:
             try:
-                return await self.in_thread(self.core.stored, digest)
+                return await self.in_thread(self.core.intake.stored, digest)
             except (ComponentDamaged, ValueError):
                 pass
             raise

@@ -186,7 +186,7 @@ class _Deployment:
         wanted = needed(contract)
         assert wanted is not None, "a contract is given"  # noqa: S101
         if self._serving.contract is not wanted:
-            wanted.check(self._core.stored(self.revision.digest))
+            wanted.check(self._core.intake.stored(self.revision.digest))
         call = self.call  # type: ignore[attr-defined]  # both forms have one
         return cast("P", wanted.client(call, awaited=awaited))
 

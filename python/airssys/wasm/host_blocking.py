@@ -174,7 +174,7 @@ class BlockingHost:
         Raises:
             ComponentDamaged: It is not there, or not what it was.
         """
-        return self._core.stored(digest)
+        return self._core.intake.stored(digest)
 
     def serve_http(
         self, listen: str, *, routes: Sequence[HttpRoute], limits: HttpLimits | None = None
@@ -194,7 +194,7 @@ class BlockingHost:
             settings: How it would be run.
             allow_downgrade: Let in a lower signed version.
         """
-        return self._core.review(
+        return self._core.intake.review(
             source, name=name, settings=settings, allow_downgrade=allow_downgrade
         )
 

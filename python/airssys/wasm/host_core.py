@@ -21,11 +21,7 @@ from airssys.wasm.backup.make import BackupMaker
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.contracts.offers import offered
 from airssys.wasm.delivery.dependencies import (
-    about_of,
     check_dependants,
-    check_imports,
-    dependants,
-    resolved,
 )
 from airssys.wasm.delivery.desk import RolloutDesk
 from airssys.wasm.delivery.errors import RevisionCollected
@@ -33,7 +29,7 @@ from airssys.wasm.delivery.locks import KILLED
 from airssys.wasm.delivery.strategies import Recreate, Stepwise, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
-from airssys.wasm.errors import CompileError, ForkedHostError
+from airssys.wasm.errors import ForkedHostError
 from airssys.wasm.host_errors import (
     DeploymentHeld,
     DeploymentIsActor,
@@ -43,25 +39,21 @@ from airssys.wasm.host_errors import (
     UnknownDeployment,
 )
 from airssys.wasm.host_events import HostEvents
-from airssys.wasm.host_inputs import read_source, user
+from airssys.wasm.host_inputs import user
+from airssys.wasm.host_intake import Intake
 from airssys.wasm.host_rights import HostRights
 from airssys.wasm.host_switches import HostSwitches
 from airssys.wasm.ingress import Ingresses
-from airssys.wasm.manifest import granted_places
 from airssys.wasm.quotas import Ledger
 from airssys.wasm.revision import NewRevision, Settings
 from airssys.wasm.revision_search import find_revisions
-from airssys.wasm.scripts.loaders import Loaders
 from airssys.wasm.security.host_security import BY_FILE, HostSecurity
-from airssys.wasm.security.inputs import capabilities_of, manifest_of
 from airssys.wasm.security.security_settings import SecuritySettings
 from airssys.wasm.serving import Serving, quota_of
-from airssys.wasm.settings import completed
 from airssys.wasm.state_directory import StateDirectory
 from airssys.wasm.storage_blocking import BlockingStorage
 from airssys.wasm.storage_holder import StorageHolder, StorageSettings
 from airssys.wasm.trust.admissions import Admissions
-from airssys.wasm.trust.store import Level
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -77,13 +69,12 @@ if TYPE_CHECKING:
     from airssys.wasm.manifest.configuration import Configuration
     from airssys.wasm.quotas import HostCeilings, Usage
     from airssys.wasm.registry import Registry
-    from airssys.wasm.revision import About, Locked, Revision, RolloutRecord
+    from airssys.wasm.revision import Revision, RolloutRecord
     from airssys.wasm.revision_search import FoundRevision, RevisionQuery
-    from airssys.wasm.security.review import Review, Reviewed
+    from airssys.wasm.security.review import Reviewed
     from airssys.wasm.serving import Prepared
     from airssys.wasm.storage_records import StorageQuota
     from airssys.wasm.trust import Admission
-    from airssys.wasm.trust.store import Assessment
 
 __all__ = ["HostCore"]
 
@@ -138,11 +129,8 @@ class HostCore:
         self.events = HostEvents()
         self._process = os.getpid()
         self._provides = offered(provides or {})
-        self._configuration = configuration
-        self._engine = Engine()
         self._state = StateDirectory(Path(directory))
-        self._loaders = Loaders(self._state.path)
-        self._admissions = Admissions(self._state.path, admission or "any", self._state.registry)
+        admissions = Admissions(self._state.path, admission or "any", self._state.registry)
         with contextlib.ExitStack() as undoing:
             undoing.callback(self._state.close)
             self.security = HostSecurity(security, self._state.path, self._state.registry)
@@ -155,6 +143,16 @@ class HostCore:
             undoing.pop_all()
         self.ledger = Ledger(ceilings)
         self._servings: dict[str, Serving] = {}
+        self.intake = Intake(
+            self._state,
+            configuration,
+            admissions,
+            self.security,
+            Engine(),
+            self._servings,
+            self.check,
+            lambda: self._closed,
+        )
         self.security.replace_with(self.renew)
         self.ingresses = Ingresses()
         self.actors = actors or HostActors()
@@ -339,7 +337,7 @@ class HostCore:
         self.check()
         check_deployment_name(name)
         with ShortTurns():  # every step of reading a file waits for the interpreter
-            content = self.content(source, name)
+            content = self.intake.content(source, name)
             digest = digest_of(content)
         who = who or user()
         with self._change(name) as serving:
@@ -348,25 +346,25 @@ class HostCore:
                 name,
                 settings
                 if strategy is None
-                else self._effective(content, name, settings, inherited=inherited),
+                else self.intake.effective(content, name, settings, inherited=inherited),
                 strategy,
             )
 
             if live is not None and serving.held is None and live.digest == digest:
-                effective = self._effective(content, name, settings, inherited=inherited)
+                effective = self.intake.effective(content, name, settings, inherited=inherited)
                 if live.settings == effective:
                     _hold_to(serving, contract, content)
-                    about = None if not grant else self._approved(content, name, approved)
+                    about = None if not grant else self.intake.approved(content, name, approved)
                     self._deployed_again(name, effective, about, grant, hooks, who=who, why=why)
                     return serving
-            admitted = self._admit(content, name, allow_downgrade=allow_downgrade)
+            admitted = self.intake.admit(content, name, allow_downgrade=allow_downgrade)
             component = self._fitting(serving, contract, content, given_up)
             # After the compiler, which says best what is no component.
-            effective = self._effective(content, name, settings, inherited=inherited)
+            effective = self.intake.effective(content, name, settings, inherited=inherited)
             self.security.check(effective)
-            filed = frozenset() if grant is False else self._filed_grants(name, effective)
-            described, depends = self.depending(name, content, component)
-            about = self._approved(content, name, approved)
+            filed = frozenset() if grant is False else self.intake.filed_grants(name, effective)
+            described, depends = self.intake.depending(name, content, component)
+            about = self.intake.approved(content, name, approved)
             number = self._state.registry.next_number(name)
             with (
                 contextlib.ExitStack() as undoing,
@@ -427,43 +425,13 @@ class HostCore:
     ) -> None:
         """Do what a deploy of what is live changes: grants, and what is called of its actors."""
         if grant is None:
-            filed = self._filed_grants(name, settings)
+            filed = self.intake.filed_grants(name, settings)
             self.security.grant_requested(name, settings, filed, who=who, why=BY_FILE)
         if about is not None:
             self.security.grant_requested(name, settings, None, who=who, why=why)
             self.security.record_approval(name, about, settings, who=who, why=why)
         if hooks is not None:
             self.actors.set_hooks(name, hooks)
-
-    def depending(
-        self, name: str, content: bytes, component: Component
-    ) -> tuple[About, dict[str, Locked]]:
-        """Return what a component says of itself, and what its dependencies resolve to.
-
-        Raises:
-            DependencyRefused: One is missing, or something that depends on it cannot use it.
-        """
-        registry = self._state.registry
-        about, wanted = about_of(content)
-        check_dependants(name, about, registry)
-        self._check_imports(name, component)
-        return about, resolved(name, wanted, registry)
-
-    def _check_imports(self, name: str, component: Component) -> None:
-        """Refuse a component without what others import of the one that is live.
-
-        Raises:
-            DependencyRefused: It is; the message names who imports what.
-        """
-        serving = self._servings.get(name)
-        if serving is None or serving.component is None:
-            return  # what is not there, or held, serves nobody
-        users = []
-        for other, _ in dependants(name, self._state.registry):
-            found = self._servings.get(other)
-            if found is not None and found.component is not None:
-                users.append((other, found.component))
-        check_imports(name, serving.component, component, users)
 
     def check_movable(self, name: str, settings: Settings, strategy: Strategy | None) -> None:
         """Refuse to move a deployment that is being moved, or cannot be by the strategy.
@@ -488,21 +456,9 @@ class HostCore:
         given_up: threading.Event | None,
     ) -> Component:
         """Compile a component that implements what its deployment has to."""
-        component = self._compile(content, given_up)
+        component = self.intake.compile(content, given_up)
         _hold_to(serving, contract, content)
         return component
-
-    def component(self, content: bytes) -> Component:
-        """Compile a component, or take it from the cache."""
-        return self._compile(content, None)
-
-    def component_of(self, revision: Revision) -> Component:
-        """Return the component of a revision.
-
-        Raises:
-            ComponentDamaged: Its bytes are gone.
-        """
-        return self._compile(self._state.blobs.get(revision.digest), None)
 
     def next_number(self, name: str) -> int:
         """Return the number that the next revision of a deployment would have."""
@@ -520,8 +476,7 @@ class HostCore:
             Trap: It trapped while it was instantiated.
             LimitExceeded: It needs more than its limits allow.
         """
-        settings = completed(settings, name, manifest_of(content), self._configuration)
-        settings = dataclasses.replace(settings, capabilities=None)
+        settings = self.intake.completed(content, name, settings)
         serving = self._new_serving(f"{name}/dry-run")
         try:
             serving.prepare(0, component, settings)
@@ -535,94 +490,6 @@ class HostCore:
         with self._change(name) as serving:
             serving.end_trial(promote=promote)
             self.security.keep(name, serving.numbers)
-
-    def review(
-        self,
-        source: Source | None,
-        *,
-        name: str,
-        settings: Settings,
-        allow_downgrade: bool = False,
-    ) -> Review:
-        """Return what a component would ask for as a revision of a deployment; nothing changes.
-
-        Args:
-            source: A path, or the component itself.
-            name: The deployment, which need not exist.
-            settings: How it would be run.
-            allow_downgrade: As for `deploy`.
-        """
-        self.check()
-        check_deployment_name(name)
-        content = self.content(source, name)
-        found = self._admit(content, name, allow_downgrade=allow_downgrade, told=False)
-        self._compile(content, None)  # which says best what is no component
-        settings = self._effective(content, name, settings, inherited=False)
-        trusted = found.level is Level.TRUSTED
-        filed = self._filed_grants(name, settings)
-        return self.security.review(name, settings, content, trusted=trusted, filed=filed)
-
-    def content(self, source: Source | None, name: str) -> bytes:
-        """Return a component: the one that is given, or the one that the operator's file names.
-
-        Raises:
-            InvalidSetting: There is no such file; where there is one, it has no such deployment.
-            OSError: It cannot be read.
-        """
-        if source is not None:
-            return read_source(source)
-        if self._configuration is None:
-            raise InvalidSetting(
-                f"nothing says which component '{name}' is",
-                hint="name one, or open the host with the airssys.toml that does",
-            )
-        found = self._configuration.source(name)
-        return self.stored(found) if isinstance(found, str) else read_source(found)
-
-    def stored(self, digest: str) -> bytes:
-        """Return a component that the state directory holds.
-
-        Raises:
-            ComponentDamaged: It is not there, or not what it was.
-        """
-        return self._state.blobs.get(digest)
-
-    def _effective(
-        self, content: bytes, name: str, settings: Settings, *, inherited: bool
-    ) -> Settings:
-        """Return how a component is run: as was said, and where nothing was, as both files say."""
-        settings = completed(settings, name, manifest_of(content), self._configuration)
-        asked = capabilities_of(content, settings.capabilities, inherited=inherited)
-        return dataclasses.replace(settings, capabilities=asked)
-
-    def _filed_grants(self, name: str, settings: Settings) -> frozenset[str]:
-        """Return the places of the requests that the operator's file grants."""
-        entry = None if self._configuration is None else self._configuration.entry(name)
-        return granted_places(name, () if entry is None else entry.grants, settings.capabilities)
-
-    def _approved(self, content: bytes, name: str, approved: Reviewed | None) -> Reviewed:
-        """Return what an approval of a component is about, if it is what was approved."""
-        about = self.security.about(content)
-        if approved not in (None, about):
-            raise InvalidSetting(
-                f"'{name}': the component or the policy of the host is not what was approved",
-                hint="review it again",
-            )
-        return about
-
-    def _admit(
-        self, content: bytes, name: str, *, allow_downgrade: bool, told: bool = True
-    ) -> Assessment:
-        """Let a component in or not, on record; what is let in is recorded where it is `told`."""
-        digest = digest_of(content)
-        try:
-            found = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
-        except AirsSysError as error:
-            self.security.tell_admission(name, digest, "deny", error.code)
-            raise
-        if told:
-            self.security.tell_admission(name, digest, "allow", found.key or found.level.value)
-        return found
 
     def rollback(self, name: str, to: int | None, *, who: str | None = None, why: str = "") -> None:
         """Make an earlier revision live again.
@@ -659,10 +526,10 @@ class HostCore:
             if revision == serving.revision and serving.held is None:
                 return
             component = serving.warm(revision.number)
-            if component is None or self._admissions.needed:
-                content = self._readmitted(name, revision)
-                component = component or self._compile(content, None)
-            self._check_imports(name, component)
+            if component is None or self.intake.verifies:
+                content = self.intake.readmitted(name, revision)
+                component = component or self.intake.compile(content, None)
+            self.intake.check_imports(name, component)
             hooks = None if serving.make is None else serving.make.hooks
             who = who or user()
             with self.security.admitting(
@@ -865,7 +732,7 @@ class HostCore:
         assert revision is not None, "what has no revision is not run"  # noqa: S101
         number = revision.number
         try:
-            component = self._compile(self._readmitted(name, revision), None)
+            component = self.intake.load(self.intake.readmitted(name, revision))
             prepared = serving.prepare(number, component, revision.settings)
             with self._moves.move(serving, prepared) as moved:
                 moved.set()
@@ -888,7 +755,7 @@ class HostCore:
             return
         try:
             revision = self._state.registry.revision(name, rollout.to_revision)
-            component = self._compile(self._readmitted(name, revision), None)
+            component = self.intake.load(self.intake.readmitted(name, revision))
             with self.security.admitting(
                 name, revision.number, revision.settings, grant=False, who="host", why=""
             ) as (_, admission):
@@ -898,28 +765,6 @@ class HostCore:
             self.delivery.give_up(rollout, f"it does not start any more: {error}")
             return
         self.delivery.go_on(serving, rollout, revision, prepared)
-
-    def _compile(self, content: bytes, given_up: threading.Event | None) -> Component:
-        """Load a component for as long as somebody waits for it."""
-
-        def unwanted() -> bool:
-            return self._closed or (given_up is not None and given_up.is_set())
-
-        try:
-            return self._loaders.load(self._engine, content, unwanted)
-        except CompileError:
-            self.check()
-            raise
-
-    def _readmitted(self, name: str, revision: Revision) -> bytes:
-        """Return the component of a revision, which was verified again."""
-        content = self._state.blobs.get(revision.digest)
-        try:
-            self._admissions.readmit(content, name, revision)
-        except AirsSysError as error:
-            self.security.tell_admission(name, revision.digest, "deny", error.code)
-            raise
-        return content
 
 
 def _hold_to(serving: Serving, contract: Contract | None, content: bytes) -> None:

@@ -64,6 +64,12 @@ class InvalidDeploymentName(HostError, ValueError):
     default_code = "invalid-deployment-name"
 
 
+class InvalidActorKey(HostError, ValueError):
+    """No actor of a deployment can have this key."""
+
+    default_code = "invalid-actor-key"
+
+
 class InvalidSetting(HostError, ValueError):
     """A setting of a deployment has a value that it cannot take."""
 

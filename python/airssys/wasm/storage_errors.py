@@ -39,6 +39,8 @@ class StorageQuotaExceeded(HostError):
     def __init__(self, *, limit: str, configured: int, needed: int) -> None:
         if limit == "batch_operations":
             hint = "make several batches"
+        elif limit in {"storage_key", "storage_value"}:
+            hint = f"write less, or deploy with Limits({limit}=...)"
         else:
             hint = f"delete something, or deploy with Limits({limit}=...)"
         super().__init__(

@@ -92,7 +92,7 @@ async def test_a_crash_restarts_it_with_its_mailbox_and_last_snapshot(state, gue
         )
         ref = counter.actor()
         ref.tell({"add": 7})
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5)  # of virtual time: the snapshot is taken
         ref.tell({"add": 1})  # after the snapshot: lost with the crash
         with pytest.raises(ActorFailed):
             await ref.ask({"divide": 0})

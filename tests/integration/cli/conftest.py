@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from airssys.cli import main
+
 COMPONENTS = Path(__file__).parents[3] / "build" / "components"
 
 
@@ -50,4 +52,23 @@ def airssys(tmp_path):
 
     run.work = work
     run.home = home
+    return run
+
+
+@pytest.fixture
+def here(airssys, monkeypatch, capsysbinary):
+    """Run the command line in this process, which is much faster; as `airssys` otherwise."""
+    monkeypatch.chdir(airssys.work)
+    cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    monkeypatch.setenv("HOME", str(airssys.home))
+
+    def run(*arguments: object):
+        capsysbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        printed = capsysbinary.readouterr()
+        return subprocess.CompletedProcess(arguments, ended.value.code, printed.out, printed.err)
+
+    run.work = airssys.work
     return run

@@ -191,7 +191,7 @@ def test_an_approval_is_for_what_was_shown_alone(state: Path, tmp_path: Path) ->
     settings = settings_from(mounts={"/data": tmp_path / "data"})
     core = HostCore(state, security=SecuritySettings(policy=policy))
     try:
-        review = core.review(packed(READS), name=NAME, settings=settings)
+        review = core.intake.review(packed(READS), name=NAME, settings=settings)
         with pytest.raises(InvalidSetting, match="is not what was approved"):
             core.deploy(
                 packed(READS, SENDS),
@@ -206,8 +206,8 @@ def test_an_approval_is_for_what_was_shown_alone(state: Path, tmp_path: Path) ->
             core.deploy(
                 packed(READS), name=NAME, settings=settings, grant=True, approved=review.about
             )
-        again = core.review(packed(READS), name=NAME, settings=settings)
+        again = core.intake.review(packed(READS), name=NAME, settings=settings)
         core.deploy(packed(READS), name=NAME, settings=settings, grant=True, approved=again.about)
-        assert core.review(packed(READS), name=NAME, settings=settings).missing == ()
+        assert core.intake.review(packed(READS), name=NAME, settings=settings).missing == ()
     finally:
         core.close()

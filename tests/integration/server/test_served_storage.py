@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from airssys.cli import kv
+from airssys.cli import history, kv
 from airssys.wasm import Host, UnknownDeployment
 from airssys.wasm.storage_records import Check, Delete, Put
 
@@ -74,3 +74,19 @@ def test_a_component_is_uploaded_once(host, served, guest):
     host.deploy(content, name="acme/two")
     assert sent.count(("POST", "/v1/components")) == 1
     assert host.call("acme/two", "add", 1, 2) == 3
+
+
+def test_list_and_history_come_from_the_server(host, served, monkeypatch, capsys):
+    def refused(*_arguments):
+        raise AssertionError("the files beside the server were read")
+
+    monkeypatch.setattr("airssys.cli.history.open_registry", refused)
+    history.list_deployments(state=served.state, as_json=True)
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["deployment"]["name"], found["live"]["number"]) == (NAME, 1)
+    history.history(NAME, state=served.state, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert [each["number"] for each in found["revisions"]] == [1]
+    assert [each["to_revision"] for each in found["rollouts"]] == [1]
+    with pytest.raises(UnknownDeployment):
+        history.history("acme/nothing", state=served.state)

@@ -150,6 +150,19 @@ async def test_a_watch_tells_changes_and_gaps_and_loses_nothing_to_a_cancel(name
     await watch.aclose()
 
 
+async def test_a_watch_waits_for_the_end_of_a_time_to_live(namespace):
+    watch = await namespace.watch("k/")
+    await namespace.set("other", b"", time_to_live=0.01)
+    version = await namespace.set("k/1", b"v", time_to_live=0.01)
+    assert await anext(watch) == StorageChange("k/1", "set", version)
+    # Nobody touches the key: the sweep finds it, and wakes whoever waits.
+    expired = await anext(watch)
+    assert (expired.key, expired.change) == ("k/1", "expired")
+    assert expired.version > version
+    assert await namespace.get("k/1") is None
+    await watch.aclose()
+
+
 async def test_a_watch_ends_with_its_storage():
     storage = Storage.in_memory()
     namespace = storage.namespace("acme/store")

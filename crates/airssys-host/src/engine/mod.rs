@@ -84,6 +84,9 @@ impl Native {
             }
         }
         signals::chain_before_engine();
+        // Frames of the host in an error that a guest caused help nobody, and where RUST_BACKTRACE is set to unwind
+        // them takes as long as all else that a trap costs. The guest's own backtrace is another.
+        wasmtime::error::disable_backtrace();
         let engine = wasmtime::Engine::new(&config)?;
         signals::remember_engine_handlers();
         ticker::tick(&engine);

@@ -194,10 +194,10 @@ impl Stage {
     }
 
     fn count(&self, signal: usize, side: Side, unit: Option<u64>) -> bool {
-        if let Some(unit) = unit {
-            if !lock(&self.common.bad_keys[signal]).insert(unit) {
-                return false;
-            }
+        if let Some(unit) = unit
+            && !lock(&self.common.bad_keys[signal]).insert(unit)
+        {
+            return false;
         }
         self.bad[signal][side as usize].fetch_add(1, Ordering::Relaxed);
         true

@@ -1,72 +1,27 @@
 //! `ComponentActor`: the handle of one actor made of a component.
 
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use airssys_host::plane::{
-    Answer, Ask, Cell, Failure, Foreign, HandOver, Inheritance, Outcome, Reason, Request,
-    ShutdownReason, Successor, Target, Waiter,
-};
-use pyo3::exceptions::PyValueError;
+use airssys_host::plane::{Answer, Ask, Cell, Failure, Request, Successor, Target, Waiter};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet};
 
 use super::convert::{self, Awaited, ready};
-use super::plane::{Inner, blueprint, strings};
-use super::port::PyPort;
+use super::plane::{Inner, blueprint};
+use super::port::{EdgeEnds, PyPort};
 use super::rights::MessageRights;
 use super::service::PyService;
+use super::{seen, succession, waiting};
 use crate::component::PyComponent;
 use crate::limits::PyLimits;
 use crate::route::PyLineStatistics;
 use crate::wasi::PyWasi;
-
-/// How long a wait goes on before signals are looked at.
-const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
 #[pyclass(frozen, module = "airssys._core")]
 pub struct ComponentActor {
     inner: Arc<Inner>,
     cell: Arc<Cell>,
     target: Target,
-}
-
-fn shutdown_reason(reason: &str) -> PyResult<ShutdownReason> {
-    match reason {
-        "stopped" => Ok(ShutdownReason::Stopped),
-        "host-shutdown" => Ok(ShutdownReason::HostShutdown),
-        "replaced" => Ok(ShutdownReason::Replaced),
-        other => Err(PyValueError::new_err(format!(
-            "reason is 'stopped', 'host-shutdown' or 'replaced', not {other:?}"
-        ))),
-    }
-}
-
-fn inheritance(
-    snapshot: Option<&Bound<'_, PyAny>>,
-    version: Option<String>,
-) -> PyResult<Option<Inheritance>> {
-    let Some(snapshot) = snapshot else {
-        return Ok(None);
-    };
-    Ok(Some(Inheritance {
-        snapshot: convert::payload(snapshot)?,
-        version,
-    }))
-}
-
-/// A thread that waits for an outcome.
-#[derive(Default)]
-struct Waiting {
-    outcome: Mutex<Option<Outcome>>,
-    there: Condvar,
-}
-
-impl Foreign for Waiting {
-    fn done(&self, _token: u64, outcome: Outcome) {
-        *self.outcome.lock().expect("no code under this lock panics") = Some(outcome);
-        self.there.notify_all();
-    }
 }
 
 impl ComponentActor {
@@ -310,53 +265,7 @@ impl ComponentActor {
         )?;
         let ask =
             begun.map_err(|failure| self.inner.exception(py, self.address_text(), &failure))?;
-        let waiting = Arc::new(Waiting::default());
-        let mut outcome = ask.take_or_tell(waiting.clone(), 0);
-        if outcome.is_none() && self.inner.virtual_time {
-            self.inner.plane.run();
-            outcome = waiting
-                .outcome
-                .lock()
-                .expect("no code under this lock panics")
-                .take();
-            if outcome.is_none() {
-                ask.cancel();
-                return Err(PyValueError::new_err(
-                    "in virtual time a blocking ask has no answer unless it comes without time passing; \
-                     await ask() and let the loop's clock move",
-                ));
-            }
-        }
-        while outcome.is_none() {
-            outcome = py.detach(|| {
-                let look = Instant::now() + SIGNAL_CHECK;
-                let mut found = waiting
-                    .outcome
-                    .lock()
-                    .expect("no code under this lock panics");
-                loop {
-                    if found.is_some() {
-                        return found.take();
-                    }
-                    let left = look.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    found = waiting
-                        .there
-                        .wait_timeout(found, left)
-                        .expect("no code under this lock panics")
-                        .0;
-                }
-            });
-            if outcome.is_none()
-                && let Err(error) = py.check_signals()
-            {
-                ask.cancel();
-                return Err(error);
-            }
-        }
-        let outcome = outcome.expect("the loop ends with an outcome");
+        let outcome = waiting::outcome(py, &self.inner, &ask)?;
         convert::result(
             py,
             &self.inner.errors,
@@ -374,7 +283,7 @@ impl ComponentActor {
         restore: Option<&Bound<'_, PyAny>>,
         version: Option<String>,
     ) -> PyResult<Py<PyAny>> {
-        let inherits = inheritance(restore, version)?;
+        let inherits = succession::inheritance(restore, version)?;
         self.command(py, |cell| {
             // Whoever restarts it waits for that: as far as it goes without waiting it runs here, like an ask.
             let claimed = !self.inner.virtual_time && cell.incarnation() > 0 && cell.claim();
@@ -405,21 +314,7 @@ impl ComponentActor {
         timeout: f64,
         shutdown: f64,
     ) -> PyResult<Py<PyAny>> {
-        let hand_over = match (hand_over, version, given) {
-            ("nothing", None, None) => HandOver::Nothing,
-            ("restore", None, None) => HandOver::Restore,
-            ("migrate", Some(version), None) => HandOver::Migrate(version),
-            ("given", version, Some(given)) => HandOver::Given(Inheritance {
-                snapshot: convert::payload(given)?,
-                version,
-            }),
-            (other, ..) => {
-                return Err(PyValueError::new_err(format!(
-                    "hand_over is 'nothing', 'restore', 'migrate' with a version, or 'given' with a snapshot, \
-                     not {other:?}"
-                )));
-            }
-        };
+        let hand_over = succession::hand_over(hand_over, version, given)?;
         let described = component.get().described.clone();
         let successor = Arc::new(Successor {
             blueprint: blueprint(
@@ -456,7 +351,7 @@ impl ComponentActor {
     /// Drop the instance and begin another incarnation.
     #[pyo3(signature = (restore=None))]
     fn restart(&self, py: Python<'_>, restore: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        let inherits = inheritance(restore, None)?;
+        let inherits = succession::inheritance(restore, None)?;
         self.command(py, |cell| cell.restart(inherits, Waiter::Nobody))
     }
 
@@ -464,7 +359,7 @@ impl ComponentActor {
     #[pyo3(signature = (*, drain=false, timeout=5.0, reason="stopped"))]
     fn stop(&self, py: Python<'_>, drain: bool, timeout: f64, reason: &str) -> PyResult<Py<PyAny>> {
         let timeout = convert::nanos(timeout)?;
-        let reason = shutdown_reason(reason)?;
+        let reason = succession::shutdown_reason(reason)?;
         self.command(py, |cell| cell.stop(drain, timeout, reason, Waiter::Nobody))
     }
 
@@ -472,7 +367,7 @@ impl ComponentActor {
     #[pyo3(signature = (*, timeout=5.0, reason="replaced"))]
     fn retire(&self, py: Python<'_>, timeout: f64, reason: &str) -> PyResult<Py<PyAny>> {
         let timeout = convert::nanos(timeout)?;
-        let reason = shutdown_reason(reason)?;
+        let reason = succession::shutdown_reason(reason)?;
         self.command(py, |cell| cell.retire(timeout, reason, Waiter::Nobody))
     }
 
@@ -601,85 +496,12 @@ impl ComponentActor {
 
     /// Look at the actor without its help.
     fn inspect<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let seen = self.cell.inspect();
-        let found = PyDict::new(py);
-        found.set_item("address", &**self.address_text())?;
-        found.set_item("state", seen.stage.name())?;
-        found.set_item("incarnation", seen.incarnation)?;
-        let queued = PyDict::new(py);
-        for (lane, count) in ["low", "normal", "high", "critical"]
-            .iter()
-            .zip(seen.queued)
-        {
-            queued.set_item(lane, count)?;
-        }
-        found.set_item("queued", queued)?;
-        found.set_item("queued_bytes", seen.queued_bytes)?;
-        found.set_item("waiting_senders", seen.waiting_senders)?;
-        found.set_item("in_flight", u64::from(seen.current.is_some()))?;
-        let current = match &seen.current {
-            None => None,
-            Some((id, sender, since)) => {
-                let current = PyDict::new(py);
-                current.set_item("id", id)?;
-                current.set_item("sender", sender)?;
-                current.set_item("since", convert::seconds(*since))?;
-                Some(current)
-            }
-        };
-        found.set_item("current", current)?;
-        found.set_item("waiting_for", seen.waits_for.as_deref())?;
-        let counts = seen.counts;
-        found.set_item("accepted", counts.accepted)?;
-        found.set_item("handled", counts.handled)?;
-        found.set_item("dead", counts.dead.iter().sum::<u64>())?;
-        let reasons = PyDict::new(py);
-        for (reason, count) in Reason::ALL.iter().zip(counts.dead) {
-            if count > 0 {
-                reasons.set_item(reason.name(), count)?;
-            }
-        }
-        found.set_item("dead_by_reason", reasons)?;
-        found.set_item("refused_sends", counts.refused)?;
-        found.set_item("asked", seen.asked)?;
-        found.set_item("answered", seen.answered)?;
-        found.set_item("failed", seen.failed)?;
-        found.set_item("expired", seen.expired)?;
-        found.set_item("cancelled", seen.cancelled)?;
-        found.set_item("pending", seen.pending)?;
-        found.set_item("late", seen.late)?;
-        found.set_item("timers", seen.timers)?;
-        found.set_item("timers_missed", seen.timers_missed)?;
-        found.set_item("subscriptions", strings(py, &seen.subscriptions)?)?;
-        found.set_item("memory", seen.usage.memory)?;
-        found.set_item("memory_peak", seen.usage.memory_peak)?;
-        found.set_item("cpu_seconds", convert::seconds(seen.usage.cpu_nanos))?;
-        found.set_item("calls", seen.usage.calls)?;
-        let failure = seen.last_failure.map(|ending| ending.to_string());
-        found.set_item("last_failure", failure)?;
-        found.set_item("started_at", convert::seconds(seen.started_at))?;
-        found.set_item("suspended", seen.suspended)?;
-        found.set_item("health", (seen.health.status, seen.health.detail))?;
-        Ok(found)
+        seen::inspection(py, &self.cell)
     }
 
     /// What the calls of the actor's revision came to: the sum over the actors that share it.
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let snapshot = self.cell.blueprint().statistics.snapshot();
-        let found = PyDict::new(py);
-        found.set_item("calls", snapshot.calls)?;
-        found.set_item("traps", snapshot.traps)?;
-        found.set_item("limits", snapshot.limits)?;
-        found.set_item("cancelled", snapshot.cancelled)?;
-        found.set_item("other_failures", snapshot.other_failures)?;
-        found.set_item("cpu_seconds", convert::seconds(snapshot.cpu_nanos))?;
-        found.set_item("host_calls", snapshot.host_calls)?;
-        found.set_item("bytes_in", snapshot.bytes_in)?;
-        found.set_item("bytes_out", snapshot.bytes_out)?;
-        found.set_item("memory_peak", snapshot.memory_peak)?;
-        found.set_item("p50", convert::seconds(snapshot.p50_nanos))?;
-        found.set_item("p99", convert::seconds(snapshot.p99_nanos))?;
-        Ok(found)
+        seen::statistics(py, &self.cell)
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
@@ -698,18 +520,5 @@ impl ComponentActor {
             self.address_text(),
             self.cell.stage().name()
         )
-    }
-}
-
-/// Takes back that a port's owner waits.
-#[pyclass(frozen, module = "airssys._core")]
-struct EdgeEnds {
-    port: Py<PyPort>,
-}
-
-#[pymethods]
-impl EdgeEnds {
-    fn __call__(&self, _future: &Bound<'_, PyAny>) {
-        self.port.get().port.set_waits_for(None);
     }
 }

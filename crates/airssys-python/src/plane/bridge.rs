@@ -16,6 +16,8 @@ use crate::callers::Callers;
 
 /// Messages or events handed to Python at once.
 const BATCH: usize = 256;
+/// Times that a delivery looks whether its consequences are there already.
+const ROUNDS: usize = 4;
 /// Dead letters and log lines that wait for the loop; more are only counted.
 const WAITING: usize = 10_000;
 
@@ -104,6 +106,18 @@ impl Post {
             }
         }
     }
+
+    /// A delivery is over: what came since then wakes the loop again.
+    fn drained(&self) {
+        let left = {
+            let mut queue = self.queue();
+            queue.signalled = false;
+            !(queue.outcomes.is_empty() && queue.ports.is_empty() && queue.events.is_empty())
+        };
+        if left {
+            self.put(|_| {});
+        }
+    }
 }
 
 impl Foreign for Post {
@@ -114,6 +128,10 @@ impl Foreign for Post {
 
 impl Observer for Post {
     fn happened(&self, event: Event) {
+        // Each of these would wake the loop for nothing.
+        if matches!(event, Event::Stage { .. }) {
+            return;
+        }
         self.put(|queue| {
             let bounded = matches!(event, Event::Dead { .. } | Event::Log(_));
             if bounded && queue.dead_and_log == WAITING {
@@ -157,6 +175,14 @@ struct Expected {
 struct Expectations {
     next: u64,
     futures: HashMap<u64, Expected>,
+}
+
+/// How much of what waited a delivery handed over.
+enum Delivered {
+    Nothing,
+    All,
+    /// As much as goes at once; others of the loop have their turn before the rest.
+    Full,
 }
 
 /// One per plane and event loop.
@@ -371,10 +397,40 @@ impl Bridge {
     }
 
     /// Hand over what there is. True if there was something.
+    ///
+    /// What Python does with it may at once have consequences, as when the supervisor of an actor that failed starts it
+    /// again: those are handed over too, before the loop looks at its descriptors again.
     pub fn deliver(&self, py: Python<'_>) -> PyResult<bool> {
+        let rounds = match self.post.signal {
+            Signal::Descriptor(_) => ROUNDS,
+            // Whoever runs the plane calls again.
+            Signal::Hook(_) => 1,
+        };
+        let mut something = false;
+        let mut raised = Ok(());
+        for _ in 0..rounds {
+            match self.deliver_batch(py) {
+                Ok(Delivered::Nothing) => break,
+                Ok(Delivered::All) => something = true,
+                Ok(Delivered::Full) => {
+                    something = true;
+                    break;
+                }
+                Err(error) => {
+                    raised = Err(error);
+                    break;
+                }
+            }
+        }
+        self.post.drained();
+        raised.map(|()| something)
+    }
+
+    fn deliver_batch(&self, py: Python<'_>) -> PyResult<Delivered> {
         let (outcomes, ports, events, lost) = {
             let mut queue = self.post.queue();
-            queue.signalled = false;
+            // Until all is handed over nobody needs to wake the loop.
+            queue.signalled = true;
             let count = queue.events.len().min(BATCH);
             let events: Vec<Event> = queue.events.drain(..count).collect();
             let bounded = events
@@ -392,10 +448,10 @@ impl Bridge {
                 ),
             )
         };
-        let something = !(outcomes.is_empty() && ports.is_empty() && events.is_empty());
-        if !self.post.queue().events.is_empty() {
-            self.post.put(|_| {});
+        if outcomes.is_empty() && ports.is_empty() && events.is_empty() && lost == (0, 0) {
+            return Ok(Delivered::Nothing);
         }
+        let mut full = events.len() == BATCH;
         let (on_messages, on_events) = {
             let callbacks = self
                 .callbacks
@@ -406,6 +462,7 @@ impl Bridge {
         let mut raised = Ok(());
         if !ports.is_empty() {
             let batch = self.messages(py, ports)?;
+            full |= batch.len() >= BATCH;
             if !batch.is_empty() {
                 raised = raised.and(on_messages.call1(py, (batch,)).map(drop));
             }
@@ -427,7 +484,9 @@ impl Bridge {
         if !events.is_empty() || lost != (0, 0) {
             let batch = PyList::empty(py);
             for event in &events {
-                batch.append(convert::event_tuple(py, event)?)?;
+                if let Some(event) = convert::event_tuple(py, event)? {
+                    batch.append(event)?;
+                }
             }
             if lost != (0, 0) {
                 let details = PyDict::new(py);
@@ -437,7 +496,13 @@ impl Bridge {
             }
             raised = raised.and(on_events.call1(py, (batch,)).map(drop));
         }
-        raised.map(|()| something)
+        raised.map(|()| {
+            if full {
+                Delivered::Full
+            } else {
+                Delivered::All
+            }
+        })
     }
 }
 

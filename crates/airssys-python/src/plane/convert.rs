@@ -260,20 +260,11 @@ pub fn log_tuple<'py>(py: Python<'py>, line: &LogLine) -> PyResult<Bound<'py, Py
         .into_pyobject(py)
 }
 
-/// `(kind, address, incarnation, details)`.
-pub fn event_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyTuple>> {
+/// `(kind, address, incarnation, details)`; nothing of a stage, which Python looks up where it matters.
+pub fn event_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Option<Bound<'py, PyTuple>>> {
     let details = PyDict::new(py);
     let (kind, address, incarnation) = match event {
-        Event::Stage {
-            address,
-            incarnation,
-            stage,
-            previous,
-        } => {
-            details.set_item("state", stage.name())?;
-            details.set_item("previous", previous.name())?;
-            ("state", address, *incarnation)
-        }
+        Event::Stage { .. } => return Ok(None),
         Event::Failed {
             address,
             incarnation,
@@ -339,7 +330,9 @@ pub fn event_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, P
             ("log", &line.address, line.incarnation)
         }
     };
-    (kind, &**address, incarnation, details).into_pyobject(py)
+    (kind, &**address, incarnation, details)
+        .into_pyobject(py)
+        .map(Some)
 }
 
 pub fn reason(name: &str) -> PyResult<Reason> {

@@ -6,7 +6,10 @@ mod convert;
 mod plane;
 mod port;
 mod rights;
+mod seen;
 pub mod service;
+mod succession;
+mod waiting;
 
 use pyo3::prelude::*;
 

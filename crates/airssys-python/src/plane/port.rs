@@ -78,3 +78,16 @@ impl PyPort {
         self.bridge.get().remove_port(self.number);
     }
 }
+
+/// Takes back that a port's owner waits.
+#[pyclass(frozen, module = "airssys._core")]
+pub struct EdgeEnds {
+    pub port: Py<PyPort>,
+}
+
+#[pymethods]
+impl EdgeEnds {
+    fn __call__(&self, _future: &Bound<'_, PyAny>) {
+        self.port.get().port.set_waits_for(None);
+    }
+}

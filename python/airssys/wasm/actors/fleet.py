@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.rt import TEMPORARY, Supervisor
 from airssys.wasm.actors.child import ComponentChild
+from airssys.wasm.actors.keys import address_of, child_name
 from airssys.wasm.actors.share import Share
 from airssys.wasm.actors.site import Site
 from airssys.wasm.actors.snapshots import Snapshots
@@ -77,7 +78,7 @@ class Fleet:
             burst=settings.burst,
             period=settings.period,
             restart=TEMPORARY,
-            children=[self.child(_child_name(key), key) for key in keys],
+            children=[self.child(child_name(key), key) for key in keys],
         )
         self._supervisor = cast("SupervisorRef", await parent.start_child(spec))
         self._supervisor.ended().add_done_callback(self._ended)
@@ -87,10 +88,14 @@ class Fleet:
             self._on_end(ending.result())
 
     def site(self, key: str) -> Site:
-        """Return where the actor of a key lives, living or not."""
+        """Return where the actor of a key lives, living or not.
+
+        Raises:
+            InvalidActorKey: No actor can have this key.
+        """
         site = self._sites.get(key)
         if site is None:
-            address = f"{self.name}#{key}" if key else self.name
+            address = address_of(self.name, key)
             site = self._sites[key] = Site(
                 self._exchange, address, self._make_of(key), Snapshots(self._records)
             )
@@ -181,7 +186,7 @@ class Fleet:
         if self._records is not None:
             await self._exchange.in_thread(self._records.add, self.name, key)
         assert self._supervisor is not None, "a fleet is opened before it is used"  # noqa: S101
-        ref = await self._supervisor.start_child(self.child(_child_name(key), key))
+        ref = await self._supervisor.start_child(self.child(child_name(key), key))
         return cast("ComponentRef[Any]", ref)
 
     def ref(self, key: str) -> ComponentRef[Any]:
@@ -192,7 +197,7 @@ class Fleet:
         found = self.find(key)
         if found is None:
             assert self._supervisor is not None, "a fleet is opened before it is used"  # noqa: S101
-            spec = self.child(_child_name(key), key)
+            spec = self.child(child_name(key), key)
             begun, starting = self._exchange.system.begin_child(self._supervisor, spec)
             found = cast("ComponentRef[Any]", begun)
             if starting is not None:
@@ -280,8 +285,3 @@ class Fleet:
             for site in self._sites.values()
             if site.place is not None and site.place.ref.alive
         ]
-
-
-def _child_name(key: str) -> str:
-    """Return the name in the tree for a key, which may hold anything."""
-    return key.replace("/", "%2F").strip() or "main"

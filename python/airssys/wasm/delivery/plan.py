@@ -137,7 +137,7 @@ def plan_of(
         InvalidDeploymentName: The name breaks the rules.
     """
     content = read_source(source)
-    live = core.live(name)
+    live, intake = core.live(name), core.intake
     problems: list[str] = []
 
     def tried(what: Callable[[], T]) -> T | None:
@@ -150,12 +150,14 @@ def plan_of(
             return None
 
     review = tried(
-        lambda: core.review(content, name=name, settings=settings, allow_downgrade=allow_downgrade)
+        lambda: core.intake.review(
+            content, name=name, settings=settings, allow_downgrade=allow_downgrade
+        )
     )
-    component = tried(lambda: core.component(content))
+    component = tried(lambda: intake.component(content))
     tried(lambda: core.check_movable(name, settings, strategy))
     if component is not None:
-        tried(lambda: core.depending(name, content, component))
+        tried(lambda: intake.depending(name, content, component))
     started = component is not None and tried(
         lambda: core.try_out(name, content, component, settings)
     )
@@ -221,6 +223,6 @@ def setting_changes(before: Settings, after: Settings) -> tuple[SettingChange, .
 def _component(core: HostCore, revision: Revision) -> Component | None:
     """Return the component of a revision, if it is still there and compiles."""
     try:
-        return core.component_of(revision)
+        return core.intake.component_of(revision)
     except AirsSysError:
         return None

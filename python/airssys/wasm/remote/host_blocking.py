@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_events import HostEvent
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.remote.storage import ConnectedStorage
-    from airssys.wasm.remote.wire import DeploymentState, UploadResult
+    from airssys.wasm.remote.wire import DeploymentState, ListedDeployment, UploadResult
     from airssys.wasm.revision import Settings
     from airssys.wasm.security.review import Review, Reviewed
 
@@ -132,6 +132,11 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
     def states(self) -> tuple[DeploymentState, ...]:
         """Return how each deployment is, by name."""
         found: tuple[DeploymentState, ...] = self.look(operations.deployments())
+        return found
+
+    def records(self) -> tuple[ListedDeployment, ...]:
+        """Return what is on record of each deployment, by name."""
+        found: tuple[ListedDeployment, ...] = self.look(operations.records())
         return found
 
     def actors(self, name: str) -> tuple[LiveActor, ...]:

@@ -27,6 +27,7 @@ from airssys.wasm.remote.wire import (
     DeploymentState,
     EntryPage,
     HostState,
+    ListedDeployment,
     RolloutView,
     UploadResult,
 )
@@ -135,6 +136,11 @@ def deployments() -> Request:
     """Ask for all deployments."""
     path = path_of(_DEPLOYMENTS)
     return Request(method="GET", path=path, gives=tuple[DeploymentState, ...])
+
+
+def records() -> Request:
+    """Ask for what is on record of all deployments."""
+    return Request(method="GET", path=path_of("records"), gives=tuple[ListedDeployment, ...])
 
 
 def deployment(name: str) -> Request:

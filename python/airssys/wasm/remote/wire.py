@@ -10,7 +10,7 @@ from airssys.wasm.accounting import DeploymentStatistics  # noqa: TC001 - read w
 from airssys.wasm.delivery.records import RolloutStatus, RolloutStep  # noqa: TC001 - likewise
 from airssys.wasm.ingress import HttpRoute, HttpStatistics  # noqa: TC001 - likewise
 from airssys.wasm.quotas.usage import Usage  # noqa: TC001 - likewise
-from airssys.wasm.revision import Revision, Settings
+from airssys.wasm.revision import DeploymentRecord, Revision, Settings
 from airssys.wasm.security.review import Reviewed  # noqa: TC001 - likewise
 from airssys.wasm.storage_records import Check, Put, StorageEntry  # noqa: TC001 - likewise
 
@@ -30,6 +30,7 @@ __all__ = [
     "GrantRequest",
     "HostState",
     "HttpState",
+    "ListedDeployment",
     "PlanRequest",
     "ReviewRequest",
     "RevokeRequest",
@@ -101,6 +102,18 @@ class DeploymentState(msgspec.Struct, kw_only=True, frozen=True):
     held: str | None
     exports: list[str]
     statistics: DeploymentStatistics
+
+
+class ListedDeployment(msgspec.Struct, kw_only=True, frozen=True):
+    """A deployment as it is on record.
+
+    Attributes:
+        deployment: The deployment.
+        live: Its live revision.
+    """
+
+    deployment: DeploymentRecord
+    live: Revision
 
 
 class UploadResult(msgspec.Struct, kw_only=True, frozen=True):
