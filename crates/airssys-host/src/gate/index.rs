@@ -27,7 +27,7 @@ pub const BOUNDARY: SegmentId = 0;
 /// The principal's own id, written `self` in a pattern.
 pub const OWN: SegmentId = 1;
 /// A segment that no pattern names.
-const UNKNOWN: SegmentId = SegmentId::MAX;
+pub const UNKNOWN: SegmentId = SegmentId::MAX;
 const NONE: u32 = u32::MAX;
 
 /// The segments that patterns name literally.
@@ -46,7 +46,7 @@ impl Segments {
         id
     }
 
-    fn find(&self, text: &[u8]) -> SegmentId {
+    pub fn find(&self, text: &[u8]) -> SegmentId {
         self.ids.get(text).copied().unwrap_or(UNKNOWN)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::super::index::{Clause, Index, OWN, Segments, Token, Tokens};
+use super::super::index::{Clause, Index, OWN, Segments, Token, Tokens, UNKNOWN};
 use super::super::pattern::matches_sequence;
 use super::super::rules::{Rule, RuleError, Rules, Selector, parse_rules};
 use super::super::subject::Subject;
@@ -147,9 +147,15 @@ impl Compiled {
             let tokens = tokens.get_or_insert_with(|| Tokens::of(&request.target, &self.segments));
             index.walk(tokens, request.address, &mut found);
             if domain.knows_self()
-                && let Some(own) = own_tokens(subject, request, tokens)
+                && let Some(mut own) = own_tokens(subject, request, tokens)
             {
                 index.walk(&own, None, &mut found);
+                // `self` behind a `**` is a segment like others, however the target was written.
+                own.list[0].id = self.segments.find(b"self");
+                let known = tokens.list.first().map(|token| token.id);
+                if known != Some(own.list[0].id) && own.list[0].id != UNKNOWN {
+                    index.walk(&own, None, &mut found);
+                }
             }
         }
     }

@@ -38,17 +38,20 @@ impl Scrubber {
         }
         let mut text = std::mem::take(&mut self.held);
         text.extend_from_slice(&piece);
-        let mut blots = vec![(0, self.covered)];
+        let carried = self.covered;
+        let mut blots = vec![(0, carried)];
         for secret in &self.secrets {
             occurrences(&text, secret.bytes(), |start, end| blots.push((start, end)));
         }
         let keep = text.len() - self.open_end(&text);
         self.held = text.split_off(keep);
+        // What stands in the held part as a whole is found in it again.
         self.covered = blots
             .iter()
-            .map(|(_, end)| end.saturating_sub(keep))
-            .max()
-            .unwrap_or_default();
+            .filter(|(start, _)| *start < keep)
+            .map(|(_, end)| *end)
+            .fold(carried, usize::max)
+            .saturating_sub(keep);
         for (start, end) in blots {
             let end = end.min(keep);
             text[start.min(end)..end].fill(BLOT);
@@ -59,8 +62,13 @@ impl Scrubber {
     /// What is left at the end.
     pub fn rest(&mut self) -> Option<Bytes> {
         let mut rest = std::mem::take(&mut self.held);
-        rest[..self.covered].fill(BLOT);
-        self.covered = 0;
+        let mut blots = vec![(0, std::mem::take(&mut self.covered))];
+        for secret in &self.secrets {
+            occurrences(&rest, secret.bytes(), |start, end| blots.push((start, end)));
+        }
+        for (start, end) in blots {
+            rest[start..end].fill(BLOT);
+        }
         (!rest.is_empty()).then(|| rest.into())
     }
 
@@ -159,6 +167,21 @@ mod tests {
             ("", ""),
         ] {
             for size in 1..=text.len().max(1) {
+                let found = scrubbed(&secrets, text, size);
+                assert_eq!(found, expected, "in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_within_the_beginning_of_another_is_blotted_alone() {
+        let secrets = ["ab-password-tower", "password"];
+        for (text, expected) in [
+            ("ab-password", "ab-********"),
+            ("ab-password-t!", "ab-********-t!"),
+            ("ab-password-tower", "*****************"),
+        ] {
+            for size in 1..=text.len() {
                 let found = scrubbed(&secrets, text, size);
                 assert_eq!(found, expected, "in pieces of {size}");
             }

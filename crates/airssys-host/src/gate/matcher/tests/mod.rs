@@ -385,3 +385,33 @@ fn a_component_has_what_it_asks_for_was_granted_and_the_policy_allows() {
     assert_eq!(outcome(true, None, "/data/in/a"), allowed(true));
     assert_eq!(outcome(true, None, "/data/in/b"), refused(None));
 }
+
+#[test]
+fn a_deny_of_self_in_the_depth_holds_for_both_spellings() {
+    let rule = |id: &str, effect: &str, target: &str| {
+        serde_json::json!({"id": id, "effect": effect, "principals": ["*"], "kind": "messaging",
+            "targets": [target], "access": ["send"]})
+    };
+    let rules = serde_json::json!([
+        rule("own", "allow", "self"),
+        rule("deep", "deny", "**/self"),
+    ]);
+    for target in ["self", "acme/calc"] {
+        let found = outcome(
+            &rules,
+            &Subject::named("acme/calc"),
+            "messaging",
+            "send",
+            target,
+        );
+        assert_eq!(found, Outcome::Deny, "{target}");
+    }
+    let other = outcome(
+        &rules,
+        &Subject::named("acme/x"),
+        "messaging",
+        "send",
+        "acme/calc",
+    );
+    assert_eq!(other, Outcome::NotGranted);
+}
