@@ -21,6 +21,8 @@ CONTENTS = (
     "airssys/_core.pyi",
     "airssys/py.typed",
     "airssys/authoring/contract/core/types.wit",
+    "airssys/authoring/loaders/python/app.py",
+    "airssys/authoring/loaders/wit/deps/cli/cli.wit",
     "airssys/authoring/pins/javascript/package-lock.json",
     "airssys/authoring/sdk/python/airssys_component/actors.py",
     "airssys/authoring/sdk/rust/wit/core/types.wit",

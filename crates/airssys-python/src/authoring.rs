@@ -25,6 +25,24 @@ fn read_world<'py>(
     Ok(answer)
 }
 
+/// Describe WIT as JSON: that of a folder, or of a component or WIT text.
+#[pyfunction]
+#[pyo3(signature = (*, folder = None, content = None, world = None))]
+fn describe_wit(
+    py: Python<'_>,
+    folder: Option<PathBuf>,
+    content: Option<Vec<u8>>,
+    world: Option<&str>,
+) -> PyResult<String> {
+    let content = content.unwrap_or_default();
+    let wit = match &folder {
+        Some(folder) => authoring::Wit::Folder(folder),
+        None => authoring::Wit::Content(&content),
+    };
+    py.detach(|| authoring::describe(wit, world))
+        .map_err(PyValueError::new_err)
+}
+
 /// Make a component of a core module.
 #[pyfunction]
 #[pyo3(signature = (module, wit = None, world = None))]
@@ -42,5 +60,6 @@ fn componentise<'py>(
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(read_world, module)?)?;
+    module.add_function(wrap_pyfunction!(describe_wit, module)?)?;
     module.add_function(wrap_pyfunction!(componentise, module)?)
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from airssys.authoring.new import new_project, templates
     from airssys.authoring.project import Project, find_project
+    from airssys.authoring.scripts import script
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -33,6 +34,7 @@ else:
             ),
             "new": ("new_project", "templates"),
             "project": ("Project", "find_project"),
+            "scripts": ("script",),
         },
     )
 
@@ -48,5 +50,6 @@ __all__ = [
     "build",
     "find_project",
     "new_project",
+    "script",
     "templates",
 ]

@@ -86,13 +86,15 @@ def _build(project: Project, say: Callable[[str], None], *, force: bool) -> Buil
     output = project.output
     say(f"building {project.name} ({project.language})")
     key = key_of(project, files, _toolchain(project))
-    content = None if force else kept(key, project)
+    own = project.manifest.build.command  # what it depends on besides is not known
+    content = None if force or own else kept(key, project)
     if content is None:
         with scratch(output.parent) as making:
             made = making / "component.wasm"
             _compile(project, world, made, say)
             content = embed_manifest(made.read_bytes(), project.manifest)
-        if files.items() <= inputs(project.folder).items():  # else it was edited meanwhile
+        # Not where it was edited meanwhile.
+        if not own and files.items() <= inputs(project.folder).items():
             keep(key, project, content)
     put(content, output)
     report = {
@@ -108,7 +110,12 @@ def _build(project: Project, say: Callable[[str], None], *, force: bool) -> Buil
 
 
 def _compile(project: Project, world: World, output: Path, say: Callable[[str], None]) -> None:
-    """Compile by the way of the language."""
+    """Compile by the way of the language, or by the project's own command."""
+    if project.manifest.build.command:
+        from airssys.authoring.languages import own  # noqa: PLC0415
+
+        own.build(project.manifest.build.command, project.folder, project.wit, world.name, output)
+        return
     match project.language:
         case "rust":
             from airssys.authoring.languages import rust  # noqa: PLC0415
@@ -132,6 +139,8 @@ def _compile(project: Project, world: World, output: Path, say: Callable[[str], 
 
 def _toolchain(project: Project) -> str:
     """Name the compiler of a project's language."""
+    if project.manifest.build.command:
+        return project.manifest.build.command
     match project.language:
         case "rust":
             from airssys.authoring.languages.rust import toolchain  # noqa: PLC0415

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTRACT", "complete", "needed", "whole"]
 
-#: The folder of the packages `airssys:*`, one folder each.
+#: The folder of the packages `airssys:*`, one folder each; in `deps` those of WASI that the host
+#: has beyond what compilers bring along.
 CONTRACT = Path(__file__).resolve().parent / "contract"
 
 
@@ -33,8 +34,8 @@ def needed(wit: Path, contract: Path = CONTRACT) -> list[Path]:
 
 def _needed_by(folder: Path, contract: Path, found: list[Path]) -> None:
     texts = [file.read_text("utf-8") for file in sorted(folder.glob("*.wit"))]
-    for name in sorted(set(re.findall(r"\bairssys:([a-z-]+)/", "\n".join(texts)))):
-        package = contract / name
+    for owner, name in sorted(set(re.findall(r"\b(airssys|wasi):([a-z-]+)/", "\n".join(texts)))):
+        package = contract / name if owner == "airssys" else contract / "deps" / name
         if package.is_dir() and package != folder and package not in found:
             _needed_by(package, contract, found)
     found.append(folder)

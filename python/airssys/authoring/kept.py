@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["keep", "kept", "key_of"]
 
-#: Builds that are kept; a component in Python has 18 MiB.
-_MOST: Final = 48
+#: Bytes of builds that are kept; a component in Python has 18 MiB, one in Rust a tenth of one.
+_MOST: Final = 2 << 30
 #: What a compiler writes beside the component, and a project wants back.
 _LOCK: Final = "Cargo.lock"
 
@@ -64,6 +64,11 @@ def keep(key: str, project: Project, content: bytes) -> None:
     if project.language == "rust" and lock.is_file():
         put(lock.read_bytes(), _home() / key / _LOCK)
     put(content, _home() / key / "component.wasm")  # last: what has it is whole
-    found = sorted(_home().iterdir(), key=lambda each: each.stat().st_mtime)
-    for old in found[:-_MOST]:
-        shutil.rmtree(old, ignore_errors=True)
+    total = 0
+    for each in sorted(_home().iterdir(), key=lambda each: each.stat().st_mtime, reverse=True):
+        try:
+            total += (each / "component.wasm").stat().st_size
+        except FileNotFoundError:
+            continue  # another build is writing it, or removing it
+        if total > _MOST:
+            shutil.rmtree(each, ignore_errors=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MANIFEST", "Language", "Project", "find_project"]
 
-Language = Literal["rust", "python", "javascript", "typescript"]
+Language = Literal["rust", "python", "javascript", "typescript", "c"]
 
 MANIFEST: Final = "Component.toml"
 _NEW: Final = "`airssys new NAME --lang python` makes a project"
@@ -59,10 +59,10 @@ class Project:
             NoProject: A language that `airssys build` does not know.
         """
         language = self.manifest.build.language
-        if language == "c":
+        if language == "c" and not self.manifest.build.command:
             raise NoProject(
                 f"{self.folder / MANIFEST}: build.language 'c' has no toolchain here",
-                hint="build it yourself, and `airssys deploy FILE`; or rust, python, javascript",
+                hint="say by build.command what builds it; or write rust, python, javascript",
             )
         return language
 

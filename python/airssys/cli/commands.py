@@ -25,6 +25,8 @@ _MODULES: Final = {
     "new": "new",
     "build": "build",
     "test": "test",
+    "dev": "dev",
+    "bindgen": "bindgen",
     "inspect": "components",
     "run": "components",
     "serve": "serve",

@@ -13,7 +13,7 @@ from airssys.cli.grants import directories
 from airssys.cli.invoke import invoke, report
 from airssys.cli.names import Name, is_served, using
 from airssys.cli.output import Json, print_json, print_note, short_digest, working
-from airssys.cli.projects import component_and_name
+from airssys.cli.projects import component_and_name, content_of
 from airssys.cli.review import may_be_granted
 from airssys.cli.watching import watch
 from airssys.wasm.delivery.strategies import Stepwise, strategy_from
@@ -46,8 +46,8 @@ def deploy(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="A component, or the folder of a project; by default the source in airssys.toml, "
-            "else the project here.",
+            help="A component, a script (.py, .js), or the folder of a project; by default the "
+            "source in airssys.toml, else the project here.",
         ),
     ] = None,
     *,
@@ -293,7 +293,7 @@ def _strategy(
 def _content(host: BlockingHost | BlockingConnectedHost, file: Path | None, name: str) -> bytes:
     """Return the component: the file, or what airssys.toml names as the source."""
     if file is not None:
-        return file.read_bytes()
+        return content_of(file)
     found = configuration()
     if found is None:
         raise InvalidSetting(
@@ -302,7 +302,7 @@ def _content(host: BlockingHost | BlockingConnectedHost, file: Path | None, name
         )
     source = found.source(name)
     if isinstance(source, Path):
-        return source.read_bytes()
+        return content_of(source)
     if is_served(host):
         raise InvalidSetting(
             f"{found.file} names a stored component, which only its own host can read",

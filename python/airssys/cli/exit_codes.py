@@ -50,6 +50,7 @@ EXIT_CODES: Final = {
     "unknown-approval": ExitCode.NOT_FOUND,
     "no-audit-log": ExitCode.NOT_FOUND,
     "audit-key": ExitCode.NOT_FOUND,
+    "script-failed": ExitCode.GUEST,
     "trap": ExitCode.GUEST,
     "limit-exceeded": ExitCode.GUEST,
     "guest-exit": ExitCode.GUEST,

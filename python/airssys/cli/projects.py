@@ -1,4 +1,4 @@
-"""What is deployed where no file is named: the component of a project."""
+"""What is deployed where no component is named: that of a project, or a script."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from airssys.cli.output import print_note
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["component_and_name"]
+__all__ = ["component_and_name", "content_of"]
 
 
 def component_and_name(file: Path | None, name: str | None) -> tuple[Path, str]:
     """Return the component to deploy and the name of its deployment.
 
     Args:
-        file: A component, or the folder of a project, which is built where it has changed; the
-            project at or above the working directory by default.
+        file: A component, a script, or the folder of a project, which is built where it has
+            changed; the project at or above the working directory by default.
         name: The deployment; the name in the component's manifest by default.
 
     Raises:
@@ -32,11 +32,30 @@ def component_and_name(file: Path | None, name: str | None) -> tuple[Path, str]:
 
         built = build(find_project(file), say=print_note)
         return built.component, name or built.name
-    if name is None:
+    if name is None and not _is_script(file):
         from airssys.testing.components import manifest_in  # noqa: PLC0415 - as above
 
         manifest = manifest_in(file.read_bytes())
         if manifest is None:
             raise typer.BadParameter(f"{file} has no manifest with a name: --name is needed")
         name = manifest.component.name
+    if name is None:
+        from airssys.authoring.scripts import script_name  # noqa: PLC0415 - as above
+
+        name = script_name(content_of(file))
+        if name is None:
+            raise typer.BadParameter(f"{file} does not say its name: --name is needed")
     return file, name
+
+
+def content_of(file: Path) -> bytes:
+    """Return what is deployed of a file: a component as it is, a script with what runs it."""
+    if not _is_script(file):
+        return file.read_bytes()
+    from airssys.authoring.scripts import script  # noqa: PLC0415 - few files are scripts
+
+    return script(file, say=print_note)
+
+
+def _is_script(file: Path) -> bool:
+    return file.suffix in {".py", ".js"}

@@ -33,11 +33,12 @@ class BlobStore:
 
     Args:
         directory: The state directory; it exists and is owned.
+        folder: Where in it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, folder: str = "blobs") -> None:
         self._directory = directory
-        self._root = directory / "blobs" / "sha256"
+        self._root = directory / folder / "sha256"
         with explained("make the content store", directory):
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(self._root.parent)

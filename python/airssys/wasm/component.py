@@ -65,6 +65,11 @@ class Component:
         return self._native.memory_required
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """What each instance in a host is started with; none but for scripts."""
+        return ()
+
+    @property
     def profile(self) -> str:
         """`"plain"`, or `"concurrent"` for a component that uses component-model async."""
         return self._native.profile

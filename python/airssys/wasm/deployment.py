@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from airssys.wasm.actors.blocking_actor import BlockingActor
 from airssys.wasm.api import Api
+from airssys.wasm.contracts.offers import needed
 from airssys.wasm.delivery.plan import RevisionDifference, revision_difference
 from airssys.wasm.delivery.records import refuse_taken_back
 from airssys.wasm.delivery.rollout import BlockingRollout, Rollout
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from airssys.wasm.storage_blocking import BlockingNamespace
 
 __all__ = ["BlockingDeployment", "Deployment"]
+
+P = TypeVar("P")
 
 
 class _Deployment:
@@ -178,6 +181,15 @@ class _Deployment:
             self._api, self._api_of = Api(call, self.exports), component
         return self._api
 
+    def _implementing(self, contract: Callable[..., P], *, awaited: bool) -> P:
+        """Return the deployment as an object of a contract."""
+        wanted = needed(contract)
+        assert wanted is not None, "a contract is given"  # noqa: S101
+        if self._serving.contract is not wanted:
+            wanted.check(self._core.intake.stored(self.revision.digest))
+        call = self.call  # type: ignore[attr-defined]  # both forms have one
+        return cast("P", wanted.client(call, awaited=awaited))
+
     def _changes(self, given: Changes) -> tuple[Settings, dict[str, Any]]:
         """Return the settings that follow from what is to change, and what is for this deploy."""
         changes: dict[str, Any] = dict(given)
@@ -257,6 +269,14 @@ class Deployment(_Deployment):
         named: dict[str, Any],
         key: bytes | None = None,
     ) -> Awaitable[Any]:
+        script = self._serving.script
+        if script is not None:
+            return script.call_async(self._call_path, function, arguments, named, key)
+        return self._call_path(function, arguments, named, key)
+
+    def _call_path(
+        self, function: str, arguments: tuple[Any, ...], named: dict[str, Any], key: bytes | None
+    ) -> Awaitable[Any]:
         try:
             return self._serving.route.call_async(function, arguments, named, key)
         except HostClosed as error:
@@ -323,9 +343,29 @@ class Deployment(_Deployment):
         return Namespace(self._core.storage.namespace(self.name))
 
     @property
-    def api(self) -> Api:
-        """The functions as attributes: `await deployment.api.add(2, 3)`."""
-        return self._functions(self.call)
+    def api(self) -> Any:
+        """The functions as attributes: `await deployment.api.add(2, 3)`.
+
+        Those of its contract where it was deployed with `implements`; see `implementing`.
+        """
+        contract = self._serving.contract
+        return (
+            self._functions(self.call)
+            if contract is None
+            else contract.client(self.call, awaited=True)
+        )
+
+    def implementing(self, contract: Callable[..., P]) -> P:
+        """Return the deployment as an object of a contract, with the types that it declares.
+
+        Args:
+            contract: A Protocol that `@interface` made a contract.
+
+        Raises:
+            ContractMismatch: The live revision does not implement it.
+            InvalidContract: It is no contract.
+        """
+        return self._implementing(contract, awaited=True)
 
     @overload
     async def deploy(
@@ -498,6 +538,14 @@ class BlockingDeployment(_Deployment):
         named: dict[str, Any],
         key: bytes | None = None,
     ) -> Any:
+        script = self._serving.script
+        if script is not None:
+            return script.call(self._call_path, function, arguments, named, key)
+        return self._call_path(function, arguments, named, key)
+
+    def _call_path(
+        self, function: str, arguments: tuple[Any, ...], named: dict[str, Any], key: bytes | None
+    ) -> Any:
         waited = None
         while True:
             try:
@@ -521,9 +569,18 @@ class BlockingDeployment(_Deployment):
         return self._core.storage.namespace(self.name)
 
     @property
-    def api(self) -> Api:
-        """The functions as attributes: `deployment.api.add(2, 3)`."""
-        return self._functions(self.call)
+    def api(self) -> Any:
+        """The functions as attributes: `deployment.api.add(2, 3)`; see `Deployment.api`."""
+        contract = self._serving.contract
+        return (
+            self._functions(self.call)
+            if contract is None
+            else contract.client(self.call, awaited=False)
+        )
+
+    def implementing(self, contract: Callable[..., P]) -> P:
+        """Return the deployment as an object of a contract; see `Deployment.implementing`."""
+        return self._implementing(contract, awaited=False)
 
     @overload
     def deploy(

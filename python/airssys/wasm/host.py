@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from airssys.wasm._native import ShortTurns
 from airssys.wasm.actors.host_actors import HostActors
+from airssys.wasm.contracts.offers import needed
 from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import Deployment
 from airssys.wasm.deployment_name import namespace_of
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.backup.archive import BackupInfo
+    from airssys.wasm.contracts.contract import Contract
     from airssys.wasm.delivery.locks import Lock
     from airssys.wasm.delivery.plan import Plan
     from airssys.wasm.delivery.strategies import Strategy
@@ -72,7 +74,7 @@ class Host:
     def __init__(
         self,
         directory: str | os.PathLike[str] | None,
-        provides: Mapping[str, Any] | None,
+        provides: Mapping[Any, Any] | None,
         admission: Admission | None,
         system: System | None,
         storage: StorageSettings | None = None,
@@ -100,7 +102,7 @@ class Host:
         directory: str | os.PathLike[str] | None = None,
         *,
         configuration: str | os.PathLike[str] | Configuration | None = None,
-        provides: Mapping[str, Any] | None = None,
+        provides: Mapping[Any, Any] | None = None,
         admission: Admission | None = None,
         system: System | None = None,
         storage: StorageSettings | None = None,
@@ -126,7 +128,8 @@ class Host:
                 the most that a deployment gets, and how deployments are run where `deploy` does not
                 say.
             provides: Host functions for components: by interface, a mapping or object that holds
-                them by name. They are called in the task or thread of whoever calls the component.
+                them by name; or by a Protocol that `@interface` made a contract, an object with its
+                methods. They are called in the task or thread of whoever calls the component.
             admission: Which components it lets in: `any` that is not blocked, which is the default,
                 or only those that are `trusted`: signed, for their name, by a key of the trust
                 store of the state directory. Asked at every load.
@@ -174,7 +177,7 @@ class Host:
         directory: str | os.PathLike[str] | None = None,
         *,
         configuration: str | os.PathLike[str] | Configuration | None = None,
-        provides: Mapping[str, Any] | None = None,
+        provides: Mapping[Any, Any] | None = None,
         admission: Admission | None = None,
         storage: StorageSettings | None = None,
         ceilings: HostCeilings | None = None,
@@ -312,6 +315,7 @@ class Host:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        implements: object = None,
     ) -> Deployment:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
@@ -359,6 +363,9 @@ class Host:
             observe_until: When observing ends.
             who: Who deploys, for the history; the user of this process by default.
             why: The reason, for the history.
+            implements: A Protocol made a contract by `@interface`: the component is refused where
+                it does not implement it, and so is every other one that is deployed there while the
+                host is open.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
 
         Raises:
@@ -373,6 +380,7 @@ class Host:
             InvalidComponent: It is not a component, or a broken one.
             ComponentTooLarge: It exceeds a static limit.
             UnknownImport: Nothing provides an import; the message names the near ones.
+            ContractMismatch: It does not implement what it has to; says what is missing or other.
             Trap: It trapped while it was instantiated.
             LimitExceeded: It needs more than its limits allow.
             StateWriteFailed: It could not be stored or recorded.
@@ -394,7 +402,15 @@ class Host:
             observe_until=observe_until,
         )
         return await self._deploy(
-            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
+            source,
+            name,
+            settings,
+            hooks,
+            who,
+            why,
+            allow_downgrade=allow_downgrade,
+            grant=grant,
+            contract=needed(implements),
         )
 
     async def serve_http(
@@ -660,6 +676,7 @@ class Host:
         inherited: bool = False,
         strategy: Strategy | None = None,
         approved: Reviewed | None = None,
+        contract: Contract | None = None,
     ) -> Deployment:
         given_up = threading.Event()
         try:
@@ -677,6 +694,7 @@ class Host:
                     inherited=inherited,
                     strategy=strategy,
                     approved=approved,
+                    contract=contract,
                     given_up=given_up,
                 )
         except asyncio.CancelledError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airssys.wasm.actors.live import look_at
+from airssys.wasm.contracts.offers import needed
 from airssys.wasm.delivery.plan import plan_of
 from airssys.wasm.deployment import BlockingDeployment
 from airssys.wasm.host_core import HostCore
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.settings import ActorSettings
     from airssys.wasm.backup.archive import BackupInfo
+    from airssys.wasm.contracts.contract import Contract
     from airssys.wasm.delivery.locks import Lock
     from airssys.wasm.delivery.plan import Plan
     from airssys.wasm.delivery.strategies import Strategy
@@ -64,7 +66,7 @@ class BlockingHost:
         directory: str | os.PathLike[str] | None = None,
         *,
         configuration: str | os.PathLike[str] | Configuration | None = None,
-        provides: Mapping[str, Any] | None = None,
+        provides: Mapping[Any, Any] | None = None,
         admission: Admission | None = None,
         storage: StorageSettings | None = None,
         ceilings: HostCeilings | None = None,
@@ -133,6 +135,7 @@ class BlockingHost:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        implements: object = None,
     ) -> BlockingDeployment:
         """Make a component the live revision of a deployment; see `Host.deploy`.
 
@@ -154,7 +157,15 @@ class BlockingHost:
             observe_until=observe_until,
         )
         return self._deploy(
-            source, name, settings, hooks, who, why, allow_downgrade=allow_downgrade, grant=grant
+            source,
+            name,
+            settings,
+            hooks,
+            who,
+            why,
+            allow_downgrade=allow_downgrade,
+            grant=grant,
+            contract=needed(implements),
         )
 
     def stored(self, digest: str) -> bytes:
@@ -386,6 +397,7 @@ class BlockingHost:
         inherited: bool = False,
         strategy: Strategy | None = None,
         approved: Reviewed | None = None,
+        contract: Contract | None = None,
     ) -> BlockingDeployment:
         serving = self._core.deploy(
             source,
@@ -399,5 +411,6 @@ class BlockingHost:
             inherited=inherited,
             strategy=strategy,
             approved=approved,
+            contract=contract,
         )
         return BlockingDeployment(self, self._core, serving)

@@ -19,6 +19,7 @@ from airssys.wasm.actors.moves import ActorMoves
 from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.backup.make import BackupMaker
 from airssys.wasm.blobs import digest_of
+from airssys.wasm.contracts.offers import offered
 from airssys.wasm.delivery.dependencies import (
     check_dependants,
 )
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.fleet import Fleet
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
+    from airssys.wasm.contracts.contract import Contract
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.manifest.configuration import Configuration
@@ -102,7 +104,7 @@ class HostCore:
     def __init__(
         self,
         directory: str | os.PathLike[str] | None = None,
-        provides: Mapping[str, Any] | None = None,
+        provides: Mapping[Any, Any] | None = None,
         only: Collection[str] | None = None,
         admission: Admission | None = None,
         actors: HostActors | None = None,
@@ -126,7 +128,7 @@ class HostCore:
         #: What happens to the deployments.
         self.events = HostEvents()
         self._process = os.getpid()
-        self._provides = dict(provides or {})
+        self._provides = offered(provides or {})
         self._state = StateDirectory(Path(directory))
         admissions = Admissions(self._state.path, admission or "any", self._state.registry)
         with contextlib.ExitStack() as undoing:
@@ -301,6 +303,7 @@ class HostCore:
         inherited: bool = False,
         given_up: threading.Event | None = None,
         strategy: Strategy | None = None,
+        contract: Contract | None = None,
     ) -> Serving:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
@@ -323,8 +326,11 @@ class HostCore:
                 process that compiles is killed.
             strategy: How it takes over from the live one; at once by default, and where there is
                 no live one that takes calls.
+            contract: What it has to implement, and what takes its place later; by default what the
+                deployment had to until now.
 
         Raises:
+            ContractMismatch: It does not implement the contract.
             RolloutInProgress: The deployment is being moved to another revision.
             StrategyUnsupported: The strategy cannot move it.
         """
@@ -347,11 +353,12 @@ class HostCore:
             if live is not None and serving.held is None and live.digest == digest:
                 effective = self.intake.effective(content, name, settings, inherited=inherited)
                 if live.settings == effective:
+                    _hold_to(serving, contract, content)
                     about = None if not grant else self.intake.approved(content, name, approved)
                     self._deployed_again(name, effective, about, grant, hooks, who=who, why=why)
                     return serving
             admitted = self.intake.admit(content, name, allow_downgrade=allow_downgrade)
-            component = self.intake.compile(content, given_up)
+            component = self._fitting(serving, contract, content, given_up)
             # After the compiler, which says best what is no component.
             effective = self.intake.effective(content, name, settings, inherited=inherited)
             self.security.check(effective)
@@ -440,6 +447,18 @@ class HostCore:
         if live is not None and strategy is not None:
             keys = len(self._records.keys(name))
             check_strategy(name, strategy, settings, live.settings, keys)
+
+    def _fitting(
+        self,
+        serving: Serving,
+        contract: Contract | None,
+        content: bytes,
+        given_up: threading.Event | None,
+    ) -> Component:
+        """Compile a component that implements what its deployment has to."""
+        component = self.intake.compile(content, given_up)
+        _hold_to(serving, contract, content)
+        return component
 
     def next_number(self, name: str) -> int:
         """Return the number that the next revision of a deployment would have."""
@@ -746,6 +765,14 @@ class HostCore:
             self.delivery.give_up(rollout, f"it does not start any more: {error}")
             return
         self.delivery.go_on(serving, rollout, revision, prepared)
+
+
+def _hold_to(serving: Serving, contract: Contract | None, content: bytes) -> None:
+    """Refuse a component that does not implement what its deployment has to."""
+    wanted = contract or serving.contract
+    if wanted is not None:
+        wanted.check(content)
+        serving.contract = wanted
 
 
 def _longest_drain(servings: list[Serving]) -> float:

@@ -19,6 +19,7 @@ from airssys.wasm.errors import CompileError
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.host_inputs import read_source
 from airssys.wasm.manifest import granted_places
+from airssys.wasm.scripts.loaders import Loaders
 from airssys.wasm.security.inputs import capabilities_of, manifest_of
 from airssys.wasm.settings import completed
 from airssys.wasm.trust.store import Level
@@ -74,6 +75,7 @@ class Intake:
         self._admissions = admissions
         self._security = security
         self._engine = engine
+        self._loaders = Loaders(state.path)
         self._servings = servings
         self._check = check
         self._closed = closed
@@ -90,7 +92,7 @@ class Intake:
 
     def load(self, content: bytes) -> Component:
         """Compile a component that was in before, however long that takes."""
-        return self._engine.load(content)
+        return self._loaders.load(self._engine, content)
 
     def depending(
         self, name: str, content: bytes, component: Component
@@ -229,7 +231,7 @@ class Intake:
             return self._closed() or (given_up is not None and given_up.is_set())
 
         try:
-            return self._engine.load(content, given_up=unwanted)
+            return self._loaders.load(self._engine, content, unwanted)
         except CompileError:
             self._check()
             raise

@@ -20,6 +20,7 @@ from airssys.wasm.delivery.records import Baseline
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import Limits
 from airssys.wasm.quotas.ledger import usage_of
+from airssys.wasm.scripts.component import ScriptComponent
 from airssys.wasm.security.host_functions import on_behalf
 from airssys.wasm.storage_records import StorageQuota
 from airssys.wasm.wasi import Directory, Wasi
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airssys.wasm._native import Gate, Subject
     from airssys.wasm.actors.logs import GuestLogs
     from airssys.wasm.component import Component
+    from airssys.wasm.contracts.contract import Contract
     from airssys.wasm.quotas import Ledger, Usage
     from airssys.wasm.revision import Revision, Settings
     from airssys.wasm.security.host_security import HostSecurity
@@ -116,6 +118,8 @@ class Serving:
         one_change: Held while the deployment is changed.
         revision: The live revision; None before the first, and once the deployment was removed.
         component: Its component; None while the deployment is held.
+        script: The same where it is a script, else None.
+        contract: What its revisions have to implement, or None.
         held: Why the deployment takes no calls, or None.
         make: What its actors are made of, while it has any.
         gone: Whether the name is another deployment's now.
@@ -140,6 +144,8 @@ class Serving:
         self.one_change = threading.Lock()
         self.revision: Revision | None = None
         self.component: Component | None = None
+        self.script: ScriptComponent | None = None
+        self.contract: Contract | None = None
         self.held: str | None = None
         self.make: Make | None = None
         self.gone = False
@@ -180,7 +186,9 @@ class Serving:
         services = self._services(component, limits)
         gate, subject = rules = self._rules(number, settings)
         storage = (services[0], subject) if services else None
-        wasi = self._given(settings, rules)
+        wasi = self._given(settings, rules, component.arguments)
+        if isinstance(component, ScriptComponent):
+            component.begin(limits.native.counted(self.account), wasi.native)
         if settings.actor is not None:
             questions = self._security.osl.approvals.questions
             make = Make(
@@ -241,7 +249,12 @@ class Serving:
         )
 
     def _given(
-        self, settings: Settings, rules: tuple[Gate, Subject], *, effects: bool = True
+        self,
+        settings: Settings,
+        rules: tuple[Gate, Subject],
+        arguments: Sequence[str] = (),
+        *,
+        effects: bool = True,
     ) -> Wasi:
         """Return what instances are given; without `effects`, nothing that has any.
 
@@ -250,6 +263,7 @@ class Serving:
         """
         try:
             return Wasi(
+                arguments=arguments,
                 environment=settings.environment,
                 config={key: _text(value) for key, value in settings.config.items()},
                 secrets=self._security.secrets,
@@ -288,6 +302,8 @@ class Serving:
         previous, drain = self._line, self.revision.settings.drain if self.revision else 0
         self._statistics[revision.number] = prepared.statistics
         self.revision, self.component, self.held = revision, prepared.component, None
+        script = prepared.component if isinstance(prepared.component, ScriptComponent) else None
+        self.script = script
         self._line, self.make = prepared.line, prepared.make
         self.quota = quota_of(revision.settings)
         self._bound(revision.settings)
@@ -434,7 +450,9 @@ class Serving:
             settings,
             statistics,
             self._services(component, limits),
-            self._given(settings, self._rules(number, settings), effects=False),
+            self._given(
+                settings, self._rules(number, settings), component.arguments, effects=False
+            ),
             logged=False,
         )
         line.warm()

@@ -1,5 +1,6 @@
 //! A world as its author wrote it.
 
+use std::error::Error;
 use std::path::Path;
 
 use wit_parser::{ParseError, Resolve, ResolveError, WorldId, WorldItem, WorldKey};
@@ -54,17 +55,25 @@ pub(super) fn select(wit: &Path, world: Option<&str>) -> Result<(Resolve, WorldI
     let (package, _) = match resolve.push_dir(wit) {
         Ok(found) => found,
         Err(error) => {
-            let with_place = error.chain().find_map(|cause| {
-                let parsing = cause.downcast_ref::<ParseError>();
-                let parsing = parsing.map(|error| error.render(&resolve.source_map));
-                let resolving = cause.downcast_ref::<ResolveError>();
-                parsing.or_else(|| Some(resolving?.render(&resolve.source_map)))
-            });
-            return Err(with_place.unwrap_or_else(|| format!("{error:#}")));
+            let explained = explained(error.chain(), &resolve);
+            return Err(explained.unwrap_or_else(|| format!("{error:#}")));
         }
     };
     let id = resolve
         .select_world(&[package], world)
         .map_err(|error| format!("{error:#}"))?;
     Ok((resolve, id))
+}
+
+/// What is wrong with some WIT and where, if one of the causes of an error says so.
+pub(super) fn explained<'a>(
+    mut causes: impl Iterator<Item = &'a (dyn Error + 'static)>,
+    resolve: &Resolve,
+) -> Option<String> {
+    causes.find_map(|cause| {
+        let parsing = cause.downcast_ref::<ParseError>();
+        let parsing = parsing.map(|error| error.render(&resolve.source_map));
+        let resolving = cause.downcast_ref::<ResolveError>();
+        parsing.or_else(|| Some(resolving?.render(&resolve.source_map)))
+    })
 }

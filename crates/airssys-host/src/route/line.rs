@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::memory::Memory;
 use super::pool::{Pool, Turn};
+use super::script;
 use super::statistics::Statistics;
 use crate::component::Component;
 use crate::error::Error;
@@ -38,6 +39,8 @@ pub struct Line {
     pub(super) wasi: MakeWasi,
     pub(super) pool: Option<Arc<Pool<Box<Live>>>>,
     pub(super) memory: Memory,
+    /// Whether the component runs scripts, whose errors are failures.
+    pub(super) scripted: bool,
     in_flight: AtomicUsize,
     retired: AtomicBool,
     pub(super) kill: Arc<Kill>,
@@ -72,6 +75,7 @@ impl Line {
         statistics.go_warm();
         Arc::new(Self {
             number,
+            scripted: script::runs_scripts(&component),
             component,
             limits: limits.into(),
             statistics,

@@ -9,6 +9,7 @@ mod line;
 mod memory;
 mod passage;
 mod pool;
+mod script;
 mod statistics;
 #[cfg(test)]
 mod tests;

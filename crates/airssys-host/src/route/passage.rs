@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::line::Line;
 use super::pool::Turn;
+use super::script;
 use super::statistics::{Outcome, Used};
 use super::trial::Part;
 use crate::component::Component;
@@ -182,7 +183,15 @@ impl Passage {
     /// Record how the call ended, and keep its instance for the next where the revision keeps any.
     pub fn conclude(mut self, live: Option<Box<Live>>, result: &Result<Option<Value>, Error>) {
         let (outcome, bytes_out) = match result {
-            Ok(value) => (Outcome::Answered, value.as_ref().map_or(0, payload)),
+            Ok(value) => {
+                let failed = self.line.scripted && value.as_ref().is_some_and(script::failed);
+                let outcome = if failed {
+                    Outcome::Other
+                } else {
+                    Outcome::Answered
+                };
+                (outcome, value.as_ref().map_or(0, payload))
+            }
             Err(error) => (Outcome::of(error), 0),
         };
         self.tell_limit(result.as_ref().err());

@@ -52,7 +52,7 @@ pub enum Outcome {
     Limit,
     /// The caller went away, or the drain deadline passed.
     Cancelled,
-    /// A host function failed, or the host did.
+    /// A host function failed, or the host did, or a script.
     Other,
 }
 

@@ -129,7 +129,7 @@ def _with_prelude(wit: Path, world: World, laid: Path) -> Path:
     shutil.copytree(wit, laid)
     texts = "".join(file.read_text("utf-8") for file in laid.rglob("*.wit"))
     for file in sorted((ENTRY / "wit").glob("*.wit")):
-        if f"package wasi:{file.stem}@" not in texts:
+        if f"package wasi:{file.stem}@0.2.6;" not in texts:
             place = laid / "deps" / f"prelude-{file.name}"
             place.parent.mkdir(exist_ok=True)
             shutil.copyfile(file, place)

@@ -1,0 +1,1 @@
+"""What authors of components meet: scripts by the hundred."""

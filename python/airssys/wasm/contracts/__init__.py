@@ -1,0 +1,40 @@
+"""Contracts with components, written in Python: WIT is made of them, components are held to it."""
+
+from __future__ import annotations
+
+from airssys.wasm.contracts.contract import Contract, contract_of, interface, raises, world
+from airssys.wasm.contracts.errors import ContractMismatch, InvalidContract
+from airssys.wasm.contracts.shapes import (
+    F32,
+    S8,
+    S16,
+    S32,
+    U8,
+    U16,
+    U32,
+    U64,
+    Char,
+    case,
+    named,
+)
+
+__all__ = [
+    "F32",
+    "S8",
+    "S16",
+    "S32",
+    "U8",
+    "U16",
+    "U32",
+    "U64",
+    "Char",
+    "Contract",
+    "ContractMismatch",
+    "InvalidContract",
+    "case",
+    "contract_of",
+    "interface",
+    "named",
+    "raises",
+    "world",
+]
