@@ -80,7 +80,7 @@ def _once(place: Path, name: str | None, state: Path | None) -> None:
         name = name or script_name(content)
         if name is None:
             raise typer.BadParameter(f"{place} does not say its name: --name is needed")
-    with using(state, name) as host:
+    with using(state, name, make=True) as host:
         deployment = host.deploy_as(content, name, settings_from(), grant="requested", why="dev")
         print_text(f"{name} is at revision {deployment.revision.number}")
 

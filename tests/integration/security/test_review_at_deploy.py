@@ -91,7 +91,8 @@ def test_it_is_shown_and_not_deployed_until_it_is_granted(
     code, said, error = deploy(packed(READS))
     assert code == 1
     assert "would ask for what it is not granted: capabilities.filesystem[0]" in error
-    assert "hint: --grant requested grants it, --grant none deploys it without" in error
+    hint = json.loads(error)["error"]["hint"]
+    assert "--grant requested grants it, --grant none deploys it without" in hint
     (request,) = said["review"]["requests"]
     assert (request["state"], request["reason"]) == ("not", "its job")
     assert said["review"]["added"] == ["filesystem read /data/**"]

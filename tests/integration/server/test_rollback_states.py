@@ -78,7 +78,7 @@ def test_where_there_is_nothing_to_go_back_to_it_says_so_and_changes_nothing(sha
         host.deploy(component(1), name="back/first")
         nothing = rollback(shared.state, "back/first")
         assert (nothing.returncode, host.call("back/first", "version")) == (3, 1)
-        assert "hint: name the revision to go to" in nothing.stderr
+        assert "name the revision to go to" in json.loads(nothing.stderr)["error"]["hint"]
         replaced_at_once(host, "back/gone")
         host.deployment("back/gone").remove()
         gone = rollback(shared.state, "back/gone")

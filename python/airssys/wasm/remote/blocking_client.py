@@ -203,7 +203,11 @@ class _Connection(HTTPConnection):
     @property
     def is_open(self) -> bool:
         """Whether the server has not closed it."""
-        return self.sock is not None and not select.select([self.sock], [], [], 0)[0]
+        if self.sock is None:
+            return False
+        look = select.poll()  # takes any descriptor, where `select` takes those below 1,024
+        look.register(self.sock, select.POLLIN)
+        return not look.poll(0)
 
     def answer(self, method: str) -> HTTPResponse:
         """Read the head of an answer."""
