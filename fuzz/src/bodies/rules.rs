@@ -194,7 +194,9 @@ fn texts_agree(rules: &[Rule], kind: Kind, access: AccessBits, target: &Target<'
                 let pattern = if pattern == b"/" { b"" } else { &pattern[1..] };
                 return match (pattern.is_empty(), text == b"/") {
                     (true, root) => root,
-                    (false, true) => pattern == b"**",
+                    (false, true) => pattern
+                        .split(|byte| *byte == b'/')
+                        .all(|segment| segment == b"**"),
                     (false, false) => model::text_matches(pattern, &text[1..], b'/'),
                 };
             }
