@@ -5,11 +5,12 @@ Usage: `python tools/api_reference.py [--check]`.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from written_pages import write_or_check
 
 from airssys.server.application import OPERATIONS
 from airssys.server.openapi import describe, describing
@@ -68,24 +69,7 @@ def _row(operation: Operation) -> str:
     return f"| `{operation.method} {operation.path}` | {role} | {operation.summary}{query} |\n"
 
 
-def main() -> int:
-    """Write the files, or compare them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only compare")
-    checking = parser.parse_args().check
-    document = json.dumps(describe(OPERATIONS), indent=1, sort_keys=True) + "\n"
-    stale = 0
-    for name, text in (("README.md", page()), ("openapi.json", document)):
-        path = DIRECTORY / name
-        if checking:
-            if not path.is_file() or path.read_text("utf-8") != text:
-                sys.stderr.write(f"{path} is not current: run {sys.argv[0]}\n")
-                stale = 1
-        else:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, "utf-8")
-    return stale
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    document = json.dumps(describe(OPERATIONS), indent=1, sort_keys=True) + "\n"
+    pages = {DIRECTORY / "README.md": page(), DIRECTORY / "openapi.json": document}
+    sys.exit(write_or_check(pages, __doc__ or ""))

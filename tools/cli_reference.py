@@ -7,12 +7,12 @@ Every command, argument and option is what `airssys --help` shows; what stands a
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer.main
+from written_pages import write_or_check
 
 from airssys.cli.exit_codes import ExitCode
 from airssys.cli.main import app
@@ -122,20 +122,5 @@ def _row(spelling: str, parameter: Any) -> str:
     return f"| {spelling} | {text} | {default} |"
 
 
-def main() -> int:
-    """Run the command line; 1 when the page is stale."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
-    arguments = parser.parse_args()
-    text = page()
-    if not arguments.check:
-        OUTPUT.write_text(text, "utf-8")
-        return 0
-    if OUTPUT.exists() and OUTPUT.read_text("utf-8") == text:
-        return 0
-    sys.stderr.write(f"error: {OUTPUT.name} is stale\nhint: python tools/cli_reference.py\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check({OUTPUT: page()}, __doc__ or ""))

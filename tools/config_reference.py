@@ -5,11 +5,12 @@ Usage: `python tools/config_reference.py [--check]`.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from written_pages import write_or_check
 
 from airssys.wasm.manifest.component_manifest import ComponentManifest
 from airssys.wasm.manifest.host_manifest import HostManifest
@@ -103,19 +104,5 @@ def _kind(value: dict[str, Any]) -> str:
     return ", ".join([kind, *bounds])
 
 
-def main() -> int:
-    """Run the command line; 1 when the page is stale."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
-    text = page()
-    if not parser.parse_args().check:
-        OUTPUT.write_text(text, "utf-8")
-        return 0
-    if OUTPUT.exists() and OUTPUT.read_text("utf-8") == text:
-        return 0
-    sys.stderr.write(f"error: {OUTPUT.name} is stale\nhint: python tools/config_reference.py\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check({OUTPUT: page()}, __doc__ or ""))

@@ -10,9 +10,10 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import httpx
+
 from airssys.errors import AirsSysError
 from airssys.wasm import Host, Trap
-from examples.demo.http_client import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -103,37 +104,38 @@ class Load:
 
     async def _run(self) -> None:
         try:
-            async with Host.connect(self._server.control) as host, asyncio.TaskGroup() as group:
+            async with (
+                Host.connect(self._server.control) as host,
+                httpx.AsyncClient(base_url=f"http://{self._server.http}", timeout=30) as client,
+                asyncio.TaskGroup() as group,
+            ):
                 for caller in range(HTTP_CALLERS[0]):
-                    group.create_task(self._over_http(caller))
+                    group.create_task(self._over_http(client, caller))
                 for caller in range(CALL_CALLERS[0]):
                     group.create_task(self._by_calls(host, caller))
-                group.create_task(self._visit())
+                group.create_task(self._visit(client))
                 group.create_task(self._greet(host))
-                group.create_task(self._ask_version())
+                group.create_task(self._ask_version(client))
         except BaseException as error:  # noqa: BLE001 - raised again where the load was begun
             self._broken = error
 
-    async def _over_http(self, caller: int) -> None:
-        async with Connection(self._server.http) as connection:
+    async def _over_http(self, client: httpx.AsyncClient, caller: int) -> None:
+        async def add(number: int) -> Outcome:
+            answer = await client.post("/calc/add", json=[number, caller])
+            if answer.status_code == 502 and answer.json()["type"].endswith(":trap"):
+                return "trapped"
+            right = answer.status_code == 200 and answer.json() == number + caller
+            return "answered" if right else f"/calc/add answered {answer} {answer.text}"
 
-            async def add(number: int) -> Outcome:
-                status, answer = await connection.post("/calc/add", [number, caller])
-                if status == 502 and answer["type"].endswith(":trap"):
-                    return "trapped"
-                right = (status, answer) == (200, number + caller)
-                return "answered" if right else f"/calc/add answered {status} {answer}"
+        await self._keep_calling("HTTP", HTTP_CALLERS[1], add)
 
-            await self._keep_calling("HTTP", HTTP_CALLERS[1], add)
+    async def _visit(self, client: httpx.AsyncClient) -> None:
+        async def visit(_number: int) -> Outcome:
+            page = await client.get("/")
+            right = (page.status_code, page.text) == (200, "hello\n")
+            return "answered" if right else f"GET / answered {page} {page.text}"
 
-    async def _visit(self) -> None:
-        async with Connection(self._server.http) as connection:
-
-            async def visit(_number: int) -> Outcome:
-                found = await connection.get("/")
-                return "answered" if found == (200, "hello\n") else f"GET / answered {found}"
-
-            await self._keep_calling("HTTP", 25, visit)
+        await self._keep_calling("HTTP", 25, visit)
 
     async def _by_calls(self, host: Any, caller: int) -> None:
         async def add(number: int) -> Outcome:
@@ -149,16 +151,16 @@ class Load:
 
         await self._keep_calling("call", 10, greet)
 
-    async def _ask_version(self) -> None:
-        async with Connection(self._server.http) as connection:
+    async def _ask_version(self, client: httpx.AsyncClient) -> None:
+        async def version(_number: int) -> Outcome:
+            phase = self.phases[-1]
+            answer = await client.post("/calc/version", json=[])
+            if answer.status_code != 200:
+                return f"/calc/version answered {answer} {answer.text}"
+            phase.versions.add(answer.json())
+            return "answered"
 
-            async def version(_number: int) -> Outcome:
-                phase = self.phases[-1]
-                status, answer = await connection.post("/calc/version", [])
-                phase.versions.add(str(answer))
-                return "answered" if status == 200 else f"/calc/version answered {status} {answer}"
-
-            await self._keep_calling("HTTP", 50, version)
+        await self._keep_calling("HTTP", 50, version)
 
     async def _keep_calling(
         self, way: Way, rate: float, call: Callable[[int], Awaitable[Outcome]]

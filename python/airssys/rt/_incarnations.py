@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["Incarnations"]
 
 
-class Incarnations(Orders):
+class Incarnations(Orders, ABC):
     """Makes the object of an actor, and takes it away with all that was its own."""
 
+    @abstractmethod
     def end(self, cell: Cell, ending: Ending) -> None:
         """Begin an end, or make the one in progress harder."""
-        raise NotImplementedError
 
     def _create(self, cell: Cell) -> Hook | None:
         actor = cell.factory(*cell.args)

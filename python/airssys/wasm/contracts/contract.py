@@ -12,7 +12,7 @@ from airssys.wasm.contracts.errors import ContractMismatch, InvalidContract
 from airssys.wasm.contracts.names import kebab, quoted
 from airssys.wasm.contracts.shapes import Named, Shape, Shapes, result_text
 from airssys.wasm.values import GuestError, WitError, attribute_name
-from airssys.wasm.wit.described import described, differences
+from airssys.wasm.wit import described, differences
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

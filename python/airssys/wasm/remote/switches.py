@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.wire import ChangeRequest, CollectRequest, CollectResult
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import os
 
     from airssys.wasm.delivery.locks import Lock
+    from airssys.wasm.remote.awaited_client import AwaitedClient
     from airssys.wasm.remote.blocking_client import BlockingClient
     from airssys.wasm.remote.request import Request
     from airssys.wasm.revision_search import FoundRevision
@@ -25,50 +26,47 @@ class Switches:
     """What `Host` has to switch, awaited."""
 
     _blocking: BlockingClient
-
-    async def send(self, request: Request) -> Any:
-        """Send a request and await the answer."""
-        raise NotImplementedError
+    _client: AwaitedClient
 
     async def freeze(self, *, why: str = "", who: str | None = None) -> None:
         """Refuse every deploy, rollback and removal until `thaw`; see `Host.freeze`."""
-        await self.send(_switch("freeze", who, why))
+        await self._client.send(_switch("freeze", who, why))
 
     async def thaw(self, *, why: str = "", who: str | None = None) -> None:
         """Take deploys, rollbacks and removals again."""
-        await self.send(_switch("thaw", who, why))
+        await self._client.send(_switch("thaw", who, why))
 
     async def lock(self, name: str, *, why: str = "", who: str | None = None) -> None:
         """Refuse to change one deployment until `unlock`; see `Host.lock`."""
-        await self.send(_switch("lock", who, why, name))
+        await self._client.send(_switch("lock", who, why, name))
 
     async def unlock(self, name: str, *, why: str = "", who: str | None = None) -> None:
         """Take changes of a deployment again."""
-        await self.send(_switch("unlock", who, why, name))
+        await self._client.send(_switch("unlock", who, why, name))
 
     async def locks(self) -> tuple[Lock, ...]:
         """Return the locks there are: who set them, when and why."""
-        found: tuple[Lock, ...] = await self.send(operations.locks())
+        found: tuple[Lock, ...] = await self._client.send(operations.locks())
         return found
 
     async def kill_all(self, *, why: str = "", who: str | None = None) -> None:
         """Stop every guest now and run none until `revive`; see `Host.kill_all`."""
-        await self.send(_switch("kill-all", who, why))
+        await self._client.send(_switch("kill-all", who, why))
 
     async def revive(self, *, why: str = "", who: str | None = None) -> None:
         """Run the guests again that `kill_all` stopped."""
-        await self.send(_switch("revive", who, why))
+        await self._client.send(_switch("revive", who, why))
 
     async def collect(
         self, *, keep: int = 10, keep_for: float = 0.0, who: str | None = None
     ) -> int:
         """Delete the components of old revisions; see `Host.collect`."""
-        found: CollectResult = await self.send(_collect(keep, keep_for, who))
+        found: CollectResult = await self._client.send(_collect(keep, keep_for, who))
         return found.freed
 
     async def find_revisions(self, query: RevisionQuery | str = "") -> tuple[FoundRevision, ...]:
         """Return the revisions that a query is about; see `Host.find_revisions`."""
-        found: tuple[FoundRevision, ...] = await self.send(_find(query))
+        found: tuple[FoundRevision, ...] = await self._client.send(_find(query))
         return found
 
     async def backup(self, path: str | os.PathLike[str]) -> int:
@@ -88,47 +86,43 @@ class BlockingSwitches:
 
     _blocking: BlockingClient
 
-    def look(self, request: Request) -> Any:
-        """Send a request and block until it is answered."""
-        raise NotImplementedError
-
     def freeze(self, *, why: str = "", who: str | None = None) -> None:
         """Refuse every deploy, rollback and removal until `thaw`; see `Host.freeze`."""
-        self.look(_switch("freeze", who, why))
+        self._blocking.send(_switch("freeze", who, why))
 
     def thaw(self, *, why: str = "", who: str | None = None) -> None:
         """Take deploys, rollbacks and removals again."""
-        self.look(_switch("thaw", who, why))
+        self._blocking.send(_switch("thaw", who, why))
 
     def lock(self, name: str, *, why: str = "", who: str | None = None) -> None:
         """Refuse to change one deployment until `unlock`; see `Host.lock`."""
-        self.look(_switch("lock", who, why, name))
+        self._blocking.send(_switch("lock", who, why, name))
 
     def unlock(self, name: str, *, why: str = "", who: str | None = None) -> None:
         """Take changes of a deployment again."""
-        self.look(_switch("unlock", who, why, name))
+        self._blocking.send(_switch("unlock", who, why, name))
 
     def locks(self) -> tuple[Lock, ...]:
         """Return the locks there are: who set them, when and why."""
-        found: tuple[Lock, ...] = self.look(operations.locks())
+        found: tuple[Lock, ...] = self._blocking.send(operations.locks())
         return found
 
     def kill_all(self, *, why: str = "", who: str | None = None) -> None:
         """Stop every guest now and run none until `revive`; see `Host.kill_all`."""
-        self.look(_switch("kill-all", who, why))
+        self._blocking.send(_switch("kill-all", who, why))
 
     def revive(self, *, why: str = "", who: str | None = None) -> None:
         """Run the guests again that `kill_all` stopped."""
-        self.look(_switch("revive", who, why))
+        self._blocking.send(_switch("revive", who, why))
 
     def collect(self, *, keep: int = 10, keep_for: float = 0.0, who: str | None = None) -> int:
         """Delete the components of old revisions; see `Host.collect`."""
-        found: CollectResult = self.look(_collect(keep, keep_for, who))
+        found: CollectResult = self._blocking.send(_collect(keep, keep_for, who))
         return found.freed
 
     def find_revisions(self, query: RevisionQuery | str = "") -> tuple[FoundRevision, ...]:
         """Return the revisions that a query is about; see `Host.find_revisions`."""
-        found: tuple[FoundRevision, ...] = self.look(_find(query))
+        found: tuple[FoundRevision, ...] = self._blocking.send(_find(query))
         return found
 
     def backup(self, path: str | os.PathLike[str]) -> int:
