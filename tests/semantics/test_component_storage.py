@@ -1,4 +1,4 @@
-"""Waits for changes of storage go by the clock of the actors, and end with the incarnation that waits."""
+"""Waits for changes of storage go by the actors' clock, and end with the incarnation that waits."""
 
 from __future__ import annotations
 

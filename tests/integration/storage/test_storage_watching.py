@@ -1,4 +1,4 @@
-"""Guests that wait for changes of their storage: the change comes, the time runs out, the wait is ended."""
+"""Guests that wait for changes of storage: one comes, the time runs out, the wait is ended."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_an_actor_waits_for_changes(state, how):
             assert await ref.ask(["", 1]) == []
             return
         waiting = asyncio.ensure_future(ref.ask(["", LONG], 60.0))
-        while not host.system.inspect(ref).books.in_flight:
+        while not host.system.inspect(ref).books.in_flight:  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0)
         if how == "told":
             await deployment.storage.set("a", b"")
