@@ -7,6 +7,7 @@ manifest says, else as the defaults do.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -23,7 +24,6 @@ from airssys.wasm.security.mounts import mounts_from
 from airssys.wasm.wasi import Directory
 
 if TYPE_CHECKING:
-    import datetime as dt
     import os
 
     from airssys.wasm.manifest.component_manifest import Capabilities, ComponentManifest
@@ -138,10 +138,12 @@ def moment_of(at: dt.datetime | None) -> float | None:
     """Return a moment in seconds since 1970.
 
     Raises:
-        InvalidSetting: It has no time zone.
+        InvalidSetting: It is no moment, or has no time zone.
     """
     if at is None:
         return None
+    if not isinstance(at, dt.datetime):
+        raise InvalidSetting(f"{at!r} is no moment", hint="as datetime.now(timezone.utc)")
     if at.tzinfo is None:
         raise InvalidSetting(
             f"{at.isoformat()} has no time zone", hint="as datetime.now(timezone.utc)"
