@@ -225,7 +225,6 @@ class ConnectedDeployment(_Deployment):
         return ConnectedActor(self._host, self.name, key)
 
     @overload
-    @overload
     async def deploy(
         self,
         source: Source,
@@ -267,6 +266,7 @@ class ConnectedDeployment(_Deployment):
 
         The judges of a canary are Python of the server's process and cannot be given here.
         """
+        before = self.rollouts()[-1].id
         deployed = await self._host.deploy_as(
             source,
             self.name,
@@ -280,7 +280,7 @@ class ConnectedDeployment(_Deployment):
         )
         if not wait:
             return self.rollout()
-        if strategy is not None:
+        if self.rollouts()[-1].id != before:
             refuse_taken_back(await self.rollout().wait())
         return deployed
 
@@ -353,7 +353,6 @@ class BlockingConnectedDeployment(_Deployment):
         return BlockingConnectedActor(self._host, self.name, key)
 
     @overload
-    @overload
     def deploy(
         self,
         source: Source,
@@ -395,6 +394,7 @@ class BlockingConnectedDeployment(_Deployment):
 
         The judges of a canary are Python of the server's process and cannot be given here.
         """
+        before = self.rollouts()[-1].id
         deployed = self._host.deploy_as(
             source,
             self.name,
@@ -408,7 +408,7 @@ class BlockingConnectedDeployment(_Deployment):
         )
         if not wait:
             return self.rollout()
-        if strategy is not None:
+        if self.rollouts()[-1].id != before:
             refuse_taken_back(self.rollout().wait())
         return deployed
 
