@@ -181,7 +181,8 @@ async def _call(asked: Asked) -> Response | CallResult:
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
     try:
-        value, failed = await asked.while_wanted(_awaited(deployment, path, arguments, {})), False
+        call = _awaited(deployment, path, arguments, {}, what.key)
+        value, failed = await asked.while_wanted(call), False
     except GuestError as error:
         value, failed = error.value, True
     wave = component.print_result(path, value, error=failed)
@@ -199,23 +200,33 @@ async def _call_packed(asked: Asked, deployment: Deployment) -> Response:
         given = values.unpack(body)
     match given:
         case [str(function), list(arguments), dict(named)]:
+            key = None
+        case [str(function), list(arguments), dict(named), bytes(key)]:
             pass
         case _:
-            raise InvalidRequest("a call is packed as [function, arguments, named arguments]")
+            raise InvalidRequest(
+                "a call is packed as [function, arguments, named arguments], and the bytes of a key"
+                " where it is on somebody's behalf"
+            )
+    call = _awaited(deployment, function, arguments, named, key)
     try:
-        result: object = Ok(
-            await asked.while_wanted(_awaited(deployment, function, arguments, named))
-        )
+        result: object = Ok(await asked.while_wanted(call))
     except GuestError as error:
         result = Err(error.value)
     return packed(result)
 
 
 async def _awaited(
-    deployment: Deployment, function: str, arguments: Any, named: dict[str, Any]
+    deployment: Deployment,
+    function: str,
+    arguments: Any,
+    named: dict[str, Any],
+    key: str | bytes | None,
 ) -> Any:
     try:
-        return await deployment.call(function, *arguments, **named)
+        if key is None:
+            return await deployment.call(function, *arguments, **named)
+        return await deployment.call_for(key, function, *arguments, **named)
     except AirsSysError:
         raise
     except (TypeError, ValueError, LookupError, OverflowError) as error:

@@ -54,6 +54,20 @@ def test_deployments_are_found_by_name(host, guest):
         host.deploy(guest("calculator"), name="Acme/calc")
 
 
+def test_one_key_meets_one_revision_of_a_rollout(host, guest):
+    calc = host.deploy(guest("calculator"), name="acme/sticky")
+    rollout = calc.deploy(guest("calculator-1-1"), strategy=Canary(steps=(50,)), wait=False)
+    keys = [f"person-{number}" for number in range(40)]
+    for _ in range(3):
+        for key in keys:
+            assert calc.call_for(key, "add", 2, 3) == 5
+    first, second = (each.calls for each in calc.statistics().revisions)
+    assert first + second == 120
+    assert first % 3 == second % 3 == 0
+    assert min(first, second) > 0
+    rollout.abort()
+
+
 def test_functions_are_called_by_path_and_as_attributes(host, guest):
     calc = host.deploy(guest("calculator"), name="acme/called")
     assert calc.call("add", 2, b=3) == calc.api.add(2, 3) == 5

@@ -206,6 +206,13 @@ class ConnectedDeployment(_Deployment):
         request = operations.call(self.name, function, arguments, named)
         return _returned(await self._host.send(request))
 
+    async def call_for(
+        self, key: str | bytes, function: str, /, *arguments: Any, **named: Any
+    ) -> Any:
+        """Call a function on behalf of somebody; see `Deployment.call_for` and `call`."""
+        request = operations.call(self.name, function, arguments, named, key)
+        return _returned(await self._host.send(request))
+
     @property
     def api(self) -> Api:
         """The functions as attributes: `await deployment.api.add(2, 3)`."""
@@ -339,6 +346,11 @@ class BlockingConnectedDeployment(_Deployment):
     def call(self, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of the live revision and wait; see `ConnectedDeployment.call`."""
         return _returned(self._host.look(operations.call(self.name, function, arguments, named)))
+
+    def call_for(self, key: str | bytes, function: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call a function on somebody's behalf and wait; see `ConnectedDeployment.call_for`."""
+        request = operations.call(self.name, function, arguments, named, key)
+        return _returned(self._host.look(request))
 
     @property
     def api(self) -> Api:

@@ -254,13 +254,20 @@ def revoke(name: str, what: RevokeRequest) -> Request:
     return _do(name, "revoke", what, tuple[Grant, ...])
 
 
-def call(name: str, function: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Request:
-    """Ask to call a function."""
+def call(
+    name: str,
+    function: str,
+    arguments: tuple[Any, ...],
+    named: Mapping[str, Any],
+    key: str | bytes | None = None,
+) -> Request:
+    """Ask to call a function; on behalf of whom `key` names, where there is one."""
+    whom = [] if key is None else [key.encode() if isinstance(key, str) else key]
     return Request(
         method="POST",
         path=path_of(_DEPLOYMENTS, name, verb="call"),
         gives=bytes,
-        body=values.pack([function, list(arguments), dict(named)]),
+        body=values.pack([function, list(arguments), dict(named), *whom]),
         media=values.MEDIA_TYPE,
     )
 
