@@ -12,6 +12,7 @@ from airssys.server.operation import Asked, Operation, packed
 from airssys.wasm.accounting import DeploymentStatistics
 from airssys.wasm.actors.log_line import LEVELS, LogLine
 from airssys.wasm.actors.settings import ActorSettings
+from airssys.wasm.contracts.required import Required
 from airssys.wasm.delivery.strategies import strategy_from
 from airssys.wasm.limits import Limits
 from airssys.wasm.plain_values import plain
@@ -76,6 +77,13 @@ async def _records(asked: Asked) -> list[ListedDeployment]:
 
 async def _show(asked: Asked) -> DeploymentState:
     return state_of(_of(asked))
+
+
+async def _implements(asked: Asked) -> None:
+    what = await asked.json(Required)
+    stored = asked.service.core.intake.stored
+    digest = _of(asked).revision.digest
+    await asked.service.in_thread(lambda: what.check(stored(digest)))
 
 
 async def _history(asked: Asked) -> tuple[Revision, ...]:
@@ -342,6 +350,14 @@ OPERATIONS = (
         _call,
         takes=CallRequest,
         gives=CallResult,
+    ),
+    Operation(
+        "POST",
+        _NAME + ":implements",
+        "read",
+        "Compare the live revision with a contract; nothing is answered where it implements it.",
+        _implements,
+        takes=Required,
     ),
     Operation(
         "GET",

@@ -209,6 +209,8 @@ def setting_changes(before: Settings, after: Settings) -> tuple[SettingChange, .
     """Return the settings that differ, the limits one by one."""
     found = []
     for field in dataclasses.fields(before):
+        if not field.compare:
+            continue
         old, new = getattr(before, field.name), getattr(after, field.name)
         if field.name in {"limits", "config", "environment"}:
             for key in sorted({*old, *new}):

@@ -40,6 +40,7 @@ from airssys.wasm.storage_records import StorageEntry, StorageUsage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airssys.wasm.contracts.required import Required
     from airssys.wasm.remote.wire import (
         BatchRequest,
         ChangeRequest,
@@ -219,6 +220,11 @@ def difference(name: str, before: int, after: int) -> Request:
     return _look(name, "difference", RevisionDifference, before=before, after=after)
 
 
+def implements(name: str, what: Required) -> Request:
+    """Ask whether the live revision implements a contract; an error where it does not."""
+    return _do(name, "implements", what, None)
+
+
 def statistics(name: str) -> Request:
     """Ask for what the calls came to."""
     return _look(name, "statistics", DeploymentStatistics)
@@ -308,7 +314,7 @@ def _look(name: str, what: str, gives: Any, **query: object) -> Request:
     return Request(method="GET", path=path, gives=gives)
 
 
-def _do(name: str, verb: str, what: Record, gives: Any) -> Request:
+def _do(name: str, verb: str, what: Record | Required, gives: Any) -> Request:
     path = path_of(_DEPLOYMENTS, name, verb=verb)
     return Request(method="POST", path=path, gives=gives, body=msgspec.json.encode(what))
 
