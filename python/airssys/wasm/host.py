@@ -406,6 +406,7 @@ class Host:
             config=config,
             enforcement=enforcement,
             observe_until=observe_until,
+            implements=implements,
         )
         return await self._deploy(
             source,

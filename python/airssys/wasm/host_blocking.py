@@ -156,6 +156,7 @@ class BlockingHost:
             config=config,
             enforcement=enforcement,
             observe_until=observe_until,
+            implements=implements,
         )
         return self._deploy(
             source,

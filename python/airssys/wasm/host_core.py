@@ -326,8 +326,7 @@ class HostCore:
                 process that compiles is killed.
             strategy: How it takes over from the live one; by default as the operator's file says,
                 else at once. At once too where there is no live one that takes calls.
-            contract: What it has to implement, and what takes its place later; by default what the
-                deployment had to until now.
+            contract: The contract in `settings`, as the classes of this program have it.
 
         Raises:
             ContractMismatch: It does not implement the contract.
@@ -345,16 +344,15 @@ class HostCore:
             self.locks.check(name)
             self.delivery.refuse_open(name)
             if self._is_live(serving, digest, content, settings, inherited=inherited):
-                _hold_to(serving, contract, content)
+                serving.contract = contract or serving.contract
                 again = None if not grant else self.intake.approved(content, name, approved)
                 self._deployed_again(serving, again, grant, hooks, who=who, why=why)
                 return serving
             self._refuse_strategy(name, content, settings, strategy, inherited=inherited)
             admitted = self.intake.admit(content, name, allow_downgrade=allow_downgrade)
-            component = self._fitting(serving, contract, content, given_up)
+            component = self.intake.compile(content, given_up)
             # After the compiler, which says best what is no component.
-            effective = self.intake.effective(content, name, settings, inherited=inherited)
-            self.security.check(effective)
+            effective = self.intake.fitting(content, name, settings, inherited=inherited)
             filed = frozenset() if grant is False else self.intake.filed_grants(name, effective)
             described, depends = self.intake.depending(name, content, component)
             about = self.intake.approved(content, name, approved)
@@ -400,6 +398,7 @@ class HostCore:
                         self.security.identify(name, record.id)
                 if grant:
                     self.security.record_approval(name, about, effective, who=who, why=why)
+                serving.contract = contract or serving.contract
                 if revision is not None:
                     self._switch(serving, revision, prepared)
             self.events.tell("deployed", name, revision=number, digest=digest, who=who, why=why)
@@ -465,18 +464,6 @@ class HostCore:
         if live is not None:
             keys = len(self._records.keys(name))
             check_strategy(name, strategy, settings, live.settings, keys)
-
-    def _fitting(
-        self,
-        serving: Serving,
-        contract: Contract | None,
-        content: bytes,
-        given_up: threading.Event | None,
-    ) -> Component:
-        """Compile a component that implements what its deployment has to."""
-        component = self.intake.compile(content, given_up)
-        _hold_to(serving, contract, content)
-        return component
 
     def next_number(self, name: str) -> int:
         """Return the number that the next revision of a deployment would have."""
@@ -783,14 +770,6 @@ class HostCore:
             self.delivery.give_up(rollout, f"it does not start any more: {error}")
             return
         self.delivery.go_on(serving, rollout, revision, prepared)
-
-
-def _hold_to(serving: Serving, contract: Contract | None, content: bytes) -> None:
-    """Refuse a component that does not implement what its deployment has to."""
-    wanted = contract or serving.contract
-    if wanted is not None:
-        wanted.check(content)
-        serving.contract = wanted
 
 
 def _longest_drain(servings: list[Serving]) -> float:

@@ -194,10 +194,31 @@ class Intake:
     def effective(
         self, content: bytes, name: str, settings: Settings, *, inherited: bool
     ) -> Settings:
-        """Return how a component is run: as was said, and where nothing was, as both files say."""
+        """Return how a component is run: as was said, and where nothing was, as both files say.
+
+        What it has to implement is what the live revision has to, unless something else was said.
+        """
         settings = completed(settings, name, manifest_of(content), self._configuration)
         asked = capabilities_of(content, settings.capabilities, inherited=inherited)
-        return dataclasses.replace(settings, capabilities=asked)
+        serving = self._servings.get(name)
+        implements = settings.implements
+        if implements is None and serving is not None and serving.revision is not None:
+            implements = serving.revision.settings.implements
+        return dataclasses.replace(settings, capabilities=asked, implements=implements)
+
+    def fitting(
+        self, content: bytes, name: str, settings: Settings, *, inherited: bool
+    ) -> Settings:
+        """Return how a component is run, if it implements what it has to and may ask for that.
+
+        Raises:
+            ContractMismatch: It does not implement it.
+        """
+        effective = self.effective(content, name, settings, inherited=inherited)
+        if effective.implements is not None:
+            effective.implements.check(content)
+        self._security.check(effective)
+        return effective
 
     def filed_grants(self, name: str, settings: Settings) -> frozenset[str]:
         """Return the places of the requests that the operator's file grants."""

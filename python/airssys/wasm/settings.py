@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.wasm.actors.hand_over import StateRules
 from airssys.wasm.actors.settings import ActorSettings
+from airssys.wasm.contracts.offers import needed
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import SIZES, Limits, parse_bytes
 from airssys.wasm.manifest.effective import effective_config, effective_limits
@@ -58,6 +59,7 @@ def settings_from(
     config: Mapping[str, Any] | None = None,
     enforcement: Enforcement | None = None,
     observe_until: dt.datetime | None = None,
+    implements: object = None,
 ) -> Settings:
     """Return settings that remember what of them was given; `completed` fills in the rest.
 
@@ -65,7 +67,9 @@ def settings_from(
 
     Raises:
         InvalidSetting: A value is out of range.
+        InvalidContract: `implements` is no contract.
     """
+    contract = needed(implements)
     given: Given = {
         "lifetime": lifetime,
         "limits": None if limits is None else _limits(limits),
@@ -79,6 +83,7 @@ def settings_from(
         "config": None if config is None else dict(config),
         "enforcement": enforcement,
         "observe_until": moment_of(observe_until),
+        "implements": None if contract is None else contract.required,
     }
     given = {name: value for name, value in given.items() if value is not None}
     if actor is not None:

@@ -168,6 +168,8 @@ def plan_of(
     given = settings
     whole = tried(lambda: intake.effective(content, name, given, inherited=inherited))
     settings = given if whole is None else whole
+    if whole is not None:  # whether it implements what it has to is one more thing
+        tried(lambda: intake.fitting(content, name, given, inherited=inherited))
     same = live is not None and live.digest == digest_of(content)
     changes = () if live is None else setting_changes(live.settings, settings)
     # What is live already is moved nowhere.
@@ -223,6 +225,8 @@ def setting_changes(before: Settings, after: Settings) -> tuple[SettingChange, .
     """Return the settings that differ, the limits one by one."""
     found = []
     for field in dataclasses.fields(before):
+        if not field.compare:
+            continue
         old, new = getattr(before, field.name), getattr(after, field.name)
         if field.name in {"limits", "config", "environment"}:
             for key in sorted({*old, *new}):

@@ -338,9 +338,11 @@ class CallRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True)
 
     Attributes:
         call: The call in WAVE: `add(2, 3)`.
+        key: On whose behalf; one key meets one revision while a rollout runs.
     """
 
     call: str
+    key: str | None = None
 
 
 class CallResult(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
