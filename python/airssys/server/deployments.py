@@ -136,6 +136,7 @@ async def _review(asked: Asked) -> Review:
             name=asked.name,
             settings=settings,
             allow_downgrade=what.allow_downgrade,
+            inherited=what.inherited,
         )
     )
 

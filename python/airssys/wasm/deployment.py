@@ -406,8 +406,9 @@ class Deployment(_Deployment):
 
         Args:
             source: A path, or the component itself.
-            strategy: How it takes over: `BlueGreen` (at once, the default), `Canary`, `Rolling` or
-                `Recreate`. At once too where nothing is live that takes calls.
+            strategy: How it takes over: `BlueGreen` (at once), `Canary`, `Rolling`, `Shadow` or
+                `Recreate`; by default as the file of the host says, else at once. At once too where
+                nothing is live that takes calls.
             wait: Return when the rollout is over; else when its first step is taken. On cancel a
                 rollout that has begun goes on.
             **changes: What is to be another than now; see `Changes`.

@@ -26,7 +26,7 @@ from airssys.wasm.delivery.dependencies import (
 from airssys.wasm.delivery.desk import RolloutDesk
 from airssys.wasm.delivery.errors import RevisionCollected
 from airssys.wasm.delivery.locks import KILLED
-from airssys.wasm.delivery.strategies import Recreate, Stepwise, check_strategy
+from airssys.wasm.delivery.strategies import BlueGreen, Recreate, Stepwise, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import ForkedHostError
@@ -324,8 +324,8 @@ class HostCore:
             inherited: The capabilities in `settings` are what an earlier component asked for.
             given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
                 process that compiles is killed.
-            strategy: How it takes over from the live one; at once by default, and where there is
-                no live one that takes calls.
+            strategy: How it takes over from the live one; by default as the operator's file says,
+                else at once. At once too where there is no live one that takes calls.
             contract: The contract in `settings`, as the classes of this program have it.
 
         Raises:
@@ -339,23 +339,16 @@ class HostCore:
             content = self.intake.content(source, name)
             digest = digest_of(content)
         who = who or user()
+        strategy = self.intake.strategy(name, strategy)
         with self._change(name) as serving:
-            live = serving.revision
-            self.check_movable(
-                name,
-                settings
-                if strategy is None
-                else self.intake.effective(content, name, settings, inherited=inherited),
-                strategy,
-            )
-
-            if live is not None and serving.held is None and live.digest == digest:
-                effective = self.intake.effective(content, name, settings, inherited=inherited)
-                if live.settings == effective:
-                    serving.contract = contract or serving.contract
-                    about = None if not grant else self.intake.approved(content, name, approved)
-                    self._deployed_again(name, effective, about, grant, hooks, who=who, why=why)
-                    return serving
+            self.locks.check(name)
+            self.delivery.refuse_open(name)
+            if self._is_live(serving, digest, content, settings, inherited=inherited):
+                serving.contract = contract or serving.contract
+                again = None if not grant else self.intake.approved(content, name, approved)
+                self._deployed_again(serving, again, grant, hooks, who=who, why=why)
+                return serving
+            self._refuse_strategy(name, content, settings, strategy, inherited=inherited)
             admitted = self.intake.admit(content, name, allow_downgrade=allow_downgrade)
             component = self.intake.compile(content, given_up)
             # After the compiler, which says best what is no component.
@@ -411,10 +404,22 @@ class HostCore:
             self.events.tell("deployed", name, revision=number, digest=digest, who=who, why=why)
             return serving
 
+    def _is_live(
+        self, serving: Serving, digest: str, content: bytes, settings: Settings, *, inherited: bool
+    ) -> bool:
+        """Tell whether a component is what a deployment runs, in the same way."""
+        live = serving.revision
+        return (
+            live is not None
+            and serving.held is None
+            and live.digest == digest
+            and live.settings
+            == self.intake.effective(content, serving.name, settings, inherited=inherited)
+        )
+
     def _deployed_again(
         self,
-        name: str,
-        settings: Settings,
+        serving: Serving,
         about: Reviewed | None,
         grant: bool | None,
         hooks: Hooks | None,
@@ -423,6 +428,9 @@ class HostCore:
         why: str,
     ) -> None:
         """Do what a deploy of what is live changes: grants, and what is called of its actors."""
+        name, live = serving.name, serving.revision
+        assert live is not None, "it is what was deployed"  # noqa: S101
+        settings = live.settings
         if grant is None:
             filed = self.intake.filed_grants(name, settings)
             self.security.grant_requested(name, settings, filed, who=who, why=BY_FILE)
@@ -432,7 +440,7 @@ class HostCore:
         if hooks is not None:
             self.actors.set_hooks(name, hooks)
 
-    def check_movable(self, name: str, settings: Settings, strategy: Strategy | None) -> None:
+    def check_movable(self, name: str, settings: Settings, strategy: Strategy) -> None:
         """Refuse to move a deployment that is being moved, or cannot be by the strategy.
 
         Raises:
@@ -440,10 +448,20 @@ class HostCore:
             RolloutInProgress: It is being moved.
             StrategyUnsupported: It cannot be.
         """
-        live = self.live(name)
         self.locks.check(name)
         self.delivery.refuse_open(name)
-        if live is not None and strategy is not None:
+        self._check_strategy(name, settings, strategy)
+
+    def _refuse_strategy(
+        self, name: str, content: bytes, settings: Settings, strategy: Strategy, *, inherited: bool
+    ) -> None:
+        if not isinstance(strategy, BlueGreen):  # which can move anything
+            whole = self.intake.effective(content, name, settings, inherited=inherited)
+            self._check_strategy(name, whole, strategy)
+
+    def _check_strategy(self, name: str, settings: Settings, strategy: Strategy) -> None:
+        live = self.live(name)
+        if live is not None:
             keys = len(self._records.keys(name))
             check_strategy(name, strategy, settings, live.settings, keys)
 

@@ -14,11 +14,12 @@ from airssys.wasm.delivery.dependencies import (
     dependants,
     resolved,
 )
+from airssys.wasm.delivery.strategies import BlueGreen
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.errors import CompileError
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.host_inputs import read_source
-from airssys.wasm.manifest import granted_places
+from airssys.wasm.manifest import filed_strategy, granted_places
 from airssys.wasm.scripts.loaders import Loaders
 from airssys.wasm.security.inputs import capabilities_of, manifest_of
 from airssys.wasm.settings import completed
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airssys.wasm.component import Component
+    from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.engine import Engine
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.manifest.configuration import Configuration
@@ -143,6 +145,7 @@ class Intake:
         name: str,
         settings: Settings,
         allow_downgrade: bool = False,
+        inherited: bool = False,
     ) -> Review:
         """Return what a component would ask for as a revision of a deployment; nothing changes.
 
@@ -151,13 +154,14 @@ class Intake:
             name: The deployment, which need not exist.
             settings: How it would be run.
             allow_downgrade: As for `deploy`.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
         """
         self._check()
         check_deployment_name(name)
         content = self.content(source, name)
         found = self.admit(content, name, allow_downgrade=allow_downgrade, told=False)
         self.compile(content, None)  # which says best what is no component
-        settings = self.effective(content, name, settings, inherited=False)
+        settings = self.effective(content, name, settings, inherited=inherited)
         trusted = found.level is Level.TRUSTED
         filed = self.filed_grants(name, settings)
         return self._security.review(name, settings, content, trusted=trusted, filed=filed)
@@ -220,6 +224,13 @@ class Intake:
         """Return the places of the requests that the operator's file grants."""
         entry = None if self._configuration is None else self._configuration.entry(name)
         return granted_places(name, () if entry is None else entry.grants, settings.capabilities)
+
+    def strategy(self, name: str, given: Strategy | None) -> Strategy:
+        """Return how a deployment is moved: as was said, else as the operator's file says."""
+        if given is not None:
+            return given
+        entry = None if self._configuration is None else self._configuration.entry(name)
+        return BlueGreen() if entry is None else filed_strategy(entry)
 
     def approved(self, content: bytes, name: str, approved: Reviewed | None) -> Reviewed:
         """Return what an approval of a component is about, if it is what was approved."""

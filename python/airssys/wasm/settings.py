@@ -93,12 +93,18 @@ def settings_from(
 
 
 def settings_changed(
-    settings: Settings, *, capabilities: Asked | None = None, **changes: Any
+    settings: Settings,
+    *,
+    joined: bool = False,
+    capabilities: Asked | None = None,
+    **changes: Any,
 ) -> Settings:
     """Return settings in which what is given here replaces what was given before.
 
     Args:
         settings: Those there are.
+        joined: Of `limits`, `actor` and `config` what is not given stays as it was given before;
+            else each replaces all of what was.
         capabilities: What the component asks for; as before where it is None.
         **changes: As for `settings_from`; None changes nothing.
 
@@ -114,7 +120,10 @@ def settings_changed(
     lone = changes.get("observe_until") is not None and changes.get("enforcement") is None
     new = settings_from(**(changes | ({"enforcement": given.get("enforcement")} if lone else {})))
     asked = settings.capabilities if capabilities is None else capabilities_from(capabilities)
-    return _assembled("", {**given, **_given_of(new)}, asked, None, None)
+    then = _given_of(new)
+    if joined:
+        then |= {part: {**given.get(part, {}), **then[part]} for part in _PARTS if part in then}
+    return _assembled("", {**given, **then}, asked, None, None)
 
 
 def completed(

@@ -246,7 +246,6 @@ class ConnectedDeployment(_Deployment):
         return ConnectedActor(self._host, self.name, key)
 
     @overload
-    @overload
     async def deploy(
         self,
         source: Source,
@@ -288,6 +287,7 @@ class ConnectedDeployment(_Deployment):
 
         The judges of a canary are Python of the server's process and cannot be given here.
         """
+        before = self.rollouts()[-1].id
         deployed = await self._host.deploy_as(
             source,
             self.name,
@@ -301,7 +301,7 @@ class ConnectedDeployment(_Deployment):
         )
         if not wait:
             return self.rollout()
-        if strategy is not None:
+        if self.rollouts()[-1].id != before:
             refuse_taken_back(await self.rollout().wait())
         return deployed
 
@@ -383,7 +383,6 @@ class BlockingConnectedDeployment(_Deployment):
         return BlockingConnectedActor(self._host, self.name, key)
 
     @overload
-    @overload
     def deploy(
         self,
         source: Source,
@@ -425,6 +424,7 @@ class BlockingConnectedDeployment(_Deployment):
 
         The judges of a canary are Python of the server's process and cannot be given here.
         """
+        before = self.rollouts()[-1].id
         deployed = self._host.deploy_as(
             source,
             self.name,
@@ -438,7 +438,7 @@ class BlockingConnectedDeployment(_Deployment):
         )
         if not wait:
             return self.rollout()
-        if strategy is not None:
+        if self.rollouts()[-1].id != before:
             refuse_taken_back(self.rollout().wait())
         return deployed
 
