@@ -24,6 +24,7 @@ CONTENTS = (
     "airssys/authoring/loaders/python/app.py",
     "airssys/authoring/loaders/wit/deps/cli/cli.wit",
     "airssys/authoring/pins/javascript/package-lock.json",
+    "airssys/authoring/sdk/javascript/src/actor.js",
     "airssys/authoring/sdk/python/airssys_component/actors.py",
     "airssys/authoring/sdk/rust/wit/core/types.wit",
     "airssys/authoring/templates/function/python/app.py.in",

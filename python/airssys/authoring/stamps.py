@@ -20,7 +20,7 @@ __all__ = ["LIBRARIES", "fresh_report", "inputs", "keep_stamp", "recipe_files", 
 _SKIPPED: Final = {"build", "target", "node_modules", "__pycache__", "tests", "dist"}
 _NAME: Final = ".stamp.json"
 #: A build by another version of these is stale.
-_RECIPE: Final = ("entry", "languages", "pins", "sdk/python", "sdk/rust/src")
+_RECIPE: Final = ("entry", "languages", "pins", "sdk/javascript", "sdk/python", "sdk/rust/src")
 _BUILDERS: Final = Path(__file__).resolve().parent
 #: Where the guest libraries are.
 LIBRARIES: Final = _BUILDERS / "sdk"
