@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["loader"]
 
-_HOME: Final = Path(__file__).resolve().parent / "loaders"
+_HOME: Final = Path(__file__).resolve().parent / "loader-sources"
 
 
 def loader(language: Language, say: Callable[[str], None] = silent) -> str:
@@ -29,7 +29,7 @@ def loader(language: Language, say: Callable[[str], None] = silent) -> str:
         ToolchainMissing: What builds it is missing; the hint says how to get it.
         BuildFailed: It could not be built.
     """
-    home = cache() / "loaders"
+    home = cache() / "loader-sources"
     known = home / f"{language}-{_key(language)}"
     digest = _known(known)
     if digest is not None:
@@ -58,7 +58,7 @@ def _known(file: Path) -> str | None:
 def _key(language: Language) -> str:
     """Name what the loader of a language is made of."""
     total = hashlib.sha256(_toolchain(language).encode())
-    files = [*sorted(each for each in _HOME.rglob("*") if each.is_file()), *recipe_files()]
+    files = [*sorted(each for each in _HOME.rglob("*") if each.is_file()), *recipe_files(language)]
     for file in (*files, *sorted(CONTRACT.rglob("*.wit"))):
         if file.suffix != ".pyc":
             total.update(hashlib.sha256(file.read_bytes()).digest())

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from airssys.authoring import BuildFailed, NoProject, NotWritten, WitError, build, new_project
+from airssys.authoring.languages import rust
 from airssys.wasm import Engine
 from airssys.wasm.host_errors import InvalidDeploymentName
 from airssys.wasm.manifest import embedded_manifest
@@ -213,3 +214,18 @@ def test_the_report_says_what_makes_it_large(airssys, project):
     done = airssys("build", "--json", cwd=project("rust"))
     report = json.loads(done.stdout)
     assert sum(report["parts"].values()) == report["size"] - 8
+
+
+def test_a_component_does_not_show_where_its_guest_library_is(tmp_path, monkeypatch):
+    """Built by two installations of the package, in two folders: the same digest."""
+    digests = []
+    for name in ("one", "another place"):
+        library = tmp_path / name / "library"
+        shutil.copytree(rust.SDK, library)
+        monkeypatch.setattr(rust, "SDK", library)
+        into = tmp_path / name / "projects"
+        folder = new_project("greeter", language="rust", template="service", into=into)
+        built = build(folder, force=True)
+        digests.append(built.digest)
+        assert str(tmp_path).encode() not in built.component.read_bytes()
+    assert digests[0] == digests[1]
