@@ -319,14 +319,16 @@ class Host:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
         implements: object = None,
     ) -> Deployment:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
         When this returns the revision is recorded durably and takes every new call; calls that run
-        end on the revision they began on. What fails leaves everything as it was. Deploying what is
-        live, with the same settings, changes nothing. On cancel the deployment has either been made
-        or is left as it was.
+        end on the revision they began on. Where a strategy moves it step by step, it returns when
+        the first step is taken, and `rollout()` of what it returns tells how it goes on. What fails
+        leaves everything as it was. Deploying what is live, with the same settings, changes
+        nothing. On cancel the deployment has either been made or is left as it was.
 
         Args:
             source: A path, or the component itself, in binary or text format; None for the one that
@@ -367,6 +369,8 @@ class Host:
             observe_until: When observing ends.
             who: Who deploys, for the history; the user of this process by default.
             why: The reason, for the history.
+            strategy: How it takes over from what is live; by default as the file of the host says,
+                else at once (`BlueGreen`).
             implements: A Protocol made a contract by `@interface`: the component is refused where
                 it does not implement it, and so is every other one that is deployed there while the
                 host is open.
@@ -385,6 +389,8 @@ class Host:
             ComponentTooLarge: It exceeds a static limit.
             UnknownImport: Nothing provides an import; the message names the near ones.
             ContractMismatch: It does not implement what it has to; says what is missing or other.
+            RolloutInProgress: The deployment is being moved to another revision.
+            StrategyUnsupported: The strategy cannot move it; the message says why.
             Trap: It trapped while it was instantiated.
             LimitExceeded: It needs more than its limits allow.
             StateWriteFailed: It could not be stored or recorded.
@@ -404,6 +410,7 @@ class Host:
             config=config,
             enforcement=enforcement,
             observe_until=observe_until,
+            implements=implements,
         )
         return await self._deploy(
             source,
@@ -414,6 +421,7 @@ class Host:
             why,
             allow_downgrade=allow_downgrade,
             grant=grant,
+            strategy=strategy,
             contract=needed(implements),
         )
 
@@ -447,6 +455,7 @@ class Host:
         settings: Settings,
         strategy: Strategy | None = None,
         allow_downgrade: bool = False,
+        inherited: bool = False,
     ) -> Plan:
         """Return what deploying a component would change; see `BlockingHost.plan`."""
         return await self._change(
@@ -457,6 +466,7 @@ class Host:
             settings=settings,
             strategy=strategy,
             allow_downgrade=allow_downgrade,
+            inherited=inherited,
         )
 
     def deployment(self, name: str) -> Deployment:
@@ -650,7 +660,8 @@ class Host:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
-            strategy: How it takes over; returns when the first step is taken. At once by default.
+            strategy: How it takes over; returns when the first step is taken. By default as the
+                file of the host says, else at once.
         """
         return await self._deploy(
             source,

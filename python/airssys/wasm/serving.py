@@ -119,7 +119,7 @@ class Serving:
         revision: The live revision; None before the first, and once the deployment was removed.
         component: Its component; None while the deployment is held.
         script: The same where it is a script, else None.
-        contract: What its revisions have to implement, or None.
+        contract: What was given last of what its revisions have to implement, or None.
         held: Why the deployment takes no calls, or None.
         make: What its actors are made of, while it has any.
         gone: Whether the name is another deployment's now.

@@ -45,6 +45,7 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
         **settings: Unpack[SettingsGiven],
     ) -> BlockingConnectedDeployment:
         """Make a component the live revision of a deployment; see `ConnectedHost.deploy`."""
@@ -56,6 +57,7 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
+            strategy=strategy,
         )
 
     def deploy_as(
@@ -88,11 +90,20 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
         return BlockingConnectedDeployment(self, name)
 
     def review(
-        self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        allow_downgrade: bool = False,
+        inherited: bool = False,
     ) -> Review:
         """Return what a component would ask for as a revision of a deployment; nothing changes."""
         what = ReviewRequest(
-            component=self._upload(source), settings=settings, allow_downgrade=allow_downgrade
+            component=self._upload(source),
+            settings=settings,
+            allow_downgrade=allow_downgrade,
+            inherited=inherited,
         )
         found: Review = self.look(operations.review(name, what))
         return found
@@ -105,12 +116,14 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
         settings: Settings,
         strategy: Strategy | None = None,
         allow_downgrade: bool = False,
+        inherited: bool = False,
     ) -> Plan:
         """Return what deploying a component would change; see `BlockingHost.plan`."""
         what = PlanRequest(
             component=self._upload(source),
             settings=settings,
             allow_downgrade=allow_downgrade,
+            inherited=inherited,
             strategy=None if strategy is None else strategy_fields(strategy),
         )
         found: Plan = self.look(operations.plan(name, what))
