@@ -1,4 +1,4 @@
-"""The guides for authors, executed: files are written, commands are run, in the order of the page."""
+"""The guides for authors, executed in the order of the page: files are written, commands run."""
 
 from __future__ import annotations
 
