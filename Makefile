@@ -106,20 +106,22 @@ fuzz: setup ## feed hostile bytes to all that reads them (SECONDS=60 each, TARGE
 	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python $(BIN)/python fuzz/run.py --seconds $(or $(SECONDS),60) --types $(or $(TYPES),5000) \
 		$(if $(TARGET),--target $(TARGET)) $(if $(INPUT),--input $(abspath $(INPUT))) $(if $(KEEP),--keep)
 
-wheel: $(VENV)/.python ## build a wheel into dist/, install it into an empty environment, run the README's example
+wheel: setup ## build the wheels into dist/, install them into an empty environment, run the README's example
 	@$(BIN)/python tools/notices.py --check
 	$(call say,wheel)
 	@rm -rf dist
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin build --release --strip --locked --out dist
+	$(call say,wheel: what runs scripts)
+	@$(BIN)/python tools/scripts_wheel.py
 	$(call say,wheel: installed without Rust)
 	@$(BIN)/python tools/check_wheel.py
 
 docs: setup guests ## check the documents: links resolve, code runs, tables are current
-	@$(BIN)/python -m pytest -q tests/docs tests/integration/osl/test_docs.py
+	@$(BIN)/python -m pytest -q tests/docs tests/integration/osl/test_osl_docs.py
 
 lock: $(VENV)/.python ## renew the requirement files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --all-extras --group dev --group bench pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra otel --extra server --extra uvloop --group dev --group bench pyproject.toml -o requirements/dev.txt
 
 clean: ## remove what was built, the environment included
 	@rm -rf $(VENV) target dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,16 +21,22 @@ CONTENTS = (
     "airssys/_core.pyi",
     "airssys/py.typed",
     "airssys/authoring/contract/core/types.wit",
-    "airssys/authoring/loaders/python/app.py",
-    "airssys/authoring/loaders/wit/deps/cli/cli.wit",
+    "airssys/authoring/loader-sources/python/app.py",
+    "airssys/authoring/loader-sources/wit/deps/cli/cli.wit",
     "airssys/authoring/pins/javascript/package-lock.json",
+    "airssys/authoring/sdk/javascript/src/actor.js",
     "airssys/authoring/sdk/python/airssys_component/actors.py",
     "airssys/authoring/sdk/rust/wit/core/types.wit",
     "airssys/authoring/templates/function/python/app.py.in",
     "licenses/LICENSE",
     "licenses/THIRD-PARTY-NOTICES.txt",
 )
-BUILDERS = ("rustc", "cargo", "cc")
+BUILDERS = ("rustc", "cargo", "cc", "node", "npm")
+# Each is deployed as it is, by the loaders of the second wheel.
+SCRIPTS = {
+    "handler.py": "def greet(name: str) -> str:\n    return f'Hello, {name}!'\n",
+    "handler.js": "export function greet(name) { return `Hello, ${name}!`; }\n",
+}
 
 
 class WheelError(Exception):
@@ -39,7 +45,7 @@ class WheelError(Exception):
 
 def newest() -> Path:
     """Find the wheel that was built last."""
-    wheels = sorted((ROOT / "dist").glob("*.whl"), key=lambda path: path.stat().st_mtime)
+    wheels = sorted((ROOT / "dist").glob("airssys-*.whl"), key=lambda path: path.stat().st_mtime)
     if not wheels:
         raise WheelError("no wheel in dist/; `make wheel` builds one")
     return wheels[-1]
@@ -77,9 +83,18 @@ def check_installed(wheel: Path) -> None:
             return done.stdout
 
         python = str(programs / "python")
-        run(python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", str(wheel))
+        install = (python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:")
+        run(*install, str(wheel))
         run(python, str(ROOT / "tools" / "readme_example.py"), "--python", python)
-        print(run(str(programs / "airssys"), "--version").strip())
+        airssys = str(programs / "airssys")
+        print(run(airssys, "--version").strip())
+        run(*install, "--find-links", str(wheel.parent), f"{wheel}[scripts]")
+        for name, source in SCRIPTS.items():
+            (home / name).write_text(source)
+            run(airssys, "deploy", name, "--name", "acme/greeter")
+            answer = run(airssys, "call", "acme/greeter", 'greet("Ada")').strip()
+            if answer != '"Hello, Ada!"':
+                raise WheelError(f"{name} answered {answer}")
 
 
 def main() -> int:

@@ -292,6 +292,17 @@ class ShortTurns:
 class LineStatistics:
     def __new__(cls) -> Self: ...
     def snapshot(self) -> dict[str, Any]: ...
+    def guard(self, live: LineStatistics, most_traps: int) -> None:
+        """Hold the actors of this revision once more than `most_traps` of them have trapped.
+
+        That is where none of the `live` revision does from now on. What they are sent waits.
+        """
+
+    def unguard(self) -> None: ...
+    @property
+    def stopped(self) -> bool:
+        """Whether they handle nothing any more."""
+
     def go_cold(self) -> None: ...
     def quantile(self, share: float) -> int:
         """Return the nanoseconds that this share of the calls did not exceed.
@@ -376,6 +387,7 @@ class Route:
         *,
         control: Line,
         copy: Line,
+        storage: StorageNamespace | None,
         salt: bytes,
         slow: Sequence[int] = ...,
     ) -> Trial:
@@ -390,6 +402,8 @@ class Route:
             share: Of the calls, from 0.0 to 1.0.
             control: A line of the live revision, without effects.
             copy: A line of the candidate's revision, without effects.
+            storage: Of what they store in: a copy finds it as its call did, and what it writes is
+                thrown away. None where they store nothing.
             salt: A secret of this trial.
             slow: Nanoseconds; a copy that takes longer than one of them is bad of that signal.
 

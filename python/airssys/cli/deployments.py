@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import msgspec
 import typer
 
+from airssys.cli import strategies
 from airssys.cli.configuration import State, configuration
 from airssys.cli.grants import directories
 from airssys.cli.invoke import invoke, report
@@ -16,13 +17,11 @@ from airssys.cli.output import Json, print_json, print_note, short_digest, worki
 from airssys.cli.projects import component_and_name, content_of
 from airssys.cli.review import may_be_granted
 from airssys.cli.watching import watch
-from airssys.wasm.delivery.strategies import Stepwise, strategy_from
 from airssys.wasm.host_errors import InvalidSetting, UnknownDeployment
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
-from airssys.wasm.settings import settings_from
+from airssys.wasm.settings import settings_changed, settings_from
 
 if TYPE_CHECKING:
-    from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.revision import Revision
@@ -131,6 +130,9 @@ def deploy(
         list[str] | None,
         typer.Option("--may-send", metavar="PATTERN", help="Whom an actor may tell and ask."),
     ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Keep nothing that an earlier deploy said.")
+    ] = False,
     allow_downgrade: Annotated[
         bool, typer.Option("--allow-downgrade", help="Let in a lower signed version.")
     ] = False,
@@ -151,39 +153,14 @@ def deploy(
             help="Show it a directory; what it may do there has to be granted.",
         ),
     ] = None,
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            "--strategy", help="blue-green (the default), canary, rolling, shadow or recreate."
-        ),
-    ] = None,
-    steps: Annotated[
-        str | None,
-        typer.Option("--steps", metavar="PERCENTS", help="Of a canary: 1,5,25,50."),
-    ] = None,
-    step_duration: Annotated[
-        float | None,
-        typer.Option("--step-duration", metavar="SECONDS", help="The least of every step."),
-    ] = None,
-    alpha: Annotated[
-        float | None,
-        typer.Option("--alpha", help="How often a canary that is no worse is taken back: 0.001."),
-    ] = None,
-    min_calls: Annotated[
-        int | None,
-        typer.Option("--min-calls", help="Calls without which a canary is not promoted."),
-    ] = None,
-    share: Annotated[
-        float | None,
-        typer.Option("--share", metavar="PERCENT", help="Of a shadow: the calls that are copied."),
-    ] = None,
-    then: Annotated[
-        str | None,
-        typer.Option("--then", metavar="WHAT", help="Of a good shadow: promote, or hold."),
-    ] = None,
-    security_fix: Annotated[
-        bool, typer.Option("--security-fix", help="Hold a canary that fails; never go back.")
-    ] = False,
+    strategy: strategies.Kind = None,
+    steps: strategies.Steps = None,
+    step_duration: strategies.StepDuration = None,
+    alpha: strategies.Alpha = None,
+    min_calls: strategies.MinCalls = None,
+    share: strategies.Share = None,
+    then: strategies.Then = None,
+    security_fix: strategies.SecurityFix = False,
     watched: Annotated[
         bool, typer.Option("--watch", help="Draw the rollout until it is over.")
     ] = False,
@@ -193,8 +170,8 @@ def deploy(
 ) -> int:
     """Make a component the live revision of a deployment; nothing changes where it is live.
 
-    What no option says is what `[deployments.NAME]` of airssys.toml says, else what the component's
-    own manifest does.
+    What no option says stays as an option of an earlier deploy said, else it is as
+    `[deployments.NAME]` of the host's airssys.toml says, else as the component's own manifest does.
 
     What asks for more than it was granted shows the whole, what is new since a person approved it
     last, and what deserves a second look. A trusted component is granted what the policy allows.
@@ -216,18 +193,19 @@ def deploy(
         "hand_over": hand_over,
         "rollback": on_rollback,
     }
-    settings = settings_from(
-        lifetime=lifetime,
-        limits=_said(limits),
-        instances=instances,
-        drain=drain,
-        keep=keep,
-        actor=_said(actor),
-        config=None if config is None else dict(map(_setting, config)),
-        capabilities=Capabilities(messaging=asked) if asked else None,
-        mounts=None if mounts is None else directories(mounts),
-    )
-    how = _strategy(
+    said: dict[str, Any] = {
+        "lifetime": lifetime,
+        "limits": _said(limits),
+        "instances": instances,
+        "drain": drain,
+        "keep": keep,
+        "actor": _said(actor),
+        "config": None if config is None else dict(map(_setting, config)),
+        "capabilities": Capabilities(messaging=asked) if asked else None,
+        "mounts": None if mounts is None else directories(mounts),
+    }
+    settings_from(**said)  # or say what is wrong, before anything is opened
+    how = strategies.strategy_of(
         strategy,
         steps=steps,
         step_duration=step_duration,
@@ -239,9 +217,18 @@ def deploy(
     )
     with using(state, name, make=True) as host:
         before = _live(host, name)
+        settings = settings_from(**said)
+        if before is not None and not anew:
+            settings = settings_changed(before.settings, joined=True, **said)
         # Read once: what is reviewed is what is deployed.
         content = _content(host, file, name)
-        review = host.review(content, name=name, settings=settings, allow_downgrade=allow_downgrade)
+        review = host.review(
+            content,
+            name=name,
+            settings=settings,
+            allow_downgrade=allow_downgrade,
+            inherited=not asked,
+        )
         if asked or (grant is None and may_be_granted(review, as_json=as_json)):
             grant = "requested"
         granting = grant == "requested"
@@ -255,39 +242,13 @@ def deploy(
                 grant=cast("Literal['requested', 'none'] | None", grant),
                 approved=review.about if granting else None,
                 strategy=how,
+                inherited=not asked,
             )
         if watched:
             over = watch(host.deployment(name).rollout(), as_json=as_json)
             return 0 if over.state == "promoted" else 1
-        if isinstance(how, Stepwise) and not is_served(host):
-            print_note("no server runs: the rollout goes on when one does, or with --watch")
         _report(host, name, before, as_json=as_json)
     return 0
-
-
-def _strategy(
-    kind: str | None,
-    *,
-    steps: str | None,
-    alpha: float | None,
-    min_calls: int | None,
-    **more: object,
-) -> Strategy | None:
-    """Return the strategy that the options ask for.
-
-    Raises:
-        InvalidStrategy: They ask for none; the message names the field.
-    """
-    fields = {name: value for name, value in more.items() if value not in (None, False)}
-    if steps is not None:
-        fields["steps"] = steps.split(",")
-    analysis = {"alpha": alpha, "min_calls": min_calls}
-    judged = {name: value for name, value in analysis.items() if value is not None}
-    if judged:
-        fields["analysis"] = judged
-    if kind is None and not fields:
-        return None
-    return strategy_from({"kind": kind or "canary", **fields})
 
 
 def _content(host: BlockingHost | BlockingConnectedHost, file: Path | None, name: str) -> bytes:
@@ -386,8 +347,19 @@ def _report(
 ) -> None:
     live = _live(host, name)
     changed = live != before
+    moving = None if live is None else host.deployment(name).rollout().status()
+    if moving is not None and moving.over:
+        moving = None
     if as_json:
-        print_json({"deployment": name, "changed": changed, "live": live})
+        print_json({"deployment": name, "changed": changed, "live": live, "rollout": moving})
+        return
+    if moving is not None:
+        print_note(
+            f"{name} is at revision {moving.from_revision} and moves to {moving.to_revision}:"
+            f" {moving.strategy}, {moving.state} at {moving.weight:.1%}"
+        )
+        if not is_served(host):
+            print_note("no server runs: the rollout goes on when one does, or with --watch")
     elif live is not None:
         verb = "is now at" if changed else "is already at"
         print_note(f"{name} {verb} revision {live.number} ({short_digest(live.digest)})")

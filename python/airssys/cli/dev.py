@@ -17,6 +17,7 @@ from airssys.cli.names import using
 from airssys.cli.output import print_error, print_note, print_text
 from airssys.cli.projects import content_of
 from airssys.errors import AirsSysError
+from airssys.wasm.delivery.strategies import BlueGreen
 from airssys.wasm.settings import settings_from
 
 if TYPE_CHECKING:
@@ -81,7 +82,14 @@ def _once(place: Path, name: str | None, state: Path | None) -> None:
         if name is None:
             raise typer.BadParameter(f"{place} does not say its name: --name is needed")
     with using(state, name, make=True) as host:
-        deployment = host.deploy_as(content, name, settings_from(), grant="requested", why="dev")
+        deployment = host.deploy_as(
+            content,
+            name,
+            settings_from(),
+            grant="requested",
+            why="dev",
+            strategy=BlueGreen(),  # whatever a file says: who saves wants to see it
+        )
         print_text(f"{name} is at revision {deployment.revision.number}")
 
 

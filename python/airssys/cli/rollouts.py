@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from airssys.cli import strategies
 from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
 from airssys.cli.names import Name, using
 from airssys.cli.output import Json, print_json, print_note, print_pairs, print_text, size_text
@@ -74,7 +75,7 @@ def _steering(what: str) -> Any:
 
 def weight(
     name: Name,
-    percent: Annotated[float, typer.Argument(metavar="PERCENT", help="0 to 100.")],
+    percent: Annotated[float, typer.Argument(metavar="PERCENT", min=0, max=100, help="0 to 100.")],
     *,
     why: Why = "",
     state: State = None,
@@ -95,21 +96,44 @@ def plan(
     allow_downgrade: Annotated[
         bool, typer.Option("--allow-downgrade", help="Let in a lower signed version.")
     ] = False,
+    strategy: strategies.Kind = None,
+    steps: strategies.Steps = None,
+    step_duration: strategies.StepDuration = None,
+    alpha: strategies.Alpha = None,
+    min_calls: strategies.MinCalls = None,
+    share: strategies.Share = None,
+    then: strategies.Then = None,
+    security_fix: strategies.SecurityFix = False,
     state: State = None,
     as_json: Json = False,
 ) -> int:
     """Say what deploying a component would change, and whether it would be refused.
 
-    It is run as the live revision is, or with the defaults where there is none. Ends with 1 where
-    it would be refused.
+    It is run and takes over as `deploy` without further options has it. Ends with 1 where it would
+    be refused.
     """
+    how = strategies.strategy_of(
+        strategy,
+        steps=steps,
+        step_duration=step_duration,
+        alpha=alpha,
+        min_calls=min_calls,
+        share=share,
+        then=then,
+        security_fix=security_fix,
+    )
     with using(state, name) as host:
         try:
             settings = host.deployment(name).revision.settings
         except UnknownDeployment:
             settings = settings_from()
         found = host.plan(
-            file.read_bytes(), name=name, settings=settings, allow_downgrade=allow_downgrade
+            file.read_bytes(),
+            name=name,
+            settings=settings,
+            strategy=how,
+            allow_downgrade=allow_downgrade,
+            inherited=True,
         )
     if as_json:
         print_json(found)
@@ -159,6 +183,8 @@ def _print_plan(found: Plan) -> None:
         ("dry run", "starts" if found.dry_run else "does not start"),
         ("not granted", ", ".join(asked) or "nothing"),
     ]
+    if found.strategy is not None:
+        pairs.insert(1, ("strategy", strategies.strategy_text(found.strategy)))
     if found.rollback_loses:
         pairs.append(("way back", f"loses {found.rollback_loses}"))
     print_pairs(pairs)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airssys.errors import AirsSysError
 from airssys.server.guard import ToldError
+from airssys.server.logs import level_of
 from airssys.server.operation import Asked, Operation, packed
 from airssys.wasm.accounting import DeploymentStatistics
-from airssys.wasm.actors.log_line import LEVELS, LogLine
+from airssys.wasm.actors.log_line import LogLine
 from airssys.wasm.actors.settings import ActorSettings
+from airssys.wasm.contracts.required import Required
 from airssys.wasm.delivery.strategies import strategy_from
 from airssys.wasm.limits import Limits
 from airssys.wasm.plain_values import plain
@@ -78,6 +80,13 @@ async def _show(asked: Asked) -> DeploymentState:
     return state_of(_of(asked))
 
 
+async def _implements(asked: Asked) -> None:
+    what = await asked.json(Required)
+    stored = asked.service.core.intake.stored
+    digest = _of(asked).revision.digest
+    await asked.service.in_thread(lambda: what.check(stored(digest)))
+
+
 async def _history(asked: Asked) -> tuple[Revision, ...]:
     return await asked.service.in_thread(_of(asked).history)
 
@@ -95,10 +104,8 @@ async def _usage(asked: Asked) -> Usage:
 
 
 async def _logs(asked: Asked) -> tuple[LogLine, ...]:
-    level = asked.text("level", "trace")
-    if level not in LEVELS:
-        raise InvalidRequest(f"level={level!r}: expected one of {', '.join(LEVELS)}")
-    named: LogLevel = level
+    level_of(asked)
+    named = cast("LogLevel", asked.text("level", "trace"))
     return _of(asked).logs(level=named, since=asked.number("since", 0.0) or 0.0)
 
 
@@ -128,6 +135,7 @@ async def _review(asked: Asked) -> Review:
             name=asked.name,
             settings=settings,
             allow_downgrade=what.allow_downgrade,
+            inherited=what.inherited,
         )
     )
 
@@ -181,7 +189,8 @@ async def _call(asked: Asked) -> Response | CallResult:
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
     try:
-        value, failed = await asked.while_wanted(_awaited(deployment, path, arguments, {})), False
+        call = _awaited(deployment, path, arguments, {}, what.key)
+        value, failed = await asked.while_wanted(call), False
     except GuestError as error:
         value, failed = error.value, True
     wave = component.print_result(path, value, error=failed)
@@ -199,23 +208,33 @@ async def _call_packed(asked: Asked, deployment: Deployment) -> Response:
         given = values.unpack(body)
     match given:
         case [str(function), list(arguments), dict(named)]:
+            key = None
+        case [str(function), list(arguments), dict(named), bytes(key)]:
             pass
         case _:
-            raise InvalidRequest("a call is packed as [function, arguments, named arguments]")
+            raise InvalidRequest(
+                "a call is packed as [function, arguments, named arguments], and the bytes of a key"
+                " where it is on somebody's behalf"
+            )
+    call = _awaited(deployment, function, arguments, named, key)
     try:
-        result: object = Ok(
-            await asked.while_wanted(_awaited(deployment, function, arguments, named))
-        )
+        result: object = Ok(await asked.while_wanted(call))
     except GuestError as error:
         result = Err(error.value)
     return packed(result)
 
 
 async def _awaited(
-    deployment: Deployment, function: str, arguments: Any, named: dict[str, Any]
+    deployment: Deployment,
+    function: str,
+    arguments: Any,
+    named: dict[str, Any],
+    key: str | bytes | None,
 ) -> Any:
     try:
-        return await deployment.call(function, *arguments, **named)
+        if key is None:
+            return await deployment.call(function, *arguments, **named)
+        return await deployment.call_for(key, function, *arguments, **named)
     except AirsSysError:
         raise
     except (TypeError, ValueError, LookupError, OverflowError) as error:
@@ -331,6 +350,14 @@ OPERATIONS = (
         _call,
         takes=CallRequest,
         gives=CallResult,
+    ),
+    Operation(
+        "POST",
+        _NAME + ":implements",
+        "read",
+        "Compare the live revision with a contract; nothing is answered where it implements it.",
+        _implements,
+        takes=Required,
     ),
     Operation(
         "GET",

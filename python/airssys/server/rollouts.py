@@ -79,6 +79,7 @@ async def _plan(asked: Asked) -> Plan:
         settings=effective(what.settings),
         strategy=strategy,
         allow_downgrade=what.allow_downgrade,
+        inherited=what.inherited,
     )
 
 

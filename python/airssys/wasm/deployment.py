@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.log_line import LogLevel, LogLine
     from airssys.wasm.actors.ref import ComponentRef
     from airssys.wasm.component import Component
+    from airssys.wasm.contracts.contract import Contract
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.deployment_changes import Changes
     from airssys.wasm.host import Host
@@ -181,12 +182,19 @@ class _Deployment:
             self._api, self._api_of = Api(call, self.exports), component
         return self._api
 
+    @property
+    def _contract(self) -> Contract | None:
+        """The contract that the live revision was deployed to implement, if this host was told."""
+        contract = self._serving.contract
+        same = contract and contract.required == self.revision.settings.implements
+        return contract if same else None
+
     def _implementing(self, contract: Callable[..., P], *, awaited: bool) -> P:
         """Return the deployment as an object of a contract."""
         wanted = needed(contract)
         assert wanted is not None, "a contract is given"  # noqa: S101
-        if self._serving.contract is not wanted:
-            wanted.check(self._core.intake.stored(self.revision.digest))
+        if self.revision.settings.implements != wanted.required:
+            wanted.required.check(self._core.intake.stored(self.revision.digest))
         call = self.call  # type: ignore[attr-defined]  # both forms have one
         return cast("P", wanted.client(call, awaited=awaited))
 
@@ -200,6 +208,7 @@ class _Deployment:
             "allow_downgrade": changes.pop("allow_downgrade", False),
             "grant": changes.pop("grant", None),
             "inherited": changes.get("capabilities") is None,
+            "contract": needed(changes.get("implements")),
         }
         return settings_changed(self.revision.settings, **changes), deploy
 
@@ -348,7 +357,7 @@ class Deployment(_Deployment):
 
         Those of its contract where it was deployed with `implements`; see `implementing`.
         """
-        contract = self._serving.contract
+        contract = self._contract
         return (
             self._functions(self.call)
             if contract is None
@@ -397,8 +406,9 @@ class Deployment(_Deployment):
 
         Args:
             source: A path, or the component itself.
-            strategy: How it takes over: `BlueGreen` (at once, the default), `Canary`, `Rolling` or
-                `Recreate`. At once too where nothing is live that takes calls.
+            strategy: How it takes over: `BlueGreen` (at once), `Canary`, `Rolling`, `Shadow` or
+                `Recreate`; by default as the file of the host says, else at once. At once too where
+                nothing is live that takes calls.
             wait: Return when the rollout is over; else when its first step is taken. On cancel a
                 rollout that has begun goes on.
             **changes: What is to be another than now; see `Changes`.
@@ -571,7 +581,7 @@ class BlockingDeployment(_Deployment):
     @property
     def api(self) -> Any:
         """The functions as attributes: `deployment.api.add(2, 3)`; see `Deployment.api`."""
-        contract = self._serving.contract
+        contract = self._contract
         return (
             self._functions(self.call)
             if contract is None

@@ -38,6 +38,7 @@ class Changes(TypedDict, total=False):
     config: Mapping[str, Any] | None
     enforcement: Enforcement | None
     observe_until: dt.datetime | None
+    implements: object
     hooks: Hooks | None
     grant: Literal["requested", "none"] | None
     who: str | None

@@ -21,7 +21,6 @@ from airssys.wasm.host_errors import HostClosed
 from airssys.wasm.host_inputs import wanted
 from airssys.wasm.ingress import Ingress
 from airssys.wasm.manifest.configuration import Configuration
-from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.revision_search import RevisionQuery
 from airssys.wasm.security.security_settings import SecuritySettings
 from airssys.wasm.settings import settings_from
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
+    from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.revision_search import FoundRevision
     from airssys.wasm.secrets import SecretSource
@@ -225,7 +225,9 @@ class Host:
         Raises:
             InvalidAddress: It is none. Entering raises `ServerUnreachable` or `NotAuthenticated`.
         """
-        return ConnectedHost(address, token=token, tls=tls)
+        from airssys.wasm import remote  # noqa: PLC0415 - what opens a host has no need of it
+
+        return remote.ConnectedHost(address, token=token, tls=tls)
 
     @staticmethod
     def connect_blocking(
@@ -238,7 +240,9 @@ class Host:
             ServerUnreachable: There is no server at the address.
             NotAuthenticated: It does not know who asks.
         """
-        host = BlockingConnectedHost(address, token=token, tls=tls)
+        from airssys.wasm import remote  # noqa: PLC0415 - as above
+
+        host = remote.BlockingConnectedHost(address, token=token, tls=tls)
         try:
             host.state()
         except BaseException:
@@ -315,14 +319,16 @@ class Host:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
         implements: object = None,
     ) -> Deployment:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
         When this returns the revision is recorded durably and takes every new call; calls that run
-        end on the revision they began on. What fails leaves everything as it was. Deploying what is
-        live, with the same settings, changes nothing. On cancel the deployment has either been made
-        or is left as it was.
+        end on the revision they began on. Where a strategy moves it step by step, it returns when
+        the first step is taken, and `rollout()` of what it returns tells how it goes on. What fails
+        leaves everything as it was. Deploying what is live, with the same settings, changes
+        nothing. On cancel the deployment has either been made or is left as it was.
 
         Args:
             source: A path, or the component itself, in binary or text format; None for the one that
@@ -363,9 +369,11 @@ class Host:
             observe_until: When observing ends.
             who: Who deploys, for the history; the user of this process by default.
             why: The reason, for the history.
+            strategy: How it takes over from what is live; by default as the file of the host says,
+                else at once (`BlueGreen`).
             implements: A Protocol made a contract by `@interface`: the component is refused where
-                it does not implement it, and so is every other one that is deployed there while the
-                host is open.
+                it does not implement it, and so is every later one, until one is deployed with
+                another contract.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
 
         Raises:
@@ -381,6 +389,8 @@ class Host:
             ComponentTooLarge: It exceeds a static limit.
             UnknownImport: Nothing provides an import; the message names the near ones.
             ContractMismatch: It does not implement what it has to; says what is missing or other.
+            RolloutInProgress: The deployment is being moved to another revision.
+            StrategyUnsupported: The strategy cannot move it; the message says why.
             Trap: It trapped while it was instantiated.
             LimitExceeded: It needs more than its limits allow.
             StateWriteFailed: It could not be stored or recorded.
@@ -400,6 +410,7 @@ class Host:
             config=config,
             enforcement=enforcement,
             observe_until=observe_until,
+            implements=implements,
         )
         return await self._deploy(
             source,
@@ -410,6 +421,7 @@ class Host:
             why,
             allow_downgrade=allow_downgrade,
             grant=grant,
+            strategy=strategy,
             contract=needed(implements),
         )
 
@@ -443,6 +455,7 @@ class Host:
         settings: Settings,
         strategy: Strategy | None = None,
         allow_downgrade: bool = False,
+        inherited: bool = False,
     ) -> Plan:
         """Return what deploying a component would change; see `BlockingHost.plan`."""
         return await self._change(
@@ -453,6 +466,7 @@ class Host:
             settings=settings,
             strategy=strategy,
             allow_downgrade=allow_downgrade,
+            inherited=inherited,
         )
 
     def deployment(self, name: str) -> Deployment:
@@ -646,7 +660,8 @@ class Host:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
-            strategy: How it takes over; returns when the first step is taken. At once by default.
+            strategy: How it takes over; returns when the first step is taken. By default as the
+                file of the host says, else at once.
         """
         return await self._deploy(
             source,

@@ -135,6 +135,7 @@ class BlockingHost:
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
         implements: object = None,
     ) -> BlockingDeployment:
         """Make a component the live revision of a deployment; see `Host.deploy`.
@@ -155,6 +156,7 @@ class BlockingHost:
             config=config,
             enforcement=enforcement,
             observe_until=observe_until,
+            implements=implements,
         )
         return self._deploy(
             source,
@@ -165,6 +167,7 @@ class BlockingHost:
             why,
             allow_downgrade=allow_downgrade,
             grant=grant,
+            strategy=strategy,
             contract=needed(implements),
         )
 
@@ -184,7 +187,13 @@ class BlockingHost:
         return BlockingIngress(self._core, listen, routes, limits)
 
     def review(
-        self, source: Source, *, name: str, settings: Settings, allow_downgrade: bool = False
+        self,
+        source: Source,
+        *,
+        name: str,
+        settings: Settings,
+        allow_downgrade: bool = False,
+        inherited: bool = False,
     ) -> Review:
         """Return what a component would ask for as a revision of a deployment; nothing changes.
 
@@ -193,9 +202,14 @@ class BlockingHost:
             name: The deployment, which need not exist.
             settings: How it would be run.
             allow_downgrade: Let in a lower signed version.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
         """
         return self._core.intake.review(
-            source, name=name, settings=settings, allow_downgrade=allow_downgrade
+            source,
+            name=name,
+            settings=settings,
+            allow_downgrade=allow_downgrade,
+            inherited=inherited,
         )
 
     def plan(
@@ -206,6 +220,7 @@ class BlockingHost:
         settings: Settings,
         strategy: Strategy | None = None,
         allow_downgrade: bool = False,
+        inherited: bool = False,
     ) -> Plan:
         """Return what deploying a component would change; nothing is.
 
@@ -213,8 +228,9 @@ class BlockingHost:
             source: A path, or the component itself.
             name: The deployment, which need not exist.
             settings: How it would be run.
-            strategy: How it would take over.
+            strategy: How it would take over; by default as the operator's file says.
             allow_downgrade: Let in a lower signed version.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
         """
         return plan_of(
             self._core,
@@ -223,6 +239,7 @@ class BlockingHost:
             settings=settings,
             strategy=strategy,
             allow_downgrade=allow_downgrade,
+            inherited=inherited,
         )
 
     def deployment(self, name: str) -> BlockingDeployment:
@@ -367,7 +384,8 @@ class BlockingHost:
             who: Who deploys; the user of this process by default.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
-            strategy: How it takes over; returns when the first step is taken. At once by default.
+            strategy: How it takes over; returns when the first step is taken. By default as the
+                file of the host says, else at once.
         """
         return self._deploy(
             source,

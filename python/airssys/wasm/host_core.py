@@ -26,7 +26,7 @@ from airssys.wasm.delivery.dependencies import (
 from airssys.wasm.delivery.desk import RolloutDesk
 from airssys.wasm.delivery.errors import RevisionCollected
 from airssys.wasm.delivery.locks import KILLED
-from airssys.wasm.delivery.strategies import Recreate, Stepwise, check_strategy
+from airssys.wasm.delivery.strategies import BlueGreen, Recreate, Stepwise, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import ForkedHostError
@@ -324,10 +324,9 @@ class HostCore:
             inherited: The capabilities in `settings` are what an earlier component asked for.
             given_up: Set by a caller who no longer waits; nothing is recorded then, and a child
                 process that compiles is killed.
-            strategy: How it takes over from the live one; at once by default, and where there is
-                no live one that takes calls.
-            contract: What it has to implement, and what takes its place later; by default what the
-                deployment had to until now.
+            strategy: How it takes over from the live one; by default as the operator's file says,
+                else at once. At once too where there is no live one that takes calls.
+            contract: The contract in `settings`, as the classes of this program have it.
 
         Raises:
             ContractMismatch: It does not implement the contract.
@@ -340,28 +339,20 @@ class HostCore:
             content = self.intake.content(source, name)
             digest = digest_of(content)
         who = who or user()
+        strategy = self.intake.strategy(name, strategy)
         with self._change(name) as serving:
-            live = serving.revision
-            self.check_movable(
-                name,
-                settings
-                if strategy is None
-                else self.intake.effective(content, name, settings, inherited=inherited),
-                strategy,
-            )
-
-            if live is not None and serving.held is None and live.digest == digest:
-                effective = self.intake.effective(content, name, settings, inherited=inherited)
-                if live.settings == effective:
-                    _hold_to(serving, contract, content)
-                    about = None if not grant else self.intake.approved(content, name, approved)
-                    self._deployed_again(name, effective, about, grant, hooks, who=who, why=why)
-                    return serving
+            self.locks.check(name)
+            self.delivery.refuse_open(name)
+            if self._is_live(serving, digest, content, settings, inherited=inherited):
+                serving.contract = contract or serving.contract
+                again = None if not grant else self.intake.approved(content, name, approved)
+                self._deployed_again(serving, again, grant, hooks, who=who, why=why)
+                return serving
+            self._refuse_strategy(name, content, settings, strategy, inherited=inherited)
             admitted = self.intake.admit(content, name, allow_downgrade=allow_downgrade)
-            component = self._fitting(serving, contract, content, given_up)
+            component = self.intake.compile(content, given_up)
             # After the compiler, which says best what is no component.
-            effective = self.intake.effective(content, name, settings, inherited=inherited)
-            self.security.check(effective)
+            effective = self.intake.fitting(content, name, settings, inherited=inherited)
             filed = frozenset() if grant is False else self.intake.filed_grants(name, effective)
             described, depends = self.intake.depending(name, content, component)
             about = self.intake.approved(content, name, approved)
@@ -407,15 +398,28 @@ class HostCore:
                         self.security.identify(name, record.id)
                 if grant:
                     self.security.record_approval(name, about, effective, who=who, why=why)
+                serving.contract = contract or serving.contract
                 if revision is not None:
                     self._switch(serving, revision, prepared)
             self.events.tell("deployed", name, revision=number, digest=digest, who=who, why=why)
             return serving
 
+    def _is_live(
+        self, serving: Serving, digest: str, content: bytes, settings: Settings, *, inherited: bool
+    ) -> bool:
+        """Tell whether a component is what a deployment runs, in the same way."""
+        live = serving.revision
+        return (
+            live is not None
+            and serving.held is None
+            and live.digest == digest
+            and live.settings
+            == self.intake.effective(content, serving.name, settings, inherited=inherited)
+        )
+
     def _deployed_again(
         self,
-        name: str,
-        settings: Settings,
+        serving: Serving,
         about: Reviewed | None,
         grant: bool | None,
         hooks: Hooks | None,
@@ -424,6 +428,9 @@ class HostCore:
         why: str,
     ) -> None:
         """Do what a deploy of what is live changes: grants, and what is called of its actors."""
+        name, live = serving.name, serving.revision
+        assert live is not None, "it is what was deployed"  # noqa: S101
+        settings = live.settings
         if grant is None:
             filed = self.intake.filed_grants(name, settings)
             self.security.grant_requested(name, settings, filed, who=who, why=BY_FILE)
@@ -433,7 +440,7 @@ class HostCore:
         if hooks is not None:
             self.actors.set_hooks(name, hooks)
 
-    def check_movable(self, name: str, settings: Settings, strategy: Strategy | None) -> None:
+    def check_movable(self, name: str, settings: Settings, strategy: Strategy) -> None:
         """Refuse to move a deployment that is being moved, or cannot be by the strategy.
 
         Raises:
@@ -441,24 +448,22 @@ class HostCore:
             RolloutInProgress: It is being moved.
             StrategyUnsupported: It cannot be.
         """
-        live = self.live(name)
         self.locks.check(name)
         self.delivery.refuse_open(name)
-        if live is not None and strategy is not None:
+        self._check_strategy(name, settings, strategy)
+
+    def _refuse_strategy(
+        self, name: str, content: bytes, settings: Settings, strategy: Strategy, *, inherited: bool
+    ) -> None:
+        if not isinstance(strategy, BlueGreen):  # which can move anything
+            whole = self.intake.effective(content, name, settings, inherited=inherited)
+            self._check_strategy(name, whole, strategy)
+
+    def _check_strategy(self, name: str, settings: Settings, strategy: Strategy) -> None:
+        live = self.live(name)
+        if live is not None:
             keys = len(self._records.keys(name))
             check_strategy(name, strategy, settings, live.settings, keys)
-
-    def _fitting(
-        self,
-        serving: Serving,
-        contract: Contract | None,
-        content: bytes,
-        given_up: threading.Event | None,
-    ) -> Component:
-        """Compile a component that implements what its deployment has to."""
-        component = self.intake.compile(content, given_up)
-        _hold_to(serving, contract, content)
-        return component
 
     def next_number(self, name: str) -> int:
         """Return the number that the next revision of a deployment would have."""
@@ -765,14 +770,6 @@ class HostCore:
             self.delivery.give_up(rollout, f"it does not start any more: {error}")
             return
         self.delivery.go_on(serving, rollout, revision, prepared)
-
-
-def _hold_to(serving: Serving, contract: Contract | None, content: bytes) -> None:
-    """Refuse a component that does not implement what its deployment has to."""
-    wanted = contract or serving.contract
-    if wanted is not None:
-        wanted.check(content)
-        serving.contract = wanted
 
 
 def _longest_drain(servings: list[Serving]) -> float:

@@ -14,11 +14,12 @@ from airssys.wasm.delivery.dependencies import (
     dependants,
     resolved,
 )
+from airssys.wasm.delivery.strategies import BlueGreen
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.errors import CompileError
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.host_inputs import read_source
-from airssys.wasm.manifest import granted_places
+from airssys.wasm.manifest import filed_strategy, granted_places
 from airssys.wasm.scripts.loaders import Loaders
 from airssys.wasm.security.inputs import capabilities_of, manifest_of
 from airssys.wasm.settings import completed
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airssys.wasm.component import Component
+    from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.engine import Engine
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.manifest.configuration import Configuration
@@ -143,6 +145,7 @@ class Intake:
         name: str,
         settings: Settings,
         allow_downgrade: bool = False,
+        inherited: bool = False,
     ) -> Review:
         """Return what a component would ask for as a revision of a deployment; nothing changes.
 
@@ -151,13 +154,14 @@ class Intake:
             name: The deployment, which need not exist.
             settings: How it would be run.
             allow_downgrade: As for `deploy`.
+            inherited: The capabilities in `settings` are what an earlier component asked for.
         """
         self._check()
         check_deployment_name(name)
         content = self.content(source, name)
         found = self.admit(content, name, allow_downgrade=allow_downgrade, told=False)
         self.compile(content, None)  # which says best what is no component
-        settings = self.effective(content, name, settings, inherited=False)
+        settings = self.effective(content, name, settings, inherited=inherited)
         trusted = found.level is Level.TRUSTED
         filed = self.filed_grants(name, settings)
         return self._security.review(name, settings, content, trusted=trusted, filed=filed)
@@ -190,15 +194,43 @@ class Intake:
     def effective(
         self, content: bytes, name: str, settings: Settings, *, inherited: bool
     ) -> Settings:
-        """Return how a component is run: as was said, and where nothing was, as both files say."""
+        """Return how a component is run: as was said, and where nothing was, as both files say.
+
+        What it has to implement is what the live revision has to, unless something else was said.
+        """
         settings = completed(settings, name, manifest_of(content), self._configuration)
         asked = capabilities_of(content, settings.capabilities, inherited=inherited)
-        return dataclasses.replace(settings, capabilities=asked)
+        serving = self._servings.get(name)
+        implements = settings.implements
+        if implements is None and serving is not None and serving.revision is not None:
+            implements = serving.revision.settings.implements
+        return dataclasses.replace(settings, capabilities=asked, implements=implements)
+
+    def fitting(
+        self, content: bytes, name: str, settings: Settings, *, inherited: bool
+    ) -> Settings:
+        """Return how a component is run, if it implements what it has to and may ask for that.
+
+        Raises:
+            ContractMismatch: It does not implement it.
+        """
+        effective = self.effective(content, name, settings, inherited=inherited)
+        if effective.implements is not None:
+            effective.implements.check(content)
+        self._security.check(effective)
+        return effective
 
     def filed_grants(self, name: str, settings: Settings) -> frozenset[str]:
         """Return the places of the requests that the operator's file grants."""
         entry = None if self._configuration is None else self._configuration.entry(name)
         return granted_places(name, () if entry is None else entry.grants, settings.capabilities)
+
+    def strategy(self, name: str, given: Strategy | None) -> Strategy:
+        """Return how a deployment is moved: as was said, else as the operator's file says."""
+        if given is not None:
+            return given
+        entry = None if self._configuration is None else self._configuration.entry(name)
+        return BlueGreen() if entry is None else filed_strategy(entry)
 
     def approved(self, content: bytes, name: str, approved: Reviewed | None) -> Reviewed:
         """Return what an approval of a component is about, if it is what was approved."""

@@ -7,6 +7,7 @@ import datetime as dt  # noqa: TC003 - read when decoding
 from typing import Any, Literal
 
 from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
+from airssys.wasm.contracts.required import Required  # noqa: TC001 - as above
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.manifest.component_manifest import Capabilities  # noqa: TC001 - as above
 from airssys.wasm.quotas.ceilings import Ceilings
@@ -51,6 +52,8 @@ class Settings:
         enforcement: `enforce`; `observe`, which lets pass what is merely not granted; or `learn`,
             the same on a development host, remembered for a suggestion.
         observe_until: When observing ends, in seconds since 1970.
+        implements: What the component has to export; it takes every later revision too, until
+            another contract is given.
         said: What of this the operator said where it was deployed, as `drain` or `limits.memory`;
             another revision takes the rest from its own manifest and the host's file. None in
             records that do not tell.
@@ -72,6 +75,7 @@ class Settings:
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     enforcement: Enforcement = "enforce"
     observe_until: float | None = None
+    implements: Required | None = None
     said: tuple[str, ...] | None = dataclasses.field(default=None, compare=False)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from airssys.wasm.actors.hand_over import StateRules
 from airssys.wasm.actors.settings import ActorSettings
+from airssys.wasm.contracts.offers import needed
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import SIZES, Limits, parse_bytes
 from airssys.wasm.manifest.effective import effective_config, effective_limits
@@ -58,6 +59,7 @@ def settings_from(
     config: Mapping[str, Any] | None = None,
     enforcement: Enforcement | None = None,
     observe_until: dt.datetime | None = None,
+    implements: object = None,
 ) -> Settings:
     """Return settings that remember what of them was given; `completed` fills in the rest.
 
@@ -65,7 +67,9 @@ def settings_from(
 
     Raises:
         InvalidSetting: A value is out of range.
+        InvalidContract: `implements` is no contract.
     """
+    contract = needed(implements)
     given: Given = {
         "lifetime": lifetime,
         "limits": None if limits is None else _limits(limits),
@@ -79,6 +83,7 @@ def settings_from(
         "config": None if config is None else dict(config),
         "enforcement": enforcement,
         "observe_until": moment_of(observe_until),
+        "implements": None if contract is None else contract.required,
     }
     given = {name: value for name, value in given.items() if value is not None}
     if actor is not None:
@@ -88,12 +93,18 @@ def settings_from(
 
 
 def settings_changed(
-    settings: Settings, *, capabilities: Asked | None = None, **changes: Any
+    settings: Settings,
+    *,
+    joined: bool = False,
+    capabilities: Asked | None = None,
+    **changes: Any,
 ) -> Settings:
     """Return settings in which what is given here replaces what was given before.
 
     Args:
         settings: Those there are.
+        joined: Of `limits`, `actor` and `config` what is not given stays as it was given before;
+            else each replaces all of what was.
         capabilities: What the component asks for; as before where it is None.
         **changes: As for `settings_from`; None changes nothing.
 
@@ -109,7 +120,10 @@ def settings_changed(
     lone = changes.get("observe_until") is not None and changes.get("enforcement") is None
     new = settings_from(**(changes | ({"enforcement": given.get("enforcement")} if lone else {})))
     asked = settings.capabilities if capabilities is None else capabilities_from(capabilities)
-    return _assembled("", {**given, **_given_of(new)}, asked, None, None)
+    then = _given_of(new)
+    if joined:
+        then |= {part: {**given.get(part, {}), **then[part]} for part in _PARTS if part in then}
+    return _assembled("", {**given, **then}, asked, None, None)
 
 
 def completed(

@@ -263,6 +263,25 @@ def test_every_later_revision_is_held_to_it(plugin, tmp_path):
         assert deployed.revision.number == 1
 
 
+@pytest.mark.timeout(600)
+def test_it_is_held_to_it_after_a_restart_too(plugin, tmp_path):
+    empty = b"\0asm\x0d\x00\x01\x00"
+    state = tmp_path / "state"
+    with Host.open_blocking(state, provides={Contacts: Crm()}) as host:
+        host.deploy(plugin, name="acme/pricing", implements=Pricing)
+    with Host.open_blocking(state, provides={Contacts: Crm()}) as host:
+        with pytest.raises(ContractMismatch, match="it exports nothing"):
+            host.deploy(empty, name="acme/pricing")
+        deployed = host.deployment("acme/pricing")
+        assert deployed.revision.settings.implements.wit == PRICING_WIT
+        assert deployed.implementing(Pricing).quote(ORDER) == Money(12.0, Percent(0.1))
+        again = host.deploy(plugin, name="acme/pricing", implements=Pricing)
+        assert again.revision.number == 1
+        assert again.api.quote(ORDER) == Money(12.0, Percent(0.1))
+        with pytest.raises(ContractMismatch, match="it exports nothing"):
+            deployed.deploy(empty, drain=1.0)
+
+
 def test_the_wit_is_what_it_was():
     assert text_of(Pricing) == PRICING_WIT
     assert text_of(Pricing) == text_of(Pricing)

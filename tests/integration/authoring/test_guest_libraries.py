@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,22 +14,27 @@ from airssys.testing.tables import run_cases
 from airssys.wasm import Host, StorageSettings
 
 HERE = Path(__file__).parent / "conformance"
-SOURCES = {"python": ("app.py", HERE / "app.py"), "rust": ("src/lib.rs", HERE / "lib.rs")}
+SOURCES = {
+    "python": ("python3", "app.py", HERE / "app.py"),
+    "rust": ("cargo", "src/lib.rs", HERE / "lib.rs"),
+    "javascript": ("node", "app.js", HERE / "app.js"),
+}
+JAVASCRIPT = Path(__file__).parents[3] / "sdk" / "javascript" / "src"
 
 pytestmark = pytest.mark.timeout(900)
 
 
-@pytest.fixture(params=SOURCES)
-def guest(project, request):
+@pytest.fixture(params=SOURCES, scope="module")
+def guest(shared_project, request):
     """The conformance guest in one language."""
     language = request.param
-    if language == "rust" and shutil.which("cargo") is None:
-        pytest.skip("needs cargo")
-    name, source = SOURCES[language]
+    program, name, source = SOURCES[language]
+    if shutil.which(program) is None:
+        pytest.skip(f"needs {program}")
     files = {name: source.read_text("utf-8"), "Component.toml": manifest(language)}
     if language == "rust":
         files["Cargo.toml"] = cargo()
-    return project(language, "service", files) / "build" / "component.wasm"
+    return shared_project(language, "service", files) / "build" / "component.wasm"
 
 
 def manifest(language: str) -> str:
@@ -119,3 +125,12 @@ def test_another_revision_goes_on_from_its_state(guest, tmp_path):
         again = deployed(host, later)
         assert again.revision.number == 2
         assert again.ask({"add": 1}) == 8
+
+
+def test_the_library_for_javascript_declares_what_it_exports():
+    exported = re.findall(r"export \{(.*?)\}", (JAVASCRIPT / "index.js").read_text(), re.DOTALL)
+    names = {name for group in exported for name in re.findall(r"\w+", group)}
+    declarations = (JAVASCRIPT / "index.d.ts").read_text()
+    declared = re.findall(r"^export (?:class|const|function) (\w+)", declarations, re.MULTILINE)
+    assert {"actor", "ask", "Refused"} < names
+    assert set(declared) == names

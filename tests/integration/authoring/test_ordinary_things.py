@@ -30,11 +30,31 @@ class WitWorld(wit_world.WitWorld):
         return f"{time.time()} {uuid.uuid4()} {random.random()} {random.randrange(10**12)}"
 """
 JAVASCRIPT = r"""
+// Bytes that are no UTF-8, and what the Unicode standard makes of them.
+const BYTES = [
+  [[0xed, 0xa0, 0x80], "\ufffd\ufffd\ufffd"], // half of a pair
+  [[0xc0, 0x80], "\ufffd\ufffd"], // longer than need be
+  [[0xe2, 0x82], "\ufffd"], // cut off
+  [[0x41, 0xff, 0x42], "A\ufffdB"],
+  [[0xef, 0xbb, 0xbf, 0x41], "A"],
+];
+
 export function greet(name) {
   console.log("out", name);
   console.error("err");
   const text = new TextDecoder().decode(new TextEncoder().encode("\u00e9\ud83d\ude00"));
   if (text !== "\u00e9\ud83d\ude00") throw text;
+  const half = new TextEncoder().encode("a\ud800").join();
+  if (half !== "97,239,191,189") throw half;
+  const read = (...bytes) => new TextDecoder().decode(Uint8Array.from(bytes));
+  for (const [bytes, wanted] of BYTES) if (read(...bytes) !== wanted) throw `${bytes}`;
+  const strict = new TextDecoder("utf-8", { fatal: true });
+  try {
+    strict.decode(Uint8Array.from([0xff]));
+    return "taken";
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
   return `${Date.now() / 1000} ${crypto.randomUUID()} ${Math.random()} ${Math.random()}`;
 }
 """
@@ -104,3 +124,17 @@ def test_what_a_world_exports_and_a_source_has_not_is_named(project):
         told = caught.value.summary + "".join(getattr(caught.value, "__notes__", ()))
         assert "greet" in told or "WitWorld" in told
         shutil.rmtree(folder)
+
+
+def test_an_import_that_the_world_has_not_is_named(project):
+    from airssys.authoring import BuildFailed, build
+
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    folder = project("javascript")
+    source = (
+        'import { tell } from "airssys-component";\nexport function greet() { tell("a/b", 1); }\n'
+    )
+    (folder / "app.js").write_text(source)
+    with pytest.raises(BuildFailed, match="imports airssys:messaging/messaging@1"):
+        build(folder)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 
 import pytest
 
 from airssys.authoring import script
+from airssys.authoring.loaders import loader, loader_name
 from airssys.rt import ActorFailed
 from airssys.wasm import (
     Canary,
@@ -21,6 +24,7 @@ from airssys.wasm import (
 )
 from airssys.wasm.manifest import ManifestError
 from airssys.wasm.scripts import LoaderMissing, ScriptError
+from airssys.wasm.scripts.loaders import PACKAGE, find_loader
 
 pytestmark = pytest.mark.timeout(600)  # the first one builds the loader
 
@@ -39,6 +43,24 @@ def divide(one: int, other: int) -> float:
 
 def _hidden() -> None: ...
 '''
+
+
+JAVASCRIPT = """// greets
+export function greet(name, loud = false, mark = "!") {
+  console.log("greeting", name);
+  const text = new TextDecoder().decode(new TextEncoder().encode(name));
+  return loud ? text.toUpperCase() : `Hello, ${text}${mark}`;
+}
+
+export const twice = (x) => 2 * x;
+
+export function fail(n) {
+  return n.wrong.place;
+}
+
+function hidden() {}
+"""
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 
 
 @pytest.fixture
@@ -276,13 +298,59 @@ def test_it_is_there_after_a_restart_without_the_cache(tmp_path, file, monkeypat
         host.deploy(file(GREETER), name="acme/greeter")
     code = file(GREETER)
     monkeypatch.setattr("airssys.wasm.scripts.loaders._loaded", {})
-    monkeypatch.setattr("airssys.wasm.scripts.loaders.loader_place", lambda _: tmp_path / "nothing")
+    monkeypatch.setattr("airssys.wasm.scripts.loaders.loader_folders", lambda: ())
     with Host.open_blocking(state) as host:
         assert host.deployment("acme/greeter").call("greet", "Ada") == "Hello, Ada!"
     monkeypatch.setattr("airssys.wasm.scripts.loaders._loaded", {})
     refused = pytest.raises(LoaderMissing, match="not on this machine")
     with Host.open_blocking(tmp_path / "other") as host, refused:
         host.deploy(code, name="acme/greeter")
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """What an installed package has: the loaders, and what they are for."""
+    package = tmp_path / "site" / PACKAGE
+    package.mkdir(parents=True)
+    for language in ("python", "javascript"):
+        digest = loader(language)
+        (package / find_loader(digest).name).symlink_to(find_loader(digest))
+        (package / loader_name(language)).write_text(digest)
+    return package
+
+
+@pytest.fixture
+def bare(airssys, tmp_path, installed):
+    """Run the command line on a machine with no tools and an empty cache."""
+
+    def run(*arguments):
+        paths = os.pathsep.join([str(installed.parent), *filter(None, sys.path)])
+        cache, nothing = str(tmp_path / "cache"), str(tmp_path / "nothing")
+        return airssys(*arguments, PATH=nothing, XDG_CACHE_HOME=cache, PYTHONPATH=paths)
+
+    return run
+
+
+@needs_node
+def test_an_installed_loader_needs_no_tools(bare, tmp_path):
+    path = tmp_path / "handler.js"
+    path.write_text(JAVASCRIPT)
+    deployed = bare("deploy", path, "--name", "acme/greeter")
+    assert deployed.returncode == 0, deployed.stderr
+    assert bare("call", "acme/greeter", "twice(21)").stdout == "42\n"
+    assert not (tmp_path / "cache" / "airssys" / "loaders").exists()
+
+
+@needs_node
+def test_the_loader_of_another_version_is_left_alone(bare, tmp_path, installed):
+    name = installed / loader_name("javascript")
+    name.rename(name.with_name("javascript-of-another-version"))
+    path = tmp_path / "handler.js"
+    path.write_text(JAVASCRIPT)
+    refused = bare("deploy", path, "--name", "acme/greeter")
+    assert refused.returncode != 0
+    assert "no node on PATH" in refused.stderr
+    assert "pip install 'airssys[scripts]'" in refused.stderr
 
 
 def test_the_command_line_deploys_calls_and_tells_errors(airssys, tmp_path):
@@ -301,24 +369,6 @@ def test_the_command_line_deploys_calls_and_tells_errors(airssys, tmp_path):
     assert (
         failed.stderr.splitlines()[0] == "error: größe.py:11: ZeroDivisionError: division by zero"
     )
-
-
-JAVASCRIPT = """// greets
-export function greet(name, loud = false, mark = "!") {
-  console.log("greeting", name);
-  const text = new TextDecoder().decode(new TextEncoder().encode(name));
-  return loud ? text.toUpperCase() : `Hello, ${text}${mark}`;
-}
-
-export const twice = (x) => 2 * x;
-
-export function fail(n) {
-  return n.wrong.place;
-}
-
-function hidden() {}
-"""
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 
 
 @needs_node

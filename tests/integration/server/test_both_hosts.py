@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Protocol
 
 import pytest
 
@@ -26,6 +27,8 @@ from airssys.wasm import (
 )
 from airssys.wasm.actors import ActorSettings
 from airssys.wasm.actors.failures import GuestRefused
+from airssys.wasm.contracts import ContractMismatch, InvalidContract, interface, world
+from airssys.wasm.settings import settings_from
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -52,6 +55,74 @@ def test_deployments_are_found_by_name(host, guest):
     assert unknown.value.context["near"] == ["acme/calc"]
     with pytest.raises(InvalidDeploymentName):
         host.deploy(guest("calculator"), name="Acme/calc")
+
+
+@world("calculator")
+class Mean(Protocol):
+    """What a calculator has, in part."""
+
+    def mean(self, values: list[float]) -> float | None: ...
+
+
+@world("calculator")
+class OtherMean(Protocol):
+    """The same, otherwise."""
+
+    def mean(self, values: list[int]) -> float: ...
+
+
+@world("calculator")
+class Version(Protocol):
+    """What a calculator has besides."""
+
+    def version(self) -> str: ...
+
+
+@interface("acme:crm/contacts@1.0.0")
+class Contacts(Protocol):
+    """What a calculator has not."""
+
+    def find(self, name: str) -> str: ...
+
+
+def test_a_deployment_is_held_to_a_contract_and_called_by_it(host, guest):
+    empty = b"\0asm\x0d\x00\x01\x00"
+    with pytest.raises(ContractMismatch, match="calculator: mean is missing") as caught:
+        host.deploy(empty, name="acme/mean", implements=Mean)
+    assert caught.value.interface == "calculator"
+    calc = host.deploy(guest("calculator"), name="acme/mean", implements=Mean)
+    assert calc.implementing(Mean).mean([1.0, 2.0]) == 1.5
+    assert calc.implementing(Mean).mean([]) is None
+    with pytest.raises(ContractMismatch, match="mean is missing"):
+        calc.deploy(empty, drain=1.0)
+    with pytest.raises(ContractMismatch, match=r"contacts@1\.0\.0: it exports demo:calc"):
+        calc.implementing(Contacts)
+    with pytest.raises(InvalidContract, match="is no contract"):
+        calc.implementing(int)
+    with pytest.raises(ContractMismatch, match="mean is func"):
+        calc.deploy(guest("calculator-1-1"), implements=OtherMean)
+    assert calc.revision.number == 1
+    planned = host.plan(empty, name="acme/mean", settings=settings_from())
+    assert [each for each in planned.problems if "does not implement calculator" in each]
+    calc.deploy(guest("calculator-1-1"), implements=Version)
+    assert calc.implementing(Version).version() == "1.1.0"
+    with pytest.raises(ContractMismatch, match="version is missing"):
+        calc.deploy(empty)
+    assert calc.revision.number == 2
+
+
+def test_one_key_meets_one_revision_of_a_rollout(host, guest):
+    calc = host.deploy(guest("calculator"), name="acme/sticky")
+    rollout = calc.deploy(guest("calculator-1-1"), strategy=Canary(steps=(50,)), wait=False)
+    keys = [f"person-{number}" for number in range(40)]
+    for _ in range(3):
+        for key in keys:
+            assert calc.call_for(key, "add", 2, 3) == 5
+    first, second = (each.calls for each in calc.statistics().revisions)
+    assert first + second == 120
+    assert first % 3 == second % 3 == 0
+    assert min(first, second) > 0
+    rollout.abort()
 
 
 def test_functions_are_called_by_path_and_as_attributes(host, guest):

@@ -6,11 +6,13 @@ import json
 
 import pytest
 
+from airssys.wasm import Analysis, BlueGreen, Bounds, Canary, Recreate, Rolling, Shadow
 from airssys.wasm.manifest import (
     ManifestError,
     canonical,
     effective_config,
     effective_limits,
+    filed_strategy,
     granted_places,
     parse_component_manifest,
     parse_host_manifest,
@@ -168,9 +170,22 @@ def host(old, new):
             "12:31: unknown key `mailbx`; did you mean `mailbox`",
         ),
         (host("128MiB", "1GiB"), "12:12: 1GiB is above the host's maximum of 256MiB"),
-        (host('"canary"', '"rolling"'), "14:1: only a canary has steps, not 'rolling'"),
-        (host("[1, 5, 25, 50]", "[5, 1]"), "14:1: expected ascending percents, got [5, 1]"),
-        (host("[1, 5, 25, 50]", "[0, 1]"), "14:10: Expected `int` >= 1 at deployments"),
+        (host('"canary"', '"rolling"'), "14:1: `steps` goes with strategy 'canary', not 'rolling'"),
+        (host("[1, 5, 25, 50]", "[5, 1]"), "14:1: steps [5, 1] must grow, from above 0"),
+        (host("[1, 5, 25, 50]", "[0, 1]"), "14:1: steps [0, 1] must grow, from above 0"),
+        (host("[1, 5, 25, 50]", "[5, 100]"), "14:1: steps [5, 100] must end at 95 percent or less"),
+        (host("[1, 5, 25, 50]", '["a"]'), "14:10: Expected `float`, got `str` at deployments"),
+        (host("steps", "analysis = { alpha = 2 }\nsteps"), "14:14: alpha must be 1e-09 to 0.5"),
+        (
+            host("steps", 'analysis = { insufficient = "pass" }\nsteps'),
+            "14:14: Invalid enum value 'pass'",
+        ),
+        (host("steps", 'bounds = { traps = "no" }\nsteps'), "14:12: Invalid enum value 'no'"),
+        (host("steps", 'bounds = { p99 = "90d" }\nsteps'), "14:12: p99 must be seconds, 30 days"),
+        (
+            host("steps", 'then = "hold"\nsteps'),
+            "14:1: `then` goes with strategy 'shadow', not 'canary'",
+        ),
         (host('"canary"', '"canary"\nenforcement = "observe"'), "14:1: 'observe' needs"),
         (host('"canary"', '"canary"\nenforcement = "learn"'), "14:1: Invalid enum value 'learn'"),
         (
@@ -184,6 +199,67 @@ def test_a_wrong_host_manifest_names_file_line_and_column(text, message):
     with pytest.raises(ManifestError) as caught:
         parse_host_manifest(text, "a.toml")
     assert str(caught.value).startswith(f"a.toml:{message}"), caught.value
+
+
+WHOLE_CANARY = """
+strategy = "canary"
+steps = [0.5, 10]
+step_duration = "2m"
+bounds = { p99 = "250ms", error_rate = 0.1, traps = "any", past = "any" }
+[deployments."image/resizer".analysis]
+alpha = 0.01
+tolerated = 3
+acceptable = 0.02
+confidence = 0.9
+min_calls = 7
+max_wait = "2h"
+insufficient = "ask"
+slow = [0.5]
+slower_by = "2ms"
+warm_up = 3
+baseline = 4
+"""
+STRATEGIES = [
+    ("", BlueGreen()),
+    ("strategy = 'canary'\nanalysis = {}\nbounds = {}", Canary()),
+    ("strategy = 'rolling'", Rolling()),
+    ("strategy = 'shadow'", Shadow()),
+    ("strategy = 'recreate'", Recreate()),
+    (
+        WHOLE_CANARY,
+        Canary(
+            steps=(0.5, 10),
+            step_duration=120,
+            analysis=Analysis(
+                alpha=0.01,
+                tolerated=3,
+                acceptable=0.02,
+                confidence=0.9,
+                min_calls=7,
+                max_wait=7200,
+                insufficient="ask",
+                slow=(0.5,),
+                slower_by=0.002,
+                warm_up=3,
+                baseline=4,
+            ),
+            bounds=Bounds(p99=0.25, error_rate=0.1, traps=None, past=None),
+        ),
+    ),
+    (
+        "strategy = 'rolling'\nshares = 7\nstep_duration = '1s'\nbounds = { traps = 3 }",
+        Rolling(shares=7, step_duration=1, bounds=Bounds(traps=3)),
+    ),
+    ("strategy = 'shadow'\nshare = 50\nthen = 'hold'", Shadow(share=50, then="hold")),
+    ("strategy = 'recreate'\nwait = '5s'", Recreate(wait=5)),
+]
+
+
+@pytest.mark.parametrize(("text", "strategy"), STRATEGIES)
+def test_an_entry_says_every_field_of_a_strategy_and_has_its_defaults(text, strategy):
+    head = "schema = 1\n[deployments.'image/resizer']\nsource = 'resizer.wasm'\n"
+    entry = parse_host_manifest(head + text).deployments["image/resizer"]
+    assert filed_strategy(entry) == strategy
 
 
 DEFAULTS = {"memory": 64 << 20, "call_timeout": 30.0, "cpu_per_call": 10.0}

@@ -23,6 +23,13 @@ __all__ = ["build", "installed", "need_node", "toolchain"]
 PINNED: Final = Path(__file__).resolve().parent.parent / "pins" / "javascript"
 #: What a program finds beside its world, and what that needs of WASI.
 ENTRY: Final = Path(__file__).resolve().parent.parent / "entry" / "javascript"
+#: The guest library, which every program may import by its name.
+LIBRARY: Final = "airssys-component"
+SDK: Final = (
+    (Path(__file__).resolve().parent.parent / "sdk" / "javascript" / "package.json")
+    .resolve()
+    .parent
+)
 _PRELUDE: Final = (
     "wasi:cli/stdout@0.2.6",
     "wasi:cli/stderr@0.2.6",
@@ -119,7 +126,7 @@ def build(
         return
     with scratch(output.parent) as making:
         laid = _with_prelude(wit, world, making / "wit")
-        _bundle(programs, source, world, making)
+        _bundle(programs, source, wit, world, making)
         command += ["--wit", laid, "--world", _WORLD, "--js", "bundle.js", "--output", output]
         run(command, cwd=making, failed=failed)
 
@@ -139,12 +146,13 @@ def _with_prelude(wit: Path, world: World, laid: Path) -> Path:
     return laid
 
 
-def _bundle(programs: Path, source: Path, world: World, making: Path) -> None:
+def _bundle(programs: Path, source: Path, wit: Path, world: World, making: Path) -> None:
     """Make one module of the prelude, a program and what that imports."""
     entry, meta = making / "entry.js", making / "meta.json"
     names = json.dumps(str(ENTRY / "prelude.js")), json.dumps(str(source))
     entry.write_text("import {};\nexport * from {};\n".format(*names), "utf-8")
-    outside = [f"--external:{name}" for name in (*world.imports, *_PRELUDE)]
+    # What is left of these beyond the world's imports is told below, by its name in WIT.
+    outside = [f"--external:{name}" for name in (*world.imports, "wasi:*", "airssys:*")]
     command: list[str | Path] = [programs / "esbuild", entry, "--bundle", "--format=esm"]
     # Without white space there are no comments with paths of this machine either.
     options = [
@@ -152,6 +160,7 @@ def _bundle(programs: Path, source: Path, world: World, making: Path) -> None:
         "--main-fields=module,main",
         "--minify-whitespace",
         f"--metafile={meta}",
+        f"--alias:{LIBRARY}={SDK / 'src' / 'index.js'}",
         *outside,
     ]
     run(
@@ -160,6 +169,12 @@ def _bundle(programs: Path, source: Path, world: World, making: Path) -> None:
         failed=f"{source.name} could not be read",
     )
     (bundle,) = json.loads(meta.read_bytes())["outputs"].values()
+    for found in bundle["imports"]:
+        if found["path"] not in (*world.imports, *_PRELUDE):
+            raise BuildFailed(
+                f"{source.name} imports {found['path']}, which the world {world.name} does not",
+                hint=f"add it to the world in {wit}: import {found['path']};",
+            )
     given = set(bundle["exports"])
     for path in world.exports:
         wanted = _in_javascript(path)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import typing
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from airssys.wasm.contracts.errors import ContractMismatch, InvalidContract
+from airssys.wasm.contracts.errors import InvalidContract
 from airssys.wasm.contracts.names import kebab, quoted
+from airssys.wasm.contracts.required import Required
 from airssys.wasm.contracts.shapes import Named, Shape, Shapes, result_text
 from airssys.wasm.values import GuestError, WitError, attribute_name
-from airssys.wasm.wit import described, differences
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -148,7 +149,7 @@ class Method:
         return made
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Contract:
     """An interface between a host and components.
 
@@ -222,26 +223,10 @@ class Contract:
         ]
         return "\n".join(_indented(part) for part in parts)
 
-    def check(self, component: bytes) -> None:
-        """Return if a component implements it, in structure.
-
-        Raises:
-            ContractMismatch: It does not; says what is missing or other.
-            ValueError: The bytes are no component.
-        """
-        own = described(content=self.wit().encode())
-        found = described(content=component)
-        if self.of_world:
-            wanted, given = own.own_exports(self.name), found.own_exports(self.name)
-        else:
-            wanted, given = own.interface(self.name), found.exported(self.name)
-        assert wanted is not None  # noqa: S101 - it was just written
-        if given is None:
-            others = ", ".join(found.exported_names()) or "nothing"
-            raise ContractMismatch(self.name, [f"it exports {others}"])
-        wrong = differences(own, wanted, found, given)
-        if wrong:
-            raise ContractMismatch(self.name, wrong)
+    @functools.cached_property
+    def required(self) -> Required:
+        """What a component has to export to implement it."""
+        return Required(self.name, self.wit(), self.of_world)
 
     def path(self, method: Method) -> str:
         """Return the path of a function in components."""

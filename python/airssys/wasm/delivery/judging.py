@@ -81,18 +81,23 @@ class Analysis:
         ):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not low <= value <= high:
-                raise InvalidStrategy(f"{name} must be {low:g} to {high:g}, got {value!r}")
+                raise InvalidStrategy(
+                    f"{name} must be {low:g} to {high:g}, got {value!r}", field=name
+                )
         for name in ("min_calls", "warm_up", "baseline"):
             value = getattr(self, name)
             if not isinstance(value, int) or not 0 <= value <= 10**9:
-                raise InvalidStrategy(f"{name} must be a count of calls, got {value!r}")
+                raise InvalidStrategy(f"{name} must be a count of calls, got {value!r}", field=name)
         if self.insufficient not in ("hold", "ask"):
             raise InvalidStrategy(
-                f"insufficient {self.insufficient!r} is not known", hint="it is 'hold' or 'ask'"
+                f"insufficient {self.insufficient!r} is not known",
+                field="insufficient",
+                hint="it is 'hold' or 'ask'",
             )
         if len(self.slow) > 4 or not all(0.5 <= each < 1 for each in self.slow):
             raise InvalidStrategy(
-                f"slow {self.slow!r} must be up to four quantiles of at least 0.5 and below 1"
+                f"slow {self.slow!r} must be up to four quantiles of at least 0.5 and below 1",
+                field="slow",
             )
 
     def rate(self, signal: str) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from airssys.errors import AirsSysError
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.delivery.interface import InterfaceDifference, interface_difference
+from airssys.wasm.delivery.strategies import BlueGreen, strategy_fields
 from airssys.wasm.host_inputs import read_source
 from airssys.wasm.security.review import Review  # noqa: TC001 - read when decoding
 
@@ -57,6 +58,8 @@ class Plan:
         from_revision: What is live; None where nothing is.
         to_revision: The number that the new revision would have; None where nothing would change.
         problems: Why it would be refused; none where it would not be.
+        strategy: How it would take over, with its `kind`; None where nothing is live that it could
+            take over from, or nothing would change.
         settings: Settings that would be others.
         interface: What differs in the interface; None where there is nothing to compare.
         review: What it asks for beside what it is granted; None where it cannot be read.
@@ -74,6 +77,7 @@ class Plan:
     from_revision: int | None
     to_revision: int | None
     problems: tuple[str, ...]
+    strategy: dict[str, Any] | None
     settings: tuple[SettingChange, ...]
     interface: InterfaceDifference | None
     review: Review | None
@@ -118,6 +122,7 @@ def plan_of(
     settings: Settings,
     strategy: Strategy | None = None,
     allow_downgrade: bool = False,
+    inherited: bool = False,
 ) -> Plan:
     """Return what deploying a component would change; nothing is.
 
@@ -129,8 +134,9 @@ def plan_of(
         source: A path, or the component itself.
         name: The deployment, which need not exist.
         settings: How it would be run.
-        strategy: How it would take over.
+        strategy: How it would take over; by default as the operator's file says.
         allow_downgrade: As for `deploy`.
+        inherited: The capabilities in `settings` are what an earlier component asked for.
 
     Raises:
         OSError: The file cannot be read.
@@ -150,23 +156,34 @@ def plan_of(
             return None
 
     review = tried(
-        lambda: core.intake.review(
-            content, name=name, settings=settings, allow_downgrade=allow_downgrade
+        lambda: intake.review(
+            content,
+            name=name,
+            settings=settings,
+            allow_downgrade=allow_downgrade,
+            inherited=inherited,
         )
     )
     component = tried(lambda: intake.component(content))
-    tried(lambda: core.check_movable(name, settings, strategy))
+    given = settings
+    whole = tried(lambda: intake.effective(content, name, given, inherited=inherited))
+    settings = given if whole is None else whole
+    if whole is not None:  # whether it implements what it has to is one more thing
+        tried(lambda: intake.fitting(content, name, given, inherited=inherited))
+    same = live is not None and live.digest == digest_of(content)
+    changes = () if live is None else setting_changes(live.settings, settings)
+    # What is live already is moved nowhere.
+    moved = BlueGreen() if same and not changes else intake.strategy(name, strategy)
+    tried(lambda: core.check_movable(name, settings, moved))
+    if component is not None and whole is not None:
+        tried(lambda: intake.fitting(content, name, given, inherited=inherited))
     if component is not None:
         tried(lambda: intake.depending(name, content, component))
-    started = component is not None and tried(
-        lambda: core.try_out(name, content, component, settings)
-    )
+    started = component is not None and tried(lambda: core.try_out(name, content, component, given))
     before = None if live is None else _component(core, live)
     interface = None
     if before is not None and component is not None:
         interface = interface_difference(before, component)
-    same = live is not None and live.digest == digest_of(content)
-    changes = () if live is None else setting_changes(live.settings, settings)
     return Plan(
         deployment=name,
         digest=digest_of(content),
@@ -174,6 +191,7 @@ def plan_of(
         from_revision=None if live is None else live.number,
         to_revision=None if same and not changes else core.next_number(name),
         problems=tuple(problems),
+        strategy=None if live is None or (same and not changes) else strategy_fields(moved),
         settings=changes,
         interface=interface,
         review=review,
@@ -209,6 +227,8 @@ def setting_changes(before: Settings, after: Settings) -> tuple[SettingChange, .
     """Return the settings that differ, the limits one by one."""
     found = []
     for field in dataclasses.fields(before):
+        if not field.compare:
+            continue
         old, new = getattr(before, field.name), getattr(after, field.name)
         if field.name in {"limits", "config", "environment"}:
             for key in sorted({*old, *new}):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airssys.wasm.revision import Settings
 
 __all__ = [
+    "KINDS",
     "BlueGreen",
     "Bounds",
     "Canary",
@@ -83,11 +84,15 @@ class Bounds:
         if self.p99 is not None:
             _check_seconds("p99", self.p99)
         if self.error_rate is not None and not 0 < self.error_rate < 1:
-            raise InvalidStrategy(f"error_rate must be between 0 and 1, got {self.error_rate!r}")
+            raise InvalidStrategy(
+                f"error_rate must be between 0 and 1, got {self.error_rate!r}", field="error_rate"
+            )
         if self.traps is not None and (not isinstance(self.traps, int) or self.traps < 0):
-            raise InvalidStrategy(f"traps must be a count or None, got {self.traps!r}")
+            raise InvalidStrategy(
+                f"traps must be a count or None, got {self.traps!r}", field="traps"
+            )
         if self.past is not None and self.past <= 1:
-            raise InvalidStrategy(f"past must be above 1, got {self.past!r}")
+            raise InvalidStrategy(f"past must be above 1, got {self.past!r}", field="past")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +121,17 @@ class Canary:
         try:
             steps = tuple(float(step) for step in self.steps)
         except (TypeError, ValueError):
-            raise InvalidStrategy(f"steps {self.steps!r} must be percentages") from None
+            raise InvalidStrategy(
+                f"steps {self.steps!r} must be percentages", field="steps"
+            ) from None
         if not steps or any(
             after <= before for before, after in zip((0.0, *steps), steps, strict=False)
         ):
-            raise InvalidStrategy(f"steps {self.steps!r} must grow, from above 0")
+            raise InvalidStrategy(f"steps {_listed(steps)} must grow, from above 0", field="steps")
         if steps[-1] > 100 - _CONTROL:
             raise InvalidStrategy(
-                f"steps {self.steps!r} must end at {100 - _CONTROL:g} percent or less",
+                f"steps {_listed(steps)} must end at {100 - _CONTROL:g} percent or less",
+                field="steps",
                 hint="the rest is what the new revision is compared with; after the last step it"
                 " takes all",
             )
@@ -150,7 +158,7 @@ class Rolling:
 
     def __post_init__(self) -> None:
         if not isinstance(self.shares, int) or not 2 <= self.shares <= 1000:
-            raise InvalidStrategy(f"shares must be 2 to 1000, got {self.shares!r}")
+            raise InvalidStrategy(f"shares must be 2 to 1000, got {self.shares!r}", field="shares")
         _check_seconds("step_duration", self.step_duration)
 
 
@@ -159,10 +167,11 @@ class Shadow:
     """Copy a share of the calls to the new revision, compare its answers, and let no caller see it.
 
     A copy runs once more on each of both revisions, after its caller was answered, where every
-    access with effects is refused: files are read and not written, the storage likewise; network,
-    messages and secrets are out of reach. An answer that is not the caller's is bad; so is a copy
-    that fails. The live revision's copy is judged like the new one's, so that what depends on time
-    or chance, or on what is refused, tells against neither.
+    access with effects is refused: files are read and not written; network, messages and secrets
+    are out of reach; what it writes to its storage is seen by nobody else and thrown away. An
+    answer that is not the caller's is bad; so is a copy that fails. The live revision's copy is
+    judged like the new one's, so that what depends on time or chance, or on what is refused, tells
+    against neither.
 
     Attributes:
         share: In percent of the calls.
@@ -179,10 +188,14 @@ class Shadow:
 
     def __post_init__(self) -> None:
         if not isinstance(self.share, (int, float)) or not 0 < self.share <= 100:
-            raise InvalidStrategy(f"share must be above 0 and up to 100 percent, got {self.share}")
+            raise InvalidStrategy(
+                f"share must be above 0 and up to 100 percent, got {self.share}", field="share"
+            )
         if self.then not in ("promote", "hold"):
             raise InvalidStrategy(
-                f"then {self.then!r} is not known", hint="it is 'promote' or 'hold'"
+                f"then {self.then!r} is not known",
+                field="then",
+                hint="it is 'promote' or 'hold'",
             )
         _check_seconds("step_duration", self.step_duration)
 
@@ -197,7 +210,8 @@ class Shadow:
 Stepwise: TypeAlias = Canary | Rolling | Shadow
 Strategy: TypeAlias = BlueGreen | Recreate | Stepwise
 
-_KINDS: Final[dict[str, type[Any]]] = {
+#: The strategies, by their names in files and on the command line.
+KINDS: Final[dict[str, type[Any]]] = {
     "blue-green": BlueGreen,
     "canary": Canary,
     "rolling": Rolling,
@@ -259,7 +273,7 @@ def check_strategy(
 
 def kind_of(strategy: Strategy) -> str:
     """Return the name of a strategy in manifests and on the command line."""
-    return next(kind for kind, of in _KINDS.items() if isinstance(strategy, of))
+    return next(kind for kind, of in KINDS.items() if isinstance(strategy, of))
 
 
 def encode_strategy(strategy: Strategy) -> str:
@@ -299,11 +313,11 @@ def strategy_from(fields: dict[str, Any]) -> Strategy:
     """
     fields = dict(fields)
     kind = fields.pop("kind", None)
-    if kind not in _KINDS:
+    if kind not in KINDS:
         raise InvalidStrategy(
-            f"strategy {kind!r} is not known", hint=f"it is {', '.join(map(repr, _KINDS))}"
+            f"strategy {kind!r} is not known", hint=f"it is {', '.join(map(repr, KINDS))}"
         )
-    of = _KINDS[kind]
+    of = KINDS[kind]
     known = {field.name for field in dataclasses.fields(of)} - {"judges"}
     if unknown := sorted(set(fields) - known):
         raise InvalidStrategy(
@@ -319,6 +333,10 @@ def strategy_from(fields: dict[str, Any]) -> Strategy:
         raise InvalidStrategy(f"strategy '{kind}': {error}") from None
 
 
+def _listed(steps: tuple[float, ...]) -> str:
+    return f"[{', '.join(f'{step:g}' for step in steps)}]"
+
+
 def _check_seconds(name: str, value: object) -> None:
     if not isinstance(value, (int, float)) or not 0 <= value <= 30 * 86_400:
-        raise InvalidStrategy(f"{name} must be seconds, 30 days at most, got {value!r}")
+        raise InvalidStrategy(f"{name} must be seconds, 30 days at most, got {value!r}", field=name)

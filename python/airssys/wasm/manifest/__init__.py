@@ -21,6 +21,7 @@ from airssys.wasm.manifest.embedding import (
     need_same,
 )
 from airssys.wasm.manifest.errors import ManifestError
+from airssys.wasm.manifest.filed_strategy import filed_strategy
 from airssys.wasm.manifest.host_manifest import HostManifest
 from airssys.wasm.manifest.json_schema import json_schema
 from airssys.wasm.manifest.read import (
@@ -51,6 +52,7 @@ __all__ = [
     "effective_limits",
     "embed_manifest",
     "embedded_manifest",
+    "filed_strategy",
     "granted_places",
     "json_schema",
     "need_same",

@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
-Percent: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
 
 
 class Maxima(Record, kw_only=True, frozen=True):
@@ -145,35 +144,50 @@ class Health(Record, kw_only=True, frozen=True):
 
 
 class Analysis(Record, kw_only=True, frozen=True):
-    """How a step of a rollout is judged.
+    """By what a new revision is judged.
 
     Attributes:
-        alpha: The risk of a wrong alarm over the whole rollout.
-        tolerated: How many times worse than the live revision is still good.
-        min_calls: Calls before a verdict.
-        max_wait: Time after which there is one all the same.
-        insufficient: What a step without enough calls is: `hold`, `pass` or `fail`.
+        alpha: The probability with which a revision that is no worse is taken back all the same.
+        tolerated: The odds ratio of bad calls that is not worth a rollback.
+        acceptable: The rate of calls without an answer that is good enough by itself.
+        confidence: Of the evidence for promotion.
+        min_calls: Calls that the new revision must have taken before it is promoted.
+        max_wait: Time after which a step that found no evidence is given to a person.
+        insufficient: What then happens: `hold` goes on by itself when there is evidence, `ask` when
+            somebody says so.
+        slow: Quantiles of the live revision's time before; a call above one is slow.
+        slower_by: Time above such a quantile that does not matter yet.
+        warm_up: Calls of the new revision at the beginning that are not judged by their time.
+        baseline: Calls of the live revision before without which time is not judged.
     """
 
-    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.001
-    tolerated: Annotated[float, Meta(ge=1)] = 2.0
-    min_calls: Count = 500
+    alpha: float = 0.001
+    tolerated: float = 2.0
+    acceptable: float = 0.01
+    confidence: float = 0.95
+    min_calls: Annotated[int, Meta(ge=0)] = 500
     max_wait: Span = "1h"
-    insufficient: Literal["hold", "pass", "fail"] = "hold"
+    insufficient: Literal["hold", "ask"] = "hold"
+    slow: tuple[float, ...] = (0.9, 0.99)
+    slower_by: Span = "1ms"
+    warm_up: Annotated[int, Meta(ge=0)] = 100
+    baseline: Annotated[int, Meta(ge=0)] = 1000
 
 
 class Bounds(Record, kw_only=True, frozen=True):
     """Hard bounds, beside what `analysis` compares.
 
     Attributes:
-        p50, p95, p99: Latencies.
-        error_rate: Part of the calls that may fail.
+        p99: Time that 99 of 100 calls of the new revision may take; by default any.
+        error_rate: Share of its calls that may fail; by default any.
+        traps: Traps of the new revision where the live one has had none.
+        past: How many times more often than before both revisions together may fail.
     """
 
-    p50: Span | None = None
-    p95: Span | None = None
     p99: Span | None = None
-    error_rate: Annotated[float, Meta(ge=0, le=1)] | None = None
+    error_rate: float | None = None
+    traps: Annotated[int, Meta(ge=0)] | Literal["any"] = 0
+    past: float | Literal["any"] = 5.0
 
 
 class MountEntry(Record, kw_only=True, frozen=True):
@@ -198,10 +212,16 @@ class DeploymentEntry(Record, kw_only=True, frozen=True):
         limits: Its bounds.
         supervision: When an actor that ended is started again.
         health: How it is checked; by default not at all.
-        strategy: How a new revision takes over.
-        steps: Percents of the traffic of a canary, ascending.
-        analysis: How a step is judged.
-        bounds: Hard bounds.
+        strategy: How a new revision takes over, where a deploy does not say it.
+        steps: Of a canary: shares of the calls in percent, each more than the one before; by
+            default `[1, 5, 25, 50]`.
+        step_duration: The least time of a step; by default a minute, and 5 s of a rolling one.
+        shares: Of `rolling`: in how many equal shares; by default 4.
+        share: Of a shadow: percent of the calls that are copied; by default 10.
+        then: Of a shadow: `promote` after a good verdict, which is the default, or `hold`.
+        wait: Of `recreate`: time for which calls wait for the new revision; by default 30 s.
+        analysis: By what a canary or a shadow is judged.
+        bounds: Hard bounds of a canary or of `rolling`.
         drain: Time that calls under way get.
         keep: Revisions kept for rollback.
         on_overflow: What becomes of a message to a full mailbox.
@@ -219,9 +239,14 @@ class DeploymentEntry(Record, kw_only=True, frozen=True):
     supervision: Supervision = field(default_factory=Supervision)
     health: Health | None = None
     strategy: Literal["blue-green", "canary", "rolling", "recreate", "shadow"] = "blue-green"
-    steps: tuple[Percent, ...] = ()
-    analysis: Analysis = field(default_factory=Analysis)
-    bounds: Bounds = field(default_factory=Bounds)
+    steps: tuple[float, ...] | None = None
+    step_duration: Span | None = None
+    shares: int | None = None
+    share: float | None = None
+    then: Literal["promote", "hold"] | None = None
+    wait: Span | None = None
+    analysis: Analysis | None = None
+    bounds: Bounds | None = None
     drain: Span = "30s"
     keep: Count = 5
     on_overflow: Literal["wait", "fail", "drop-oldest", "drop-newest"] = "fail"

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from semver import Version
 
 from airssys.osl.schema_file import Problem, check_toml, position_in, read_text
+from airssys.wasm.delivery.errors import InvalidStrategy
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.host_errors import InvalidDeploymentName
 from airssys.wasm.manifest.component_manifest import ComponentManifest, ConfigEntry
 from airssys.wasm.manifest.errors import ManifestError
+from airssys.wasm.manifest.filed_strategy import filed_strategy
 from airssys.wasm.manifest.host_manifest import DeploymentEntry, HostManifest, Maxima
 from airssys.wasm.manifest.quantities import WORDS, bytes_of, seconds_of
 from airssys.wasm.manifest.requests import WrongRequestError, requested, shown
@@ -173,10 +175,11 @@ def _wrong_in_deployment(
         if not guest.startswith("/") or posixpath.normpath(guest) != guest:
             problem = "a mount is an absolute path in the component, as `/data`"
             yield (*where, "mounts", guest), problem
-    if entry.steps and entry.strategy != "canary":
-        yield (*where, "steps"), f"only a canary has steps, not {entry.strategy!r}"
-    if list(entry.steps) != sorted(set(entry.steps)):
-        yield (*where, "steps"), f"expected ascending percents, got {list(entry.steps)}"
+    try:
+        filed_strategy(entry)
+    except InvalidStrategy as error:
+        place: Location = error.context["place"]  # type: ignore[assignment]  # as it documents
+        yield (*where, *place), error.message
     backoff = entry.supervision.backoff
     if seconds_of(backoff.min) > seconds_of(backoff.max):
         problem = f"`min` ({backoff.min}) is above `max` ({backoff.max})"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 import msgspec
 
 from airssys.wasm.api import Api
+from airssys.wasm.contracts.offers import needed
 from airssys.wasm.delivery.records import refuse_taken_back
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.manifest.component_manifest import Capabilities
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from airssys.wasm.security.inputs import Asked
 
 __all__ = ["BlockingConnectedDeployment", "ConnectedDeployment"]
+
+P = TypeVar("P")
 
 
 class _RemoteApi(Api):
@@ -146,6 +149,13 @@ class _Deployment:
         found: tuple[LogLine, ...] = self._host.look(request)
         return found
 
+    def _implementing(self, contract: Callable[..., P], *, awaited: bool) -> P:
+        wanted = needed(contract)
+        assert wanted is not None, "a contract is given"  # noqa: S101
+        self._host.look(operations.implements(self.name, wanted.required))
+        call = self.call  # type: ignore[attr-defined]  # both forms have one
+        return cast("P", wanted.client(call, awaited=awaited))
+
     def _state(self) -> DeploymentState:
         found: DeploymentState = self._host.look(operations.deployment(self.name))
         return found
@@ -206,10 +216,21 @@ class ConnectedDeployment(_Deployment):
         request = operations.call(self.name, function, arguments, named)
         return _returned(await self._host.send(request))
 
+    async def call_for(
+        self, key: str | bytes, function: str, /, *arguments: Any, **named: Any
+    ) -> Any:
+        """Call a function on behalf of somebody; see `Deployment.call_for` and `call`."""
+        request = operations.call(self.name, function, arguments, named, key)
+        return _returned(await self._host.send(request))
+
     @property
     def api(self) -> Api:
         """The functions as attributes: `await deployment.api.add(2, 3)`."""
         return self._functions(self.call)
+
+    def implementing(self, contract: Callable[..., P]) -> P:
+        """Return the deployment as an object of a contract; see `Deployment.implementing`."""
+        return self._implementing(contract, awaited=True)
 
     def actor(self, key: str = "") -> ConnectedActor:
         """Return the address of one of its actors; one that is not there starts with its use."""
@@ -224,7 +245,6 @@ class ConnectedDeployment(_Deployment):
 
         return ConnectedActor(self._host, self.name, key)
 
-    @overload
     @overload
     async def deploy(
         self,
@@ -267,6 +287,7 @@ class ConnectedDeployment(_Deployment):
 
         The judges of a canary are Python of the server's process and cannot be given here.
         """
+        before = self.rollouts()[-1].id
         deployed = await self._host.deploy_as(
             source,
             self.name,
@@ -280,7 +301,7 @@ class ConnectedDeployment(_Deployment):
         )
         if not wait:
             return self.rollout()
-        if strategy is not None:
+        if self.rollouts()[-1].id != before:
             refuse_taken_back(await self.rollout().wait())
         return deployed
 
@@ -340,10 +361,19 @@ class BlockingConnectedDeployment(_Deployment):
         """Call a function of the live revision and wait; see `ConnectedDeployment.call`."""
         return _returned(self._host.look(operations.call(self.name, function, arguments, named)))
 
+    def call_for(self, key: str | bytes, function: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call a function on somebody's behalf and wait; see `ConnectedDeployment.call_for`."""
+        request = operations.call(self.name, function, arguments, named, key)
+        return _returned(self._host.look(request))
+
     @property
     def api(self) -> Api:
         """The functions as attributes: `deployment.api.add(2, 3)`."""
         return self._functions(self.call)
+
+    def implementing(self, contract: Callable[..., P]) -> P:
+        """Return the deployment as an object of a contract; see `Deployment.implementing`."""
+        return self._implementing(contract, awaited=False)
 
     def actor(self, key: str = "") -> BlockingConnectedActor:
         """Return one of its actors, started where it is not there; see `Deployment.actor`."""
@@ -352,7 +382,6 @@ class BlockingConnectedDeployment(_Deployment):
 
         return BlockingConnectedActor(self._host, self.name, key)
 
-    @overload
     @overload
     def deploy(
         self,
@@ -395,6 +424,7 @@ class BlockingConnectedDeployment(_Deployment):
 
         The judges of a canary are Python of the server's process and cannot be given here.
         """
+        before = self.rollouts()[-1].id
         deployed = self._host.deploy_as(
             source,
             self.name,
@@ -408,7 +438,7 @@ class BlockingConnectedDeployment(_Deployment):
         )
         if not wait:
             return self.rollout()
-        if strategy is not None:
+        if self.rollouts()[-1].id != before:
             refuse_taken_back(self.rollout().wait())
         return deployed
 

@@ -106,6 +106,7 @@ class ConnectedHost(ConnectedHostBase, Switches):
         who: str | None = None,
         why: str = "",
         allow_downgrade: bool = False,
+        strategy: Strategy | None = None,
         **settings: Unpack[SettingsGiven],
     ) -> ConnectedDeployment:
         """Make a component the live revision of a deployment; see `Host.deploy`.
@@ -120,6 +121,7 @@ class ConnectedHost(ConnectedHostBase, Switches):
             who: For whom it is done; the history names who asks besides.
             why: The reason, for the history.
             allow_downgrade: Let in a lower signed version.
+            strategy: How it takes over, without judges; as for `Host.deploy`.
             settings: How it is run, as for `Host.deploy`.
 
         Raises:
@@ -135,6 +137,7 @@ class ConnectedHost(ConnectedHostBase, Switches):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
+            strategy=strategy,
         )
 
     async def deploy_as(

@@ -40,6 +40,7 @@ from airssys.wasm.storage_records import StorageEntry, StorageUsage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airssys.wasm.contracts.required import Required
     from airssys.wasm.remote.wire import (
         BatchRequest,
         ChangeRequest,
@@ -219,6 +220,11 @@ def difference(name: str, before: int, after: int) -> Request:
     return _look(name, "difference", RevisionDifference, before=before, after=after)
 
 
+def implements(name: str, what: Required) -> Request:
+    """Ask whether the live revision implements a contract; an error where it does not."""
+    return _do(name, "implements", what, None)
+
+
 def statistics(name: str) -> Request:
     """Ask for what the calls came to."""
     return _look(name, "statistics", DeploymentStatistics)
@@ -227,6 +233,12 @@ def statistics(name: str) -> Request:
 def logs(name: str, *, level: str, since: float) -> Request:
     """Ask for what the guests logged last."""
     return _look(name, "logs", tuple[LogLine, ...], level=level, since=since)
+
+
+def log(name: str, *, follow: bool, level: str, since: float) -> Request:
+    """Ask for the lines of a log that is kept, and for those that come where it is followed."""
+    query: dict[str, Any] = {"follow": str(follow).lower(), "level": level, "since": since}
+    return Request(method="GET", path=path_of(_DEPLOYMENTS, name, verb="log", **query))
 
 
 def grants(name: str) -> Request:
@@ -254,13 +266,20 @@ def revoke(name: str, what: RevokeRequest) -> Request:
     return _do(name, "revoke", what, tuple[Grant, ...])
 
 
-def call(name: str, function: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Request:
-    """Ask to call a function."""
+def call(
+    name: str,
+    function: str,
+    arguments: tuple[Any, ...],
+    named: Mapping[str, Any],
+    key: str | bytes | None = None,
+) -> Request:
+    """Ask to call a function; on behalf of whom `key` names, where there is one."""
+    whom = [] if key is None else [key.encode() if isinstance(key, str) else key]
     return Request(
         method="POST",
         path=path_of(_DEPLOYMENTS, name, verb="call"),
         gives=bytes,
-        body=values.pack([function, list(arguments), dict(named)]),
+        body=values.pack([function, list(arguments), dict(named), *whom]),
         media=values.MEDIA_TYPE,
     )
 
@@ -301,7 +320,7 @@ def _look(name: str, what: str, gives: Any, **query: object) -> Request:
     return Request(method="GET", path=path, gives=gives)
 
 
-def _do(name: str, verb: str, what: Record, gives: Any) -> Request:
+def _do(name: str, verb: str, what: Record | Required, gives: Any) -> Request:
     path = path_of(_DEPLOYMENTS, name, verb=verb)
     return Request(method="POST", path=path, gives=gives, body=msgspec.json.encode(what))
 

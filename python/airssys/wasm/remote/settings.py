@@ -32,8 +32,8 @@ class SettingsGiven(TypedDict, total=False):
 
     Attributes:
         lifetime, limits, instances, drain, keep, actor, ceilings, capabilities, mounts,
-            environment, config, enforcement, observe_until: As for `Host.deploy`. Directories are
-            those of the server's machine.
+            environment, config, enforcement, observe_until, implements: As for `Host.deploy`.
+            Directories are those of the server's machine.
     """
 
     lifetime: Lifetime
@@ -49,6 +49,7 @@ class SettingsGiven(TypedDict, total=False):
     config: Mapping[str, Any]
     enforcement: Enforcement
     observe_until: dt.datetime
+    implements: object
 
 
 def given_settings(given: SettingsGiven, address: Address) -> Settings:

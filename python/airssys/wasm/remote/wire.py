@@ -135,11 +135,13 @@ class ReviewRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         component: Digest of an uploaded component.
         settings: How it would be run.
         allow_downgrade: Let in a lower signed version.
+        inherited: The capabilities in `settings` are what an earlier component asked for.
     """
 
     component: str
     settings: Settings = msgspec.field(default_factory=Settings)
     allow_downgrade: bool = False
+    inherited: bool = False
 
 
 class DeployRequest(ReviewRequest, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -154,12 +156,12 @@ class DeployRequest(ReviewRequest, kw_only=True, frozen=True, forbid_unknown_fie
         who: For whom it is done, for the history, beside who asks.
         why: The reason, for the history.
         allow_downgrade: Let in a lower signed version.
-        strategy: How it takes over, with its `kind`: `{"kind": "canary", "steps": [1, 5]}`; at once
-            where it is null. The answer comes when the first step is taken.
+        strategy: How it takes over, with its `kind`: `{"kind": "canary", "steps": [1, 5]}`; where
+            it is null, as the file of the server says, else at once. The answer comes when the
+            first step is taken.
     """
 
     strategy: dict[str, Any] | None = None
-    inherited: bool = False
     grant: Literal["requested", "none"] | None = None
     approved: Reviewed | None = None
     who: Annotated[str, msgspec.Meta(max_length=200)] | None = None
@@ -336,9 +338,11 @@ class CallRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True)
 
     Attributes:
         call: The call in WAVE: `add(2, 3)`.
+        key: On whose behalf; one key meets one revision while a rollout runs.
     """
 
     call: str
+    key: str | None = None
 
 
 class CallResult(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

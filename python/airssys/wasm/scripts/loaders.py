@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airssys.wasm.blobs import BlobStore, digest_of
@@ -12,22 +14,38 @@ from airssys.wasm.scripts.errors import LoaderMissing
 from airssys.wasm.scripts.script import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from airssys.wasm.component import Component
     from airssys.wasm.engine import Engine
 
-__all__ = ["Loaders", "loader_place"]
+__all__ = ["PACKAGE", "Loaders", "find_loader", "loader_cache", "loader_folders"]
+
+#: The package of loaders that were built beforehand: `pip install 'airssys[scripts]'`.
+PACKAGE: Final = "airssys_scripts"
 
 #: Loaders that this process has compiled or loaded, by digest; scripts come and go, these stay.
 _loaded: Final[dict[str, Component]] = {}
 _one_loading: Final = threading.Lock()
 
 
-def loader_place(digest: str) -> Path:
-    """Return where the user's cache has the loader of a digest."""
-    return default_cache().parent / "loaders" / f"{digest.removeprefix('sha256:')}.wasm"
+def loader_cache() -> Path:
+    """Return the folder of the loaders that were built on this machine; it need not exist."""
+    return default_cache().parent / "loaders"
+
+
+def loader_folders() -> Iterator[Path]:
+    """Return where loaders are: those that were built here, and those that are installed."""
+    yield loader_cache()
+    package = importlib.util.find_spec(PACKAGE)
+    if package is not None:
+        yield from map(Path, package.submodule_search_locations or ())
+
+
+def find_loader(digest: str) -> Path | None:
+    """Return the file of the loader of a digest, or None where this machine has none."""
+    name = f"{digest.removeprefix('sha256:')}.wasm"
+    return next((each / name for each in loader_folders() if (each / name).is_file()), None)
 
 
 class Loaders:
@@ -52,7 +70,7 @@ class Loaders:
             given_up: As `Engine.load` takes it.
 
         Raises:
-            LoaderMissing: The loader of a script is neither here nor in the user's cache.
+            LoaderMissing: This machine does not have the loader of a script.
             InvalidComponent: It is neither a component nor a script.
         """
         script = Script.found_in(content)
@@ -71,14 +89,13 @@ class Loaders:
     def _content(self, script: Script) -> bytes:
         if self._path(script).exists():
             return self._store().get(script.loader)
-        try:
-            content = loader_place(script.loader).read_bytes()
-        except OSError:
-            content = b""
+        found = find_loader(script.loader)
+        content = b"" if found is None else found.read_bytes()
         if digest_of(content) != script.loader:
             raise LoaderMissing(
                 f"{script.file} is run by the loader {script.loader}, which is not on this machine",
-                hint="deploy the script again by `airssys deploy FILE`, which makes one",
+                hint="deploy the script again by `airssys deploy FILE` here, which makes one, or"
+                " pip install 'airssys[scripts]' of the version that deployed it",
             )
         return content
 

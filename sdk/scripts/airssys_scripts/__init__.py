@@ -1,0 +1,1 @@
+"""The components that run scripts, built beforehand; `airssys` looks for them here."""
