@@ -204,7 +204,9 @@ fn a_reply_is_put_off_once_and_has_a_codec() {
         matches!(refused, Err(Failure::InvalidPayload(_))),
         "{refused:?}"
     );
-    // The second time the token was refused, and the first one stayed.
+    // The second time was refused, so there was one token, and it is used up.
+    let again = world.ask(&ann, json!([["answer", 1, "again"]]));
+    assert_eq!(again[0]["error"], "unknown-token");
     let late = world.asking(&ann, json!([["reply-later"]])).unwrap();
     world.pass(6 * SECOND);
     assert_eq!(late.take(), Some(Err(Failure::Timeout)));
@@ -227,7 +229,17 @@ fn timers_and_open_asks_are_bounded() {
         json!([["repeat", 1001, [["ask-async", "demo/bob", {}, 60, []]]]]),
     );
     assert!(asks[999].get("ok").is_some(), "{}", asks[999]);
-    assert!(asks[1000].get("ok").is_none());
+    assert_eq!(asks[1000]["error"], "too-many");
+    let cat = world.puppet("demo/cat");
+    let put_off: Vec<_> = (0..1001)
+        .map(|_| {
+            let asked = world.asking(&cat, json!([["reply-later"]])).unwrap();
+            world.run();
+            asked
+        })
+        .collect();
+    assert!(!put_off[999].is_done());
+    assert_eq!(given(&put_off[1000])[0]["error"], "too-many");
     // A timer that has fired is none any more.
     world.pass(61 * SECOND);
     assert_eq!(ann.inspect().timers, 0);
@@ -296,20 +308,19 @@ fn a_guest_sees_deadline_and_trace_and_its_own_namespace_alone() {
         trace: Some("00-trace-span-01".into()),
         ..Options::default()
     };
-    world
-        .tell_with(
-            &ann,
-            &json!({"do": [["message"], ["set", "ignored", 1]]}),
-            options,
-        )
-        .unwrap();
-    world.run();
-    let forward = world.ask(&ann, json!([["message"]]));
-    assert_eq!(
-        forward[0]["trace"],
-        json!(null),
-        "the trace is of that message alone"
+    let traced = world.plane.shared().ask(
+        &world.target("demo/ann"),
+        airssys_host::plane::Source::Host,
+        payload(&json!({"do": [["message"]]})),
+        options,
+        SECOND,
+        Waiter::Nobody,
     );
+    world.run();
+    let traced = traced.unwrap_or_else(|failure| panic!("{failure:?}"));
+    assert_eq!(given(&traced)[0]["trace"], "00-trace-span-01");
+    let next = world.ask(&ann, json!([["message"]]));
+    assert_eq!(next[0]["trace"], json!(null), "it is of that message alone");
 }
 
 #[test]
@@ -406,4 +417,29 @@ fn what_the_old_one_sent_itself_ends_with_it() {
     world.assert_conserved(&ann);
     // Another one, which is not wanted: nothing of the present one ends.
     assert!(prepared(&world, &ann, successor(HandOver::Nothing, &[])).is_ok());
+}
+
+#[test]
+fn nothing_overtakes_who_waits_for_a_slot_and_who_gave_up_gets_none() {
+    let world = World::new();
+    let (ann, bob) = (world.puppet("demo/ann"), world.puppet("demo/bob"));
+    let (port, _) = port(&world.plane, 10);
+    let large = json!({"tag": "large", "pad": "x".repeat(600_000)});
+    world.ask(&ann, json!([["tell", "rt/printer", large]]));
+    let waiting = world
+        .asking(&ann, json!([["send", "rt/printer", large, 1]]))
+        .unwrap();
+    world.run();
+    let told = world.ask(&bob, json!([["tell", "rt/printer", {}]]));
+    assert_eq!(
+        told[0]["error"], "mailbox-full",
+        "there is room for it, and a line before it"
+    );
+    world.pass(2 * SECOND);
+    assert_eq!(given(&waiting)[0]["error"], "timeout");
+    let (batch, _) = port.take(10);
+    port.credit(1, batch[0].payload.len());
+    world.run();
+    assert!(port.take(10).0.is_empty());
+    assert_eq!(port.counts(), (1, 1, 10));
 }

@@ -480,6 +480,9 @@ impl Shared {
                     Ok(())
                 }
             });
+        // Gone since it was looked at: that is what is wrong with the disk.
+        let synced =
+            synced.map_err(|error| lock(&self.writer).check_place().err().unwrap_or(error));
         let mut progress = lock(&self.progress);
         match synced {
             Ok(()) => self.durable.store(sequence, Ordering::Release),
