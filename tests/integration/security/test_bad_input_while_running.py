@@ -11,7 +11,7 @@ import pytest
 
 from airssys.errors import AirsSysError
 from airssys.osl import PolicyError, read_records
-from airssys.wasm import GuestError, Host
+from airssys.wasm import GuestError, Host, LinkError
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.security.errors import UnknownGrant
 from airssys.wasm.trust import SigningKey, TrustStore, TrustStoreUnusable
@@ -140,6 +140,15 @@ def test_what_cannot_be_granted_revoked_or_deployed_changes_nothing(
     assert running.reads()
     assert running.grants == [1]
     assert [revision.number for revision in running.guest.history()] == [1]
+
+
+def test_a_redeploy_that_fails_leaves_no_grant(running: Running) -> None:
+    broken = b'(component (import "nobody:has/this" (instance (export "f" (func)))))'
+    more = {"filesystem": [*ASKS["filesystem"], {"path": "/data/**", "access": ["write"]}]}
+    with pytest.raises(LinkError):
+        running.guest.deploy(broken, capabilities=more, grant="requested")
+    assert running.grants == [1]
+    assert running.reads()
 
 
 def test_a_grant_is_revoked_once(running: Running) -> None:
