@@ -376,6 +376,7 @@ class Route:
         *,
         control: Line,
         copy: Line,
+        storage: StorageNamespace | None,
         salt: bytes,
         slow: Sequence[int] = ...,
     ) -> Trial:
@@ -390,6 +391,8 @@ class Route:
             share: Of the calls, from 0.0 to 1.0.
             control: A line of the live revision, without effects.
             copy: A line of the candidate's revision, without effects.
+            storage: Of what they store in: a copy finds it as its call did, and what it writes is
+                thrown away. None where they store nothing.
             salt: A secret of this trial.
             slow: Nanoseconds; a copy that takes longer than one of them is bad of that signal.
 

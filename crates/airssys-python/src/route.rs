@@ -24,6 +24,7 @@ use crate::limits::PyLimits;
 use crate::objects::Numbers;
 use crate::plane::service::PyService;
 use crate::runtime;
+use crate::storage::PyStorageNamespace;
 use crate::trial::{self, PyTrial};
 use crate::wasi::PyWasi;
 
@@ -302,8 +303,8 @@ impl PyRoute {
     }
 
     /// Copy a share of the calls to two lines without effects: `control` of the live revision, and `copy` of the
-    /// candidate, which takes none itself.
-    #[pyo3(signature = (candidate, share, *, control, copy, salt, slow = Vec::new()))]
+    /// candidate, which takes none itself. They run over what is in `storage`, if they store anything.
+    #[pyo3(signature = (candidate, share, *, control, copy, storage, salt, slow = Vec::new()))]
     fn shadow(
         &self,
         py: Python<'_>,
@@ -311,6 +312,7 @@ impl PyRoute {
         share: f64,
         control: &PyLine,
         copy: &PyLine,
+        storage: Option<&Bound<'_, PyStorageNamespace>>,
         salt: &[u8],
         slow: Vec<u64>,
     ) -> PyResult<PyTrial> {
@@ -319,7 +321,8 @@ impl PyRoute {
             slow: &slow,
             most_traps: None,
         };
-        let copies = Copies::new(control.line.clone(), copy.line.clone());
+        let storage = storage.map(|storage| storage.get().namespace.clone());
+        let copies = Copies::new(control.line.clone(), copy.line.clone(), storage);
         self.route
             .shadow(candidate.line.clone(), trial::share(share)?, terms, copies)
             .map(|trial| PyTrial::new(trial, self.name.clone()))

@@ -368,8 +368,8 @@ class Host:
             strategy: How it takes over from what is live; by default as the file of the host says,
                 else at once (`BlueGreen`).
             implements: A Protocol made a contract by `@interface`: the component is refused where
-                it does not implement it, and so is every other one that is deployed there while the
-                host is open.
+                it does not implement it, and so is every later one, until one is deployed with
+                another contract.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
 
         Raises:

@@ -430,12 +430,18 @@ class Serving:
             share,
             control=control[0],
             copy=copy[0],
+            storage=self._copied_storage(component, prepared),
             salt=salt,
             slow=baseline.slow,
         )
         self._statistics[revision.number] = prepared.statistics
         self.trial = Trial(revision, prepared, native, (control[1], copy[1]))
         return self.trial
+
+    def _copied_storage(self, live: Component, new: Prepared) -> _core.StorageNamespace | None:
+        """Return what is held for the copies of calls, if either component stores anything."""
+        limits = Limits(**cast("dict[str, Any]", new.settings.limits))
+        return self._namespace(live, limits) or self._namespace(new.component, limits)
 
     def _without_effects(
         self, number: int, component: Component, settings: Settings

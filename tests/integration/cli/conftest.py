@@ -9,20 +9,6 @@ import pytest
 
 from airssys.cli import main
 
-COMPONENTS = Path(__file__).parents[3] / "build" / "components"
-
-
-@pytest.fixture(scope="session")
-def guest():
-    """The path of a built component of `components/`."""
-
-    def path(name: str) -> Path:
-        found = COMPONENTS / f"{name}.wasm"
-        assert found.is_file(), f"{found} is missing; `make guests` builds it"
-        return found
-
-    return path
-
 
 @pytest.fixture
 def airssys(tmp_path):

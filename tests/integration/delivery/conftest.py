@@ -4,19 +4,6 @@ import threading
 
 import pytest
 
-from airssys.wasm import Host
-
-
-@pytest.fixture
-def state(tmp_path):
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def host(state):
-    with Host.open_blocking(state) as opened:
-        yield opened
-
 
 class Load:
     """Calls a deployment from a thread without a pause, and keeps the books."""

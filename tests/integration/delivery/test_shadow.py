@@ -10,6 +10,7 @@ from delivery_guests import adder, wants_rights, with_other_interface
 from airssys.osl.audit_log import read_records
 from airssys.wasm import (
     Analysis,
+    GuestError,
     Host,
     InvalidStrategy,
     Shadow,
@@ -83,7 +84,9 @@ def test_a_copy_that_traps_takes_it_back_and_no_caller_sees_a_trap(host, load):
 
 def test_a_revision_that_differs_from_itself_tells_against_neither(host, load):
     """Half of the answers depend on what an instance did before, in both alike."""
-    changing = "(i32.add (local.get 0) (i32.and (global.get $calls) (i32.const 1)))"
+    # A bit of a hash, so that one answer tells nothing of the next.
+    bit = "(i32.shr_u (i32.mul (global.get $calls) (i32.const 0x9e3779b1)) (i32.const 31))"
+    changing = f"(i32.add (local.get 0) {bit})"
     calc = deployed(host, adder(1, answer=changing))
     with load(calc):
         rollout = calc.deploy(adder(2, answer=changing), strategy=SHADOW, wait=False)
@@ -141,26 +144,27 @@ def test_functions_with_another_signature_are_left_out(host, load):
 
 
 def test_effects_of_copies_are_refused_and_on_record(host, state):
-    """Every call writes to the storage; the copies of it do not."""
-    content = (COMPONENTS / "key-value.wasm").read_bytes()
-    asked = {"storage": [{"namespace": "self", "access": ["read", "write", "delete", "list"]}]}
-    keeper = host.deploy(content, name="acme/keeper", grant="requested", capabilities=asked)
+    """Every call asks for a connection; the copies of it do not get that far."""
+    content = (COMPONENTS / "file-reader.wasm").read_bytes()
+    reader = host.deploy(content, name="acme/reader")
     strategy = Shadow(share=100, step_duration=3600, analysis=QUICK)
-    rollout = keeper.deploy(content + b"\0\x05\x04more", strategy=strategy, wait=False)
-    last = 0
+    rollout = reader.deploy(content + b"\0\x05\x04more", strategy=strategy, wait=False)
+    calls = 0
     while rollout.status().copies[0] < 20:
-        last = keeper.api.set("key", b"value", None)
+        calls += 1
+        with pytest.raises(GuestError):
+            reader.api.open_connection("127.0.0.1:9")
     copied = rollout.status().copies[0]
     rollout.abort()
-    # Its version counts every write.
-    assert host.storage.namespace("acme/keeper").entry("key").version == last
-    refused = [
-        each
-        for each in read_records(state / "audit")
-        if each.rule == "effect-free" and each.decision == "deny"
-    ]
-    assert {each.operation for each in refused} == {"storage.write"}
-    assert sum(max(1, each.count) for each in refused) >= 2 * copied
+    asked = [each for each in read_records(state / "audit") if each.operation == "network.connect"]
+    refused = [each for each in asked if each.rule == "effect-free"]
+    assert {each.decision for each in refused} == {"deny"}
+
+    def count(records):
+        return sum(max(1, each.count) for each in records)
+
+    assert count(refused) >= 2 * copied
+    assert count(asked) - count(refused) == calls
 
 
 def test_what_cannot_be_kept_from_having_effects_is_refused(state):

@@ -256,7 +256,7 @@ def test_trials_under_load_lose_no_call(host, guest, lifetime):
     calc = host.deploy(first, name="acme/calc", lifetime=lifetime, instances=2)
     route = calc._serving.route
     done, wrong = threading.Event(), []
-    answered = [0, 0]
+    answered, ended = [0, 0], threading.Semaphore(0)
 
     def call(number):
         try:
@@ -265,6 +265,7 @@ def test_trials_under_load_lose_no_call(host, guest, lifetime):
                 if version(route, key) not in {"1.0.0", "1.1.0"}:
                     wrong.append("version")
                 answered[number] += 1
+                ended.release()
         except Exception as error:  # noqa: BLE001 - any at all is the failure
             wrong.append(error)
 
@@ -279,6 +280,10 @@ def test_trials_under_load_lose_no_call(host, guest, lifetime):
             trial = route.split(line, 0.05, salt=SALT, slow=[0])
             for weight in (0.5, 1.0):
                 trial.set_weight(weight)
+            while ended.acquire(blocking=False):
+                pass
+            # Of three calls that end now, one at least began with this weight.
+            assert all(ended.acquire(timeout=30) for _ in range(3)), wrong
             trial.finish(promote=bool(number % 3))
             trials.append(trial)
             lines.append(line)
@@ -294,4 +299,4 @@ def test_trials_under_load_lose_no_call(host, guest, lifetime):
         for stage in trial.stages():
             assert stage.bad["error"] == (0, 0)
             tried += sum(stage.calls)
-    assert 0 < tried <= sum(answered)
+    assert len(trials) <= tried <= sum(answered)

@@ -4,40 +4,13 @@ import http.client
 import json
 import socket
 import threading
-from pathlib import Path
 
 import pytest
 
 from airssys.wasm import HttpLimits, HttpRoute, Limits
-from airssys.wasm.host import Host
 
-COMPONENTS = Path(__file__).parents[3] / "build" / "components"
 #: Seconds after which a test that waits for the other side fails instead of hanging.
 PATIENCE = 30.0
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def guest():
-    """The path of a built component of `components/`."""
-
-    def path(name: str) -> Path:
-        found = COMPONENTS / f"{name}.wasm"
-        assert found.is_file(), f"{found} is missing; `make guests` builds it"
-        return found
-
-    return path
-
-
-@pytest.fixture
-def host(tmp_path):
-    """An open host whose methods block."""
-    with Host.open_blocking(tmp_path / "state") as opened:
-        yield opened
 
 
 class Raw:

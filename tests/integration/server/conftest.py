@@ -5,30 +5,13 @@ from pathlib import Path
 import pytest
 from serving_process import starter
 
-COMPONENTS = Path(__file__).parents[3] / "build" / "components"
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def guest():
-    """The path of a built component of `components/`."""
-
-    def path(name: str) -> Path:
-        found = COMPONENTS / f"{name}.wasm"
-        assert found.is_file(), f"{found} is missing; `make guests` builds it"
-        return found
-
-    return path
+TEXTS = Path(__file__).parents[3] / "components" / "wat"
 
 
 @pytest.fixture(scope="session")
 def text_guest():
     """The path of a component in text format."""
-    return lambda name: COMPONENTS.parents[1] / "components" / "wat" / f"{name}.wat"
+    return lambda name: TEXTS / f"{name}.wat"
 
 
 @pytest.fixture

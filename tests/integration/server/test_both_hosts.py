@@ -28,6 +28,7 @@ from airssys.wasm import (
 from airssys.wasm.actors import ActorSettings
 from airssys.wasm.actors.failures import GuestRefused
 from airssys.wasm.contracts import ContractMismatch, InvalidContract, interface, world
+from airssys.wasm.settings import settings_from
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -101,6 +102,8 @@ def test_a_deployment_is_held_to_a_contract_and_called_by_it(host, guest):
     with pytest.raises(ContractMismatch, match="mean is func"):
         calc.deploy(guest("calculator-1-1"), implements=OtherMean)
     assert calc.revision.number == 1
+    planned = host.plan(empty, name="acme/mean", settings=settings_from())
+    assert [each for each in planned.problems if "does not implement calculator" in each]
     calc.deploy(guest("calculator-1-1"), implements=Version)
     assert calc.implementing(Version).version() == "1.1.0"
     with pytest.raises(ContractMismatch, match="version is missing"):

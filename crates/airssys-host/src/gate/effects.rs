@@ -17,8 +17,8 @@ impl Access<'_> {
             Access::File { access, .. } => {
                 access.changes() || matches!(access, super::FileAccess::Execute)
             }
-            Access::Storage { access, .. } => {
-                matches!(access, StorageAccess::Write | StorageAccess::Delete)
+            Access::Storage { access, apart, .. } => {
+                !apart && matches!(access, StorageAccess::Write | StorageAccess::Delete)
             }
             // A name is looked up by asking others.
             Access::Connect { .. }

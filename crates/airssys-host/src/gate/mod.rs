@@ -146,6 +146,8 @@ pub enum Access<'a> {
     Storage {
         access: StorageAccess,
         target: &'a str,
+        /// What is written is seen by the instance alone, and thrown away.
+        apart: bool,
     },
     /// `target` is a deployment, or for the last two a topic.
     Message {
@@ -256,7 +258,7 @@ impl fmt::Display for Access<'_> {
             Access::Message { access, target } => {
                 write!(formatter, "messaging.{} {target}", access.name())
             }
-            Access::Storage { access, target } => {
+            Access::Storage { access, target, .. } => {
                 write!(formatter, "storage.{} {target}", access.name())
             }
             Access::Stated {

@@ -26,6 +26,7 @@ use crate::limits::Limiter;
 use crate::plane::ActorContext;
 use crate::route::Held;
 use crate::services::{Identity, Service, Services};
+use crate::storage::{Namespace, Overlay};
 use crate::value::{Callable, Value};
 use crate::wasi::{Governed, WasiState};
 
@@ -265,6 +266,15 @@ impl Live {
     /// From now on the instance acts for `callers`.
     pub fn act_for(&self, callers: Option<&Arc<Callers>>) {
         self.store.data().wasi.acting().begin(callers);
+    }
+
+    /// From now on the instance sees of the storage what `overlay` shows, and writes nowhere else.
+    pub fn lay(&mut self, overlay: &Arc<Overlay>) {
+        let services = &mut self.store.data_mut().services;
+        if let Some(own) = services.get::<Namespace>() {
+            let under = own.under(overlay.clone());
+            services.insert(under);
+        }
     }
 
     /// Drop a guest's resource; its destructor runs.

@@ -1,7 +1,8 @@
 //! Copies of calls, made where they have no effects, and compared with what the callers were answered.
 //!
-//! A copy runs twice: on the live revision, to learn how often that differs from itself, and on the candidate. No
-//! caller waits for either, or hears of them. Where as many run already as may, a call is not copied.
+//! A copy runs twice: on the live revision, to learn how often that differs from itself, and on the candidate. Both
+//! find the storage as it was when the call came, and what either writes is thrown away with it. No caller waits for
+//! either, or hears of them. Where as many run already as may, a call is not copied.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::trial::{Fault, Side, Stage};
 use crate::component::Component;
 use crate::error::Error;
 use crate::instance::{Call, Live, Progress, now_nanos};
+use crate::storage::{Base, Namespace, Overlay};
 use crate::value::{Type, Value};
 
 /// Copies that are held or run at once; what they hold is bounded by it.
@@ -32,6 +34,8 @@ type Digest = [u8; blake3::OUT_LEN];
 pub struct Copies {
     /// The live revision, and the candidate, without effects.
     lines: [Arc<Line>; 2],
+    /// Of what they store in, if they store anything.
+    storage: Option<Namespace>,
     /// By export of the live component: that of the candidate, where both take and give the same.
     exports: Box<[Option<usize>]>,
     room: AtomicUsize,
@@ -44,18 +48,20 @@ pub struct Copies {
 pub struct Copied {
     /// Answered by both, and compared.
     pub compared: u64,
-    /// Not copied: too many ran already, the arguments are too large, the candidate has no such function, or what
-    /// it takes or gives belongs to one instance.
+    /// Not copied: too many ran already, the arguments are too large, the candidate has no such function, what it
+    /// takes or gives belongs to one instance, the storage could not be held as it was, or too much was written to it.
     pub left_out: u64,
 }
 
 impl Copies {
-    /// `control` runs what the live line does and `candidate` what is compared with it, both without effects.
+    /// `control` runs what the live line does and `candidate` what is compared with it, both without effects, over
+    /// what is in `storage`.
     #[must_use]
-    pub fn new(control: Arc<Line>, candidate: Arc<Line>) -> Self {
+    pub fn new(control: Arc<Line>, candidate: Arc<Line>, storage: Option<Namespace>) -> Self {
         let exports = common_exports(&control.component, &candidate.component);
         Self {
             lines: [control, candidate],
+            storage,
             exports,
             room: AtomicUsize::new(MOST_AT_ONCE),
             compared: AtomicU64::new(0),
@@ -68,6 +74,10 @@ impl Copies {
             compared: self.compared.load(Ordering::Relaxed),
             left_out: self.left_out.load(Ordering::Relaxed),
         }
+    }
+
+    fn leave_out(&self) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Take no copy any more, and end those that run.
@@ -106,6 +116,8 @@ fn belongs_to_instance(ty: &Type) -> bool {
 pub(super) struct Copy {
     copies: Arc<Copies>,
     stage: Arc<Stage>,
+    /// The storage as the call finds it.
+    base: Option<Arc<Base>>,
     call: Option<(usize, Vec<Value>)>,
 }
 
@@ -118,14 +130,23 @@ impl Copy {
                 room.checked_sub(1)
             });
         if taken.is_err() {
-            copies.left_out.fetch_add(1, Ordering::Relaxed);
+            copies.leave_out();
             return None;
         }
-        Some(Self {
+        let mut reserved = Self {
             copies: copies.clone(),
             stage: stage.clone(),
+            base: None,
             call: None,
-        })
+        };
+        if let Some(storage) = &copies.storage {
+            reserved.base = storage.hold().ok().flatten();
+            if reserved.base.is_none() {
+                copies.leave_out();
+                return None;
+            }
+        }
+        Some(reserved)
     }
 
     /// The call that is made.
@@ -139,7 +160,7 @@ impl Copy {
     /// Run the copy, on some other thread, and compare it with what the call was answered.
     pub fn run(mut self, answer: Option<&Value>) {
         let Some((export, arguments)) = self.call.take() else {
-            self.copies.left_out.fetch_add(1, Ordering::Relaxed);
+            self.copies.leave_out();
             return;
         };
         let Some(other) = self.copies.exports[export] else {
@@ -150,12 +171,17 @@ impl Copy {
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 let [control, candidate] = &self.copies.lines;
-                let live = attempt(control, export, arguments.clone()).await;
-                let new = attempt(candidate, other, arguments).await;
-                if let (Some(live), Some(new)) = (live, new) {
-                    self.copies.compared.fetch_add(1, Ordering::Relaxed);
-                    self.count(Side::Live, &live, &expected);
-                    self.count(Side::Candidate, &new, &expected);
+                let base = self.base.as_ref();
+                let live = attempt(control, export, arguments.clone(), base).await;
+                let new = attempt(candidate, other, arguments, base).await;
+                match (live, new) {
+                    (Tried::Came(live), Tried::Came(new)) => {
+                        self.copies.compared.fetch_add(1, Ordering::Relaxed);
+                        self.count(Side::Live, &live, &expected);
+                        self.count(Side::Candidate, &new, &expected);
+                    }
+                    (Tried::Overflowed, _) | (_, Tried::Overflowed) => self.copies.leave_out(),
+                    _ => {}
                 }
             });
         }
@@ -183,18 +209,49 @@ struct Attempt {
     answer: Option<Digest>,
 }
 
-/// Make a call that no caller waits for; `None` where the line takes none any more.
-async fn attempt(line: &Arc<Line>, export: usize, arguments: Vec<Value>) -> Option<Attempt> {
-    let mut passage = Passage::enter(line.clone(), None)?;
+/// What became of a copy on one of the lines.
+enum Tried {
+    Came(Attempt),
+    /// It wrote more than is kept of a copy: how it would have gone on is not known.
+    Overflowed,
+    /// The line takes no call any more, or ended this one.
+    Ended,
+}
+
+/// Ends an overlay with the copy that it is of, however that ends.
+struct Apart(Arc<Overlay>);
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Make a call that no caller waits for, over the storage as it was in `base`.
+async fn attempt(
+    line: &Arc<Line>,
+    export: usize,
+    arguments: Vec<Value>,
+    base: Option<&Arc<Base>>,
+) -> Tried {
+    let Some(mut passage) = Passage::enter(line.clone(), None) else {
+        return Tried::Ended;
+    };
     let began = now_nanos();
-    let (live, result) = match passage.begin(export, arguments, None) {
+    let apart = base.map(|base| Apart(Overlay::over(base)));
+    let overlay = apart.as_ref().map(|apart| apart.0.clone());
+    let (live, result) = match passage.begin_under(export, arguments, overlay) {
         Ok(call) => Unheard::new(call).await,
         Err(error) => (None, Err(error)),
     };
     let nanos = now_nanos() - began;
+    if apart.is_some_and(|apart| !apart.0.end()) {
+        passage.conclude(live, &result);
+        return Tried::Overflowed;
+    }
     let fault = match &result {
         Ok(_) => Fault::None,
-        Err(error) if Outcome::of(error) == Outcome::Cancelled => return None,
+        Err(error) if Outcome::of(error) == Outcome::Cancelled => return Tried::Ended,
         Err(error) => Outcome::of(error).fault(),
     };
     let answer = result
@@ -202,7 +259,7 @@ async fn attempt(line: &Arc<Line>, export: usize, arguments: Vec<Value>) -> Opti
         .ok()
         .map(|value| Value::digest(value.as_ref()));
     passage.conclude(live, &result);
-    Some(Attempt {
+    Tried::Came(Attempt {
         fault,
         nanos,
         answer,

@@ -14,6 +14,7 @@ use crate::component::Component;
 use crate::error::Error;
 use crate::gate::callers::Callers;
 use crate::instance::{Call, Ended, Link, Live, now_nanos};
+use crate::storage::Overlay;
 use crate::value::Value;
 
 /// Whether the call has a turn of the pool, which it must give back.
@@ -79,6 +80,24 @@ impl Passage {
             copy.keep(export, &arguments);
         }
         self.begin_with(callers, move |live| answer(live, export, arguments))
+    }
+
+    /// As [`Passage::begin`], for nobody, with a storage of which `overlay` takes what is written.
+    ///
+    /// # Errors
+    /// As [`Passage::begin`].
+    pub(super) fn begin_under(
+        &mut self,
+        export: usize,
+        arguments: Vec<Value>,
+        overlay: Option<Arc<Overlay>>,
+    ) -> Result<Call, Error> {
+        self.begin_with(None, move |mut live| {
+            if let Some(overlay) = &overlay {
+                live.lay(overlay);
+            }
+            answer(live, export, arguments)
+        })
     }
 
     /// As [`Passage::begin`], for whatever `work` does with an instance.

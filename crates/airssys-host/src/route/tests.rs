@@ -338,7 +338,7 @@ fn copies_are_compared_with_the_answers_and_no_caller_meets_the_candidate() {
         route.switch(live.clone()).expect("open");
         let candidate = line(number, Lifetime::Call);
         let lines = [line(0, Lifetime::Call), line(number, Lifetime::Call)];
-        let copies = Copies::new(lines[0].clone(), lines[1].clone());
+        let copies = Copies::new(lines[0].clone(), lines[1].clone(), None);
         let trial = route
             .shadow(candidate.clone(), weight(1.0), terms(), copies)
             .expect("the first");

@@ -45,6 +45,27 @@ pub trait Reader {
     ) -> Result<(), StorageError>;
 }
 
+impl<R: Reader + ?Sized> Reader for Box<R> {
+    fn get(
+        &self,
+        table: Table,
+        key: &[u8],
+        show: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, StorageError> {
+        (**self).get(table, key, show)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        show: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StorageError> {
+        (**self).scan(table, from, to, show)
+    }
+}
+
 /// A transaction, which reads its own writes.
 pub trait Writer: Reader {
     /// # Errors
@@ -55,6 +76,9 @@ pub trait Writer: Reader {
     /// The bytes cannot be written; the transaction must not go on.
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StorageError>;
 }
+
+/// A state that is held.
+pub type Fixed = Box<dyn Reader + Send + Sync>;
 
 /// What happens in one transaction.
 pub type Work<'a> = &'a mut dyn FnMut(&mut dyn Writer) -> Result<(), StorageError>;
@@ -81,6 +105,14 @@ pub trait Backend: Send + Sync + 'static {
     fn snapshot(&self) -> Result<Box<dyn Reader + '_>, StorageError> {
         self.read()
     }
+
+    /// The state after the last transaction, as it is however long it is held, at once: nobody waits for it, and it
+    /// keeps nobody from writing. `None` where that cannot be had. Who holds it does not keep the backend open; what
+    /// is read after that is [`StorageError::Closed`].
+    ///
+    /// # Errors
+    /// As [`Backend::read`].
+    fn fixed(&self) -> Result<Option<Fixed>, StorageError>;
 
     /// Whether a write waits for the disk, so that several had better share one transaction.
     fn waits_for_disk(&self) -> bool;

@@ -7,7 +7,7 @@ use super::backend::{Reader, Table, Writer};
 use super::error::StorageError;
 
 /// Changes by table and key; `None` deletes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Layer {
     tables: [BTreeMap<Vec<u8>, Option<Vec<u8>>>; 3],
     /// Bytes of keys and values held, about.

@@ -1,12 +1,15 @@
 //! The backend that keeps everything in memory, for tests and for what may be lost.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, Deref};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use super::backend::{Backend, Reader, Table, Work};
+use super::backend::{Backend, Fixed, Reader, Table, Work};
 use super::error::StorageError;
 use super::layer::Draft;
+
+/// Bytes of keys and values that are copied at most to hold a state.
+const MOST_HELD: usize = 1 << 20;
 
 type Maps = [BTreeMap<Vec<u8>, Vec<u8>>; 3];
 
@@ -48,14 +51,26 @@ impl Backend for Memory {
         Ok(())
     }
 
+    fn fixed(&self) -> Result<Option<Fixed>, StorageError> {
+        let maps = self.maps();
+        let mut left = MOST_HELD;
+        for (key, value) in maps.iter().flatten() {
+            match left.checked_sub(key.len() + value.len()) {
+                Some(less) => left = less,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Box::new(View(Box::new(maps.clone())))))
+    }
+
     fn waits_for_disk(&self) -> bool {
         false
     }
 }
 
-struct View<'a>(RwLockReadGuard<'a, Maps>);
+struct View<M>(M);
 
-impl Reader for View<'_> {
+impl<M: Deref<Target = Maps>> Reader for View<M> {
     fn get(
         &self,
         table: Table,

@@ -12,6 +12,7 @@ mod group;
 pub mod guest;
 mod layer;
 mod memory;
+mod overlay;
 mod owned_file;
 mod quota;
 mod record;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use copy::Copied;
 pub use error::StorageError;
+pub use overlay::{Base, Overlay};
 pub use quota::Quota;
 pub use record::{Entry, Millis};
 pub use records::{BATCH_OPERATIONS, Operation, Outcome, PAGE_ENTRIES, Page, Usage};

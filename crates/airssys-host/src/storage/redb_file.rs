@@ -1,11 +1,12 @@
 //! The durable backend: one redb database in one file.
 
+use std::borrow::Borrow;
 use std::fs::{File, OpenOptions};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use redb::{
@@ -13,7 +14,7 @@ use redb::{
     WriteTransaction,
 };
 
-use super::backend::{Backend, Reader, Table, Work, Writer};
+use super::backend::{Backend, Fixed, Reader, Table, Work, Writer};
 use super::error::StorageError;
 use super::owned_file::OwnedFile;
 
@@ -52,6 +53,8 @@ pub struct RedbFile {
     path: PathBuf,
     options: FileOptions,
     state: RwLock<State>,
+    /// States that are held: they go before the database does, which has one owner.
+    held: Mutex<Vec<Weak<Held>>>,
 }
 
 /// A database that is closed without a panic over what a damaged file holds.
@@ -96,6 +99,7 @@ impl RedbFile {
             path: path.to_owned(),
             options,
             state: RwLock::new(State::Open(database)),
+            held: Mutex::default(),
         })
     }
 
@@ -125,9 +129,29 @@ impl RedbFile {
         Err(failed)
     }
 
+    fn begin_read<T>(&self, take: impl Fn(ReadTransaction) -> T) -> Result<T, StorageError> {
+        let begin = |database: &Database| Ok(take(database.begin_read()?));
+        // A failure of an earlier access has been dealt with by opening the file again.
+        match self.with(begin) {
+            Err(error) if breaks(&error) => self.with(begin),
+            outcome => outcome,
+        }
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Held>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn let_go(&self) {
+        for held in self.held().drain(..).filter_map(|held| held.upgrade()) {
+            held.let_go();
+        }
+    }
+
     fn reopen(&self, failed: &StorageError) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        // The old handle goes first: a file has one owner.
+        // The old handle goes first, and what reads by it: a file has one owner.
+        self.let_go();
         *state = State::Failed(failed.clone(), Instant::now());
         let opened = open_file(&self.path)
             .map_err(|error| StorageError::from_io(&self.path, &error))
@@ -281,15 +305,9 @@ fn explain(path: &Path, error: redb::Error) -> StorageError {
 
 impl Backend for RedbFile {
     fn read(&self) -> Result<Box<dyn Reader + '_>, StorageError> {
-        let begin = |database: &Database| Ok(database.begin_read()?);
-        // A failure of an earlier access has been dealt with by opening the file again.
-        let transaction = match self.with(begin) {
-            Err(error) if breaks(&error) => self.with(begin),
-            outcome => outcome,
-        }?;
         Ok(Box::new(Reading {
-            file: self,
-            transaction,
+            path: &self.path,
+            transaction: self.begin_read(|transaction| transaction)?,
         }))
     }
 
@@ -331,30 +349,103 @@ impl Backend for RedbFile {
         }
     }
 
+    fn fixed(&self) -> Result<Option<Fixed>, StorageError> {
+        // Listed before the database can go.
+        let held = self.begin_read(|transaction| {
+            let held = Arc::new(Held {
+                path: self.path.clone(),
+                transaction: RwLock::new(Some(transaction)),
+            });
+            let mut all = self.held();
+            all.retain(|each| each.strong_count() > 0);
+            all.push(Arc::downgrade(&held));
+            held
+        })?;
+        Ok(Some(Box::new(held)))
+    }
+
     fn waits_for_disk(&self) -> bool {
         true
     }
 }
 
-struct Reading<'a> {
-    file: &'a RedbFile,
-    transaction: ReadTransaction,
+impl Drop for RedbFile {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// A state that is held until the database goes.
+struct Held {
+    path: PathBuf,
+    transaction: RwLock<Option<ReadTransaction>>,
+}
+
+impl Held {
+    fn let_go(&self) {
+        let mut transaction = self
+            .transaction
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *transaction = None;
+    }
+
+    fn with<T>(
+        &self,
+        act: impl FnOnce(Reading<'_, &ReadTransaction>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let transaction = self
+            .transaction
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let transaction = transaction.as_ref().ok_or(StorageError::Closed)?;
+        act(Reading {
+            path: &self.path,
+            transaction,
+        })
+    }
+}
+
+impl Reader for Arc<Held> {
+    fn get(
+        &self,
+        table: Table,
+        key: &[u8],
+        show: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, StorageError> {
+        self.with(|reading| reading.get(table, key, show))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        show: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StorageError> {
+        self.with(|reading| reading.scan(table, from, to, show))
+    }
+}
+
+struct Reading<'a, T = ReadTransaction> {
+    path: &'a Path,
+    transaction: T,
 }
 
 fn get(
-    file: &RedbFile,
+    path: &Path,
     table: &impl ReadableTable<Bytes, Bytes>,
     key: &[u8],
     show: &mut dyn FnMut(&[u8]),
 ) -> Result<bool, StorageError> {
     let found = table
         .get(key)
-        .map_err(|error| explain(&file.path, error.into()))?;
+        .map_err(|error| explain(path, error.into()))?;
     Ok(found.map(|found| show(found.value())).is_some())
 }
 
 fn scan(
-    file: &RedbFile,
+    path: &Path,
     table: &impl ReadableTable<Bytes, Bytes>,
     from: &[u8],
     to: Option<&[u8]>,
@@ -362,7 +453,7 @@ fn scan(
 ) -> Result<(), StorageError> {
     use std::ops::Bound;
     let end = to.map_or(Bound::Unbounded, Bound::Excluded);
-    let broken = |error: redb::StorageError| explain(&file.path, error.into());
+    let broken = |error: redb::StorageError| explain(path, error.into());
     for found in table
         .range::<&[u8]>((Bound::Included(from), end))
         .map_err(broken)?
@@ -375,16 +466,17 @@ fn scan(
     Ok(())
 }
 
-impl Reading<'_> {
+impl<R: Borrow<ReadTransaction>> Reading<'_, R> {
     fn with<T>(
         &self,
         table: Table,
         act: impl FnOnce(&redb::ReadOnlyTable<Bytes, Bytes>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        let path = &self.file.path;
+        let path = self.path;
         guarded(path, || {
             let table = self
                 .transaction
+                .borrow()
                 .open_table(TABLES[table as usize])
                 .map_err(|error| explain(path, error.into()))?;
             act(&table)
@@ -392,14 +484,14 @@ impl Reading<'_> {
     }
 }
 
-impl Reader for Reading<'_> {
+impl<R: Borrow<ReadTransaction>> Reader for Reading<'_, R> {
     fn get(
         &self,
         table: Table,
         key: &[u8],
         show: &mut dyn FnMut(&[u8]),
     ) -> Result<bool, StorageError> {
-        self.with(table, |table| get(self.file, table, key, show))
+        self.with(table, |table| get(self.path, table, key, show))
     }
 
     fn scan(
@@ -412,7 +504,7 @@ impl Reader for Reading<'_> {
         if to.is_some_and(|to| to <= from) {
             return Ok(());
         }
-        self.with(table, |table| scan(self.file, table, from, to, show))
+        self.with(table, |table| scan(self.path, table, from, to, show))
     }
 }
 
@@ -442,7 +534,7 @@ impl Reader for Writing<'_> {
         key: &[u8],
         show: &mut dyn FnMut(&[u8]),
     ) -> Result<bool, StorageError> {
-        get(self.file, &self.tables[table as usize], key, show)
+        get(&self.file.path, &self.tables[table as usize], key, show)
     }
 
     fn scan(
@@ -455,7 +547,13 @@ impl Reader for Writing<'_> {
         if to.is_some_and(|to| to <= from) {
             return Ok(());
         }
-        scan(self.file, &self.tables[table as usize], from, to, show)
+        scan(
+            &self.file.path,
+            &self.tables[table as usize],
+            from,
+            to,
+            show,
+        )
     }
 }
 

@@ -1,16 +1,20 @@
 //! Writes that are acknowledged before they are durable: they gather in memory and go to the backend beneath in one
 //! transaction, some milliseconds later. What a kill leaves is all of them up to some point, and none after it.
 
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::backend::{Backend, Reader, Table, Work};
+use super::backend::{Backend, Fixed, Reader, Table, Work};
 use super::error::StorageError;
 use super::layer::{Draft, Layer, Over};
 
 /// Bytes that may wait for the disk; a writer beyond that waits for room.
 const MOST_WAITING: usize = 16 << 20;
+
+/// Bytes of what has come since the last flush that are copied at most to hold a state.
+const MOST_HELD: usize = 64 << 10;
 
 /// A backend whose writes reach the one beneath within an interval.
 pub struct Relaxed {
@@ -28,7 +32,7 @@ struct Shared {
     changed: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Layers {
     /// What has come since the flush under way began.
     fresh: Layer,
@@ -107,8 +111,7 @@ impl Shared {
             let leaving = match layers.leaving.take() {
                 None => fresh,
                 Some(failed) => {
-                    let mut all = Arc::into_inner(failed)
-                        .expect("one flush at a time shares it, and that one is over");
+                    let mut all = Arc::unwrap_or_clone(failed);
                     all.absorb(fresh);
                     all
                 }
@@ -121,8 +124,6 @@ impl Shared {
             leaving
         };
         let written = self.beneath.write(&mut |writer| leaving.write_to(writer));
-        // The only other owner is in `layers`, so that the next flush can take it back whole.
-        drop(leaving);
         written?;
         self.layers
             .write()
@@ -185,6 +186,19 @@ impl Backend for Relaxed {
         self.shared.beneath.snapshot()
     }
 
+    fn fixed(&self) -> Result<Option<Fixed>, StorageError> {
+        // In this order, as for a read.
+        let layers = self.shared.layers();
+        let Some(beneath) = self.shared.beneath.fixed()? else {
+            return Ok(None);
+        };
+        if layers.fresh.bytes > MOST_HELD {
+            return Ok(None);
+        }
+        let layers = Box::new(layers.clone());
+        Ok(Some(Box::new(View { layers, beneath })))
+    }
+
     fn waits_for_disk(&self) -> bool {
         false
     }
@@ -208,14 +222,14 @@ impl Drop for Relaxed {
     }
 }
 
-struct View<'a> {
-    layers: RwLockReadGuard<'a, Layers>,
-    beneath: Box<dyn Reader + 'a>,
+struct View<L, R> {
+    layers: L,
+    beneath: R,
 }
 
-impl View<'_> {
+impl<L: Deref<Target = Layers>, R: Reader> View<L, R> {
     fn with<T>(&self, look: impl FnOnce(&dyn Reader) -> T) -> T {
-        let beneath: &dyn Reader = &*self.beneath;
+        let beneath: &dyn Reader = &self.beneath;
         match &self.layers.leaving {
             None => look(&Over {
                 layer: &self.layers.fresh,
@@ -232,7 +246,7 @@ impl View<'_> {
     }
 }
 
-impl Reader for View<'_> {
+impl<L: Deref<Target = Layers>, R: Reader> Reader for View<L, R> {
     fn get(
         &self,
         table: Table,

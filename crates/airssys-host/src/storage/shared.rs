@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::Namespace;
+use super::{Namespace, Overlay};
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::services::{Identity, Service, Services};
@@ -15,6 +15,17 @@ pub struct Offer {
     pub namespace: Namespace,
     /// What decides for the owner.
     pub gate: Arc<dyn Gate>,
+}
+
+impl Offer {
+    /// The same offer to somebody on trial, whose writes `overlay` takes.
+    #[must_use]
+    pub fn under(&self, overlay: &Arc<Overlay>) -> Self {
+        Self {
+            namespace: self.namespace.under(overlay.clone()),
+            gate: self.gate.clone(),
+        }
+    }
 }
 
 /// The namespaces of a host's deployments that store anything, by the names of the deployments.

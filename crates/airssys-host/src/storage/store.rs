@@ -11,6 +11,7 @@ use super::backend::{Backend, Reader, Writer};
 use super::error::StorageError;
 use super::group::{Group, Job};
 use super::memory::Memory;
+use super::overlay::{Base, Overlay};
 use super::quota::Quota;
 use super::record::{Entry, Millis};
 use super::records::{Changes, Operation, Outcome, Page, Records, Usage};
@@ -142,6 +143,7 @@ impl Storage {
             name: name.into(),
             quota,
             number: Arc::default(),
+            overlay: None,
         })
     }
 
@@ -224,6 +226,8 @@ impl Drop for Storage {
     }
 }
 
+/// What a batch came to, what watchers are told of it, and when the first of what it set expires.
+type Applied = Result<(Outcome, Changes, Option<Millis>), StorageError>;
 type Sent<T> = oneshot::Receiver<Result<T, StorageError>>;
 
 impl Shared {
@@ -250,6 +254,21 @@ impl Shared {
         let backend = self.backend();
         let reader = backend.as_ref().ok_or(StorageError::Closed)?.read()?;
         look(self.records(), &*reader)
+    }
+
+    fn hold(&self) -> Result<Option<Arc<Base>>, StorageError> {
+        self.check()?;
+        let backend = self.backend();
+        let at = (self.clock)();
+        let fixed = backend.as_ref().ok_or(StorageError::Closed)?.fixed()?;
+        Ok(fixed.map(|reader| {
+            Arc::new(Base {
+                place: self.place.clone(),
+                clock: self.clock.clone(),
+                at,
+                reader,
+            })
+        }))
     }
 
     fn backend(&self) -> RwLockReadGuard<'_, Option<Arc<dyn Backend>>> {
@@ -394,6 +413,8 @@ pub struct Namespace {
     quota: Quota,
     /// The number that the name stands for, once it was found.
     number: Arc<OnceLock<u64>>,
+    /// Where whoever has it is on trial, what they see of the storage and write to.
+    overlay: Option<Arc<Overlay>>,
 }
 
 impl std::fmt::Debug for Namespace {
@@ -413,7 +434,46 @@ impl Namespace {
     /// The time by which entries expire.
     #[must_use]
     pub fn now(&self) -> Millis {
-        (self.shared.clock)()
+        match &self.overlay {
+            None => (self.shared.clock)(),
+            Some(overlay) => overlay.now(),
+        }
+    }
+
+    /// Hold the present state of the whole storage, at once; `None` where that cannot be had without keeping others
+    /// waiting.
+    ///
+    /// # Errors
+    /// The storage cannot be read, or is closed.
+    pub fn hold(&self) -> Result<Option<Arc<Base>>, StorageError> {
+        self.shared.hold()
+    }
+
+    /// The same namespace as it is under `overlay`.
+    #[must_use]
+    pub fn under(&self, overlay: Arc<Overlay>) -> Self {
+        Self {
+            overlay: Some(overlay),
+            // One that is new since is another there, or none.
+            number: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// What it is under, where whoever has it is on trial.
+    #[must_use]
+    pub fn overlay(&self) -> Option<&Arc<Overlay>> {
+        self.overlay.as_ref()
+    }
+
+    fn read<T>(
+        &self,
+        look: impl FnOnce(Records<'_>, &dyn Reader) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        match &self.overlay {
+            None => self.shared.read(look),
+            Some(overlay) => overlay.read(look),
+        }
     }
 
     #[must_use]
@@ -427,11 +487,10 @@ impl Namespace {
     /// The key is none, or the storage cannot be read or is closed.
     pub fn get(&self, key: &str) -> Result<Option<Entry>, StorageError> {
         self.quota.check_key(key)?;
-        self.shared
-            .read(|records, reader| match self.number(records, reader)? {
-                Some(number) => records.get(reader, number, key),
-                None => Ok(None),
-            })
+        self.read(|records, reader| match self.number(records, reader)? {
+            Some(number) => records.get(reader, number, key),
+            None => Ok(None),
+        })
     }
 
     fn number(
@@ -457,11 +516,10 @@ impl Namespace {
         most: usize,
         values: bool,
     ) -> Result<Page, StorageError> {
-        self.shared
-            .read(|records, reader| match self.number(records, reader)? {
-                Some(number) => records.page(reader, number, prefix, after, most, values),
-                None => Ok(Page::default()),
-            })
+        self.read(|records, reader| match self.number(records, reader)? {
+            Some(number) => records.page(reader, number, prefix, after, most, values),
+            None => Ok(Page::default()),
+        })
     }
 
     /// What the namespace holds. Blocks.
@@ -469,8 +527,7 @@ impl Namespace {
     /// # Errors
     /// As [`Namespace::get`].
     pub fn usage(&self) -> Result<Usage, StorageError> {
-        self.shared
-            .read(|records, reader| records.usage(reader, &self.name))
+        self.read(|records, reader| records.usage(reader, &self.name))
     }
 
     /// Do all of `operations` or none. Where writes wait for the disk the answer comes once they are on it; else
@@ -479,6 +536,23 @@ impl Namespace {
         &self,
         operations: Vec<Operation>,
     ) -> impl Future<Output = Result<Outcome, StorageError>> + Send + use<> {
+        let begun = match &self.overlay {
+            None => Ok(self.begin(operations)),
+            Some(overlay) => Err(overlay.apply(&self.name, &self.quota, &operations)),
+        };
+        async move {
+            match begun {
+                Ok(sent) => {
+                    let applied = sent.await.unwrap_or(Err(StorageError::Closed))?;
+                    applied.map(|(outcome, ..)| outcome)
+                }
+                Err(applied) => applied,
+            }
+        }
+    }
+
+    /// Begin to do all of `operations` or none in the storage itself.
+    fn begin(&self, operations: Vec<Operation>) -> Sent<Applied> {
         let bytes = operations
             .iter()
             .map(|operation| match operation {
@@ -488,8 +562,7 @@ impl Namespace {
             .sum();
         let (name, quota) = (self.name.clone(), self.quota);
         let for_watchers = self.name.clone();
-        type Applied = Result<(Outcome, Changes, Option<Millis>), StorageError>;
-        let sent = self.shared.write(
+        self.shared.write(
             bytes,
             move |records, writer| -> Result<Applied, StorageError> {
                 let applied = records.apply(writer, &name, &quota, &operations)?;
@@ -511,11 +584,7 @@ impl Namespace {
                     }
                 }
             },
-        );
-        async move {
-            let applied = sent.await.unwrap_or(Err(StorageError::Closed))?;
-            applied.map(|(outcome, ..)| outcome)
-        }
+        )
     }
 
     /// Be told of changes of keys that begin with `prefix`; at most `capacity` wait to be looked at.
@@ -523,6 +592,9 @@ impl Namespace {
     /// # Errors
     /// The storage is closed.
     pub fn watch(&self, prefix: &str, capacity: usize) -> Result<Watcher, StorageError> {
+        if let Some(overlay) = &self.overlay {
+            return overlay.watch(&self.name, prefix, capacity);
+        }
         self.shared.check()?;
         Ok(self.shared.watchers.add(&self.name, prefix, capacity))
     }

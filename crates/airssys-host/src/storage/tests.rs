@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::*;
 
 /// A directory that is removed with the test.
-struct Directory(PathBuf);
+pub(super) struct Directory(PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("airssys-kv-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
@@ -30,9 +30,9 @@ impl Drop for Directory {
     }
 }
 
-const LATER: Durability = Durability::Relaxed(Duration::from_millis(5));
+pub(super) const LATER: Durability = Durability::Relaxed(Duration::from_millis(5));
 
-fn open(directory: &Directory, durability: Durability, clock: Clock) -> Storage {
+pub(super) fn open(directory: &Directory, durability: Durability, clock: Clock) -> Storage {
     Storage::open(
         &directory.file(),
         durability,
@@ -42,7 +42,7 @@ fn open(directory: &Directory, durability: Durability, clock: Clock) -> Storage 
     .unwrap()
 }
 
-fn set(key: &str, value: &[u8], time_to_live: Option<u64>) -> Operation {
+pub(super) fn set(key: &str, value: &[u8], time_to_live: Option<u64>) -> Operation {
     Operation::Set {
         key: key.into(),
         value: value.into(),
@@ -50,11 +50,14 @@ fn set(key: &str, value: &[u8], time_to_live: Option<u64>) -> Operation {
     }
 }
 
-fn apply(namespace: &Namespace, operations: Vec<Operation>) -> Result<Outcome, StorageError> {
+pub(super) fn apply(
+    namespace: &Namespace,
+    operations: Vec<Operation>,
+) -> Result<Outcome, StorageError> {
     block_on(namespace.apply(operations))
 }
 
-fn everything(namespace: &Namespace, most: usize) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn everything(namespace: &Namespace, most: usize) -> BTreeMap<String, Vec<u8>> {
     let (mut found, mut after) = (BTreeMap::new(), None);
     loop {
         let page = namespace.page("", after.as_deref(), most, true).unwrap();
@@ -71,10 +74,10 @@ fn everything(namespace: &Namespace, most: usize) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// A small generator, so that a failure can be repeated.
-struct Random(u64);
+pub(super) struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, most: u64) -> u64 {
+    pub fn below(&mut self, most: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -157,7 +160,7 @@ fn agree_with_a_dictionary(
     }
 }
 
-fn turning_clock() -> (Arc<AtomicU64>, Clock) {
+pub(super) fn turning_clock() -> (Arc<AtomicU64>, Clock) {
     let now = Arc::new(AtomicU64::new(1_000_000));
     let for_clock = now.clone();
     (now, Arc::new(move || for_clock.load(Ordering::Relaxed)))

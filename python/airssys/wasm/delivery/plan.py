@@ -175,6 +175,8 @@ def plan_of(
     # What is live already is moved nowhere.
     moved = BlueGreen() if same and not changes else intake.strategy(name, strategy)
     tried(lambda: core.check_movable(name, settings, moved))
+    if component is not None and whole is not None:
+        tried(lambda: intake.fitting(content, name, given, inherited=inherited))
     if component is not None:
         tried(lambda: intake.depending(name, content, component))
     started = component is not None and tried(lambda: core.try_out(name, content, component, given))

@@ -167,10 +167,11 @@ class Shadow:
     """Copy a share of the calls to the new revision, compare its answers, and let no caller see it.
 
     A copy runs once more on each of both revisions, after its caller was answered, where every
-    access with effects is refused: files are read and not written, the storage likewise; network,
-    messages and secrets are out of reach. An answer that is not the caller's is bad; so is a copy
-    that fails. The live revision's copy is judged like the new one's, so that what depends on time
-    or chance, or on what is refused, tells against neither.
+    access with effects is refused: files are read and not written; network, messages and secrets
+    are out of reach; what it writes to its storage is seen by nobody else and thrown away. An
+    answer that is not the caller's is bad; so is a copy that fails. The live revision's copy is
+    judged like the new one's, so that what depends on time or chance, or on what is refused, tells
+    against neither.
 
     Attributes:
         share: In percent of the calls.

@@ -10,6 +10,9 @@ use super::super::matcher::Request;
 use super::super::target::{LISTEN, TCP, Target, UDP};
 use super::super::{Access, Transport};
 
+/// What the record says of storage that is thrown away.
+const APART: &str = "on trial: what is written is thrown away";
+
 /// The target of an access in the words of the rules.
 pub(crate) fn text_of(access: &Access<'_>) -> Vec<u8> {
     Described::of(access).text
@@ -101,11 +104,18 @@ impl Described {
                 plain(Kind::Secret, 1, text.into_bytes())
             }
             Access::Given { kind } => plain(*kind, 1, Vec::new()),
-            Access::Storage { access, target } => plain(
-                Kind::Storage,
-                1 << *access as u8,
-                target.as_bytes().to_vec(),
-            ),
+            Access::Storage {
+                access,
+                target,
+                apart,
+            } => Described {
+                detail: apart.then(|| APART.to_owned()),
+                ..plain(
+                    Kind::Storage,
+                    1 << *access as u8,
+                    target.as_bytes().to_vec(),
+                )
+            },
             Access::Stated {
                 kind,
                 access,

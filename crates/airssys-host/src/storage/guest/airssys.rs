@@ -11,7 +11,7 @@ use crate::instance::State;
 use crate::plane::Address;
 use crate::storage::shared::Offer;
 use crate::storage::{
-    Change, Entry, Event, Operation, Outcome, PAGE_ENTRIES, StorageError, Watcher,
+    Change, Entry, Event, Namespace, Operation, Outcome, PAGE_ENTRIES, StorageError, Watcher,
 };
 
 mod bindings {
@@ -78,7 +78,7 @@ type Answer<T> = wasmtime::Result<Result<T, types::StorageError>>;
 
 impl GuestStorage<'_> {
     fn entry(&self, key: String, entry: Entry) -> types::Entry {
-        let now = self.namespace.map_or(0, crate::storage::Namespace::now);
+        let now = self.namespace.map_or(0, Namespace::now);
         types::Entry {
             key,
             version: entry.version,
@@ -291,7 +291,15 @@ impl<'a> View<'a> {
         let owner = self.table.get(handle)?.0.clone();
         Ok(Opened {
             storage: self.storage,
-            offer: self.offers.and_then(|offers| offers.find(&owner)),
+            offer: self
+                .offers
+                .and_then(|offers| offers.find(&owner))
+                .map(
+                    |offer| match self.storage.namespace.and_then(Namespace::overlay) {
+                        None => offer,
+                        Some(overlay) => Arc::new(offer.under(overlay)),
+                    },
+                ),
             owner,
         })
     }

@@ -29,9 +29,15 @@ async fn decide(
     gate: &Arc<dyn Gate>,
     access: StorageAccess,
     target: &str,
+    apart: bool,
 ) -> Result<(), StorageError> {
     loop {
-        match gate.decide(&Access::Storage { access, target }) {
+        let asked = Access::Storage {
+            access,
+            target,
+            apart,
+        };
+        match gate.decide(&asked) {
             Decision::Allow => return Ok(()),
             Decision::Deny(denial) => return Err(StorageError::Denied(denial.rule)),
             Decision::Ask(approval) => {
@@ -55,7 +61,7 @@ impl GuestStorage<'_> {
             (None, Some(owner)) => {
                 // Whether somebody shares anything is nothing for those who may not look.
                 let target = target(Some(owner), "");
-                decide(self.gate, StorageAccess::List, &target).await?;
+                decide(self.gate, StorageAccess::List, &target, false).await?;
                 return Err(self.not_shared(owner));
             }
         };
@@ -76,15 +82,22 @@ impl GuestStorage<'_> {
     /// # Errors
     /// [`StorageError::Denied`].
     async fn permit(&self, access: StorageAccess, key: &str) -> Result<(), StorageError> {
-        decide(self.gate, access, &target(self.owner.as_ref(), key)).await?;
+        let apart = self.apart();
+        decide(self.gate, access, &target(self.owner.as_ref(), key), apart).await?;
         let Some(owner) = &self.owner else {
             return Ok(());
         };
         let (Some(gate), Some(reader)) = (owner.gate, self.gate.principal()) else {
             return Err(self.not_shared(owner));
         };
-        let shares = decide(gate, access, &shared::shared_with(&reader.name)).await;
+        let shares = decide(gate, access, &shared::shared_with(&reader.name), apart).await;
         shares.map_err(|_| self.not_shared(owner))
+    }
+
+    /// Whether what is written is kept from the storage itself.
+    fn apart(&self) -> bool {
+        self.namespace
+            .is_some_and(|namespace| namespace.overlay().is_some())
     }
 
     fn not_shared(&self, owner: &Owner<'_>) -> StorageError {
@@ -121,7 +134,8 @@ impl GuestStorage<'_> {
             Some(_) => block_on(applying),
             None => applying.await,
         };
-        if let Some(account) = self.account {
+        // What is thrown away uses nothing up.
+        if let Some(account) = self.account.filter(|_| !self.apart()) {
             told(account, namespace, &applied);
         }
         applied

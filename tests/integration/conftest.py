@@ -1,3 +1,5 @@
+"""What tests with real components start from."""
+
 from __future__ import annotations
 
 import os
@@ -8,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from airssys.wasm.host import Host
+from airssys.wasm import Host
 
-COMPONENTS = Path(__file__).parents[3] / "build" / "components"
+COMPONENTS = Path(__file__).parents[2] / "build" / "components"
 
 
 @pytest.fixture
@@ -48,11 +50,11 @@ def python():
     started = []
 
     def start(
-        source: str, *arguments: object, env_cache: Path | None = None, **options
+        source: str, *arguments: object, command=(), env_cache: Path | None = None, **options
     ) -> subprocess.Popen[str]:
         cache = {} if env_cache is None else {"XDG_CACHE_HOME": str(env_cache)}
         process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
+            [*command, sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
