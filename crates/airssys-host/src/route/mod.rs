@@ -4,6 +4,7 @@
 //! on it, whatever the route is switched to meanwhile.
 
 mod copies;
+mod guard;
 mod histogram;
 mod line;
 mod memory;
@@ -22,6 +23,7 @@ use arc_swap::ArcSwapOption;
 use crate::error::Error;
 use copies::Copy;
 pub use copies::{Copied, Copies};
+pub use guard::Guard;
 pub use line::{Lifetime, Line, MakeWasi};
 pub use memory::Held;
 pub use passage::Passage;
