@@ -16,6 +16,7 @@ from airssys.wasm import BlockingDeployment, GuestError, Host, WitError
 ROOT = Path(__file__).parents[3]
 TEMPLATES = sorted((ROOT / "wit" / "templates").glob("*/*.wit"))
 BUILT = ROOT / "build" / "components"
+PLUGINS = ROOT / "examples" / "plugins"
 PAGE = ROOT / "docs" / "guides" / "interface-templates.md"
 #: What begins an item of WIT that is to be documented.
 ITEM = re.compile(r"^ *(?:(?:interface|world|record|variant|enum|type) \S+|[a-z-]+: func\()")
@@ -79,7 +80,7 @@ def plugin(host):
 
     def deployed(name: str):
         file = BUILT / f"plugin-{name}.wasm"
-        if not file.exists() and not (ROOT / f"components/plugin-{name}/app.py").exists():
+        if not file.exists() and not (PLUGINS / name / "app.py").exists():
             pytest.skip("the examples in JavaScript are not built: they need Node.js")
         deployment = host.deploy(file, name=f"plugins/{name}", lifetime="pooled")
         return Plugin(deployment, f"plugin:{name}/{INTERFACES[name]}@1.0.0")
@@ -98,7 +99,7 @@ def test_every_item_is_documented_and_the_page_lists_the_package(file):
     ]
     assert bare == []
     assert f"`plugin:{file.stem}`" in PAGE.read_text("utf-8")
-    assert (ROOT / "components" / f"plugin-{file.stem}" / "wit" / file.name).resolve() == file
+    assert (PLUGINS / file.stem / "wit" / file.name).resolve() == file
 
 
 def test_web_handler(plugin):

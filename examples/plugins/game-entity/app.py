@@ -14,6 +14,7 @@ class Entity(exports.Entity):
     """What it wants."""
 
     def think(self, me: Thing, near: list[Thing], tick: int) -> list:
+        """Return what it wants now."""
         wanted: list = [Action_Say("howl")] if tick % MOON == 0 else []
         sheep = [each for each in near if each.kind == "sheep"]
         if not sheep:
