@@ -43,7 +43,8 @@ def describe(found: RolloutStatus) -> list[tuple[str, str]]:
         pairs.append(("verdict", f"{found.judgement.verdict}: {found.judgement.why}"))
         for each in found.judgement.evidence:
             bad = f"bad {each.bad[0]}/{each.calls[0]} live, {each.bad[1]}/{each.calls[1]} new"
-            needed = f"worse {each.worse:.0%}, good {each.better:.0%} of what a verdict needs"
+            worse, better = min(each.worse, 1.0), min(each.better, 1.0)
+            needed = f"worse {worse:.0%}, good {better:.0%} of what a verdict needs"
             pairs.append((each.signal, f"{bad}; {needed}"))
         pairs.append(("alpha", f"{found.judgement.alpha:g} over all signals and looks"))
     return pairs
