@@ -38,6 +38,9 @@ The state directory of a host is the first of: `--state`, the variable `AIRSSYS_
 user's `config.toml` (`~/.config/airssys/` on Linux), the user's state folder
 (`~/.local/state/airssys` on Linux). A relative path in a file is relative to that file.
 
+`airssys --server ADDRESS COMMAND`, or the variable `AIRSSYS_SERVER`, asks a server elsewhere, with
+the token in `AIRSSYS_TOKEN`; then no state directory is looked at.
+
 One process owns a state directory at a time. Where `airssys serve` does, the other commands go
 through its socket, `control.sock` in the directory. Where nobody does, `deploy`, `rollback`,
 `call`, `remove`, `send` and `ask` open it themselves; they are refused while a program has it open

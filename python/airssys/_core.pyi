@@ -292,6 +292,17 @@ class ShortTurns:
 class LineStatistics:
     def __new__(cls) -> Self: ...
     def snapshot(self) -> dict[str, Any]: ...
+    def guard(self, live: LineStatistics, most_traps: int) -> None:
+        """Hold the actors of this revision once more than `most_traps` of them have trapped.
+
+        That is where none of the `live` revision does from now on. What they are sent waits.
+        """
+
+    def unguard(self) -> None: ...
+    @property
+    def stopped(self) -> bool:
+        """Whether they handle nothing any more."""
+
     def go_cold(self) -> None: ...
     def quantile(self, share: float) -> int:
         """Return the nanoseconds that this share of the calls did not exceed.

@@ -135,5 +135,9 @@ def test_the_command_line_reference_is_current():
     run_tool(ROOT / "tools/cli_reference.py", "--check")
 
 
+def test_the_reference_of_the_guest_libraries_is_current():
+    run_tool(ROOT / "tools/sdk_reference.py", "--check")
+
+
 def test_the_reference_of_the_configuration_is_current():
     run_tool(ROOT / "tools/config_reference.py", "--check")

@@ -88,6 +88,25 @@ impl PyLineStatistics {
         self.statistics.quantile(share)
     }
 
+    /// Hold the actors of this revision once more than `most_traps` of them have trapped, where none of the `live`
+    /// revision does from now on.
+    fn guard(&self, live: &Self, most_traps: usize) {
+        self.statistics
+            .guard
+            .begin(most_traps, live.statistics.clone());
+    }
+
+    /// Let them go on, however often they trap.
+    fn unguard(&self) {
+        self.statistics.guard.end();
+    }
+
+    /// Whether they handle nothing any more.
+    #[getter]
+    fn stopped(&self) -> bool {
+        self.statistics.guard.is_stopped()
+    }
+
     /// The counters now, by name; times in seconds.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let now = self.statistics.snapshot();

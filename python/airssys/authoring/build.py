@@ -105,7 +105,7 @@ def _build(project: Project, say: Callable[[str], None], *, force: bool) -> Buil
         "parts": parts_of(content),
     }
     # What a compiler writes itself, such as its lock file, is no edit.
-    keep_stamp(output, inputs(project.folder) | files, report)
+    keep_stamp(output, project.language, inputs(project.folder) | files, report)
     return _built(output, report, changed=True)
 
 

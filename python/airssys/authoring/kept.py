@@ -9,7 +9,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from airssys.authoring.places import cache, put
-from airssys.authoring.stamps import LIBRARIES, recipe_files
+from airssys.authoring.stamps import recipe_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,11 +36,10 @@ def key_of(project: Project, files: dict[str, list[Any]], toolchain: str) -> str
         files: Its sources, as `inputs` returns them.
         toolchain: The name of its compiler, with its version.
     """
-    recipe = [hashlib.sha256(file.read_bytes()).hexdigest() for file in recipe_files()]
+    own = recipe_files(project.language)
+    recipe = [hashlib.sha256(file.read_bytes()).hexdigest() for file in own]
     sources = sorted((name, entry[2]) for name, entry in files.items())
-    # Cargo names what is compiled of the guest library after its place.
-    place = str(LIBRARIES) if project.language == "rust" else ""
-    told = json.dumps([project.language, toolchain, place, recipe, sources])
+    told = json.dumps([project.language, toolchain, recipe, sources])
     return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["loader", "loader_name"]
 
-_HOME: Final = Path(__file__).resolve().parent / "loaders"
+_HOME: Final = Path(__file__).resolve().parent / "loader-sources"
 
 
 def loader(language: Language, say: Callable[[str], None] = silent) -> str:
@@ -65,7 +65,7 @@ def _known(name: str) -> str | None:
 def loader_name(language: Language) -> str:
     """Name the loader of a language by what it is made of, which is read once in a process."""
     total = hashlib.sha256(_toolchain(language).encode())
-    files = [*sorted(each for each in _HOME.rglob("*") if each.is_file()), *recipe_files()]
+    files = [*sorted(each for each in _HOME.rglob("*") if each.is_file()), *recipe_files(language)]
     for file in (*files, *sorted(CONTRACT.rglob("*.wit"))):
         if file.suffix != ".pyc":
             total.update(hashlib.sha256(file.read_bytes()).digest())

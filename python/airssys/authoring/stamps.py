@@ -14,16 +14,16 @@ from airssys.authoring.places import put
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LIBRARIES", "fresh_report", "inputs", "keep_stamp", "recipe_files", "sources"]
+__all__ = ["fresh_report", "inputs", "keep_stamp", "recipe_files", "sources"]
 
 #: Folders whose content is no source.
 _SKIPPED: Final = {"build", "target", "node_modules", "__pycache__", "tests", "dist"}
 _NAME: Final = ".stamp.json"
-#: A build by another version of these is stale.
-_RECIPE: Final = ("entry", "languages", "pins", "sdk/javascript", "sdk/python", "sdk/rust/src")
+#: What builds besides a language's own: a build by another version is stale.
+_COMMON: Final = ("build.py", "commands.py", "contract.py")
+#: Folders of this package that have something for each language, under its name.
+_BY_LANGUAGE: Final = ("entry", "languages", "pins", "sdk")
 _BUILDERS: Final = Path(__file__).resolve().parent
-#: Where the guest libraries are.
-LIBRARIES: Final = _BUILDERS / "sdk"
 
 
 def sources(folder: Path) -> Iterator[Path]:
@@ -47,7 +47,7 @@ def fresh_report(folder: Path, output: Path) -> dict[str, Any] | None:
         made = output.stat()
     except (OSError, ValueError):
         return None
-    if not isinstance(stamp, dict) or stamp.get("tools") != _tools():
+    if not isinstance(stamp, dict) or stamp.get("tools") != _tools(stamp.get("language", "")):
         return None
     if stamp.get("output") != [made.st_size, made.st_mtime_ns]:
         return None
@@ -84,17 +84,21 @@ def inputs(folder: Path) -> dict[str, list[Any]]:
     return found
 
 
-def keep_stamp(output: Path, files: dict[str, list[Any]], report: dict[str, Any]) -> None:
+def keep_stamp(
+    output: Path, language: str, files: dict[str, list[Any]], report: dict[str, Any]
+) -> None:
     """Write down what a component was made from.
 
     Args:
         output: The component.
+        language: What it is written in.
         files: What `inputs` returned before it was built.
         report: What there is to say of the build.
     """
     made = output.stat()
     stamp = {
-        "tools": _tools(),
+        "language": language,
+        "tools": _tools(language),
         "output": [made.st_size, made.st_mtime_ns],
         "files": files,
         "report": report,
@@ -106,19 +110,23 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def recipe_files() -> list[Path]:
-    """Return the files of this package that a component's content depends on, in order."""
-    found = []
-    for name in _RECIPE:
-        for folder, _, files in os.walk(_BUILDERS / name):
-            found += [Path(folder, file) for file in files if not file.endswith(".pyc")]
+def recipe_files(language: str) -> list[Path]:
+    """Return the files of this package that a component in a language depends on, in order."""
+    name = "javascript" if language == "typescript" else language
+    found = [_BUILDERS / each for each in _COMMON]
+    for part in _BY_LANGUAGE:
+        for own in (_BUILDERS / part).glob(f"{name}*"):
+            for folder, _, files in os.walk(own):
+                found += [Path(folder, file) for file in files if not file.endswith(".pyc")]
+            if own.is_file():
+                found.append(own)
     return sorted(found)
 
 
-def _tools() -> list[Any]:
+def _tools(language: str) -> list[Any]:
     """Return what tells one set of tools from another, without starting any."""
     rustup = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup") / "settings.toml"
-    places = [rustup, *recipe_files()]
+    places = [rustup, *recipe_files(language)]
     if node := shutil.which("node"):
         places.append(Path(node))
     found: list[Any] = []

@@ -26,7 +26,9 @@ __all__ = [
     "admission",
     "configuration",
     "policy",
+    "server_address",
     "state_directory",
+    "use_server",
 ]
 
 State = Annotated[
@@ -39,10 +41,18 @@ State = Annotated[
 ]
 
 
+#: What `--server` says, before the command.
+_said: dict[str, str] = {}
+
+
 class InvalidConfiguration(AirsSysError):
     """A configuration file cannot be read, or the environment holds a value that is not valid."""
 
     default_code = "invalid-configuration"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def configuration() -> Configuration | None:
@@ -65,15 +75,47 @@ def configuration() -> Configuration | None:
     return read[0] if len(read) == 1 else read[0].over(read[1])
 
 
+def use_server(address: str | None) -> None:
+    """Talk to the server at an address, which `--server` says."""
+    _said.clear()
+    if address is not None:
+        _said["server"] = address
+
+
+def server_address(flag: Path | None) -> str | None:
+    """Return where the server is that is to be asked; None where a state directory says it.
+
+    `AIRSSYS_SERVER` counts where neither `--server` nor `--state` is given.
+
+    Raises:
+        InvalidConfiguration: Both options are given.
+    """
+    said = _said.get("server")
+    if said is not None and flag is not None:
+        raise InvalidConfiguration(
+            "--server and --state both say which host is meant", hint="give one of them"
+        )
+    if said is not None or flag is not None:
+        return said
+    return os.environ.get("AIRSSYS_SERVER") or None
+
+
 def state_directory(flag: Path | None) -> Path:
     """Return the state directory to use.
 
     Raises:
+        InvalidConfiguration: A server is named instead, which this command cannot ask.
         ManifestError: A configuration file is not valid.
         InvalidConfiguration: A configuration file cannot be read.
     """
     if flag is not None:
         return flag
+    address = server_address(flag)
+    if address is not None:
+        raise InvalidConfiguration(
+            f"this command works on a state directory, and was given the server {address}",
+            hint="run it with --state DIR, on the machine that has the directory",
+        )
     if environment := os.environ.get("AIRSSYS_STATE"):
         return Path(environment)
     found = configuration()

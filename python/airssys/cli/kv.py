@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airssys.cli.configuration import State, state_directory
+from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
 from airssys.cli.exit_codes import ExitCode
 from airssys.cli.names import using_host
 from airssys.cli.output import (
@@ -25,7 +25,6 @@ from airssys.cli.output import (
     working,
 )
 from airssys.wasm.host_errors import InvalidSetting, UnknownDeployment
-from airssys.wasm.state_directory import open_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +48,6 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
 @contextlib.contextmanager
 def _storage(state: Path | None) -> Iterator[BlockingStorage | ConnectedStorage]:
     """Use the storage of the host that serves; else own it, and start no deployment."""
-    open_registry(state_directory(state)).close()  # refuses to make one
     with using_host(state) as host:
         yield host.storage
 

@@ -12,7 +12,7 @@ import typer
 
 from airssys.cli.configuration import State, state_directory
 from airssys.cli.moments import BACK, moment
-from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
+from airssys.cli.names import Name, connected
 from airssys.cli.output import Json, escaped
 from airssys.wasm.actors.log_files import follow_log, read_log
 from airssys.wasm.actors.log_line import LEVELS, LogLine
@@ -20,6 +20,9 @@ from airssys.wasm.state_directory import open_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from airssys.wasm.actors.log_line import LogLevel
 
 __all__ = ["add_to"]
 
@@ -45,26 +48,35 @@ def logs(
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Show what the guests of a deployment logged, whether or not a host has it open.
+    """Show what the guests of a deployment logged: of the server if one runs, else of the files.
 
     With `--json` each line is a JSON object.
     """
     if level not in LEVELS:
         raise typer.BadParameter(f"--level {level!r}: expected one of {', '.join(LEVELS)}")
     earliest = 0.0 if since is None else moment(since, "--since").timestamp()
-    directory = state_directory(state)
-    with contextlib.closing(open_registry(directory)) as registry:
-        registry.deployment(name)  # or say that there is none
-    lines: Iterator[LogLine] = (
-        follow_log(directory / "logs", name, threading.Event())
-        if follow
-        else read_log(directory / "logs", name)
-    )
-    for line in lines:
+    for line in _lines(state, name, level, earliest, follow=follow):
         if line.severity >= LEVELS[level] and line.at >= earliest:
             sys.stdout.write(line.encode().decode() if as_json else _text(line))
             if follow:
                 sys.stdout.flush()
+
+
+def _lines(
+    state: Path | None, name: str, level: LogLevel, since: float, *, follow: bool
+) -> Iterator[LogLine]:
+    host = connected(state)
+    if host is not None:
+        with host:
+            yield from host.log(name, follow=follow, level=level, since=since)
+        return
+    directory = state_directory(state)
+    with contextlib.closing(open_registry(directory)) as registry:
+        registry.deployment(name)  # or say that there is none
+    if follow:
+        yield from follow_log(directory / "logs", name, threading.Event())
+    else:
+        yield from read_log(directory / "logs", name)
 
 
 def _text(line: LogLine) -> str:

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from airssys.cli.commands import Commands
+from airssys.cli.configuration import use_server
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import errors_as_json, print_error
 from airssys.errors import AirsSysError
@@ -76,14 +77,24 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _airssys(
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback has done it
         bool,
         typer.Option(
             "--version", help="Print the version and end.", is_eager=True, callback=_print_version
         ),
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="ADDRESS",
+            help="Ask the server there, with the token in AIRSSYS_TOKEN: unix:PATH, "
+            "https://HOST:PORT [env: AIRSSYS_SERVER]. By default the one that serves the state "
+            "directory, if any does.",
+        ),
+    ] = None,
 ) -> None:
-    pass
+    use_server(server)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

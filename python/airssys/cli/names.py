@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airssys.cli.configuration import admission, configuration, policy, state_directory
+from airssys.cli.configuration import (
+    admission,
+    configuration,
+    policy,
+    server_address,
+    state_directory,
+)
 from airssys.errors import AirsSysError
 from airssys.wasm.state_directory import open_registry
 from airssys.wasm.state_lock import owner_of
@@ -98,7 +105,18 @@ def is_served(host: BlockingHost | BlockingConnectedHost) -> TypeIs[BlockingConn
 
 
 def connected(state: Path | None) -> BlockingConnectedHost | None:
-    """Return the host that serves the state directory; None where there is none."""
+    """Return the host that serves the state directory; None where there is none.
+
+    Where a server is named by its address, it is that one, with the token in `AIRSSYS_TOKEN`.
+
+    Raises:
+        InvalidAddress: That is none.
+    """
+    address = server_address(state)
+    if address is not None:
+        from airssys.wasm.remote.host_blocking import BlockingConnectedHost  # noqa: PLC0415
+
+        return BlockingConnectedHost(address, token=os.environ.get("AIRSSYS_TOKEN") or None)
     directory = state_directory(state)
     control = directory.absolute() / "control.sock"
     # What a killed server left behind is no server.

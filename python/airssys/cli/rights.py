@@ -10,7 +10,7 @@ import typer
 
 from airssys.cli.configuration import State, state_directory
 from airssys.cli.moments import AHEAD, moment
-from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
+from airssys.cli.names import Name, connected
 from airssys.cli.output import Json, print_json, print_note, print_table, print_text
 from airssys.wasm.host_inputs import user
 from airssys.wasm.security.asking import granting_of, missing_of, request_states
@@ -62,9 +62,15 @@ def _opened(name: str, state: Path | None, *, write: bool) -> Iterator[_Opened]:
 
 def grants(name: Name, *, state: State = None, as_json: Json = False) -> None:
     """Show what a deployment asks for and what it was granted, by whom and until when."""
-    with _opened(name, state, write=False) as opened:
-        held = opened.records.in_force(name, opened.identity)
-    asked = request_states(opened.settings, held)
+    host = connected(state)
+    if host is not None:
+        with host:
+            served = host.deployment(name)
+            held, asked = served.grants(), served.requests()
+    else:
+        with _opened(name, state, write=False) as opened:
+            held = opened.records.in_force(name, opened.identity)
+        asked = request_states(opened.settings, held)
     if as_json:
         print_json({"deployment": name, "requests": asked, "grants": held})
         return

@@ -75,7 +75,7 @@ def _steering(what: str) -> Any:
 
 def weight(
     name: Name,
-    percent: Annotated[float, typer.Argument(metavar="PERCENT", help="0 to 100.")],
+    percent: Annotated[float, typer.Argument(metavar="PERCENT", min=0, max=100, help="0 to 100.")],
     *,
     why: Why = "",
     state: State = None,

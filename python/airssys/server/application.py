@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
-from airssys.server import about, actors, deployments, events, rights, rollouts, storage, switches
+from airssys.server import (
+    about,
+    actors,
+    deployments,
+    events,
+    logs,
+    rights,
+    rollouts,
+    storage,
+    switches,
+)
 from airssys.server.guard import Guard
 from airssys.server.openapi import describing
 from airssys.wasm.remote.errors import InvalidRequest
@@ -34,6 +44,7 @@ OPERATIONS = (
     *storage.OPERATIONS,
     *switches.OPERATIONS,
     *events.OPERATIONS,
+    *logs.OPERATIONS,
 )
 
 

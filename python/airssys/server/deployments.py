@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airssys.errors import AirsSysError
 from airssys.server.guard import ToldError
+from airssys.server.logs import level_of
 from airssys.server.operation import Asked, Operation, packed
 from airssys.wasm.accounting import DeploymentStatistics
-from airssys.wasm.actors.log_line import LEVELS, LogLine
+from airssys.wasm.actors.log_line import LogLine
 from airssys.wasm.actors.settings import ActorSettings
 from airssys.wasm.contracts.required import Required
 from airssys.wasm.delivery.strategies import strategy_from
@@ -103,10 +104,8 @@ async def _usage(asked: Asked) -> Usage:
 
 
 async def _logs(asked: Asked) -> tuple[LogLine, ...]:
-    level = asked.text("level", "trace")
-    if level not in LEVELS:
-        raise InvalidRequest(f"level={level!r}: expected one of {', '.join(LEVELS)}")
-    named: LogLevel = level
+    level_of(asked)
+    named = cast("LogLevel", asked.text("level", "trace"))
     return _of(asked).logs(level=named, since=asked.number("since", 0.0) or 0.0)
 
 

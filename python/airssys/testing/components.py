@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import re
 import tempfile
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -124,8 +125,9 @@ class ComponentUnderTest:
 
         self.host.osl.audit.flush()
         records = read_records(self.host.directory / "audit", decision=decision or None)
-        name = self.deployment.name
-        return tuple(each for each in records if each.principal.startswith(f"{name}@"))
+        # `acme/shop@1` reads a file; `acme/shop`, or `acme/shop#7`, sends a message.
+        own = re.compile(rf"{re.escape(self.deployment.name)}([@#].*)?")
+        return tuple(each for each in records if own.fullmatch(each.principal))
 
     def assert_logged(self, text: str) -> None:
         """Fail unless a line that it logged or printed contains `text`."""

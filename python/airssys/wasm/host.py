@@ -21,7 +21,6 @@ from airssys.wasm.host_errors import HostClosed
 from airssys.wasm.host_inputs import wanted
 from airssys.wasm.ingress import Ingress
 from airssys.wasm.manifest.configuration import Configuration
-from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
 from airssys.wasm.revision_search import RevisionQuery
 from airssys.wasm.security.security_settings import SecuritySettings
 from airssys.wasm.settings import settings_from
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from airssys.wasm.ingress import HttpLimits, HttpRoute
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings, HostCeilings, LimitNotice, Usage
+    from airssys.wasm.remote import BlockingConnectedHost, ConnectedHost
     from airssys.wasm.revision import Enforcement, Lifetime, Settings
     from airssys.wasm.revision_search import FoundRevision
     from airssys.wasm.secrets import SecretSource
@@ -226,7 +226,9 @@ class Host:
         Raises:
             InvalidAddress: It is none. Entering raises `ServerUnreachable` or `NotAuthenticated`.
         """
-        return ConnectedHost(address, token=token, tls=tls)
+        from airssys.wasm import remote  # noqa: PLC0415 - what opens a host has no need of it
+
+        return remote.ConnectedHost(address, token=token, tls=tls)
 
     @staticmethod
     def connect_blocking(
@@ -239,7 +241,9 @@ class Host:
             ServerUnreachable: There is no server at the address.
             NotAuthenticated: It does not know who asks.
         """
-        host = BlockingConnectedHost(address, token=token, tls=tls)
+        from airssys.wasm import remote  # noqa: PLC0415 - as above
+
+        host = remote.BlockingConnectedHost(address, token=token, tls=tls)
         try:
             host.state()
         except BaseException:

@@ -13,19 +13,26 @@ from airssys.authoring import build, new_project
 @pytest.fixture
 def project(tmp_path):
     """A new project that is built; what was built before is taken from the user's cache."""
+    return lambda language, template="function", files=None: built_project(
+        tmp_path / "projects", language, template, files
+    )
 
-    def made(
-        language: str, template: str = "function", files: dict[str, str] | None = None
-    ) -> Path:
-        folder = new_project(
-            "greeter", language=language, template=template, into=tmp_path / "projects"
-        )
-        for name, text in (files or {}).items():
-            (folder / name).write_text(text)
-        build(folder)
-        return folder
 
-    return made
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory):
+    """As `project`, for tests of a module that leave it as it is."""
+    return lambda language, template="function", files=None: built_project(
+        tmp_path_factory.mktemp("projects"), language, template, files
+    )
+
+
+def built_project(into: Path, language: str, template: str, files: dict[str, str] | None) -> Path:
+    """Make a project with these files in the place of the template's, and build it."""
+    folder = new_project("greeter", language=language, template=template, into=into)
+    for name, text in (files or {}).items():
+        (folder / name).write_text(text)
+    build(folder)
+    return folder
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from airssys.authoring import BuildFailed, NoProject, NotWritten, WitError, build, new_project
+from airssys.authoring.languages import rust
 from airssys.wasm import Engine
 from airssys.wasm.host_errors import InvalidDeploymentName
 from airssys.wasm.manifest import embedded_manifest
@@ -40,19 +41,63 @@ def test_nothing_changed_compiles_nothing(project):
     assert (folder / "build" / "component.wasm").stat().st_mtime_ns == before
 
 
-def test_nothing_changed_loads_nothing_that_compiles(project):
+#: Tells what a build starts, opens and imports.
+WATCHED = """
+import sys
+from pathlib import Path
+
+seen = {"started": [], "opened": []}
+
+def watch(event, arguments):
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "os.system"):
+        seen["started"].append(str(arguments[0]))
+    elif event == "open" and isinstance(arguments[0], (str, bytes)):
+        seen["opened"].append(str(arguments[0]))
+
+sys.addaudithook(watch)
+"""
+IN_PROCESS = """
+from airssys.authoring import build
+assert build(Path.cwd()).changed is CHANGED
+"""
+BY_COMMAND = """
+from airssys.cli import main
+try:
+    main(["build"])
+except SystemExit as end:
+    assert end.code == 0
+"""
+
+
+@pytest.mark.parametrize("way", [IN_PROCESS, BY_COMMAND], ids=["in process", "by command"])
+@pytest.mark.parametrize("changed", [False, True], ids=["as it was", "changed"])
+def test_nothing_changed_starts_reads_and_imports_nothing_that_compiles(project, way, changed):
     folder = project("rust")
-    code = (
-        "import sys; from airssys.authoring import build; from pathlib import Path;"
-        f"assert not build(Path({str(folder)!r})).changed;"
-        "print(sorted(each for each in sys.modules if each.startswith('airssys')))"
-    )
+    if changed:  # what is watched for does happen then
+        (folder / "build" / ".stamp.json").unlink()
+    told = "import json; seen['modules'] = sorted(sys.modules); print(json.dumps(seen))"
+    code = WATCHED + way.replace("CHANGED", str(changed)) + told
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=folder,
     )
-    assert "_core" not in done.stdout
-    assert "manifest" not in done.stdout
+    seen = json.loads(done.stdout)
+    parts = [Path(each) for each in seen["opened"]]
+    sources = [each for each in parts if each.is_relative_to(folder) and "build" not in each.parts]
+    compiles = {"airssys._core", "airssys.authoring.wit", "airssys.wasm.manifest"}
+    if changed:
+        assert seen["started"]
+        assert folder / "wit" / "world.wit" in sources
+        assert compiles <= set(seen["modules"])
+    else:
+        assert seen["started"] == []
+        assert sources == []
+        assert not compiles & set(seen["modules"])
 
 
 def test_an_edit_is_built_and_a_failed_one_leaves_what_was(project):
@@ -213,3 +258,18 @@ def test_the_report_says_what_makes_it_large(airssys, project):
     done = airssys("build", "--json", cwd=project("rust"))
     report = json.loads(done.stdout)
     assert sum(report["parts"].values()) == report["size"] - 8
+
+
+def test_a_component_does_not_show_where_its_guest_library_is(tmp_path, monkeypatch):
+    """Built by two installations of the package, in two folders: the same digest."""
+    digests = []
+    for name in ("one", "another place"):
+        library = tmp_path / name / "library"
+        shutil.copytree(rust.SDK, library)
+        monkeypatch.setattr(rust, "SDK", library)
+        into = tmp_path / name / "projects"
+        folder = new_project("greeter", language="rust", template="service", into=into)
+        built = build(folder, force=True)
+        digests.append(built.digest)
+        assert str(tmp_path).encode() not in built.component.read_bytes()
+    assert digests[0] == digests[1]

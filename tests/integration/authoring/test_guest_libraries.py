@@ -24,8 +24,8 @@ JAVASCRIPT = Path(__file__).parents[3] / "sdk" / "javascript" / "src"
 pytestmark = pytest.mark.timeout(900)
 
 
-@pytest.fixture(params=SOURCES)
-def guest(project, request):
+@pytest.fixture(params=SOURCES, scope="module")
+def guest(shared_project, request):
     """The conformance guest in one language."""
     language = request.param
     program, name, source = SOURCES[language]
@@ -34,7 +34,7 @@ def guest(project, request):
     files = {name: source.read_text("utf-8"), "Component.toml": manifest(language)}
     if language == "rust":
         files["Cargo.toml"] = cargo()
-    return project(language, "service", files) / "build" / "component.wasm"
+    return shared_project(language, "service", files) / "build" / "component.wasm"
 
 
 def manifest(language: str) -> str:

@@ -14,7 +14,8 @@ import airssys.authoring
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "python" / "airssys" / "authoring"
-NOT_CARRIED = {"__pycache__", "target"}
+#: What is built, and the package of loaders, which is a wheel of its own.
+NOT_CARRIED = {"__pycache__", "target", "scripts"}
 
 
 @pytest.mark.skipif(

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def wheel(folder, files):
-    """A wheel of a package `loud`."""
+    """A wheel of a package `loud`; with the same times always, so that a build of it is kept."""
     path = folder / "loud-1.0-py3-none-any.whl"
     files = {
         **files,
@@ -33,7 +33,7 @@ def wheel(folder, files):
     }
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in files.items():
-            archive.writestr(name, text)
+            archive.writestr(zipfile.ZipInfo(name), text)
     return path
 
 

@@ -314,7 +314,7 @@ def installed(tmp_path):
     package.mkdir(parents=True)
     for language in ("python", "javascript"):
         digest = loader(language)
-        os.link(find_loader(digest), package / find_loader(digest).name)
+        (package / find_loader(digest).name).symlink_to(find_loader(digest))
         (package / loader_name(language)).write_text(digest)
     return package
 

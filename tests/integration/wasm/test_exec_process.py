@@ -18,7 +18,8 @@ SECONDS = 30
 
 PREPARE = f"""
 import asyncio, ctypes, faulthandler, os, signal, sys, threading
-from airssys.wasm import *
+from airssys.wasm import (
+    Engine, ForkedHostError, HostShutDown, InstancePoisoned, LimitExceeded, Limits, Trap)
 class Sink:
     def push(self, data): pass
     def pull(self, size): return bytes(size)

@@ -68,6 +68,9 @@ class Traffic:
     def figures(self):
         return Figures(p50=(0.001, 0.001), p99=(0.01, 0.02))
 
+    def stopped(self):
+        return False
+
     def watch(self, poke):
         self.poke = poke
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::route::Outcome;
 
 /// Why a message that was accepted was never handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -230,6 +231,12 @@ impl Ending {
             function,
             error: None,
         }
+    }
+
+    /// Whether the guest trapped, or left in the midst of a call.
+    pub(super) fn is_trap(&self) -> bool {
+        let of = |error: &Arc<Error>| Outcome::of(error) == Outcome::Trap;
+        self.error.as_ref().is_some_and(of)
     }
 
     pub(super) fn killed() -> Self {

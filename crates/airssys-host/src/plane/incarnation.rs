@@ -232,12 +232,14 @@ impl Life {
                     self.ended
                 };
                 let finished = &mut finished;
+                let guard = &self.blueprint.statistics.guard;
                 let (step, waited) = poll_fn(|context| {
                     // After a wait the time is another.
                     if now == 0 {
                         now = cell.shared.clock.now();
                     }
-                    match cell.next(now, finished) {
+                    let held = guard.holds(context.waker());
+                    match cell.next(now, held, finished) {
                         Step::Wait => {
                             now = 0;
                             Poll::Pending

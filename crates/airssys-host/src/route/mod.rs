@@ -5,6 +5,7 @@
 
 mod attempt;
 mod copies;
+mod guard;
 mod histogram;
 mod line;
 mod memory;
@@ -26,6 +27,7 @@ use arc_swap::ArcSwapOption;
 use crate::error::Error;
 use copies::Copy;
 pub use copies::{Copied, Copies};
+pub use guard::Guard;
 pub use line::{Lifetime, Line, MakeWasi};
 pub use memory::Held;
 pub use passage::Passage;

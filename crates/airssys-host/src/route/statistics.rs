@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
+use super::guard::Guard;
 use super::histogram::Histogram;
 use super::trial::Fault;
 use crate::error::Error;
@@ -23,6 +24,8 @@ pub struct Statistics {
     bytes_out: AtomicU64,
     memory_peak: AtomicU64,
     latency: Latency,
+    /// Of its actors, where it has any.
+    pub guard: Guard,
 }
 
 /// How long calls took. The totals of a revision are kept as long as its host is open, this only while it is warm.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from airssys.authoring.commands import run
 from airssys.authoring.errors import BuildFailed, ToolchainMissing
-from airssys.authoring.places import silent
+from airssys.authoring.places import put, scratch, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +22,10 @@ __all__ = ["TARGET", "build", "need_target", "toolchain"]
 _HERE: Final = Path(__file__).resolve().parent
 #: The guest library, and where projects that depend on it get it from.
 LIBRARY: Final = "airssys-component"
-SDK: Final = (_HERE.parent / "sdk" / "rust" / "Cargo.toml").resolve().parent
+SDK: Final = _HERE.parent / "sdk" / "rust"
 TARGET: Final = "wasm32-wasip2"
+#: The time of the files of the guest library: any in the past, and the same for each copy.
+_THEN: Final = 1_000_000_000
 _RUSTUP: Final = "https://rustup.rs"
 #: Flags meant for other code do not suit WebAssembly.
 _UNWANTED: Final = {"RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"}
@@ -93,6 +96,34 @@ def _forget(folder: Path, target: Path, packages: Sequence[str]) -> None:
             shutil.rmtree(mark)
 
 
+def _library_in(folder: Path) -> Path:
+    """Copy the guest library into a project, and return the copy.
+
+    What cargo names after the place of a package gets into the code. A place within the project
+    is named relative to it, so a component is the same wherever the two of them are. The copy is
+    named by its content and has the same times everywhere, or cargo would take one version for
+    another where projects share what was compiled.
+    """
+    content = {
+        file.relative_to(SDK): file.read_bytes() for file in SDK.rglob("*") if file.is_file()
+    }
+    total = hashlib.sha256()
+    for name in sorted(content):
+        total.update(f"{name.as_posix()} {len(content[name])}\n".encode() + content[name])
+    library = folder / "build" / f"{LIBRARY}-{total.hexdigest()[:16]}"
+    if library.is_dir():
+        return library
+    for old in library.parent.glob(f"{LIBRARY}-*"):
+        shutil.rmtree(old)
+    with scratch(library.parent) as making:
+        copy = making / LIBRARY
+        for name, text in content.items():
+            put(text, copy / name)
+            os.utime(copy / name, (_THEN, _THEN))
+        copy.replace(library)
+    return library
+
+
 def build(
     folder: Path,
     target: Path,
@@ -121,8 +152,8 @@ def build(
     # No path of this machine gets into a component: the same source gives the same digest.
     remapped = [f"--remap-path-prefix={home}=cargo"]
     if LIBRARY in (folder / "Cargo.toml").read_text("utf-8"):
-        command += ["--config", f"patch.crates-io.{LIBRARY}.path={json.dumps(str(SDK))}"]
-        remapped.append(f"--remap-path-prefix={SDK}={LIBRARY}")
+        library = json.dumps(str(_library_in(folder)))
+        command += ["--config", f"patch.crates-io.{LIBRARY}.path={library}"]
     command += ["--config", f"target.{TARGET}.rustflags={json.dumps(remapped)}"]
     command += [word for name in packages for word in ("--package", name)]
     environment = {key: value for key, value in os.environ.items() if key not in _UNWANTED}

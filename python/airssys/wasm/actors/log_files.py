@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from airssys.wasm.actors.log_line import LogLine
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["LogFiles", "follow_log", "read_log"]
+__all__ = ["LogFiles", "LogReader", "follow_log", "read_log"]
 
 #: Bytes of the file that grows; when it is full it becomes the older one, whose content goes.
 FILE_BYTES: Final = 1 << 20
 #: Seconds between two looks at a file that is followed.
-_PATIENCE: Final = 0.2
+PATIENCE: Final = 0.2
 
 
 class LogFiles:
@@ -79,30 +79,59 @@ def read_log(directory: Path, deployment: str) -> Iterator[LogLine]:
 
 def follow_log(directory: Path, deployment: str, stop: threading.Event) -> Iterator[LogLine]:
     """Yield what is kept of a deployment's log, then each line as it comes, until `stop` is set."""
-    path = log_path(directory, deployment)
-    with contextlib.suppress(FileNotFoundError), _older(path).open("rb") as file:
-        yield from _lines(file)
-    while not stop.is_set():
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            stop.wait(_PATIENCE)
-            continue
-        with file:
-            yield from _grow(file, path, stop)
+    with LogReader(directory, deployment) as reader:
+        while True:
+            yield from reader.take()
+            if stop.wait(PATIENCE):
+                return
 
 
-def _grow(file: BinaryIO, path: Path, stop: threading.Event) -> Iterator[LogLine]:
-    """Yield the lines of a file as they come, until another has taken its place."""
-    rest = b""
-    replaced = False
-    while True:
-        whole, separator, rest = (rest + file.read()).rpartition(b"\n")
-        yield from _lines((whole + separator).splitlines(keepends=True))
-        if replaced or stop.wait(_PATIENCE):
-            return
-        # What was written until then is read once more.
-        replaced = not _is_at(file, path)
+class LogReader:
+    """Reads the log of a deployment while it grows, also through the change of its files.
+
+    Args:
+        directory: Where the logs are.
+        deployment: The deployment.
+    """
+
+    def __init__(self, directory: Path, deployment: str) -> None:
+        self._path = log_path(directory, deployment)
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._begun = False
+
+    def take(self) -> list[LogLine]:
+        """Return what came since the last time; the first time what is kept."""
+        lines: list[LogLine] = []
+        if not self._begun:
+            self._begun = True
+            with contextlib.suppress(FileNotFoundError), _older(self._path).open("rb") as file:
+                lines.extend(_lines(file))
+        while True:
+            if self._file is None:
+                try:
+                    self._file = self._path.open("rb")
+                except FileNotFoundError:
+                    return lines
+            # In this order: what was written to it until another took its place is read too.
+            replaced = not _is_at(self._file, self._path)
+            whole, separator, self._rest = (self._rest + self._file.read()).rpartition(b"\n")
+            lines.extend(_lines((whole + separator).splitlines(keepends=True)))
+            if not replaced:
+                return lines
+            self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._rest = None, b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

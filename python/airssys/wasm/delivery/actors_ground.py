@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airssys.rt import ActorFailing
 from airssys.wasm.delivery.analysis import Stage
 from airssys.wasm.delivery.controller import Figures
-from airssys.wasm.errors import Trap
+from airssys.wasm.errors import GuestExit, Trap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +25,17 @@ __all__ = ["ActorsGround"]
 class ActorsGround:
     """What a controller acts on where actors are moved, each with its state.
 
-    The unit is the actor: it counts as bad once, however often it fails.
+    The unit is the actor: it counts as bad once, however often it fails. Where those of the new
+    revision trap too often, the message plane itself gives them no further message: what they are
+    sent waits until they have gone back.
 
     Args:
         rollout: The number of the rollout.
         fleet: The actors of the deployment.
         makes: What the live revision and the new one are made of.
         salt: Decides with the key who goes first.
+        most_traps: Actors of the new revision that may trap before all of them are held; None for
+            any number.
         store: Where steps are recorded.
         system: The system of the actors and the controller.
         settle: Takes the loser off, in a thread; True where the new revision is the live one.
@@ -46,6 +50,7 @@ class ActorsGround:
         fleet: Fleet,
         makes: tuple[Make, Make],
         salt: bytes,
+        most_traps: int | None,
         store: RolloutStore,
         system: System,
         settle: Callable[[bool], None],
@@ -63,6 +68,9 @@ class ActorsGround:
         self._bad: dict[str, tuple[set[str], set[str]]] = {}
         self._counted: dict[str, tuple[int, int]] = {}
         self._poke: Callable[[], None] | None = None
+        live, new = (make.statistics for make in makes)
+        if most_traps is not None and live is not None and new is not None:
+            new.guard(live, most_traps)
 
     def _handled(self) -> tuple[int, int]:
         live, new = (make.statistics for make in self._makes)
@@ -96,14 +104,26 @@ class ActorsGround:
     def watch(self, poke: Callable[[], None]) -> Callable[[], None]:
         """Call `poke` when an actor failed that had not; returns what ends it."""
         self._poke = poke
-        return self._system.events.subscribe(self._failed, ActorFailing).cancel
+        subscription = self._system.events.subscribe(self._failed, ActorFailing)
+
+        def end() -> None:
+            subscription.cancel()
+            if (new := self._makes[1].statistics) is not None:
+                new.unguard()
+
+        return end
+
+    def stopped(self) -> bool:
+        """Return whether the new revision handles nothing any more, since it trapped too often."""
+        new = self._makes[1].statistics
+        return new is not None and new.stopped
 
     def _failed(self, event: ActorFailing) -> None:
         key = self._fleet.key_of(event.ref)
         if key is None:
             return
         side = int(self._fleet.revision_of(key) == self._makes[1].revision)
-        signals = ["error", "trap"] if isinstance(event.error, Trap) else ["error"]
+        signals = ["error", "trap"] if isinstance(event.error, (Trap, GuestExit)) else ["error"]
         known = False
         for signal in signals:
             keys = self._bad.setdefault(signal, (set(), set()))

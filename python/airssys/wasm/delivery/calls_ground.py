@@ -97,6 +97,10 @@ class CallsGround:
             self._loop.remove_reader(self._watched)
             self._watched = None
 
+    def stopped(self) -> bool:
+        """Return whether the new revision takes no call any more, since it trapped too often."""
+        return self._split.stopped
+
     async def record(self, **entry: Any) -> RolloutStep:
         """Write down what the rollout is about to do."""
         with ShortTurns():  # every step of writing waits for the interpreter

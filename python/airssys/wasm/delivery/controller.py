@@ -75,6 +75,10 @@ class Ground(Protocol):
         """Return the times of both revisions."""
         ...
 
+    def stopped(self) -> bool:
+        """Return whether the new revision is given nothing any more, since it trapped too often."""
+        ...
+
     def watch(self, poke: Callable[[], None]) -> Callable[[], None]:
         """Call `poke` on the loop when a call of the new revision was bad; returns what ends it."""
         ...
@@ -333,7 +337,8 @@ class RolloutController(Actor):
         calls = sum(stage.calls[1] for stage in stages)
         traps = [stage.bad.get("trap", (0, 0)) for stage in stages]
         new_traps, live_traps = (sum(each[side] for each in traps) for side in (1, 0))
-        if (
+        # What the data plane has stopped is over, whatever was counted since.
+        if self._ground.stopped() or (
             bounds.traps is not None
             and new_traps > bounds.traps
             and not live_traps

@@ -213,7 +213,14 @@ class RolloutDesk:
         if fleet is None or live is None or new is None:
             raise RolloutOver(f"'{serving.name}' has no actors to move", hint="deploy it at once")
         ground = ActorsGround(
-            rollout.id, fleet, (live, new), rollout.salt, self.store, system, settle
+            rollout.id,
+            fleet,
+            (live, new),
+            rollout.salt,
+            _most_traps(rollout),
+            self.store,
+            system,
+            settle,
         )
         await ground.set_weight(rollout.last.weight)
         return ground
@@ -281,7 +288,7 @@ class RolloutDesk:
 
 
 def _most_traps(rollout: OpenRollout) -> int | None:
-    """Return after how many traps the route itself sends the new revision no call any more.
+    """Return after how many traps the new revision is given nothing any more, by the data plane.
 
     What is concluded from it is the controller's; here nobody waits for it to look.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from airssys.wasm.actors.log_line import LogLine
 from airssys.wasm.delivery.strategies import strategy_fields
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.deployment import BlockingConnectedDeployment
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airssys.wasm.actors.live import LiveActor
+    from airssys.wasm.actors.log_line import LogLevel
     from airssys.wasm.delivery.plan import Plan
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_events import HostEvent
@@ -185,6 +187,26 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
         """
         lines = self._blocking.lines(operations.events(follow=follow, after=after))
         return events_of(lines)
+
+    def log(
+        self, name: str, *, follow: bool = False, level: LogLevel = "trace", since: float = 0.0
+    ) -> Iterator[LogLine]:
+        """Yield what is kept of a deployment's log, the oldest line first.
+
+        Args:
+            name: The deployment.
+            follow: Go on with each line as it comes, until the server ends.
+            level: The least level: `trace`, `debug`, `info`, `warning`, `error`.
+            since: The earliest moment, in seconds since 1970.
+
+        Raises:
+            UnknownDeployment: There is none of this name.
+            ServerUnreachable: It went away.
+        """
+        asked = operations.log(name, follow=follow, level=level, since=since)
+        for line in self._blocking.lines(asked):
+            if line:  # an empty one says that the server is there
+                yield LogLine.decode(line.encode())
 
     def close(self) -> None:
         """Close the connections; the host goes on."""

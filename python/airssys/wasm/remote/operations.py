@@ -235,6 +235,12 @@ def logs(name: str, *, level: str, since: float) -> Request:
     return _look(name, "logs", tuple[LogLine, ...], level=level, since=since)
 
 
+def log(name: str, *, follow: bool, level: str, since: float) -> Request:
+    """Ask for the lines of a log that is kept, and for those that come where it is followed."""
+    query: dict[str, Any] = {"follow": str(follow).lower(), "level": level, "since": since}
+    return Request(method="GET", path=path_of(_DEPLOYMENTS, name, verb="log", **query))
+
+
 def grants(name: str) -> Request:
     """Ask for what is granted."""
     return _look(name, "grants", tuple[Grant, ...])

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
         TrustError,
         TrustStoreUnusable,
     )
-    from airssys.wasm.trust.keys import PublicKey, SigningKey
+    from airssys.wasm.trust.keys import SigningKey
+    from airssys.wasm.trust.public_key import PublicKey
     from airssys.wasm.trust.signature import Signature, Statement, read_signatures, sign, subject_of
     from airssys.wasm.trust.store import (
         Admission,
@@ -39,7 +40,8 @@ else:
                 "TrustError",
                 "TrustStoreUnusable",
             ),
-            "keys": ("PublicKey", "SigningKey"),
+            "keys": ("SigningKey",),
+            "public_key": ("PublicKey",),
             "signature": ("Signature", "Statement", "read_signatures", "sign", "subject_of"),
             "store": ("Admission", "Assessment", "Level", "TrustedKey", "TrustStore", "rotation"),
         },

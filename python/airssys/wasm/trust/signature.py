@@ -14,7 +14,8 @@ from airssys.wasm.sections import custom_sections, with_section, without_section
 from airssys.wasm.trust.errors import SignatureUnusable
 
 if TYPE_CHECKING:
-    from airssys.wasm.trust.keys import PublicKey, SigningKey
+    from airssys.wasm.trust.keys import SigningKey
+    from airssys.wasm.trust.public_key import PublicKey
 
 __all__ = [
     "SECTION",

@@ -24,7 +24,7 @@ from airssys.wasm.trust.errors import (
     SignatureUnusable,
     TrustStoreUnusable,
 )
-from airssys.wasm.trust.keys import PublicKey
+from airssys.wasm.trust.public_key import PublicKey
 from airssys.wasm.trust.signature import Moment, read_signatures, subject_of
 
 if TYPE_CHECKING:

@@ -39,6 +39,10 @@ impl Cell {
                 ),
             },
         };
+        if ending.as_ref().is_some_and(Ending::is_trap) {
+            // Before anything else: every other actor of the revision looks there before its next message.
+            self.with_blueprint(|made| made.statistics.guard.trapped(&self.address.text));
+        }
         for timer in locked(&self.timers).drain() {
             self.shared.timers.remove(timer.1.entry);
         }

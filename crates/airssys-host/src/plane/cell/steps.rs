@@ -46,8 +46,13 @@ impl Cell {
         }
     }
 
-    /// What comes next, and `None` while there is nothing. `finished` tells what became of the last message.
-    pub(in crate::plane) fn next(&self, now: u64, finished: &mut Option<Option<Reason>>) -> Step {
+    /// What comes next; messages do not while they are `held`. `finished` tells what became of the last message.
+    pub(in crate::plane) fn next(
+        &self,
+        now: u64,
+        held: bool,
+        finished: &mut Option<Option<Reason>>,
+    ) -> Step {
         if self.attention.load(Ordering::Acquire)
             && let Some(step) = self.attend(finished)
         {
@@ -59,6 +64,9 @@ impl Cell {
             let mut mailbox = locked(&self.mailbox);
             if let Some(dead) = finished.take() {
                 mailbox.finish(dead);
+            }
+            if held {
+                return Step::Wait;
             }
             if budget == 0 {
                 if mailbox.is_empty() {
