@@ -72,7 +72,7 @@ it behaves together is said by the [concepts](../README.md#concepts).
             *("delivery.strategies", "delivery.judging", "delivery.rollout"),
             *("delivery.records", "delivery.analysis", "delivery.errors"),
         ),
-        "HTTP": ("ingress",),
+        "HTTP": ("ingress", "ingress_records"),
         "Quotas": ("quotas.ceilings", "quotas.usage", "quotas.reports", "quotas.ledger"),
         "Storage": (
             *("storage", "storage_blocking", "storage_holder", "storage_records"),

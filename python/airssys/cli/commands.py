@@ -36,7 +36,7 @@ _MODULES: Final = {
     "deploy": "deployments",
     "list": "history",
     "history": "history",
-    "rollback": "deployments",
+    "rollback": "rollback",
     "rollout": "rollouts",
     "plan": "rollouts",
     "diff": "rollouts",

@@ -13,30 +13,26 @@ from airssys.cli.configuration import State, configuration
 from airssys.cli.grants import directories
 from airssys.cli.invoke import invoke, report
 from airssys.cli.names import Name, is_served, using
-from airssys.cli.output import Json, print_json, print_note, short_digest, working
+from airssys.cli.output import Json, print_json, print_note, working
 from airssys.cli.projects import component_and_name, content_of
 from airssys.cli.review import may_be_granted
+from airssys.cli.rollback import Why, live_of, report_on
 from airssys.cli.watching import watch
 from airssys.wasm.delivery.replay import Replay
-from airssys.wasm.host_errors import InvalidSetting, UnknownDeployment
+from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 from airssys.wasm.settings import settings_changed, settings_from
 
 if TYPE_CHECKING:
     from airssys.wasm.host_blocking import BlockingHost
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
-    from airssys.wasm.revision import Revision
 
 __all__ = ["add_to"]
-
-
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(deploy)
-    app.command()(rollback)
     app.command()(call)
     app.command()(remove)
 
@@ -229,7 +225,7 @@ def deploy(
         security_fix=security_fix,
     )
     with using(state, name, make=True) as host:
-        before = _live(host, name)
+        before = live_of(host, name)
         settings = settings_from(**said)
         if before is not None and not anew:
             settings = settings_changed(before.settings, joined=True, **said)
@@ -260,7 +256,7 @@ def deploy(
         if watched:
             over = watch(host.deployment(name).rollout(), as_json=as_json)
             return 0 if over.state == "promoted" else 1
-        _report(host, name, before, as_json=as_json)
+        report_on(host, name, before, as_json=as_json)
     return 0
 
 
@@ -307,24 +303,6 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def rollback(
-    name: Name,
-    *,
-    to: Annotated[
-        int | None, typer.Option("--to", metavar="REVISION", help="Default: what was replaced.")
-    ] = None,
-    why: Why = "",
-    state: State = None,
-    as_json: Json = False,
-) -> None:
-    """Make an earlier revision live again."""
-    with using(state, name) as host:
-        deployment = host.deployment(name)
-        before = deployment.revision
-        deployment.rollback(to, why=why)
-        _report(host, name, before, as_json=as_json)
-
-
 def call(
     name: Name,
     function: Annotated[str, typer.Argument(metavar="CALL", help="As 'add(2, 3)'.")],
@@ -349,37 +327,3 @@ def remove(name: Name, *, why: Why = "", state: State = None, as_json: Json = Fa
         print_json({"removed": name})
     else:
         print_note(f"removed {name}")
-
-
-def _live(host: BlockingHost | BlockingConnectedHost, name: str) -> Revision | None:
-    try:
-        return host.deployment(name).revision
-    except UnknownDeployment:
-        return None
-
-
-def _report(
-    host: BlockingHost | BlockingConnectedHost,
-    name: str,
-    before: Revision | None,
-    *,
-    as_json: bool,
-) -> None:
-    live = _live(host, name)
-    changed = live != before
-    moving = None if live is None else host.deployment(name).rollout().status()
-    if moving is not None and moving.over:
-        moving = None
-    if as_json:
-        print_json({"deployment": name, "changed": changed, "live": live, "rollout": moving})
-        return
-    if moving is not None:
-        print_note(
-            f"{name} is at revision {moving.from_revision} and moves to {moving.to_revision}:"
-            f" {moving.strategy}, {moving.state} at {moving.weight:.1%}"
-        )
-        if not is_served(host):
-            print_note("no server runs: the rollout goes on when one does, or with --watch")
-    elif live is not None:
-        verb = "is now at" if changed else "is already at"
-        print_note(f"{name} {verb} revision {live.number} ({short_digest(live.digest)})")

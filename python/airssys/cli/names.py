@@ -16,7 +16,6 @@ from airssys.cli.configuration import (
     state_directory,
 )
 from airssys.errors import AirsSysError
-from airssys.wasm.state_directory import open_registry
 from airssys.wasm.state_lock import owner_of
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ __all__ = [
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a deployment in the shell; without a state directory, nothing."""
+    from airssys.wasm.state_directory import open_registry  # noqa: PLC0415 - as below
+
     try:
         registry = open_registry(state_directory(context.params.get("state")))
     except AirsSysError:
@@ -148,6 +149,8 @@ def served(state: Path | None) -> BlockingConnectedHost:
 def opened(state: Path | None, *names: str, make: bool = False) -> Iterator[HostCore]:
     """Open the state directory with some of its deployments; `make` one where there is none."""
     if not make:
+        from airssys.wasm.state_directory import open_registry  # noqa: PLC0415 - as below
+
         open_registry(state_directory(state)).close()  # refuses to make one
     # Most commands only read; they need no host.
     from airssys.wasm.host_core import HostCore  # noqa: PLC0415

@@ -7,10 +7,11 @@ import contextlib
 import dataclasses
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from airssys.wasm._native import _core
 from airssys.wasm.host_errors import DeploymentIsActor, HostError, InvalidSetting
+from airssys.wasm.ingress_records import HttpRoute, HttpStatistics
 from airssys.wasm.limits import parse_bytes
 
 if TYPE_CHECKING:
@@ -39,65 +40,6 @@ class AddressUnavailable(HostError, OSError):
     """An address cannot be listened on."""
 
     default_code = "address-unavailable"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class HttpRoute:
-    """Which requests go to a deployment, and how it answers them.
-
-    An exact path wins over prefixes, a longer prefix over a shorter one; a rule for the host wins
-    over one for `*.` hosts, and that over one for every host.
-
-    Attributes:
-        deployment: Its name.
-        path: The path that requests have: it, and all below it; it alone where `exact` is true.
-            Components see the whole path.
-        exact: Whether the path is taken as it is.
-        host: The host that requests are for: `example.com`; `*.example.com` for all below it; None
-            for every host.
-        handling: `http`: the component answers itself (`wasi:http/incoming-handler`). `functions`:
-            `POST {path}/{function}` calls a function with the JSON of the body: an array of
-            arguments, or an object by their names. `function`: `POST {path}` calls the one.
-        function: The function of `function`.
-        key_header: The header whose value keeps a client on one revision while two are tried.
-        key_cookie: The same, for a cookie.
-
-    Raises:
-        InvalidSetting: Something does not go together.
-    """
-
-    deployment: str
-    path: str = "/"
-    exact: bool = False
-    host: str | None = None
-    handling: Literal["http", "functions", "function"] = "http"
-    function: str | None = None
-    key_header: str | None = None
-    key_cookie: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what does not go together."""
-        if self.handling not in ("http", "functions", "function"):
-            raise InvalidSetting(
-                f"handling {self.handling!r} is not known", hint="http, functions or function"
-            )
-        if (self.handling == "function") != (self.function is not None):
-            raise InvalidSetting(
-                f"the route of '{self.deployment}' handles '{self.handling}' "
-                f"with the function {self.function!r}",
-                hint="handling='function' goes with the name of a function, and nothing else does",
-            )
-        if self.key_header is not None and self.key_cookie is not None:
-            raise InvalidSetting(
-                f"the route of '{self.deployment}' has two keys",
-                hint="give key_header or key_cookie",
-            )
-
-    @property
-    def _key(self) -> tuple[str, str] | None:
-        if self.key_header is not None:
-            return ("header", self.key_header)
-        return None if self.key_cookie is None else ("cookie", self.key_cookie)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -148,48 +90,6 @@ class HttpLimits:
         for name in ("header_bytes", "body_bytes"):
             values[name] = parse_bytes(values[name], name=name)
         return values
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class HttpStatistics:
-    """What came in through an ingress since it began to listen.
-
-    Attributes:
-        connections: Open now.
-        connections_accepted: That came.
-        connections_refused: Closed at once, because there were too many.
-        connections_failed: Ended by an error: garbage, a head that is too large or too late, a
-            client that stalled or went away in the middle.
-        active: Requests that are answered now.
-        requests: Requests whose head arrived.
-        informational: Answers of status 1xx.
-        successful: Answers of status 2xx.
-        redirected: Answers of status 3xx.
-        client_errors: Answers of status 4xx.
-        server_errors: Answers of status 5xx.
-        overloaded: Requests refused because too many were answered and too many waited.
-        unmatched: Requests that no rule is for.
-        abandoned: Answers that clients did not take to the end.
-        stalled: Calls that ran out of time while the component waited for the client.
-        cut_off: Answers that ended early because the component failed.
-    """
-
-    connections: int
-    connections_accepted: int
-    connections_refused: int
-    connections_failed: int
-    active: int
-    requests: int
-    informational: int
-    successful: int
-    redirected: int
-    client_errors: int
-    server_errors: int
-    overloaded: int
-    unmatched: int
-    abandoned: int
-    stalled: int
-    cut_off: int
 
 
 class _Ingress:
@@ -282,7 +182,7 @@ class _Ingress:
                     route.path,
                     route.handling,
                     route.function,
-                    route._key,  # noqa: SLF001 - of this module
+                    route.key_source(),
                     serving.route,
                 )
             )

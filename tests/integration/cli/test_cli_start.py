@@ -16,7 +16,17 @@ from airssys.cli.commands import Commands
 from airssys.cli.exit_codes import EXIT_CODES
 from airssys.errors import AirsSysError
 
-PACKAGES = ("osl", "rt", "wasm", "wasm.actors", "wasm.trust")
+PACKAGES = (
+    "osl",
+    "rt",
+    "wasm",
+    "wasm.actors",
+    "wasm.contracts",
+    "wasm.delivery",
+    "wasm.manifest",
+    "wasm.quotas",
+    "wasm.trust",
+)
 REPORT = """
 import json, sys
 from airssys.cli import main

@@ -52,6 +52,38 @@ def test_a_command_leads_back_from(shared, make):
             assert counts == {7}
 
 
+def test_beside_a_server_it_loads_neither_host_nor_event_loop(shared):
+    """Most of what the command takes is what it loads, and somebody waits for it in trouble."""
+    with Host.connect_blocking(shared.address) as host:
+        replaced_at_once(host, "back/lean")
+    script = """
+import json, sys
+from airssys.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert end.code == 0
+    sys.stderr.write(json.dumps(sorted(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--server", shared.address, "rollback", "back/lean"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    modules = set(json.loads(done.stderr.splitlines()[-1]))
+    heavy = {
+        "asyncio",
+        "rich",
+        "airssys.wasm.delivery.strategies",
+        "airssys.wasm.host_core",
+        "airssys.wasm.manifest.read",
+        "airssys.wasm.settings",
+    }
+    assert not modules & heavy
+
+
 def test_without_a_server_it_leads_back_from_a_rollout_that_a_kill_cut_short(serve, tmp_path):
     served = serve(tmp_path / "state")
     with Host.connect_blocking(served.address) as host:

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 import msgspec
 
 from airssys.wasm.api import Api
-from airssys.wasm.contracts.offers import needed
 from airssys.wasm.delivery.records import refuse_taken_back
 from airssys.wasm.deployment_name import namespace_of
 from airssys.wasm.manifest.component_manifest import Capabilities
 from airssys.wasm.remote import operations, values
 from airssys.wasm.remote.rollout import BlockingConnectedRollout, ConnectedRollout
-from airssys.wasm.remote.settings import SettingsGiven, with_changes
 from airssys.wasm.remote.wire import GrantRequest, RevokeRequest, RollbackRequest
 from airssys.wasm.security.grant import Grant
-from airssys.wasm.security.inputs import capabilities_from
-from airssys.wasm.settings import moment_of
 from airssys.wasm.values import Err, GuestError
 
 if TYPE_CHECKING:
@@ -35,6 +31,7 @@ if TYPE_CHECKING:
     from airssys.wasm.remote.host import ConnectedHost, ConnectedHostBase
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.remote.request import Request
+    from airssys.wasm.remote.settings import SettingsGiven
     from airssys.wasm.remote.wire import DeploymentState
     from airssys.wasm.revision import Revision, RolloutRecord
     from airssys.wasm.security.grant import RequestState
@@ -150,6 +147,8 @@ class _Deployment:
         return found
 
     def _implementing(self, contract: Callable[..., P], *, awaited: bool) -> P:
+        from airssys.wasm.contracts.offers import needed  # noqa: PLC0415 - few need it
+
         wanted = needed(contract)
         assert wanted is not None, "a contract is given"  # noqa: S101
         self._host.look(operations.implements(self.name, wanted.required))
@@ -171,6 +170,9 @@ class _Deployment:
         until: dt.datetime | None,
         **more: Any,
     ) -> Request:
+        from airssys.wasm.security.inputs import capabilities_from  # noqa: PLC0415 - as above
+        from airssys.wasm.settings import moment_of  # noqa: PLC0415 - as above
+
         given: dict[str, Any] = {}
         if isinstance(what, str):
             given["places"] = [what]
@@ -287,6 +289,8 @@ class ConnectedDeployment(_Deployment):
 
         The judges of a canary are Python of the server's process and cannot be given here.
         """
+        from airssys.wasm.remote.settings import with_changes  # noqa: PLC0415 - most deploy nothing
+
         before = self.rollouts()[-1].id
         deployed = await self._host.deploy_as(
             source,
@@ -424,6 +428,8 @@ class BlockingConnectedDeployment(_Deployment):
 
         The judges of a canary are Python of the server's process and cannot be given here.
         """
+        from airssys.wasm.remote.settings import with_changes  # noqa: PLC0415 - most deploy nothing
+
         before = self.rollouts()[-1].id
         deployed = self._host.deploy_as(
             source,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from airssys.wasm.delivery.strategies import strategy_fields
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.address import read_address
 from airssys.wasm.remote.blocking_client import BlockingClient
 from airssys.wasm.remote.deployment import ConnectedDeployment
 from airssys.wasm.remote.errors import UnknownComponent
-from airssys.wasm.remote.settings import SettingsGiven, content_of, given_settings
 from airssys.wasm.remote.switches import Switches
 from airssys.wasm.remote.wire import DeployRequest
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.quotas import Usage
     from airssys.wasm.remote.request import Request
+    from airssys.wasm.remote.settings import SettingsGiven
     from airssys.wasm.remote.wire import DeploymentState, HostState, UploadResult
     from airssys.wasm.revision import Settings
     from airssys.wasm.security.review import Reviewed
@@ -129,6 +128,8 @@ class ConnectedHost(ConnectedHostBase, Switches):
             RequestTooLarge: The component has more bytes than the server takes.
             AirsSysError: As for `Host.deploy`.
         """
+        from airssys.wasm.remote.settings import given_settings  # noqa: PLC0415 - as below
+
         return await self.deploy_as(
             source,
             name,
@@ -155,6 +156,8 @@ class ConnectedHost(ConnectedHostBase, Switches):
         strategy: Strategy | None = None,
     ) -> ConnectedDeployment:
         """Deploy with settings that are made already."""
+        from airssys.wasm.remote.settings import content_of  # noqa: PLC0415 - most deploy nothing
+
         content = content_of(source)
         try:
             uploaded: UploadResult = await self.send(operations.uploaded(content))
@@ -169,7 +172,7 @@ class ConnectedHost(ConnectedHostBase, Switches):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
-            strategy=None if strategy is None else strategy_fields(strategy),
+            strategy=strategy_of(strategy),
         )
         await self.send(operations.deploy(name, what))
         return ConnectedDeployment(self, name)
@@ -206,3 +209,12 @@ class ConnectedHost(ConnectedHostBase, Switches):
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()
+
+
+def strategy_of(strategy: Strategy | None) -> dict[str, Any] | None:
+    """Return a strategy as a request has it."""
+    if strategy is None:
+        return None
+    from airssys.wasm.delivery.strategies import strategy_fields  # noqa: PLC0415 - as above
+
+    return strategy_fields(strategy)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from airssys.wasm.actors.log_line import LogLine
-from airssys.wasm.delivery.strategies import strategy_fields
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.deployment import BlockingConnectedDeployment
 from airssys.wasm.remote.errors import UnknownComponent
 from airssys.wasm.remote.event_lines import events_of
-from airssys.wasm.remote.host import ConnectedHostBase
-from airssys.wasm.remote.settings import SettingsGiven, content_of, given_settings
+from airssys.wasm.remote.host import ConnectedHostBase, strategy_of
 from airssys.wasm.remote.switches import BlockingSwitches
 from airssys.wasm.remote.wire import CallResult, DeployRequest, PlanRequest, ReviewRequest
 
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_events import HostEvent
     from airssys.wasm.host_inputs import Source
+    from airssys.wasm.remote.settings import SettingsGiven
     from airssys.wasm.remote.storage import ConnectedStorage
     from airssys.wasm.remote.wire import DeploymentState, ListedDeployment, UploadResult
     from airssys.wasm.revision import Settings
@@ -51,6 +50,8 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
         **settings: Unpack[SettingsGiven],
     ) -> BlockingConnectedDeployment:
         """Make a component the live revision of a deployment; see `ConnectedHost.deploy`."""
+        from airssys.wasm.remote.settings import given_settings  # noqa: PLC0415 - as below
+
         return self.deploy_as(
             source,
             name,
@@ -86,7 +87,7 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
             who=who,
             why=why,
             allow_downgrade=allow_downgrade,
-            strategy=None if strategy is None else strategy_fields(strategy),
+            strategy=strategy_of(strategy),
         )
         self.look(operations.deploy(name, what))
         return BlockingConnectedDeployment(self, name)
@@ -126,7 +127,7 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
             settings=settings,
             allow_downgrade=allow_downgrade,
             inherited=inherited,
-            strategy=None if strategy is None else strategy_fields(strategy),
+            strategy=strategy_of(strategy),
         )
         found: Plan = self.look(operations.plan(name, what))
         return found
@@ -219,6 +220,8 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
         self.close()
 
     def _upload(self, source: Source) -> str:
+        from airssys.wasm.remote.settings import content_of  # noqa: PLC0415 - most deploy nothing
+
         content = content_of(source)
         try:
             held: UploadResult = self.look(operations.uploaded(content))

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airssys.wasm.accounting import DeploymentStatistics
-from airssys.wasm.actors.live import LiveActor
 from airssys.wasm.actors.log_line import LogLine
-from airssys.wasm.delivery.locks import Lock
-from airssys.wasm.delivery.plan import Plan, RevisionDifference
 from airssys.wasm.delivery.records import RolloutStatus
 from airssys.wasm.quotas.usage import Usage
 from airssys.wasm.remote import values
@@ -32,9 +29,7 @@ from airssys.wasm.remote.wire import (
     UploadResult,
 )
 from airssys.wasm.revision import Revision, RolloutRecord
-from airssys.wasm.revision_search import FoundRevision
 from airssys.wasm.security.grant import Grant, RequestState
-from airssys.wasm.security.review import Review
 from airssys.wasm.storage_records import StorageEntry, StorageUsage
 
 if TYPE_CHECKING:
@@ -80,6 +75,8 @@ def events(*, follow: bool, after: int | None) -> Request:
 
 def locks() -> Request:
     """Ask for the locks there are."""
+    from airssys.wasm.delivery.locks import Lock  # noqa: PLC0415 - few need it
+
     return Request(method="GET", path=path_of("locks"), gives=tuple[Lock, ...])
 
 
@@ -100,6 +97,8 @@ def find_revisions(query: RevisionQuery) -> Request:
     given = {field.name: getattr(query, field.name) or None for field in dataclasses.fields(query)}
     given["live"] = "true" if query.live else None
     path = path_of("revisions", verb="", **given)
+    from airssys.wasm.revision_search import FoundRevision  # noqa: PLC0415 - few need it
+
     return Request(method="GET", path=path, gives=tuple[FoundRevision, ...])
 
 
@@ -170,6 +169,8 @@ def uploaded(content: bytes | memoryview) -> Request:
 
 def review(name: str, what: ReviewRequest) -> Request:
     """Ask for what a component would ask for."""
+    from airssys.wasm.security.review import Review  # noqa: PLC0415 - few need it
+
     return _do(name, "review", what, Review)
 
 
@@ -212,11 +213,15 @@ def command_rollout(name: str, what: RolloutRequest) -> Request:
 
 def plan(name: str, what: PlanRequest) -> Request:
     """Ask what a deploy would change."""
+    from airssys.wasm.delivery.plan import Plan  # noqa: PLC0415 - few need it
+
     return _do(name, "plan", what, Plan)
 
 
 def difference(name: str, before: int, after: int) -> Request:
     """Ask what differs between two revisions."""
+    from airssys.wasm.delivery.plan import RevisionDifference  # noqa: PLC0415 - few need it
+
     return _look(name, "difference", RevisionDifference, before=before, after=after)
 
 
@@ -296,6 +301,8 @@ def actor(name: str, key: str) -> Request:
 
 def actors(name: str) -> Request:
     """Ask for the actors as they run."""
+    from airssys.wasm.actors.live import LiveActor  # noqa: PLC0415 - few need it
+
     return _look(name, "actors", tuple[LiveActor, ...])
 
 

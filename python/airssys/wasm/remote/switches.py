@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airssys.wasm.remote import operations
 from airssys.wasm.remote.wire import ChangeRequest, CollectRequest, CollectResult
-from airssys.wasm.revision_search import RevisionQuery
 
 if TYPE_CHECKING:
     import os
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from airssys.wasm.remote.awaited_client import AwaitedClient
     from airssys.wasm.remote.blocking_client import BlockingClient
     from airssys.wasm.remote.request import Request
-    from airssys.wasm.revision_search import FoundRevision
+    from airssys.wasm.revision_search import FoundRevision, RevisionQuery
 
 __all__ = ["BlockingSwitches", "Switches"]
 
@@ -78,6 +76,8 @@ class Switches:
         Returns:
             Bytes of it.
         """
+        import asyncio  # noqa: PLC0415 - the blocking form needs no event loop
+
         return await asyncio.to_thread(save_backup, self._blocking, path)
 
 
@@ -147,4 +147,6 @@ def _collect(keep: int, keep_for: float, who: str | None) -> Request:
 
 
 def _find(query: RevisionQuery | str) -> Request:
+    from airssys.wasm.revision_search import RevisionQuery  # noqa: PLC0415 - few need it
+
     return operations.find_revisions(RevisionQuery(text=query) if isinstance(query, str) else query)

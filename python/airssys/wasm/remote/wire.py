@@ -8,7 +8,7 @@ import msgspec
 
 from airssys.wasm.accounting import DeploymentStatistics  # noqa: TC001 - read when decoding
 from airssys.wasm.delivery.records import RolloutStatus, RolloutStep  # noqa: TC001 - likewise
-from airssys.wasm.ingress import HttpRoute, HttpStatistics  # noqa: TC001 - likewise
+from airssys.wasm.ingress_records import HttpRoute, HttpStatistics  # noqa: TC001 - likewise
 from airssys.wasm.quotas.usage import Usage  # noqa: TC001 - likewise
 from airssys.wasm.revision import DeploymentRecord, Revision, Settings
 from airssys.wasm.security.review import Reviewed  # noqa: TC001 - likewise

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from airssys.wasm.security.asking import request_states
 from airssys.wasm.security.grant import RequestState  # noqa: TC001 - read when decoding
 from airssys.wasm.security.rules import requests_of
 
@@ -173,6 +172,9 @@ def review_of(
     """
     words = _words(settings)
     before = () if approved is None else approved.asked
+    # A client of a server reads reviews, and makes none.
+    from airssys.wasm.security.asking import request_states  # noqa: PLC0415
+
     requests = request_states(settings, grants)
     return Review(
         deployment=deployment,
