@@ -19,6 +19,7 @@ from airssys.wasm import (
     ReplayReport,
     ShadowUnsafe,
 )
+from airssys.wasm.settings import settings_changed
 
 NAME = "acme/calc"
 #: What tells a version tells another one.
@@ -218,10 +219,18 @@ def test_what_recorded_calls_store_is_seen_by_none_but_themselves(host, guest):
     for number in range(5):
         keeper.api.standard_set(f"key/{number}", b"value")
     keeper.api.keys("key/", 3)
-    version = keeper.api.get_versioned("key/4").version
     after = content + b"\0\x05\x04more"
     plan = host.plan(after, name="acme/keeper", settings=keeper.revision.settings, inherited=True)
-    assert (plan.replay.same, plan.replay.different, plan.replay.left_out) == (7, 0, 0)
+    assert (plan.replay.same, plan.replay.different, plan.replay.left_out) == (6, 0, 0)
+    for number in range(5):
+        keeper.api.standard_delete(f"key/{number}")
+    # Each call is made over what is stored now, within what the new revision may store.
+    less = settings_changed(keeper.revision.settings, limits={"storage": 8})
+    report = host.plan(after, name="acme/keeper", settings=less, inherited=True).replay
+    assert (report.different, report.unrepeatable) == (5, 0)
+    assert {each.function for each in report.first} == {"standard-set"}
+    assert host.storage.namespace("acme/keeper").usage().keys == 0
+    version = keeper.api.set("key/4", b"value", None)
     keeper.deploy(after)
     assert keeper.revision.number == 2
     assert keeper.api.get_versioned("key/4").version == version
