@@ -35,6 +35,13 @@ fn standard_text(error: standard::Error) -> String {
     }
 }
 
+fn event_text(event: watch::Event) -> String {
+    match event {
+        watch::Event::Changed(changed) => format!("{:?} {}", changed.change, changed.key),
+        watch::Event::Missed(count) => format!("missed {count}"),
+    }
+}
+
 fn open(owner: &str) -> Result<shared::Namespace, String> {
     shared::open(owner).map_err(text)
 }
@@ -165,11 +172,15 @@ impl Guest for KeyValue {
             if events.is_empty() {
                 return Ok(told);
             }
-            told.extend(events.into_iter().map(|event| match event {
-                watch::Event::Changed(changed) => format!("{:?} {}", changed.change, changed.key),
-                watch::Event::Missed(count) => format!("missed {count}"),
-            }));
+            told.extend(events.into_iter().map(event_text));
         }
+    }
+
+    fn watch_for(prefix: String, milliseconds: u64) -> Result<Vec<String>, String> {
+        let watcher = watch::watch(&prefix).map_err(text)?;
+        store::set("watching", b"", None).map_err(text)?;
+        let events = watcher.next(milliseconds);
+        Ok(events.into_iter().map(event_text).collect())
     }
 
     fn shared_get(owner: String, key: String) -> Result<Option<Vec<u8>>, String> {

@@ -2,6 +2,8 @@
 //!
 //! Nearly every test runs in virtual time on its own thread, so that it is the same each time.
 
+#[path = "plane/edges.rs"]
+mod edges;
 #[path = "plane/lifecycle.rs"]
 mod lifecycle;
 #[path = "plane/messages.rs"]

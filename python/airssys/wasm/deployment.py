@@ -12,7 +12,7 @@ from airssys.wasm.delivery.plan import RevisionDifference, revision_difference
 from airssys.wasm.delivery.records import refuse_taken_back
 from airssys.wasm.delivery.rollout import BlockingRollout, Rollout
 from airssys.wasm.deployment_name import namespace_of
-from airssys.wasm.host_errors import HostClosed
+from airssys.wasm.host_errors import HostClosed, InvalidSetting
 from airssys.wasm.security.asking import granting_of, request_states
 from airssys.wasm.security.grant import Grant
 from airssys.wasm.settings import settings_changed
@@ -705,5 +705,9 @@ def _key(key: str | bytes) -> bytes:
 def _ids(grants: Grant | int | Sequence[Grant | int] | Literal["all"]) -> list[int] | None:
     if grants == "all":
         return None
-    several = (grants,) if isinstance(grants, (Grant, int)) else grants
-    return [each.id if isinstance(each, Grant) else int(each) for each in several]
+    several = (grants,) if isinstance(grants, (Grant, int, str)) else grants
+    numbers = [each.id if isinstance(each, Grant) else each for each in several]
+    for number in numbers:
+        if not isinstance(number, int):
+            raise InvalidSetting(f"{number!r} is no grant", hint="pass grants, their ids, or 'all'")
+    return numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airssys.wasm.host_errors import HostClosed, InvalidSetting
 from airssys.wasm.host_inputs import user
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from airssys.wasm.serving import Serving
 
 __all__ = ["HostRights"]
+
+#: The last second, since 1970, that a moment with a zone can name: the end of the year 9999.
+_LAST: Final = 253_402_300_799
 
 
 class HostRights:
@@ -77,6 +80,11 @@ class HostRights:
             raise InvalidSetting(
                 f"a grant until {until} would be none, because that is over",
                 hint="name a moment ahead",
+            )
+        if end is not None and end >= _LAST:
+            raise InvalidSetting(
+                f"a grant until {until} has no end that can be recorded",
+                hint="leave `until` out for a grant without one",
             )
         made = self._security.grant(
             name,

@@ -7,6 +7,7 @@ manifest says, else as the defaults do.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -24,9 +25,9 @@ from airssys.wasm.security.mounts import mounts_from
 from airssys.wasm.wasi import Directory
 
 if TYPE_CHECKING:
-    import datetime as dt
     import os
 
+    from airssys.wasm.delivery.replay import Replay
     from airssys.wasm.manifest.component_manifest import Capabilities, ComponentManifest
     from airssys.wasm.manifest.configuration import Configuration
     from airssys.wasm.manifest.host_manifest import DeploymentEntry
@@ -60,6 +61,7 @@ def settings_from(
     enforcement: Enforcement | None = None,
     observe_until: dt.datetime | None = None,
     implements: object = None,
+    replay: Replay | None = None,
 ) -> Settings:
     """Return settings that remember what of them was given; `completed` fills in the rest.
 
@@ -84,6 +86,7 @@ def settings_from(
         "enforcement": enforcement,
         "observe_until": moment_of(observe_until),
         "implements": None if contract is None else contract.required,
+        "replay": replay,
     }
     given = {name: value for name, value in given.items() if value is not None}
     if actor is not None:
@@ -152,10 +155,12 @@ def moment_of(at: dt.datetime | None) -> float | None:
     """Return a moment in seconds since 1970.
 
     Raises:
-        InvalidSetting: It has no time zone.
+        InvalidSetting: It is no moment, or has no time zone.
     """
     if at is None:
         return None
+    if not isinstance(at, dt.datetime):
+        raise InvalidSetting(f"{at!r} is no moment", hint="as datetime.now(timezone.utc)")
     if at.tzinfo is None:
         raise InvalidSetting(
             f"{at.isoformat()} has no time zone", hint="as datetime.now(timezone.utc)"

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{SECOND, World, payload};
 
 #[derive(Default)]
-struct Counter(AtomicUsize);
+pub struct Counter(AtomicUsize);
 
 impl PortSink for Counter {
     fn ready(&self) {
@@ -17,7 +17,7 @@ impl PortSink for Counter {
     }
 }
 
-fn port(plane: &Plane, capacity: usize) -> (Arc<Port>, Arc<Counter>) {
+pub fn port(plane: &Plane, capacity: usize) -> (Arc<Port>, Arc<Counter>) {
     let sink = Arc::new(Counter::default());
     let spec = PortSpec {
         capacity,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{SECOND, World, puppet, tagged};
 
 /// What another revision is made of, with scripts for the turns of its life.
-fn successor(hand_over: HandOver, scripts: &[(&str, Value)]) -> Arc<Successor> {
+pub fn successor(hand_over: HandOver, scripts: &[(&str, Value)]) -> Arc<Successor> {
     let wasi = Arc::new(|_: &Identity, outputs: Outputs| {
         let allowed = Arc::new(airssys_host::gate::AllowList::default());
         let mut builder = Builder::new(allowed);
@@ -43,12 +43,12 @@ fn successor(hand_over: HandOver, scripts: &[(&str, Value)]) -> Arc<Successor> {
     })
 }
 
-fn prepared(world: &World, ann: &Arc<Cell>, successor: Arc<Successor>) -> Outcome {
+pub fn prepared(world: &World, ann: &Arc<Cell>, successor: Arc<Successor>) -> Outcome {
     let ready = ann.prepare(successor, 5 * SECOND, Waiter::Nobody);
     world.outcome(&ready)
 }
 
-fn decided(world: &World, ann: &Arc<Cell>, takes: bool) -> Outcome {
+pub fn decided(world: &World, ann: &Arc<Cell>, takes: bool) -> Outcome {
     let done = ann.decide(takes, Waiter::Nobody);
     world.outcome(&done)
 }

@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import threading
 import weakref
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from airssys.errors import AirsSysError
@@ -105,6 +106,14 @@ class HostSecurity:
     def secrets(self) -> SecretSource | None:
         """Where the values of secrets come from, if from anywhere."""
         return self._secrets
+
+    def known_secrets(self) -> tuple[str, ...]:
+        """Return the values of secrets that can be listed, to keep them from being shown."""
+        source = self._secrets
+        values = source.values() if isinstance(source, Mapping) else ()
+        return tuple(
+            each if isinstance(each, str) else each.decode(errors="replace") for each in values
+        )
 
     @property
     def ceiling(self) -> bool:
@@ -409,6 +418,7 @@ class HostSecurity:
 
         Raises:
             StateWriteFailed: It could not be recorded; nothing has changed.
+            AirsSysError: The audit log fails; nothing has changed.
             PolicyError: One is no capability; nothing has changed.
         """
         rights = self._deployments.rights(name)
@@ -426,6 +436,7 @@ class HostSecurity:
         Raises:
             UnknownGrant: The deployment has no such grant; nothing has changed.
             StateWriteFailed: It could not be recorded; nothing has changed.
+            AirsSysError: The audit log fails; they are revoked, and the next host's log tells it.
         """
         held = {grant.id: grant for grant in self.grants(name)}
         for number in ids or ():
@@ -497,12 +508,12 @@ class HostSecurity:
                 act_as=act_as,
                 caller=caller,
             )
-            for grant in made:
-                self._tell("grant", grant, who, why)
             before = rights.grants
-            with self._deployments.lock:
-                rights.grants = [*before, *map(HeldGrant.of, made)]
             try:
+                for grant in made:
+                    self._tell("grant", grant, who, why)
+                with self._deployments.lock:
+                    rights.grants = [*before, *map(HeldGrant.of, made)]
                 self.osl.reload_components([rights.name])
             except BaseException:
                 with self._deployments.lock:
@@ -518,11 +529,14 @@ class HostSecurity:
         gone = {grant.id for grant in grants}
         with self._one_change:
             self._records.revoke(grants, who=who, why=why)
-            for grant in grants:
-                self._tell("revoke", grant, who, why)
-            with self._deployments.lock:
-                rights.grants = [each for each in rights.grants if each.grant.id not in gone]
-            self.osl.reload_components([rights.name])
+            try:
+                for grant in grants:
+                    self._tell("revoke", grant, who, why)
+            finally:
+                # A log that fails keeps no right in force; the next host tells it.
+                with self._deployments.lock:
+                    rights.grants = [each for each in rights.grants if each.grant.id not in gone]
+                self.osl.reload_components([rights.name])
             self._records.set_told([grant.id for grant in grants], "revoke")
 
     def _tell(self, what: str, grant: Grant, who: str, why: str) -> None:

@@ -338,6 +338,8 @@ impl AuditLog {
         let sequence = {
             let mut writer = lock(&self.shared.writer);
             writer.end_series(|_| true)?;
+            let in_place = writer.check_place();
+            in_place.map_err(|error| AuditError::Failed(error.to_string()))?;
             writer.sequence()
         };
         self.wait_durable(sequence)?;
@@ -397,12 +399,14 @@ impl AuditLog {
         // The flusher does not panic: it records what fails.
         let _ = flusher.join();
         let sealed = lock(&self.shared.writer).close();
-        flushed?;
-        sealed?;
         let fault = |error| AuditError::Io(self.shared.directory.clone(), error);
-        recovery::note_owner(&self.shared.directory, true).map_err(fault)?;
+        // What failed is not noted as closed, so that whoever opens it next looks for what is missing.
+        let noted = flushed
+            .and(sealed)
+            .and_then(|()| recovery::note_owner(&self.shared.directory, true).map_err(fault));
         // A gate may hold on to the log; whoever opens the directory next need not wait for that.
-        flock(&self.shared.lock, FlockOperation::Unlock).map_err(|error| fault(error.into()))
+        let unlocked = flock(&self.shared.lock, FlockOperation::Unlock);
+        noted.and(unlocked.map_err(|error| fault(error.into())))
     }
 }
 
@@ -460,15 +464,15 @@ impl Shared {
             // A disk too full for the counts is reported to whoever appends next.
             let _ = writer.end_series(|series| series.started.elapsed() >= Duration::from_secs(1));
             let _ = writer.reserve();
-            writer.take_unsynced()
+            let unsynced = writer.take_unsynced();
+            unsynced.map(|unsynced| (unsynced, writer.check_place()))
         };
-        let Some((sequence, files, directory_changed)) = result else {
+        let Some(((sequence, files, directory_changed), in_place)) = result else {
             self.durable_moved.notify_all();
             return;
         };
-        let synced = files
-            .iter()
-            .try_for_each(|file| file.sync_data())
+        let synced = in_place
+            .and_then(|()| files.iter().try_for_each(|file| file.sync_data()))
             .and_then(|()| {
                 if directory_changed {
                     File::open(&self.directory)?.sync_all()
@@ -476,6 +480,9 @@ impl Shared {
                     Ok(())
                 }
             });
+        // Gone since it was looked at: that is what is wrong with the disk.
+        let synced =
+            synced.map_err(|error| lock(&self.writer).check_place().err().unwrap_or(error));
         let mut progress = lock(&self.progress);
         match synced {
             Ok(()) => self.durable.store(sequence, Ordering::Release),

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -99,6 +99,28 @@ impl Segment {
         assert!((position + 1) * 8 <= self.capacity, "a word of the mapping");
         // SAFETY: just checked.
         unsafe { self.base.as_ptr().cast::<u64>().add(position) }
+    }
+
+    /// Refuse to go on once the file of this name is another, or none: a mapping takes records all the same, and
+    /// nobody would find them.
+    ///
+    /// # Errors
+    /// The log was moved or removed.
+    pub fn check_place(&self) -> io::Result<()> {
+        let written = self.file.metadata()?;
+        match std::fs::metadata(&self.path) {
+            Ok(named) if (named.dev(), named.ino()) == (written.dev(), written.ino()) => Ok(()),
+            Ok(_) => Err(self.gone()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.gone()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn gone(&self) -> io::Error {
+        io::Error::other(format!(
+            "{} was moved or removed while it was written",
+            self.path.display()
+        ))
     }
 
     /// Give back what was reserved and not used; the segment is complete.

@@ -408,6 +408,16 @@ impl Writer {
         ))
     }
 
+    /// Fail where the segment in use is not the one that readers find.
+    pub fn check_place(&mut self) -> io::Result<()> {
+        let Some(segment) = &self.segment else {
+            return Ok(());
+        };
+        segment
+            .check_place()
+            .inspect_err(|error| self.failed = Some(error.to_string()))
+    }
+
     pub fn fail(&mut self, error: &io::Error) {
         self.failed = Some(error.to_string());
     }
