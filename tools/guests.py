@@ -1,5 +1,7 @@
 """Build the guest components of `components/` into `build/components/<name>.wasm`.
 
+The examples of interface templates, `examples/plugins/<name>`, are `plugin-<name>` there.
+
 Usage: `python tools/guests.py [--only NAME]... [--list]`.
 
 A folder with a `Cargo.toml` is a Rust guest, one with an `app.py` or an `app.js` and a `wit/` a
@@ -32,6 +34,7 @@ from airssys.authoring.languages import javascript, python, rust  # noqa: E402
 from airssys.authoring.places import cache, locked  # noqa: E402
 
 SOURCES = ROOT / "components"
+PLUGINS = ROOT / "examples" / "plugins"
 CONTRACT = ROOT / "wit"
 OUTPUT = ROOT / "build" / "components"
 CACHE = cache() / "guests"
@@ -41,15 +44,11 @@ Language = Literal["Rust", "Python", "JavaScript"]
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """One folder of `components/`."""
+    """One folder of `components/` or of `examples/plugins/`."""
 
     name: str
     language: Language
-
-    @property
-    def folder(self) -> Path:
-        """Where its sources are."""
-        return SOURCES / self.name
+    folder: Path
 
     @property
     def output(self) -> Path:
@@ -63,17 +62,19 @@ class Guest:
 
 
 def discover() -> list[Guest]:
-    """List the guests that `components/` holds, by name."""
+    """List the guests that there are, by name."""
     found = []
-    for folder in sorted(SOURCES.iterdir()):
+    named = {folder.name: folder for folder in SOURCES.iterdir()}
+    named |= {f"plugin-{folder.name}": folder for folder in PLUGINS.glob("*")}
+    for name, folder in sorted(named.items()):
         if (folder / "Cargo.toml").is_file():
             if _is_shared(folder):
                 continue
-            found.append(Guest(folder.name, "Rust"))
+            found.append(Guest(name, "Rust", folder))
         elif (folder / "app.py").is_file() and (folder / "wit").is_dir():
-            found.append(Guest(folder.name, "Python"))
+            found.append(Guest(name, "Python", folder))
         elif (folder / "app.js").is_file() and (folder / "wit").is_dir():
-            found.append(Guest(folder.name, "JavaScript"))
+            found.append(Guest(name, "JavaScript", folder))
     return found
 
 

@@ -347,6 +347,47 @@ class Line:
     def wait_drained(self, seconds: float) -> bool: ...
 
 @final
+class Recording:
+    """Calls that are kept: the latest, within bounds; made again on another revision."""
+
+    def __new__(cls, share_of: float, *, calls: int, bytes: int) -> Recording:
+        """Keep nothing yet.
+
+        Args:
+            share_of: Of the calls, those that are kept, from 0.0 to 1.0.
+            calls: How many at most.
+            bytes: Bytes of their arguments at most.
+        """
+
+    @property
+    def holds(self) -> tuple[int, int, int]:
+        """Calls that are kept, their bytes, and calls that could not be kept."""
+
+    def replay(
+        self,
+        control: Line,
+        copy: Line,
+        *,
+        storage: StorageNamespace | None,
+        ignored: Sequence[str],
+        seconds: float,
+    ) -> tuple[int, int, int, int, list[tuple[str, str, str, str]]]:
+        """Make the calls again on two lines without effects. Blocks.
+
+        Args:
+            control: A line of the live revision.
+            copy: A line of the new one.
+            storage: Of what they store in; what a call writes is thrown away.
+            ignored: Paths of functions whose calls are not made.
+            seconds: For how long.
+
+        Returns:
+            The calls that both answered alike, that the new one answered otherwise, that the live
+            one answered otherwise than it did, and that were left out; of the first that differ
+            the function, its arguments and both answers, in shortened text.
+        """
+
+@final
 class Route:
     def __new__(cls, name: str) -> Self: ...
     def switch(self, line: Line) -> None: ...
@@ -379,6 +420,9 @@ class Route:
             HostClosed: No line is live.
             ValueError: The weight is no share.
         """
+
+    def record(self, recording: Recording | None) -> None:
+        """Keep calls from now on, while no trial runs; none where it is None."""
 
     def shadow(
         self,

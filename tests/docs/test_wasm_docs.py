@@ -34,6 +34,7 @@ RUN = [
         ROOT / "docs/guides/contracts.md",
         ROOT / "docs/guides/embed-components.md",
         ROOT / "docs/guides/http.md",
+        ROOT / "docs/guides/interface-templates.md",
         *sorted((ROOT / "docs" / "guides").glob("rollout*.md")),
         ROOT / "docs/guides/scripts.md",
         ROOT / "docs/guides/storage.md",

@@ -23,6 +23,7 @@ mod limits;
 mod objects;
 mod plane;
 mod quota;
+mod recording;
 mod resource;
 mod route;
 mod runtime;
@@ -102,6 +103,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     capacity::register(module)?;
     quota::register(module)?;
+    recording::register(module)?;
     route::register(module)?;
     trial::register(module)?;
     ingress::register(module)?;

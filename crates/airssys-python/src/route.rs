@@ -23,6 +23,7 @@ use crate::instance::explain;
 use crate::limits::PyLimits;
 use crate::objects::Numbers;
 use crate::plane::service::PyService;
+use crate::recording::PyRecording;
 use crate::runtime;
 use crate::storage::PyStorageNamespace;
 use crate::trial::{self, PyTrial};
@@ -134,7 +135,7 @@ impl PyLineStatistics {
 /// A revision while it takes calls.
 #[pyclass(frozen, name = "Line", module = "airssys._core")]
 pub struct PyLine {
-    line: Arc<Line>,
+    pub line: Arc<Line>,
 }
 
 #[pymethods]
@@ -296,6 +297,13 @@ impl PyRoute {
     /// Take no call until the next switch.
     fn hold(&self) {
         self.route.hold();
+    }
+
+    /// Keep calls in `recording` from now on, whatever line is live; none where it is None.
+    #[pyo3(signature = (recording))]
+    fn record(&self, recording: Option<&PyRecording>) {
+        self.route
+            .record(recording.map(|recording| recording.recording.clone()));
     }
 
     /// Let `candidate` take a share of the calls beside the live line. A call that takes more nanoseconds than one

@@ -85,6 +85,7 @@ def _values(name: str, language: str) -> dict[str, str]:
         "name": name,
         "crate": last,
         "world": last,
+        "namespace": name.partition("/")[0],
         "package": f"{name.partition('/')[0]}:{last}",
         "Type": "".join(part.capitalize() for part in last.split("-")),
         "language": language,

@@ -18,6 +18,7 @@ from airssys.cli.projects import component_and_name, content_of
 from airssys.cli.review import may_be_granted
 from airssys.cli.rollback import Why, live_of, report_on
 from airssys.cli.watching import watch
+from airssys.wasm.delivery.replay import Replay
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 from airssys.wasm.settings import settings_changed, settings_from
@@ -157,6 +158,15 @@ def deploy(
     share: strategies.Share = None,
     then: strategies.Then = None,
     security_fix: strategies.SecurityFix = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay",
+            metavar="WHAT",
+            help="Keep calls and make them again on each new revision; where one is answered "
+            "otherwise, refuse it or warn. off: keep none.",
+        ),
+    ] = None,
     watched: Annotated[
         bool, typer.Option("--watch", help="Draw the rollout until it is over.")
     ] = False,
@@ -174,6 +184,8 @@ def deploy(
     """
     if grant not in {None, "requested", "none"}:
         raise typer.BadParameter(f"--grant {grant!r}: expected requested or none")
+    if replay not in {None, "refuse", "warn", "off"}:
+        raise typer.BadParameter(f"--replay {replay!r}: expected refuse, warn or off")
     configured = configuration() if file is None and name is not None else None
     if configured is None or name is None or configured.entry(name) is None:
         file, name = component_and_name(file, name)
@@ -199,6 +211,7 @@ def deploy(
         "config": None if config is None else dict(map(_setting, config)),
         "capabilities": Capabilities(messaging=asked) if asked else None,
         "mounts": None if mounts is None else directories(mounts),
+        "replay": _replay(replay),
     }
     settings_from(**said)  # or say what is wrong, before anything is opened
     how = strategies.strategy_of(
@@ -266,6 +279,13 @@ def _content(host: BlockingHost | BlockingConnectedHost, file: Path | None, name
             hint="name a file",
         )
     return host.stored(source)
+
+
+def _replay(what: str | None) -> Replay | None:
+    """Return what the option says of recorded calls."""
+    if what == "off":
+        return Replay(calls=0)
+    return None if what is None else Replay(on_difference=cast("Literal['refuse', 'warn']", what))
 
 
 def _said(options: dict[str, Any]) -> dict[str, Any] | None:

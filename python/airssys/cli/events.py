@@ -11,7 +11,7 @@ import typer
 
 from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
 from airssys.cli.names import served
-from airssys.cli.output import Json, escaped
+from airssys.cli.output import Json, escaped, short_digest
 
 if TYPE_CHECKING:
     from airssys.wasm.host_events import HostEvent
@@ -55,6 +55,10 @@ def _text(event: HostEvent | int) -> str:
     if isinstance(event, int):
         return f"... {event} events are missing here: they came faster than they were read\n"
     at = dt.datetime.fromtimestamp(event.at).astimezone()
-    facts = " ".join(f"{name}={value}" for name, value in event.facts.items() if value != "")
+    facts = " ".join(
+        f"{name}={short_digest(str(value)) if name == 'digest' else value}"
+        for name, value in event.facts.items()
+        if value != ""
+    )
     text = f"{event.sequence:>6} {at:%H:%M:%S.%f} {event.kind:<12} {event.deployment} {facts}"
     return escaped(text.rstrip()) + "\n"

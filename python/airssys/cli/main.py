@@ -39,6 +39,10 @@ class _Interrupted(Exception):
     """Ctrl-C, on its way past typer, which would end the process without a word."""
 
 
+class _ReaderGone(Exception):
+    """Whoever read our output has gone, on its way past typer, which would call that a failure."""
+
+
 class _Commands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -49,6 +53,8 @@ class _Commands(TyperGroup):
             return super().invoke(context)
         except KeyboardInterrupt:
             raise _Interrupted from None
+        except BrokenPipeError:
+            raise _ReaderGone from None
 
 
 app = typer.Typer(
@@ -122,7 +128,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (_Interrupted, KeyboardInterrupt, Abort):
         print_error("interrupted", code="interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
+    except (_ReaderGone, BrokenPipeError):
         # The reader of our output has gone (`airssys list | head`): nothing is wrong here. What is
         # still buffered has nowhere to go at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -39,8 +39,10 @@ def rollback(
     """Make an earlier revision live again."""
     with using(state, name) as host:
         deployment = host.deployment(name)
-        before = deployment.revision
+        before, moving = deployment.revision, deployment.rollout().status()
         deployment.rollback(to, why=why)
+        if not (moving.over or as_json):
+            print_note(f"revision {moving.to_revision} of {name} was taken back")
         report_on(host, name, before, as_json=as_json)
 
 

@@ -185,6 +185,8 @@ def _print_plan(found: Plan) -> None:
     ]
     if found.strategy is not None:
         pairs.insert(1, ("strategy", strategies.strategy_text(found.strategy)))
+    if found.replay is not None:
+        pairs.append(("recorded calls", str(found.replay)))
     if found.rollback_loses:
         pairs.append(("way back", f"loses {found.rollback_loses}"))
     print_pairs(pairs)

@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
-from airssys.cli.output import escaped, print_json, print_text
+from airssys.cli.output import escaped, print_json, print_note, print_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,7 +43,8 @@ def describe(found: RolloutStatus) -> list[tuple[str, str]]:
         pairs.append(("verdict", f"{found.judgement.verdict}: {found.judgement.why}"))
         for each in found.judgement.evidence:
             bad = f"bad {each.bad[0]}/{each.calls[0]} live, {each.bad[1]}/{each.calls[1]} new"
-            needed = f"worse {each.worse:.0%}, good {each.better:.0%} of what a verdict needs"
+            worse, better = min(each.worse, 1.0), min(each.better, 1.0)
+            needed = f"worse {worse:.0%}, good {better:.0%} of what a verdict needs"
             pairs.append((each.signal, f"{bad}; {needed}"))
         pairs.append(("alpha", f"{found.judgement.alpha:g} over all signals and looks"))
     return pairs
@@ -58,8 +59,19 @@ def watch(
 ) -> RolloutStatus:
     """Show a rollout until it is over; return its last status.
 
-    At a terminal it is drawn; else each step is a line, as JSON where that is asked for.
+    At a terminal it is drawn; else each step is a line, as JSON where that is asked for. Ctrl-C
+    ends the watching alone.
     """
+    try:
+        return _watched(rollout, as_json=as_json)
+    except KeyboardInterrupt:
+        print_note("the rollout goes on where a server runs; `airssys rollback` takes it back")
+        raise
+
+
+def _watched(
+    rollout: BlockingRollout | BlockingConnectedRollout, *, as_json: bool
+) -> RolloutStatus:
     if as_json or not sys.stdout.isatty():
         for step in rollout.events():
             if as_json:

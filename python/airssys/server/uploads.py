@@ -11,6 +11,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
+from airssys.wasm.durable import explained
 from airssys.wasm.remote.errors import (
     DigestMismatch,
     InvalidRequest,
@@ -66,6 +67,7 @@ class Uploads:
             RequestTooLarge: It has more bytes than are taken.
             DigestMismatch: Other bytes came, or fewer; nothing was kept.
             ServerBusy: Too much waits to be deployed.
+            StateWriteFailed: There is no room for it; nothing was kept.
         """
         if length is None:
             raise InvalidRequest("an upload says its length", hint="send `content-length`")
@@ -85,7 +87,9 @@ class Uploads:
                 )
             self._coming += length
             try:
-                return await self._store(content, length, announced)
+                # What the client does wrong is no error of the system.
+                with explained("take a component in", self._directory.parent):
+                    return await self._store(content, length, announced)
             finally:
                 self._coming -= length
 

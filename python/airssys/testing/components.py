@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airssys.osl import Record
+    from airssys.testing.http import HttpAnswer
     from airssys.wasm import BlockingDeployment, BlockingHost, Component, Revision
     from airssys.wasm.actors.blocking_actor import BlockingActor
     from airssys.wasm.actors.log_line import LogLine
@@ -70,6 +71,18 @@ class ComponentUnderTest:
     def tell(self, message: Any, *, key: str = "") -> None:
         """Send a message to one of its actors."""
         self.actor(key).tell(message)
+
+    def request(self, method: str, target: str, body: object = None) -> HttpAnswer:
+        """Send it a request over HTTP; what it answers, whatever the status.
+
+        Args:
+            method: `GET`, `POST`, …
+            target: The path, and what follows `?`.
+            body: Bytes and text as they are, None for none; anything else as JSON.
+        """
+        from airssys.testing.http import requested  # noqa: PLC0415 - costs who uses it
+
+        return requested(self.host, self.deployment.name, method, target, body)
 
     def stand_in(self, address: str, answer: Any = None) -> Heard:
         """Put an actor where the component sends messages; return what arrives there.

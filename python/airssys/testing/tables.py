@@ -64,9 +64,12 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ask: A message to its actor, whose answer is waited for.
         tell: A message to its actor.
         publish: A message to a topic, as `{ topic = "texts.new", message = "…" }`.
+        request: A request over HTTP: `GET /hello?name=Ada`.
+        body: What the request carries: text, or anything else as JSON.
         key: Which actor; the main one by default.
         returns: What the call returns, in WAVE as `airssys call` prints it.
-        answers: What the actor answers.
+        answers: What the actor answers, or the body that comes back over HTTP.
+        status: The status code that comes back over HTTP.
         fails: Part of the message of the error that the call or the request ends with.
         publishes: What it publishes then, by topic.
         logs: Texts that lines contain which it logged or printed until then.
@@ -78,9 +81,12 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ask: Any = UNSET
     tell: Any = UNSET
     publish: Publication | None = None
+    request: str = ""
+    body: Any = None
     key: str = ""
     returns: str | None = None
     answers: Any = UNSET
+    status: int = 200
     fails: str | None = None
     publishes: dict[str, Any] = field(default_factory=dict)
     logs: tuple[str, ...] = ()
@@ -142,10 +148,11 @@ def read_cases(file: Path) -> list[tuple[Case, int]]:
     for case, line in zip(found.value.case, lines, strict=True):
         for step in case.steps or (case,):
             said = [bool(step.call), step.ask is not UNSET, step.tell is not UNSET]
-            if sum((*said, step.publish is not None)) != 1:
+            said += [step.publish is not None, bool(step.request)]
+            if sum(said) != 1:
                 raise TableError(
-                    f"{name}:{line}:1: case {case.name!r}: each step is one of call, ask, tell "
-                    "and publish",
+                    f"{name}:{line}:1: case {case.name!r}: each step is one of call, ask, tell, "
+                    "publish and request",
                     file=name,
                     line=line,
                 )
@@ -235,6 +242,8 @@ def _left_behind(subject: ComponentUnderTest, step: Step) -> str:
 def _done(subject: ComponentUnderTest, step: Step) -> str:
     if step.call:
         return _called(subject, step)
+    if step.request:
+        return _requested(subject, step)
     if step.publish is not None:
         subject.actor(step.key)  # it subscribes when it starts
         taken = subject.publish(step.publish.topic, step.publish.message)
@@ -245,6 +254,18 @@ def _done(subject: ComponentUnderTest, step: Step) -> str:
     answer = subject.ask(step.ask, key=step.key)
     if step.answers is not UNSET and _plain(answer) != step.answers:
         return f"expected the answer {_shown(step.answers)}, got {_shown(answer)}"
+    return ""
+
+
+def _requested(subject: ComponentUnderTest, step: Step) -> str:
+    method, _, target = step.request.partition(" ")
+    if not target.startswith("/"):
+        return f"{step.request!r} is no request: a method and a path are expected, `GET /`"
+    answer = subject.request(method, target, step.body)
+    if answer.status != step.status:
+        return f"expected status {step.status}, got {answer.status}: {_shown(answer.value)}"
+    if step.answers is not UNSET and answer.value != step.answers:
+        return f"expected the body {_shown(step.answers)}, got {_shown(answer.value)}"
     return ""
 
 

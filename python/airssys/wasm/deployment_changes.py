@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.actors.settings import ActorSettings
+    from airssys.wasm.delivery.replay import Replay
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings
     from airssys.wasm.revision import Enforcement, Lifetime
@@ -39,6 +40,7 @@ class Changes(TypedDict, total=False):
     enforcement: Enforcement | None
     observe_until: dt.datetime | None
     implements: object
+    replay: Replay | None
     hooks: Hooks | None
     grant: Literal["requested", "none"] | None
     who: str | None

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from airssys.wasm.contracts.contract import Contract
     from airssys.wasm.delivery.locks import Lock
     from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.replay import Replay
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.ingress import HttpLimits, HttpRoute
@@ -321,6 +322,7 @@ class Host:
         allow_downgrade: bool = False,
         strategy: Strategy | None = None,
         implements: object = None,
+        replay: Replay | None = None,
     ) -> Deployment:
         """Make a component the live revision of a deployment, which is made where it is missing.
 
@@ -375,8 +377,12 @@ class Host:
                 it does not implement it, and so is every later one, until one is deployed with
                 another contract.
             allow_downgrade: Let in a signed version that is lower than one the name has had.
+            replay: Keep calls, and make them again on each further revision before it goes live;
+                none by default.
 
         Raises:
+            ReplayDiffers: It answers calls otherwise that were recorded, and `replay` refuses that.
+            ShadowUnsafe: Calls are to be made again without effects, and it calls host functions.
             ComponentBlocked: The component, or a key that signed it, is blocked.
             NotTrusted: It is not trusted, and the host lets only trusted ones in.
             DowngradeRefused: It is signed as a lower version than the name has had.
@@ -411,6 +417,7 @@ class Host:
             enforcement=enforcement,
             observe_until=observe_until,
             implements=implements,
+            replay=replay,
         )
         return await self._deploy(
             source,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airssys.wasm.contracts.contract import Contract
     from airssys.wasm.delivery.locks import Lock
     from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.replay import Replay
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.ingress import HttpLimits, HttpRoute
@@ -137,6 +138,7 @@ class BlockingHost:
         allow_downgrade: bool = False,
         strategy: Strategy | None = None,
         implements: object = None,
+        replay: Replay | None = None,
     ) -> BlockingDeployment:
         """Make a component the live revision of a deployment; see `Host.deploy`.
 
@@ -157,6 +159,7 @@ class BlockingHost:
             enforcement=enforcement,
             observe_until=observe_until,
             implements=implements,
+            replay=replay,
         )
         return self._deploy(
             source,

@@ -26,6 +26,7 @@ from airssys.wasm.delivery.dependencies import (
 from airssys.wasm.delivery.desk import RolloutDesk
 from airssys.wasm.delivery.errors import RevisionCollected
 from airssys.wasm.delivery.locks import KILLED
+from airssys.wasm.delivery.replay import refuse_differing
 from airssys.wasm.delivery.strategies import BlueGreen, Recreate, Stepwise, check_strategy
 from airssys.wasm.deployment_name import check_deployment_name, namespace_of
 from airssys.wasm.engine import Engine
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.hooks import Hooks
     from airssys.wasm.component import Component
     from airssys.wasm.contracts.contract import Contract
+    from airssys.wasm.delivery.replay import ReplayReport
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.manifest.configuration import Configuration
@@ -363,8 +365,8 @@ class HostCore:
                     name, number, effective, grant=bool(grant), filed=filed, who=who, why=why
                 ) as (identity, admission),
             ):
-                if isinstance(strategy, Recreate) and serving.takes_calls:
-                    undoing.enter_context(serving.recreating(strategy.wait))
+                self._replay(serving, number, component, effective)
+                undoing.enter_context(_making_room(serving, strategy))
                 prepared = serving.prepare(number, component, effective, hooks)
                 new = NewRevision(
                     digest=digest,
@@ -416,6 +418,40 @@ class HostCore:
             and live.settings
             == self.intake.effective(content, serving.name, settings, inherited=inherited)
         )
+
+    def _replay(
+        self, serving: Serving, number: int, component: Component, settings: Settings
+    ) -> None:
+        """Make recorded calls again on what is to be a revision, and tell what came of it.
+
+        Raises:
+            ReplayDiffers: It answers otherwise, and is to be refused then.
+            ShadowUnsafe: A host function is called, of which nobody knows what it does.
+        """
+        report = serving.replay(number, component, settings)
+        if report is None:
+            return
+        facts = {key: getattr(report, key) for key in ("same", "different", "unrepeatable")}
+        self.events.tell("replayed", serving.name, revision=number, **facts)
+        refuse_differing(serving.name, settings.replay, report)
+        if report.different:
+            _log.warning("revision %d of '%s' goes live: %s", number, serving.name, report)
+
+    def replay_for_plan(
+        self, name: str, component: Component, settings: Settings
+    ) -> ReplayReport | None:
+        """Make the calls that a deployment keeps again on what would be its next revision.
+
+        Raises:
+            ShadowUnsafe: A host function is called, of which nobody knows what it does.
+        """
+        serving = self._servings.get(name)
+        if serving is None or serving.revision is None:
+            return None
+        number = self.next_number(name)
+        # With the rights that it would have, and has no longer than this.
+        with self.security.admitting(name, number, settings, grant=False, who=user(), why=""):
+            return serving.replay(number, component, settings)
 
     def _deployed_again(
         self,
@@ -770,6 +806,15 @@ class HostCore:
             self.delivery.give_up(rollout, f"it does not start any more: {error}")
             return
         self.delivery.go_on(serving, rollout, revision, prepared)
+
+
+def _making_room(
+    serving: Serving, strategy: Strategy | None
+) -> contextlib.AbstractContextManager[None]:
+    """End what is live before something else takes its place, where the strategy says so."""
+    if isinstance(strategy, Recreate) and serving.takes_calls:
+        return serving.recreating(strategy.wait)
+    return contextlib.nullcontext()
 
 
 def _longest_drain(servings: list[Serving]) -> float:

@@ -26,8 +26,9 @@ class HostEvent:
     Attributes:
         sequence: 1 for the first since the host was opened.
         at: Seconds since 1970.
-        kind: `deployed`, `rolled-back`, `removed`, `held`, `granted`, `revoked`; in a host that is
-            served `rollout`, `limit`, `actor-failed`, `actor-restarted` and `actor-health` too.
+        kind: `deployed`, `replayed`, `rolled-back`, `removed`, `held`, `granted`, `revoked`; in a
+            host that is served `rollout`, `limit`, `actor-failed`, `actor-restarted` and
+            `actor-health` too.
         deployment: To which deployment; empty where it concerns the host.
         facts: More about it, as JSON has it.
     """

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from airssys.wasm.actors.settings import ActorSettings  # noqa: TC001 - read when decoding
 from airssys.wasm.contracts.required import Required  # noqa: TC001 - as above
+from airssys.wasm.delivery.replay import Replay  # noqa: TC001 - read when decoding
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.manifest.component_manifest import Capabilities  # noqa: TC001 - as above
 from airssys.wasm.quotas.ceilings import Ceilings
@@ -52,6 +53,7 @@ class Settings:
         enforcement: `enforce`; `observe`, which lets pass what is merely not granted; or `learn`,
             the same on a development host, remembered for a suggestion.
         observe_until: When observing ends, in seconds since 1970.
+        replay: Which calls are kept and made again on each new revision; None for none.
         implements: What the component has to export; it takes every later revision too, until
             another contract is given.
         said: What of this the operator said where it was deployed, as `drain` or `limits.memory`;
@@ -75,6 +77,7 @@ class Settings:
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     enforcement: Enforcement = "enforce"
     observe_until: float | None = None
+    replay: Replay | None = None
     implements: Required | None = None
     said: tuple[str, ...] | None = dataclasses.field(default=None, compare=False)
 
@@ -98,6 +101,11 @@ class Settings:
             raise InvalidSetting(
                 f"actor settings do not go with lifetime {self.lifetime!r}",
                 hint="they say how deployments of lifetime 'actor' are run",
+            )
+        if self.replay is not None and self.lifetime == "actor":
+            raise InvalidSetting(
+                "replay does not go with lifetime 'actor': what actors answer depends on the state"
+                " of each"
             )
         if not isinstance(self.instances, int) or not 1 <= self.instances <= 100_000:
             raise InvalidSetting(f"instances must be 1 to 100000, got {self.instances!r}")

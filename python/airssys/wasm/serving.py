@@ -17,6 +17,7 @@ from airssys.wasm.actors.hooks import Hooks
 from airssys.wasm.actors.make import Make
 from airssys.wasm.delivery.errors import ShadowUnsafe
 from airssys.wasm.delivery.records import Baseline
+from airssys.wasm.delivery.replay import report_of
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import Limits
 from airssys.wasm.quotas.ledger import usage_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.logs import GuestLogs
     from airssys.wasm.component import Component
     from airssys.wasm.contracts.contract import Contract
+    from airssys.wasm.delivery.replay import Replay, ReplayReport
     from airssys.wasm.quotas import Ledger, Usage
     from airssys.wasm.revision import Revision, Settings
     from airssys.wasm.security.host_security import HostSecurity
@@ -162,6 +164,8 @@ class Serving:
         self._of_actors: set[int] = set()
         self._line: _core.Line | None = None
         self._draining: list[_core.Line] = []
+        self._recording: _core.Recording | None = None
+        self._kept_within: tuple[int, int | str, float] | None = None
 
     def prepare(
         self, number: int, component: Component, settings: Settings, hooks: Hooks | None = None
@@ -307,6 +311,7 @@ class Serving:
         self._line, self.make = prepared.line, prepared.make
         self.quota = quota_of(revision.settings)
         self._bound(revision.settings)
+        self._keep_calls(revision.settings.replay)
         self._share(prepared)
         if prepared.make is not None:
             self._of_actors.add(revision.number)
@@ -318,6 +323,14 @@ class Serving:
         for cold in list(self._warm)[: -(revision.settings.keep + 1)]:
             del self._warm[cold]
             self._statistics[cold].go_cold()
+
+    def _keep_calls(self, replay: Replay | None) -> None:
+        """Keep the calls that are to be made again, beside those that are kept already."""
+        bounds = None if replay is None else (replay.calls, replay.bytes, replay.share)
+        if bounds != self._kept_within:
+            self._kept_within = bounds
+            self._recording = None if replay is None else replay.recording()
+        self.route.record(self._recording)
 
     def _let_go(self, line: _core.Line, drain: float) -> None:
         """Give the calls of a line that takes none any more until its drain deadline."""
@@ -430,7 +443,7 @@ class Serving:
             share,
             control=control[0],
             copy=copy[0],
-            storage=self._copied_storage(component, prepared),
+            storage=self._copied_storage(component, prepared.component, prepared.settings),
             salt=salt,
             slow=baseline.slow,
         )
@@ -438,10 +451,51 @@ class Serving:
         self.trial = Trial(revision, prepared, native, (control[1], copy[1]))
         return self.trial
 
-    def _copied_storage(self, live: Component, new: Prepared) -> _core.StorageNamespace | None:
+    def _copied_storage(
+        self, live: Component, new: Component, settings: Settings
+    ) -> _core.StorageNamespace | None:
         """Return what is held for the copies of calls, if either component stores anything."""
-        limits = Limits(**cast("dict[str, Any]", new.settings.limits))
-        return self._namespace(live, limits) or self._namespace(new.component, limits)
+        limits = Limits(**cast("dict[str, Any]", settings.limits))
+        return self._namespace(live, limits) or self._namespace(new, limits)
+
+    def replay(self, number: int, component: Component, settings: Settings) -> ReplayReport | None:
+        """Make the calls that are kept again, on the live revision and on a new one.
+
+        Blocks, for as many seconds as the settings say.
+
+        Args:
+            number: The new revision.
+            component: Its component.
+            settings: How it is run.
+
+        Returns:
+            What came of it; None where nothing is kept, or is to be made again.
+
+        Raises:
+            ShadowUnsafe: A host function is called, of which nobody knows what it does.
+        """
+        live, own = self.revision, self.component
+        if settings.replay is None or not settings.replay.calls:
+            return None
+        if required := component.required:
+            raise ShadowUnsafe(
+                f"calls of '{self.name}' cannot be made again without effects: its component calls"
+                f" host functions: {', '.join(required)}",
+                hint="deploy it without replay",
+                name=self.name,
+            )
+        if self._recording is None or live is None or own is None or own.required:
+            return None
+        control, _ = self._without_effects(live.number, own, live.settings)
+        copy, _ = self._without_effects(number, component, settings)
+        told = self._recording.replay(
+            control,
+            copy,
+            storage=self._copied_storage(own, component, settings),
+            ignored=settings.replay.ignore,
+            seconds=settings.replay.seconds,
+        )
+        return report_of(told, self._security.known_secrets())
 
     def _without_effects(
         self, number: int, component: Component, settings: Settings

@@ -27,6 +27,7 @@ from airssys.wasm.wasi import Directory
 if TYPE_CHECKING:
     import os
 
+    from airssys.wasm.delivery.replay import Replay
     from airssys.wasm.manifest.component_manifest import Capabilities, ComponentManifest
     from airssys.wasm.manifest.configuration import Configuration
     from airssys.wasm.manifest.host_manifest import DeploymentEntry
@@ -60,6 +61,7 @@ def settings_from(
     enforcement: Enforcement | None = None,
     observe_until: dt.datetime | None = None,
     implements: object = None,
+    replay: Replay | None = None,
 ) -> Settings:
     """Return settings that remember what of them was given; `completed` fills in the rest.
 
@@ -84,6 +86,7 @@ def settings_from(
         "enforcement": enforcement,
         "observe_until": moment_of(observe_until),
         "implements": None if contract is None else contract.required,
+        "replay": replay,
     }
     given = {name: value for name, value in given.items() if value is not None}
     if actor is not None:

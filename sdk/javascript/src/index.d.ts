@@ -146,3 +146,37 @@ export function subscribe(pattern: string): void;
 
 /** End a subscription; false if there was none. */
 export function unsubscribe(pattern: string): boolean;
+
+/** A request to a component. */
+export interface Request {
+  /** `GET`, `POST`, … */
+  readonly method: string;
+  /** Without what follows `?`, percent-decoded. */
+  readonly path: string;
+  /** What follows it, by name; the last one of each. */
+  readonly query: Record<string, string>;
+  /** By name in lower case; several of a name are joined by commas. */
+  readonly headers: Record<string, string>;
+  /** All of it. */
+  readonly body: Uint8Array;
+  /** The body as text. @throws NotUnderstood where it is no UTF-8. */
+  text(): string;
+  /** The body as JSON. @throws NotUnderstood where it is none. */
+  json(): any;
+}
+
+/** An answer: bytes as they are, text as UTF-8, nothing for `undefined` or `null`, anything else as JSON. */
+export class Response {
+  readonly body: unknown;
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  constructor(body?: unknown, options?: { status?: number; headers?: Record<string, string> });
+}
+
+/**
+ * Let a function answer the requests to this component: `export const incomingHandler = http((request) => …)`.
+ *
+ * It returns a `Response`, or the body of one. `Refused` and `NotUnderstood` become an answer of status 400 with their
+ * words; anything else that is thrown ends the instance, and whoever asked gets 502.
+ */
+export function http(answer: (request: Request) => unknown): { handle(request: any, out: any): void };

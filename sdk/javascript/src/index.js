@@ -2,6 +2,7 @@
 
 export { actor } from "./actor.js";
 export { ComponentError, Delivery, NotUnderstood, Refused } from "./errors.js";
+export { Response, http } from "./http.js";
 export { log } from "./log.js";
 export {
   anything,

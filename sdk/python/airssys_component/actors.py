@@ -24,14 +24,14 @@ from airssys_component.world import types
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["actor", "exports", "handles", "on_topic"]
+__all__ = ["actor", "exports", "handles", "on_topic", "provide"]
 
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _MARK = "__airssys_handles__"
 _TOPIC = "__airssys_topic__"
-#: What the world finds, by name; filled by `actor`.
+#: What the world finds, by name; filled by `provide`.
 _exports: dict[str, type] = {}
 
 
@@ -83,11 +83,17 @@ def actor(*, name: str = "", version: str = "0.1.0") -> Callable[[C], C]:
     def make(cls: C) -> C:
         made: Any = dataclasses.dataclass(cls)
         kind = _Kind(made, name or cls.__name__.lower(), version)
-        _exports.update(kind.exports())
+        for export, each in kind.exports().items():
+            provide(export, each)
         bridge_logging()
         return cls
 
     return make
+
+
+def provide(name: str, cls: type) -> None:
+    """Let the world find a class by the name that its bindings have for an interface."""
+    _exports[name] = cls
 
 
 def exports() -> dict[str, type]:

@@ -28,12 +28,12 @@ def imported(name: str, interface: str) -> Any:
         ) from None
 
 
-def types() -> Any:
-    """Return the bindings of `airssys:core/types`.
+def types(package: str = "airssys_core") -> Any:
+    """Return the bindings of the interface `types` of a package.
 
     Several packages have an interface of this name; the bindings then carry their packages' names.
     """
     try:
-        return importlib.import_module("wit_world.imports.airssys_core_types")
+        return importlib.import_module(f"wit_world.imports.{package}_types")
     except ImportError:
-        return imported("types", "airssys:core/types")
+        return imported("types", f"{package.replace('_', ':')}/types")

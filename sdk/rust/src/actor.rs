@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,23 +10,13 @@ use serde_json::Value;
 use crate::bindings::airssys::core::types::{
     ComponentMetadata, Error, HealthReport, HealthStatus, Message, Setting, Source,
 };
-use crate::{logging, talking};
+use crate::{Refused, logging, talking};
 
 /// JSON in the multicodec table.
 const JSON: u64 = 0x0200;
 
 /// What the operator set, by name.
 pub type Config = BTreeMap<String, Value>;
-
-/// A request is refused: whoever asked gets the reason, and the actor goes on.
-#[derive(Clone, Debug)]
-pub struct Refused(pub String);
-
-impl<T: fmt::Display> From<T> for Refused {
-    fn from(reason: T) -> Self {
-        Self(reason.to_string())
-    }
-}
 
 /// What takes messages, one at a time. Its fields are its state.
 pub trait Actor: Default + Serialize + DeserializeOwned + 'static {
@@ -192,7 +181,9 @@ macro_rules! actor {
                     _: u64,
                     _: Result<Option<Vec<u8>>, core_types::DeliveryError>,
                 ) -> Result<(), core_types::Error> {
-                    Err(core_types::Error::Unhandled("it waits for no answer".into()))
+                    Err(core_types::Error::Unhandled(
+                        "it waits for no answer".into(),
+                    ))
                 }
             }
 
@@ -229,12 +220,15 @@ macro_rules! actor {
                     CELL.with(|cell| cell.restore(&snapshot))
                 }
 
-                fn migrate(version: String, snapshot: Vec<u8>) -> Result<Vec<u8>, core_types::Error> {
+                fn migrate(
+                    version: String,
+                    snapshot: Vec<u8>,
+                ) -> Result<Vec<u8>, core_types::Error> {
                     CELL.with(|cell| cell.migrate(&version, &snapshot))
                 }
             }
 
-            $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
         };
     };
 }

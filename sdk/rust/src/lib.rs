@@ -33,15 +33,28 @@
 //!
 //! A message is JSON. The fields of the type are the state, which is written down when the host asks for a snapshot
 //! and read back where an actor goes on. A panic ends the instance; its supervisor starts another one.
+//!
+//! With the feature `http`, and without the default feature `actor`, a component answers HTTP requests: see
+//! [`http!`].
 
+#[cfg(feature = "actor")]
 mod actor;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "actor")]
 mod logging;
+mod refused;
+#[cfg(feature = "actor")]
 mod talking;
 
-pub use actor::{Actor, Config, Refused};
+#[cfg(feature = "actor")]
+pub use actor::{Actor, Config};
+pub use refused::Refused;
+#[cfg(feature = "actor")]
 pub use talking::{Delivery, ask, publish, subscribe, tell};
 
 /// What `actor!` needs; not for direct use.
+#[cfg(feature = "actor")]
 #[doc(hidden)]
 pub mod bindings {
     wit_bindgen::generate!({
@@ -60,7 +73,11 @@ pub mod bindings {
     });
 }
 
+/// What the macros need; not for direct use.
 #[doc(hidden)]
 pub mod glue {
+    #[cfg(feature = "actor")]
     pub use super::actor::Cell;
+    #[cfg(feature = "http")]
+    pub use wasip2;
 }

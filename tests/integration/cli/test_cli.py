@@ -272,6 +272,20 @@ class TestAround:
             assert word in help_text
         assert out(airssys("--version")).startswith("airssys 0.")
 
+    def test_a_reader_that_goes_away_in_the_middle_is_no_failure(self, airssys):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = subprocess.Popen(
+            [*AIRSSYS, "manifest", "schema", "host"],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            cwd=airssys.work,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        os.close(writing)
+        assert process.communicate(timeout=60) == (None, b"")
+        assert process.returncode == 0
+
     def test_a_wrong_command_or_option_is_a_usage_error(self, airssys):
         assert "lst" in refused(airssys("lst"), 2)[0]
         assert "--stat" in refused(airssys("list", "--stat", "x"), 2)[0]

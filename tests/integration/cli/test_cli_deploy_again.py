@@ -51,3 +51,13 @@ def test_so_does_what_an_actor_is(deploy):
     assert (changed["actor"]["codec"], changed["actor"]["rollback"]) == ("json", "refuse")
     assert changed["capabilities"] == first["capabilities"]
     assert [each.get("send") for each in first["capabilities"]["messaging"]] == ["other/*", None]
+
+
+def test_what_is_said_of_recorded_calls_stays_likewise(deploy, here, guest):
+    replay = deploy("calculator", "--replay", "warn")["settings"]["replay"]
+    assert (replay["on_difference"], replay["calls"]) == ("warn", 200)
+    assert deploy("calculator-1-1")["settings"]["replay"] == replay
+    assert deploy("calculator", "--replay", "off")["settings"]["replay"]["calls"] == 0
+    wrong = here("deploy", guest("calculator"), "--name", "acme/thing", "--replay", "ask")
+    assert wrong.returncode == 2
+    assert b"expected refuse" in wrong.stderr

@@ -18,6 +18,8 @@ from airssys.wasm import (
     InvalidSetting,
     Limits,
     NothingToRollBackTo,
+    Replay,
+    ReplayDiffers,
     RolloutInProgress,
     UnknownDeployment,
     UnknownExport,
@@ -274,3 +276,28 @@ def test_a_removed_deployment_is_gone(host, guest):
     calc.remove(why="done")
     with pytest.raises(UnknownDeployment):
         host.deployment("acme/gone")
+
+
+def test_recorded_calls_are_made_again_before_a_revision_goes_live(host, guest):
+    calc = host.deploy(guest("calculator"), name="acme/replayed", replay=Replay(ignore=["version"]))
+    assert calc.revision.settings.replay.calls == 200
+    assert calc.call("version") == "1.0.0"
+    assert calc.call("demo:calc/ops#divide", 7, 2) == 3
+    for number in range(3):
+        calc.call("add", number, 1)
+    # It has another signature of `add`, or none.
+    content = guest("calculator-2").read_bytes()
+    settings = calc.revision.settings
+    report = host.plan(content, name="acme/replayed", settings=settings, inherited=True).replay
+    assert report.left_out > 0
+    plan = host.plan(
+        guest("calculator-1-1").read_bytes(),
+        name="acme/replayed",
+        settings=settings,
+        inherited=True,
+    )
+    assert (plan.possible, plan.replay.same, plan.replay.different) == (True, 4, 0)
+    with pytest.raises(ReplayDiffers, match=r'version\(\) gives "1.1.0", and gave "1.0.0"'):
+        calc.deploy(guest("calculator-1-1"), replay=Replay())
+    calc.deploy(guest("calculator-1-1"))
+    assert calc.call("version") == "1.1.0"

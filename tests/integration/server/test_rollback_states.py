@@ -11,6 +11,7 @@ import sys
 import pytest
 from rollback_states import STATES, canary_running, component, replaced_at_once
 
+from airssys.cli import main
 from airssys.wasm import Host
 
 pytestmark = pytest.mark.timeout(240)
@@ -82,6 +83,15 @@ except SystemExit as end:
         "airssys.wasm.settings",
     }
     assert not modules & heavy
+
+
+def test_taking_a_rollout_back_is_said(shared, capsys):
+    with Host.connect_blocking(shared.address) as host:
+        canary_running(host, "back/said")
+    with pytest.raises(SystemExit) as ended:
+        main(["--server", shared.address, "rollback", "back/said"])
+    assert ended.value.code == 0
+    assert "revision 2 of back/said was taken back" in capsys.readouterr().err
 
 
 def test_without_a_server_it_leads_back_from_a_rollout_that_a_kill_cut_short(serve, tmp_path):

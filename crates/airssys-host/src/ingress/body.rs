@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use super::limits::IngressLimits;
 use super::statistics::IngressStatistics;
-use crate::route::Statistics;
+use crate::route::{Overheard, Statistics};
 
 /// One request and its answer, as long as anything of it goes on.
 #[derive(Debug)]
@@ -106,15 +106,30 @@ pub struct RequestBody {
     left: u64,
     exchange: Arc<Exchange>,
     patience: Patience,
+    overheard: Option<Arc<Overheard>>,
 }
 
 impl RequestBody {
-    pub fn new(body: Incoming, exchange: Arc<Exchange>) -> Self {
+    /// `overheard` is told what passes.
+    pub fn new(body: Incoming, exchange: Arc<Exchange>, overheard: Option<Arc<Overheard>>) -> Self {
         Self {
             body,
             left: exchange.limits.body_bytes,
             exchange,
             patience: Patience::default(),
+            overheard,
+        }
+    }
+
+    fn tell(&self, frame: Option<&Frame<Bytes>>) {
+        let Some(overheard) = &self.overheard else {
+            return;
+        };
+        if let Some(frame) = frame {
+            overheard.sent(frame);
+        }
+        if frame.is_none() || self.body.is_end_stream() {
+            overheard.sent_whole();
         }
     }
 }
@@ -141,8 +156,12 @@ impl Body for RequestBody {
         this.exchange
             .client_is_silent
             .store(false, Ordering::Release);
+        if frame.is_none() {
+            this.tell(None);
+        }
         Poll::Ready(frame.map(|frame| {
             let frame = frame?;
+            this.tell(Some(&frame));
             let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);
             this.exchange.bytes_in.fetch_add(length, Ordering::Relaxed);
             match this.left.checked_sub(length) {
@@ -224,16 +243,19 @@ pub struct GuestBody {
     /// Bytes until the end, where the head says how many there are: nobody asks for more than these.
     left: Option<u64>,
     over: bool,
+    overheard: Option<Arc<Overheard>>,
 }
 
 impl GuestBody {
-    /// `left` is the length that the answer is to have, if that is known; 0 where it has no body.
+    /// `left` is the length that the answer is to have, if that is known; 0 where it has no body. `overheard` is
+    /// told what passes.
     pub fn new(
         body: WasiBody,
         left: Option<u64>,
         exchange: Arc<Exchange>,
         statistics: Arc<Statistics>,
         guest: Option<Abort>,
+        overheard: Option<Arc<Overheard>>,
     ) -> Self {
         let mut made = Self {
             body,
@@ -243,6 +265,7 @@ impl GuestBody {
             patience: Patience::default(),
             left,
             over: false,
+            overheard,
         };
         if left == Some(0) {
             made.complete();
@@ -256,6 +279,9 @@ impl GuestBody {
         self.exchange.client_reads.store(true, Ordering::Release);
         if let Some(guest) = self.guest.take() {
             guest.release();
+        }
+        if let Some(overheard) = self.overheard.take() {
+            overheard.answered_whole();
         }
     }
 
@@ -329,6 +355,9 @@ impl GuestBody {
                 let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);
                 self.exchange.bytes_out.fetch_add(length, Ordering::Relaxed);
                 self.left = self.left.map(|left| left.saturating_sub(length));
+                if let Some(overheard) = &self.overheard {
+                    overheard.answered(&frame);
+                }
                 if frame.is_trailers() || self.left == Some(0) {
                     self.complete();
                 }

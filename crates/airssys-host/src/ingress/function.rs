@@ -159,7 +159,7 @@ async fn read(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Result<Js
             "arguments are JSON: `Content-Type: application/json`",
         ));
     }
-    let body = RequestBody::new(request.into_body(), exchange.clone());
+    let body = RequestBody::new(request.into_body(), exchange.clone(), None);
     let most = exchange.limits.body_bytes;
     let bytes = body.collect().await.map_err(|error| match error {
         HttpError::HttpRequestBodySize(_) => too_large(most),

@@ -79,10 +79,10 @@ impl Driven {
         if is_timeout(&result) && self.exchange.waits_for_client() {
             // Time that the client took is not the revision's fault.
             self.exchange.ingress.stalled.add();
-            passage.conclude_as(live, None, Outcome::Cancelled);
+            passage.conclude_as(live, &result, Outcome::Cancelled);
         } else {
             let outcome = judge(&result);
-            passage.conclude_as(live, result.as_ref().err(), outcome);
+            passage.conclude_as(live, &result, outcome);
         }
         self.exchange.count_bytes(&statistics);
         result

@@ -66,7 +66,8 @@ pub async fn answer(
     }
     let statistics = passage.line().statistics.clone();
     let no_body = request.method() == Method::HEAD;
-    let request = request.map(|body| RequestBody::new(body, exchange.clone()));
+    let overheard = passage.overhear(&request);
+    let request = request.map(|body| RequestBody::new(body, exchange.clone(), overheard.clone()));
     let (sender, mut receiver) = oneshot::channel();
     let bad = Arc::new(AtomicBool::new(true));
     let respond = {
@@ -137,9 +138,12 @@ pub async fn answer(
     let status = response.status();
     let bodiless =
         no_body || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    if let Some(overheard) = &overheard {
+        overheard.answers(&response, bodiless);
+    }
     let left = if bodiless { Some(0) } else { length };
     Ok(response.map(|body| {
-        let body = GuestBody::new(body, left, exchange.clone(), statistics, guest);
+        let body = GuestBody::new(body, left, exchange.clone(), statistics, guest, overheard);
         ResponseBody::Guest(Box::new(body))
     }))
 }

@@ -4,30 +4,25 @@
 //! find the storage as it was when the call came, and what either writes is thrown away with it. No caller waits for
 //! either, or hears of them. Where as many run already as may, a call is not copied.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::attempt::{self, Tried, common_exports};
 use super::line::Line;
-use super::passage::Passage;
 use super::statistics::Outcome;
 use super::trial::{Fault, Side, Stage};
-use crate::component::Component;
 use crate::error::Error;
-use crate::instance::{Call, Live, Progress, now_nanos};
-use crate::storage::{Base, Namespace, Overlay};
-use crate::value::{Type, Value};
+use crate::storage::{Base, Namespace};
+use crate::value::Value;
 
 /// Copies that are held or run at once; what they hold is bounded by it.
 const MOST_AT_ONCE: usize = 4;
-/// Bytes of arguments that are copied at most.
-const MOST_BYTES: usize = 1 << 20;
+/// Bytes of arguments, or of the body of a request or an answer, that are copied at most.
+pub(super) const MOST_BYTES: usize = 1 << 20;
 
-type Digest = [u8; blake3::OUT_LEN];
+pub(super) type Digest = [u8; blake3::OUT_LEN];
 
 /// Where copies of calls run.
 #[derive(Debug)]
@@ -89,28 +84,6 @@ impl Copies {
     }
 }
 
-/// By export of `live`, the position of the same function in `candidate`.
-fn common_exports(live: &Component, candidate: &Component) -> Box<[Option<usize>]> {
-    live.exports
-        .iter()
-        .map(|function| {
-            if function.ty.any(&belongs_to_instance) {
-                return None;
-            }
-            let other = candidate.export(&function.path()).ok()?;
-            let shape = function.ty.shape()?;
-            (candidate.exports[other].ty.shape()? == shape).then_some(other)
-        })
-        .collect()
-}
-
-fn belongs_to_instance(ty: &Type) -> bool {
-    matches!(
-        ty,
-        Type::Own(_) | Type::Borrow(_) | Type::Stream(_) | Type::Future(_) | Type::ErrorContext
-    )
-}
-
 /// A call of which a copy is to be made, once it is answered.
 #[derive(Debug)]
 pub(super) struct Copy {
@@ -157,39 +130,80 @@ impl Copy {
         }
     }
 
+    /// No copy is made in the end.
+    pub fn leave_out(&self) {
+        self.copies.leave_out();
+    }
+
+    /// Where the live revision's copy and the candidate's run.
+    pub fn lines(&self) -> &[Arc<Line>; 2] {
+        &self.copies.lines
+    }
+
+    /// The storage as the call found it, where anything is stored.
+    pub fn base(&self) -> Option<&Arc<Base>> {
+        self.base.as_ref()
+    }
+
+    /// Whether the components of both revisions answer HTTP requests.
+    pub fn handles_http(&self) -> bool {
+        self.lines()
+            .iter()
+            .all(|line| line.component.handles_http())
+    }
+
     /// Run the copy, on some other thread, and compare it with what the call was answered.
     pub fn run(mut self, answer: Option<&Value>) {
         let Some((export, arguments)) = self.call.take() else {
-            self.copies.leave_out();
+            self.leave_out();
             return;
         };
         let Some(other) = self.copies.exports[export] else {
             unreachable!("only what both have is kept")
         };
         let expected = Value::digest(answer);
-        // Nothing runs any more where there is no runtime.
+        self.spawn(move |copy| async move {
+            let digest = |answer: Option<Value>| Value::digest(answer.as_ref());
+            let [control, candidate] = copy.lines();
+            let live = attempt::call(control, export, arguments.clone(), copy.base()).await;
+            let new = attempt::call(candidate, other, arguments, copy.base()).await;
+            copy.settle(live.map(digest), new.map(digest), &expected);
+        });
+    }
+
+    /// Do `work` on some other thread; nothing runs any more where there is no runtime.
+    pub fn spawn<F: Future<Output = ()> + Send + 'static>(self, work: impl FnOnce(Self) -> F) {
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                let [control, candidate] = &self.copies.lines;
-                let base = self.base.as_ref();
-                let live = attempt(control, export, arguments.clone(), base).await;
-                let new = attempt(candidate, other, arguments, base).await;
-                match (live, new) {
-                    (Tried::Came(live), Tried::Came(new)) => {
-                        self.copies.compared.fetch_add(1, Ordering::Relaxed);
-                        self.count(Side::Live, &live, &expected);
-                        self.count(Side::Candidate, &new, &expected);
-                    }
-                    (Tried::Overflowed, _) | (_, Tried::Overflowed) => self.copies.leave_out(),
-                    _ => {}
-                }
-            });
+            runtime.spawn(work(self));
         }
     }
 
-    fn count(&self, side: Side, attempt: &Attempt, expected: &Digest) {
-        self.stage.record(side, None, attempt.fault, attempt.nanos);
-        if attempt.answer.is_some_and(|answer| answer != *expected) {
+    /// Count what became of the copy on both lines, beside what the call was answered.
+    pub fn settle(&self, live: Tried<Digest>, new: Tried<Digest>, expected: &Digest) {
+        match (live, new) {
+            (
+                Tried::Came {
+                    result: live,
+                    nanos: live_nanos,
+                },
+                Tried::Came { result, nanos },
+            ) => {
+                self.copies.compared.fetch_add(1, Ordering::Relaxed);
+                self.count(Side::Live, &live, live_nanos, expected);
+                self.count(Side::Candidate, &result, nanos, expected);
+            }
+            (Tried::Overflowed, _) | (_, Tried::Overflowed) => self.leave_out(),
+            _ => {}
+        }
+    }
+
+    fn count(&self, side: Side, result: &Result<Digest, Error>, nanos: u64, expected: &Digest) {
+        let fault = match result {
+            Ok(_) => Fault::None,
+            Err(error) => Outcome::of(error).fault(),
+        };
+        self.stage.record(side, None, fault, nanos);
+        if result.as_ref().is_ok_and(|answer| answer != expected) {
             self.stage.differs(side);
         }
     }
@@ -198,98 +212,5 @@ impl Copy {
 impl Drop for Copy {
     fn drop(&mut self) {
         self.copies.room.fetch_add(1, Ordering::AcqRel);
-    }
-}
-
-/// What a copy came to on one of the lines.
-struct Attempt {
-    fault: Fault,
-    nanos: u64,
-    /// `None` where it failed.
-    answer: Option<Digest>,
-}
-
-/// What became of a copy on one of the lines.
-enum Tried {
-    Came(Attempt),
-    /// It wrote more than is kept of a copy: how it would have gone on is not known.
-    Overflowed,
-    /// The line takes no call any more, or ended this one.
-    Ended,
-}
-
-/// Ends an overlay with the copy that it is of, however that ends.
-struct Apart(Arc<Overlay>);
-
-impl Drop for Apart {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-/// Make a call that no caller waits for, over the storage as it was in `base`.
-async fn attempt(
-    line: &Arc<Line>,
-    export: usize,
-    arguments: Vec<Value>,
-    base: Option<&Arc<Base>>,
-) -> Tried {
-    let Some(mut passage) = Passage::enter(line.clone(), None) else {
-        return Tried::Ended;
-    };
-    let began = now_nanos();
-    let apart = base.map(|base| Apart(Overlay::over(base)));
-    let overlay = apart.as_ref().map(|apart| apart.0.clone());
-    let (live, result) = match passage.begin_under(export, arguments, overlay) {
-        Ok(call) => Unheard::new(call).await,
-        Err(error) => (None, Err(error)),
-    };
-    let nanos = now_nanos() - began;
-    if apart.is_some_and(|apart| !apart.0.end()) {
-        passage.conclude(live, &result);
-        return Tried::Overflowed;
-    }
-    let fault = match &result {
-        Ok(_) => Fault::None,
-        Err(error) if Outcome::of(error) == Outcome::Cancelled => return Tried::Ended,
-        Err(error) => Outcome::of(error).fault(),
-    };
-    let answer = result
-        .as_ref()
-        .ok()
-        .map(|value| Value::digest(value.as_ref()));
-    passage.conclude(live, &result);
-    Tried::Came(Attempt {
-        fault,
-        nanos,
-        answer,
-    })
-}
-
-/// Drives a call to its end; what it asks the embedder for is refused.
-struct Unheard {
-    call: Call,
-    patience: Pin<Box<Sleep>>,
-}
-
-impl Unheard {
-    fn new(call: Call) -> Self {
-        let patience = Box::pin(sleep_until(Instant::now() + call.time_left()));
-        Self { call, patience }
-    }
-}
-
-impl Future for Unheard {
-    type Output = (Option<Box<Live>>, Result<Option<Value>, Error>);
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.call.slice(context, true) {
-            Progress::Done(live, result) => Poll::Ready((live, result)),
-            Progress::HostFunctions => Poll::Ready((None, Err(Error::HostFunction))),
-            Progress::Suspended if self.patience.as_mut().poll(context).is_ready() => {
-                Poll::Ready((None, Err(self.call.overdue())))
-            }
-            Progress::Suspended => Poll::Pending,
-        }
     }
 }

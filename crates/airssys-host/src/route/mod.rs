@@ -3,6 +3,7 @@
 //! A call enters the [`Route`], is bound to the [`Line`] of the revision that is live at that moment, and ends
 //! on it, whatever the route is switched to meanwhile.
 
+mod attempt;
 mod copies;
 mod guard;
 mod histogram;
@@ -10,13 +11,16 @@ mod line;
 mod memory;
 mod passage;
 mod pool;
+mod recording;
+mod replay;
+mod requests;
 mod script;
 mod statistics;
 #[cfg(test)]
 mod tests;
 mod trial;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
@@ -27,6 +31,9 @@ pub use guard::Guard;
 pub use line::{Lifetime, Line, MakeWasi};
 pub use memory::Held;
 pub use passage::Passage;
+pub use recording::{Holds, Recording};
+pub use replay::{Difference, Replayed, replay};
+pub(crate) use requests::Overheard;
 pub use statistics::{Outcome, Snapshot, Statistics, Used};
 use trial::{Arm, Counted, Part};
 pub use trial::{Fault, Side, Stage, StageCounts, Terms, Trial, Weight};
@@ -37,9 +44,20 @@ struct Arms {
     live: Arc<Line>,
     /// A candidate that takes a share of the calls.
     trial: Option<Arm>,
+    /// Where calls are kept while no trial runs.
+    recording: Option<Arc<Recording>>,
 }
 
 impl Arms {
+    /// The same with other lines.
+    fn with(&self, live: &Arc<Line>, trial: Option<Arm>) -> Self {
+        Self {
+            live: live.clone(),
+            trial,
+            recording: self.recording.clone(),
+        }
+    }
+
     fn retire(&self) {
         self.live.retire();
         if let Some(arm) = &self.trial {
@@ -55,8 +73,16 @@ impl Arms {
 #[derive(Debug, Default)]
 pub struct Route {
     arms: ArcSwapOption<Arms>,
-    /// Held while the arms are exchanged; whether that is over for good.
-    closed: Mutex<bool>,
+    /// Held while the arms are exchanged.
+    lasting: Mutex<Lasting>,
+}
+
+/// What outlasts the arms.
+#[derive(Debug, Default)]
+struct Lasting {
+    /// Whether no arms come any more.
+    closed: bool,
+    recording: Option<Arc<Recording>>,
 }
 
 impl Route {
@@ -71,11 +97,7 @@ impl Route {
     /// # Errors
     /// [`Error::RouteClosed`] after [`Route::close`].
     pub fn switch(&self, line: Arc<Line>) -> Result<Option<Arc<Line>>, Error> {
-        let next = Arms {
-            live: line.clone(),
-            trial: None,
-        };
-        let Some(previous) = self.exchange(Some(next), false) else {
+        let Some(previous) = self.exchange(Some(&line), false) else {
             line.retire();
             return Err(Error::RouteClosed);
         };
@@ -92,14 +114,36 @@ impl Route {
         self.exchange(None, true).flatten()
     }
 
+    /// Keep calls in `recording` from now on, whatever is live; none where there is none.
+    pub fn record(&self, recording: Option<Arc<Recording>>) {
+        let mut lasting = self.lasting();
+        lasting.recording.clone_from(&recording);
+        if let Some(present) = self.arms.load_full() {
+            let trial = present.trial.clone();
+            self.arms.store(Some(Arc::new(Arms {
+                recording,
+                ..present.with(&present.live, trial)
+            })));
+        }
+    }
+
+    fn lasting(&self) -> MutexGuard<'_, Lasting> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Put `next` in the place of what is there, which retires; nothing once closed.
-    fn exchange(&self, next: Option<Arms>, close: bool) -> Option<Option<Arc<Line>>> {
+    fn exchange(&self, next: Option<&Arc<Line>>, close: bool) -> Option<Option<Arc<Line>>> {
         let previous = {
-            let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-            if *closed {
+            let mut lasting = self.lasting();
+            if lasting.closed {
                 return None;
             }
-            *closed = close;
+            lasting.closed = close;
+            let next = next.map(|live| Arms {
+                live: live.clone(),
+                trial: None,
+                recording: lasting.recording.clone(),
+            });
             self.arms.swap(next.map(Arc::new))
         };
         Some(previous.map(|previous| {
@@ -114,7 +158,7 @@ impl Route {
         change: impl FnOnce(Option<&Arms>) -> Result<(Arms, T), Error>,
     ) -> Result<T, Error> {
         // Nothing is there once closed, and every change refuses then.
-        let _changing = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.lasting();
         let present = self.arms.load_full();
         let (next, value) = change(present.as_deref())?;
         self.arms.store(Some(Arc::new(next)));
@@ -134,10 +178,11 @@ impl Route {
         loop {
             let arms = self.arms.load();
             let arms = arms.as_ref().ok_or(Error::RouteClosed)?;
-            let (line, part) = match &arms.trial {
-                None => (&arms.live, None),
-                Some(arm @ Arm { copies: None, .. }) => choose(&arms.live, arm, key),
-                Some(arm) => (&arms.live, copy(arm)),
+            let (line, part) = match (&arms.trial, &arms.recording) {
+                (None, None) => (&arms.live, None),
+                (None, Some(recording)) => (&arms.live, keep(recording)),
+                (Some(arm @ Arm { copies: None, .. }), _) => choose(&arms.live, arm, key),
+                (Some(arm), _) => (&arms.live, copy(arm)),
             };
             // A line that was retired between the load and the count may count as drained already.
             if let Some(passage) = Passage::enter(line.clone(), part) {
@@ -169,6 +214,12 @@ fn choose<'a>(
         line,
         Some(Box::new(Part::Counted(Counted { stage, side, unit }))),
     )
+}
+
+/// Decide whether a call is kept.
+#[cold]
+fn keep(recording: &Arc<Recording>) -> Option<Box<Part>> {
+    Some(Box::new(Part::Recorded(recording.draw()?)))
 }
 
 /// Decide whether a call is copied.

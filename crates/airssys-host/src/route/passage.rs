@@ -5,8 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::Request;
+use http_body::Body;
+
 use super::line::Line;
 use super::pool::Turn;
+use super::requests::Overheard;
 use super::script;
 use super::statistics::{Outcome, Used};
 use super::trial::Part;
@@ -76,8 +80,10 @@ impl Passage {
         callers: Option<Arc<Callers>>,
     ) -> Result<Call, Error> {
         self.bytes_in = arguments.iter().map(payload).sum();
-        if let Some(Part::Copied(copy)) = self.part.as_deref_mut() {
-            copy.keep(export, &arguments);
+        match self.part.as_deref_mut() {
+            Some(Part::Copied(copy)) => copy.keep(export, &arguments),
+            Some(Part::Recorded(record)) => record.keep(&self.line, export, &arguments),
+            Some(Part::Counted(_)) | None => {}
         }
         self.begin_with(callers, move |live| answer(live, export, arguments))
     }
@@ -215,11 +221,31 @@ impl Passage {
         };
         self.tell_limit(result.as_ref().err());
         self.end(live, outcome, bytes_out);
-        // After the call has ended on the books: this is not its time.
-        if let Some(Part::Copied(copy)) = self.part.take().map(|part| *part)
-            && let Ok(answer) = result
-        {
-            copy.run(answer.as_ref());
+        self.answered(result);
+    }
+
+    /// What the call is for beside its caller. After it has ended on the books: this is not its time.
+    fn answered(&mut self, result: &Result<Option<Value>, Error>) {
+        let Ok(answer) = result else { return };
+        match self.part.take().map(|part| *part) {
+            Some(Part::Copied(copy)) => copy.run(answer.as_ref()),
+            Some(Part::Recorded(record)) => record.answered(answer.as_ref()),
+            Some(Part::Counted(_)) | None => {}
+        }
+    }
+
+    /// What makes a copy of an HTTP request, where one is to be made; whoever passes the request on has to tell it.
+    pub(crate) fn overhear<B: Body>(&mut self, request: &Request<B>) -> Option<Arc<Overheard>> {
+        match self.part.take().map(|part| *part) {
+            Some(Part::Copied(copy)) if copy.handles_http() => Some(Overheard::new(copy, request)),
+            Some(Part::Copied(copy)) => {
+                copy.leave_out();
+                None
+            }
+            part => {
+                self.part = part.map(Box::new);
+                None
+            }
         }
     }
 
@@ -227,11 +253,14 @@ impl Passage {
     pub(crate) fn conclude_as(
         mut self,
         live: Option<Box<Live>>,
-        error: Option<&Error>,
+        result: &Result<Option<Value>, Error>,
         outcome: Outcome,
     ) {
-        self.tell_limit(error);
+        if outcome != Outcome::Cancelled {
+            self.tell_limit(result.as_ref().err());
+        }
         self.end(live, outcome, 0);
+        self.answered(result);
     }
 
     /// A limit that was reached is told to whoever watches.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::copies::{Copied, Copies, Copy};
 use super::line::Line;
+use super::recording::Record;
 use super::{Arms, Route};
 use crate::error::Error;
 
@@ -57,8 +58,7 @@ impl Weight {
 struct Common {
     /// Of the hash that decides for a key; and where the row of numbers for calls without a key begins.
     key: [u8; blake3::KEY_LEN],
-    seed: u64,
-    drawn: AtomicU64,
+    draws: Draws,
     /// Nanoseconds above which a call is slow.
     slow: Box<[u64]>,
     /// By side, the keys that were seen.
@@ -142,7 +142,7 @@ impl Stage {
 
     /// Whether a call is one of the share, as calls without a key are.
     pub(super) fn draws(&self) -> bool {
-        self.weight.0 > 0.0 && share(self.common.draw()) < self.weight.0
+        self.common.draws.draw_below(self.weight)
     }
 
     /// Decide for a call, with the number of its key if it has one; `None` once the candidate takes none any more.
@@ -151,7 +151,7 @@ impl Stage {
             return None;
         }
         let unit = key.map(|key| self.common.hash(key));
-        let number = unit.unwrap_or_else(|| self.common.draw());
+        let number = unit.unwrap_or_else(|| self.common.draws.draw());
         // Of the key alone, so that a larger weight only adds keys.
         let side = if share(number) < self.weight.0 {
             Side::Candidate
@@ -253,8 +253,10 @@ impl Common {
         let (seed, _) = key.split_first_chunk().expect("32 bytes are more than 8");
         Ok(Self {
             key,
-            seed: u64::from_le_bytes(*seed),
-            drawn: AtomicU64::new(0),
+            draws: Draws {
+                seed: u64::from_le_bytes(*seed),
+                drawn: AtomicU64::new(0),
+            },
             slow: slow.into(),
             keys: Default::default(),
             bad_keys: (0..signals).map(|_| Mutex::default()).collect(),
@@ -285,8 +287,22 @@ impl Common {
             .expect("32 bytes are more than 8");
         u64::from_le_bytes(*first)
     }
+}
 
-    /// The next of a row of numbers that look independent of each other (SplitMix64).
+/// A row of numbers that look independent of each other.
+#[derive(Debug, Default)]
+pub(super) struct Draws {
+    seed: u64,
+    drawn: AtomicU64,
+}
+
+impl Draws {
+    /// Whether the next one is of the share.
+    pub fn draw_below(&self, weight: Weight) -> bool {
+        weight.0 > 0.0 && share(self.draw()) < weight.0
+    }
+
+    /// The next one (SplitMix64).
     fn draw(&self) -> u64 {
         let count = self.drawn.fetch_add(1, Ordering::Relaxed);
         let mut number = self
@@ -358,6 +374,8 @@ pub(super) enum Part {
     Counted(Counted),
     /// Another is made of it, which counts.
     Copied(Copy),
+    /// It is kept, to be made again some day; no trial runs.
+    Recorded(Record),
 }
 
 /// The candidate of a route, and the stage in which calls come now.
@@ -434,8 +452,7 @@ impl Route {
                     stage: stage.clone(),
                     copies: copies.clone(),
                 });
-                let live = arms.live.clone();
-                Ok((Arms { live, trial }, ()))
+                Ok((arms.with(&arms.live, trial), ()))
             }
         })?;
         Ok(Trial {
@@ -456,18 +473,12 @@ impl Trial {
         let mut stages = lock(&self.stages);
         let stage = Stage::new(weight, self.common.clone());
         self.route.change(|arms| {
-            let (live, arm) = self.of(arms)?;
+            let (arms, arm) = self.of(arms)?;
             let trial = Some(Arm {
                 stage: stage.clone(),
                 ..arm.clone()
             });
-            Ok((
-                Arms {
-                    live: live.clone(),
-                    trial,
-                },
-                (),
-            ))
+            Ok((arms.with(&arms.live, trial), ()))
         })?;
         stages.push(stage);
         Ok(())
@@ -496,17 +507,13 @@ impl Trial {
     /// [`Error::TrialOver`], as [`Trial::set_weight`].
     pub fn finish(&self, promote: bool) -> Result<Arc<Line>, Error> {
         let loser = self.route.change(|arms| {
-            let (live, arm) = self.of(arms)?;
+            let (arms, arm) = self.of(arms)?;
             let (live, loser) = if promote {
-                (&arm.line, live)
+                (&arm.line, &arms.live)
             } else {
-                (live, &arm.line)
+                (&arms.live, &arm.line)
             };
-            let arms = Arms {
-                live: live.clone(),
-                trial: None,
-            };
-            Ok((arms, loser.clone()))
+            Ok((arms.with(live, None), loser.clone()))
         })?;
         loser.retire();
         if let Some(copies) = &self.copies {
@@ -527,15 +534,11 @@ impl Trial {
         self.copies.as_ref().map(|copies| copies.counts())
     }
 
-    /// The live line and the candidate's arm, while the route goes by this trial.
-    fn of<'a>(&self, arms: Option<&'a Arms>) -> Result<(&'a Arc<Line>, &'a Arm), Error> {
-        match arms {
-            Some(Arms {
-                live,
-                trial: Some(arm),
-            }) if arm.is_of(self) => Ok((live, arm)),
-            _ => Err(Error::TrialOver),
-        }
+    /// What the route goes by and the candidate's arm, while that is of this trial.
+    fn of<'a>(&self, arms: Option<&'a Arms>) -> Result<(&'a Arms, &'a Arm), Error> {
+        let arm = arms.and_then(|arms| Some((arms, arms.trial.as_ref()?)));
+        arm.filter(|(_, arm)| arm.is_of(self))
+            .ok_or(Error::TrialOver)
     }
 }
 

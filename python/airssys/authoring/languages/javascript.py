@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,13 +31,17 @@ SDK: Final = (
     .resolve()
     .parent
 )
-_PRELUDE: Final = (
-    "wasi:cli/stdout@0.2.6",
-    "wasi:cli/stderr@0.2.6",
-    "wasi:random/random@0.2.6",
+_PRELUDE_VERSION: Final = "0.2.9"
+_PRELUDE: Final = tuple(
+    f"wasi:{name}@{_PRELUDE_VERSION}" for name in ("cli/stdout", "cli/stderr", "random/random")
 )
 #: The world with the imports of the prelude.
 _WORLD: Final = "airssys-entry"
+#: What componentize-qjs starts a program without: it stands in resources of its own for what it
+#: does not know, and streams that an unknown interface uses are then not those of the `wasi:io`
+#: that it knows. While it works these have names, as long, that it knows none of.
+_UNKNOWN: Final = ("http", "io")
+_MEANWHILE: Final = "then"
 _QUIETLY: Final = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 
@@ -125,25 +130,48 @@ def build(
         run(command, cwd=source.parent, failed=failed)
         return
     with scratch(output.parent) as making:
-        laid = _with_prelude(wit, world, making / "wit")
+        laid = _with_prelude(wit, making / "wit")
         _bundle(programs, source, wit, world, making)
+        http = any(name.startswith("wasi:http/") for name in world.imports)
+        if http:
+            for file in (making / "bundle.js", *laid.rglob("*.wit")):
+                if not file.name.startswith("prelude-"):
+                    _rename(file, "wasi", _MEANWHILE)
+        _add_imports(laid, world)
         command += ["--wit", laid, "--world", _WORLD, "--js", "bundle.js", "--output", output]
         run(command, cwd=making, failed=failed)
+        if http:
+            _rename(output, _MEANWHILE, "wasi")
 
 
-def _with_prelude(wit: Path, world: World, laid: Path) -> Path:
-    """Lay out a world that imports what the prelude needs besides."""
+def _with_prelude(wit: Path, laid: Path) -> Path:
+    """Lay out the packages of a world, and those that the prelude needs."""
     shutil.copytree(wit, laid)
     texts = "".join(file.read_text("utf-8") for file in laid.rglob("*.wit"))
     for file in sorted((ENTRY / "wit").glob("*.wit")):
-        if f"package wasi:{file.stem}@0.2.6;" not in texts:
+        if f"package wasi:{file.stem}@{_PRELUDE_VERSION};" not in texts:
             place = laid / "deps" / f"prelude-{file.name}"
             place.parent.mkdir(exist_ok=True)
             shutil.copyfile(file, place)
+    return laid
+
+
+def _add_imports(laid: Path, world: World) -> None:
+    """Write the world that a program is built for: its own, with the imports of the prelude."""
     imports = "".join(f"    import {name};\n" for name in _PRELUDE)
     text = f"world {_WORLD} {{\n    include {world.name};\n{imports}}}\n"
     (laid / f"{_WORLD}.wit").write_text(text, "utf-8")
-    return laid
+
+
+def _rename(file: Path, before: str, after: str) -> None:
+    """Rename packages wherever a file names them; no other byte moves.
+
+    The prelude imports another version of `wasi:io`.
+    """
+    names = "|".join(_UNKNOWN)
+    pattern = rf"{before}(:(?:{names})(?:/[a-z-]+)?@)(?!{re.escape(_PRELUDE_VERSION)})"
+    content = re.sub(pattern.encode(), rf"{after}\1".encode(), file.read_bytes())
+    file.write_bytes(content)
 
 
 def _bundle(programs: Path, source: Path, wit: Path, world: World, making: Path) -> None:

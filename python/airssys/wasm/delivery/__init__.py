@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         DependencyRefused,
         DeploymentLocked,
         InvalidStrategy,
+        ReplayDiffers,
         RevisionCollected,
         RolloutInProgress,
         RolloutOver,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     )
     from airssys.wasm.delivery.judging import Analysis, Evidence, Judgement, judge
     from airssys.wasm.delivery.records import RolloutChanged, RolloutStatus, RolloutStep
+    from airssys.wasm.delivery.replay import Replay, ReplayDifference, ReplayReport
     from airssys.wasm.delivery.rollout import BlockingRollout, Rollout
     from airssys.wasm.delivery.strategies import (
         BlueGreen,
@@ -41,6 +43,7 @@ else:
                 "DependencyRefused",
                 "DeploymentLocked",
                 "InvalidStrategy",
+                "ReplayDiffers",
                 "RevisionCollected",
                 "RolloutInProgress",
                 "RolloutOver",
@@ -50,6 +53,7 @@ else:
             ),
             "judging": ("Analysis", "Evidence", "Judgement", "judge"),
             "records": ("RolloutChanged", "RolloutStatus", "RolloutStep"),
+            "replay": ("Replay", "ReplayDifference", "ReplayReport"),
             "rollout": ("BlockingRollout", "Rollout"),
             "strategies": (
                 "BlueGreen",
@@ -77,6 +81,10 @@ __all__ = [
     "Judge",
     "Judgement",
     "Recreate",
+    "Replay",
+    "ReplayDifference",
+    "ReplayDiffers",
+    "ReplayReport",
     "RevisionCollected",
     "Rolling",
     "Rollout",

@@ -8,6 +8,7 @@ __all__ = [
     "DependencyRefused",
     "DeploymentLocked",
     "InvalidStrategy",
+    "ReplayDiffers",
     "RevisionCollected",
     "RolloutInProgress",
     "RolloutOver",
@@ -71,6 +72,12 @@ class DependencyRefused(HostError):
     """What a component depends on is missing, or a dependant would break."""
 
     default_code = "dependency-refused"
+
+
+class ReplayDiffers(HostError):
+    """The new revision answers calls that were recorded otherwise; nothing has changed."""
+
+    default_code = "replay-differs"
 
 
 class RevisionCollected(HostError):

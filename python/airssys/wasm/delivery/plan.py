@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airssys.errors import AirsSysError
 from airssys.wasm.blobs import digest_of
 from airssys.wasm.delivery.interface import InterfaceDifference, interface_difference
+from airssys.wasm.delivery.replay import ReplayReport, refuse_differing
 from airssys.wasm.delivery.strategies import BlueGreen, strategy_fields
 from airssys.wasm.host_inputs import read_source
 from airssys.wasm.security.review import Review  # noqa: TC001 - read when decoding
@@ -67,6 +69,7 @@ class Plan:
         memory_limit: Bytes that an instance may have.
         signed: Whether a key that counts for the name signed it.
         dry_run: Whether it linked and started, in a fresh instance that was dropped again.
+        replay: What came of making recorded calls again on it; None where none are.
         rollback_loses: What is lost when one goes back to the revision before; empty where no
             state is kept.
     """
@@ -86,6 +89,7 @@ class Plan:
     signed: bool
     dry_run: bool
     rollback_loses: str
+    replay: ReplayReport | None = None
 
     @property
     def possible(self) -> bool:
@@ -180,6 +184,10 @@ def plan_of(
     if component is not None:
         tried(lambda: intake.depending(name, content, component))
     started = component is not None and tried(lambda: core.try_out(name, content, component, given))
+    replayed = None
+    if started and component is not None:
+        replayed = tried(functools.partial(core.replay_for_plan, name, component, settings))
+    tried(lambda: refuse_differing(name, settings.replay, replayed))
     before = None if live is None else _component(core, live)
     interface = None
     if before is not None and component is not None:
@@ -202,6 +210,7 @@ def plan_of(
         rollback_loses=(
             "" if settings.actor is None else _LOSES[settings.actor.state_rules.rollback]
         ),
+        replay=replayed,
     )
 
 

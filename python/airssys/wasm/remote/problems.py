@@ -81,6 +81,7 @@ _STATUS: Final = {
     "revision-collected": 410,
     "role-needed": 403,
     "rollout-in-progress": 409,
+    "replay-differs": 409,
     "rollout-over": 409,
     "rollout-taken-back": 409,
     "server-busy": 503,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airssys.wasm.actors.settings import ActorSettings
+    from airssys.wasm.delivery.replay import Replay
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.limits import Limits
     from airssys.wasm.quotas import Ceilings
@@ -32,8 +33,8 @@ class SettingsGiven(TypedDict, total=False):
 
     Attributes:
         lifetime, limits, instances, drain, keep, actor, ceilings, capabilities, mounts,
-            environment, config, enforcement, observe_until, implements: As for `Host.deploy`.
-            Directories are those of the server's machine.
+            environment, config, enforcement, observe_until, implements, replay: As for
+            `Host.deploy`. Directories are those of the server's machine.
     """
 
     lifetime: Lifetime
@@ -50,6 +51,7 @@ class SettingsGiven(TypedDict, total=False):
     enforcement: Enforcement
     observe_until: dt.datetime
     implements: object
+    replay: Replay
 
 
 def given_settings(given: SettingsGiven, address: Address) -> Settings:

@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import threading
 import weakref
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from airssys.errors import AirsSysError
@@ -105,6 +106,14 @@ class HostSecurity:
     def secrets(self) -> SecretSource | None:
         """Where the values of secrets come from, if from anywhere."""
         return self._secrets
+
+    def known_secrets(self) -> tuple[str, ...]:
+        """Return the values of secrets that can be listed, to keep them from being shown."""
+        source = self._secrets
+        values = source.values() if isinstance(source, Mapping) else ()
+        return tuple(
+            each if isinstance(each, str) else each.decode(errors="replace") for each in values
+        )
 
     @property
     def ceiling(self) -> bool:

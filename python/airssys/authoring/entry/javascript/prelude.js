@@ -2,9 +2,9 @@
 // A component is a snapshot of a runtime, so the runtime's own random numbers would be the same in
 // every instance; these are asked of the host.
 
-import { getStderr } from "wasi:cli/stderr@0.2.6";
-import { getStdout } from "wasi:cli/stdout@0.2.6";
-import { getRandomBytes } from "wasi:random/random@0.2.6";
+import { getStderr } from "wasi:cli/stderr@0.2.9";
+import { getStdout } from "wasi:cli/stdout@0.2.9";
+import { getRandomBytes } from "wasi:random/random@0.2.9";
 
 const LONGEST_WRITE = 4096; // of one write to a stream of WASI
 

@@ -1,0 +1,1 @@
+../../../../../../sdk/python/airssys_component/http.py
