@@ -25,7 +25,7 @@ _PRIORITIES = {int(each) for each in Priority}
 
 async def _actors(asked: Asked) -> tuple[LiveActor, ...]:
     core = asked.service.core
-    return await look_at(core.fleet(core.serving(asked.name)), core.actors.system)
+    return await look_at(core.fleet(core.deployments.serving(asked.name)), core.actors.system)
 
 
 async def _start(asked: Asked) -> ActorState:

@@ -45,8 +45,8 @@ class _Host(Collector):
         core = self._service.core
         found = {}
         held = 0
-        for name in core.names():
-            serving = core.serving(name)
+        for name in core.deployments.names():
+            serving = core.deployments.serving(name)
             held += serving.held is not None
             found[name] = serving.statistics()
         yield _gauge("airssys_deployments", "Deployments.", len(found))

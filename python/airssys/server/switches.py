@@ -25,7 +25,7 @@ _CHUNK: Final = 1 << 18
 
 
 async def _locks(asked: Asked) -> tuple[Lock, ...]:
-    return await asked.service.in_thread(asked.service.core.locks.all)
+    return await asked.service.in_thread(asked.service.core.switches.locks.all)
 
 
 def _switch(what: str) -> Callable[[Asked], Awaitable[None]]:

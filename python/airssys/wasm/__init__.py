@@ -42,7 +42,8 @@ if TYPE_CHECKING:
         Strategy,
         StrategyUnsupported,
     )
-    from airssys.wasm.deployment import BlockingDeployment, Deployment
+    from airssys.wasm.deployment import Deployment
+    from airssys.wasm.deployment_blocking import BlockingDeployment
     from airssys.wasm.deployment_changes import Changes
     from airssys.wasm.engine import Engine
     from airssys.wasm.errors import (
@@ -156,7 +157,8 @@ else:
                 "Strategy",
                 "StrategyUnsupported",
             ),
-            "deployment": ("BlockingDeployment", "Deployment"),
+            "deployment": ("Deployment",),
+            "deployment_blocking": ("BlockingDeployment",),
             "deployment_changes": ("Changes",),
             "engine": ("Engine",),
             "errors": (

@@ -483,11 +483,11 @@ class Host:
             UnknownDeployment: There is none of this name; the message names the near ones.
             HostClosed: The host is closed.
         """
-        return Deployment(self, self._core, self._core.serving(name))
+        return Deployment(self, self._core, self._core.deployments.serving(name))
 
     def deployments(self) -> tuple[Deployment, ...]:
         """Return the deployments, by name."""
-        return tuple(self.deployment(name) for name in self._core.names())
+        return tuple(self.deployment(name) for name in self._core.deployments.names())
 
     def usage(self, namespace: str | None = None) -> Usage:
         """Return what was used since the host was opened, removed deployments included.
@@ -547,7 +547,7 @@ class Host:
 
     async def locks(self) -> tuple[Lock, ...]:
         """Return the locks there are: who set them, when and why."""
-        return await self._change(self._core.locks.all)
+        return await self._change(self._core.switches.locks.all)
 
     async def kill_all(self, *, why: str = "", who: str | None = None) -> None:
         """Stop every guest now and run none until `revive`, not even when opened again.
@@ -704,7 +704,7 @@ class Host:
         try:
             async with self._turns[namespace_of(name)]:
                 serving = await self._change(
-                    self._core.deploy,
+                    self._core.changes.deploy,
                     source,
                     name=name,
                     settings=settings,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from airssys.wasm.actors.live import look_at
 from airssys.wasm.contracts.offers import needed
 from airssys.wasm.delivery.plan import plan_of
-from airssys.wasm.deployment import BlockingDeployment
+from airssys.wasm.deployment_blocking import BlockingDeployment
 from airssys.wasm.host_core import HostCore
 from airssys.wasm.host_inputs import wanted
 from airssys.wasm.ingress import BlockingIngress
@@ -247,11 +247,11 @@ class BlockingHost:
 
     def deployment(self, name: str) -> BlockingDeployment:
         """Return a deployment; see `Host.deployment`."""
-        return BlockingDeployment(self, self._core, self._core.serving(name))
+        return BlockingDeployment(self, self._core, self._core.deployments.serving(name))
 
     def deployments(self) -> tuple[BlockingDeployment, ...]:
         """Return the deployments, by name."""
-        return tuple(self.deployment(name) for name in self._core.names())
+        return tuple(self.deployment(name) for name in self._core.deployments.names())
 
     def usage(self, namespace: str | None = None) -> Usage:
         """Return what was used since the host was opened; see `Host.usage`."""
@@ -264,7 +264,9 @@ class BlockingHost:
     def actors(self, name: str) -> tuple[LiveActor, ...]:
         """Return the actors of a deployment as they run."""
         core = self._core
-        return core.actors.run(look_at(core.fleet(core.serving(name)), core.actors.system))
+        return core.actors.run(
+            look_at(core.fleet(core.deployments.serving(name)), core.actors.system)
+        )
 
     def call(self, name: str, function: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a function of a deployment; see `Deployment.call`."""
@@ -302,7 +304,7 @@ class BlockingHost:
 
     def locks(self) -> tuple[Lock, ...]:
         """Return the locks there are: who set them, when and why."""
-        return self._core.locks.all()
+        return self._core.switches.locks.all()
 
     def kill_all(self, *, why: str = "", who: str | None = None) -> None:
         """Stop every guest now and run none until `revive`, not even when opened again.
@@ -420,7 +422,7 @@ class BlockingHost:
         approved: Reviewed | None = None,
         contract: Contract | None = None,
     ) -> BlockingDeployment:
-        serving = self._core.deploy(
+        serving = self._core.changes.deploy(
             source,
             name=name,
             settings=settings,

@@ -168,7 +168,7 @@ class _Ingress:
         used: dict[str, Serving] = {}
         rules = []
         for route in routes:
-            serving = self._core.serving(route.deployment)
+            serving = self._core.deployments.serving(route.deployment)
             if serving.make is not None:
                 raise DeploymentIsActor(
                     f"deployment '{route.deployment}' is an actor and takes messages, not requests",

@@ -79,8 +79,10 @@ class TestAwaited:
         given_up = threading.Event()
         given_up.set()
         core = HostCore(state)
-        core.deploy(guest("calculator"), name="acme/calc", settings=Settings(), given_up=given_up)
-        assert core.names() == ()
+        core.changes.deploy(
+            guest("calculator"), name="acme/calc", settings=Settings(), given_up=given_up
+        )
+        assert core.deployments.names() == ()
         core.close()
         assert list((state / "blobs" / "sha256").iterdir()) == []
 

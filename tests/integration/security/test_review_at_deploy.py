@@ -194,7 +194,7 @@ def test_an_approval_is_for_what_was_shown_alone(state: Path, tmp_path: Path) ->
     try:
         review = core.intake.review(packed(READS), name=NAME, settings=settings)
         with pytest.raises(InvalidSetting, match="is not what was approved"):
-            core.deploy(
+            core.changes.deploy(
                 packed(READS, SENDS),
                 name=NAME,
                 settings=settings,
@@ -204,11 +204,13 @@ def test_an_approval_is_for_what_was_shown_alone(state: Path, tmp_path: Path) ->
         policy.write_text('[[rule]]\nto = ["*"]\naccess = ["read"]\ntarget = ["/**"]\n')
         core.osl.reload()
         with pytest.raises(InvalidSetting, match="is not what was approved"):
-            core.deploy(
+            core.changes.deploy(
                 packed(READS), name=NAME, settings=settings, grant=True, approved=review.about
             )
         again = core.intake.review(packed(READS), name=NAME, settings=settings)
-        core.deploy(packed(READS), name=NAME, settings=settings, grant=True, approved=again.about)
+        core.changes.deploy(
+            packed(READS), name=NAME, settings=settings, grant=True, approved=again.about
+        )
         assert core.intake.review(packed(READS), name=NAME, settings=settings).missing == ()
     finally:
         core.close()

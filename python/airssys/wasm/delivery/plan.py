@@ -147,7 +147,7 @@ def plan_of(
         InvalidDeploymentName: The name breaks the rules.
     """
     content = read_source(source)
-    live, intake = core.live(name), core.intake
+    live, intake = core.deployments.live(name), core.intake
     problems: list[str] = []
 
     def tried(what: Callable[[], T]) -> T | None:
@@ -178,7 +178,7 @@ def plan_of(
     changes = () if live is None else setting_changes(live.settings, settings)
     # What is live already is moved nowhere.
     moved = BlueGreen() if same and not changes else intake.strategy(name, strategy)
-    tried(lambda: core.check_movable(name, settings, moved))
+    tried(lambda: core.changes.check_movable(name, settings, moved))
     if component is not None and whole is not None:
         tried(lambda: intake.fitting(content, name, given, inherited=inherited))
     if component is not None:
