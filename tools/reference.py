@@ -65,7 +65,7 @@ it behaves together is said by the [concepts](../README.md#concepts).
         "Components": ("engine", "component", "limits", "wasi", "values", "streams"),
         "Hosts": ("host", "host_blocking"),
         "Deployments": (
-            *("deployment", "deployment_changes", "revision", "accounting"),
+            *("deployment", "deployment_blocking", "deployment_changes", "revision", "accounting"),
             *("security.grant", "security.host_functions"),
         ),
         "Live delivery": (
