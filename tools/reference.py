@@ -152,10 +152,23 @@ def fenced(text: str) -> str:
     return "\n".join(lines)
 
 
-def members(owner: type) -> list[tuple[str, str]]:
-    """Public methods and properties that a class defines itself, with heading and text."""
+def members(owner: type, module: Any) -> list[tuple[str, str]]:
+    """Public methods and properties of a class, with heading and text.
+
+    Those that it has from a base are its own where the base has no entry in the page and is in no
+    private module.
+    """
+    bases = [each for each in owner.__mro__[1:] if each.__module__.startswith("airssys.")]
+    hidden = [
+        each
+        for each in bases
+        if each.__name__ not in module.__all__ and "._" not in each.__module__
+    ]
     found: list[tuple[str, str]] = []
-    for name, value in vars(owner).items():
+    merged: dict[str, Any] = {}
+    for each in (owner, *hidden):
+        merged |= {name: value for name, value in vars(each).items() if name not in merged}
+    for name, value in merged.items():
         raw = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
         if name.startswith("_"):
             continue
@@ -177,7 +190,7 @@ def entry(module: Any, name: str) -> str:
     text = described(value)
     parts = [f"### `{name}{shown}`", fenced(text)]
     if inspect.isclass(value):
-        parts += [f"#### `{heading}`\n\n{fenced(body)}" for heading, body in members(value)]
+        parts += [f"#### `{heading}`\n\n{fenced(body)}" for heading, body in members(value, module)]
     return "\n\n".join(parts) + "\n"
 
 
