@@ -49,7 +49,7 @@ __all__ = ["HostChanges"]
 _log: Final = logging.getLogger("airssys.wasm")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class HostChanges:
     """The changes of one open host. Every method may be called by any thread.
 
