@@ -109,7 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: The arguments after the program's name; those of the process by default.
     """
-    sys.exit(_run(arguments))
+    try:
+        code = _run(arguments)
+    finally:
+        use_server(None)  # said of this command line alone
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

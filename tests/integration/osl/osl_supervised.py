@@ -54,6 +54,14 @@ class Asked:
         fcntl.ioctl(self.listener, _SEND, struct.pack("QqiI", self.id, value, error, flags))
 
 
+def _readable(descriptors: list[int], timeout: float | None = None) -> list[int]:
+    """Return which can be read, or have ended; also of those above 1,024."""
+    waiting = select.poll()
+    for each in descriptors:
+        waiting.register(each, select.POLLIN)
+    return [each for each, _ in waiting.poll(None if timeout is None else timeout * 1000)]
+
+
 class Supervised:
     """A running Python program; lines go in and come out.
 
@@ -88,7 +96,7 @@ class Supervised:
 
     def asked(self, timeout: float = 20) -> Asked:
         """Wait until the program makes one of the calls."""
-        readable, _, _ = select.select([self.listener], [], [], timeout)
+        readable = _readable([self.listener], timeout)
         assert readable, "the program never asked"
         notice = bytearray(80)
         fcntl.ioctl(self.listener, _RECEIVE, notice)
@@ -98,7 +106,7 @@ class Supervised:
     def asks_or_speaks(self) -> bool:
         """Wait for one of the calls, or a line; say whether it is a call."""
         output = self.process.stdout.fileno()
-        readable, _, _ = select.select([self.listener, output], [], [], 20)
+        readable = _readable([self.listener, output], 20)
         assert readable, "the program is stuck"
         return self.listener in readable
 
@@ -111,7 +119,7 @@ class Supervised:
         """Wait for a line of it; `None` when none came in time."""
         output = self.process.stdout.fileno()
         while b"\n" not in self._read:
-            readable, _, _ = select.select([output], [], [], timeout)
+            readable = _readable([output], timeout)
             if not readable:
                 return None
             part = os.read(output, 65536)
@@ -127,7 +135,7 @@ class Supervised:
 
         def serve() -> None:
             while True:
-                ready, _, _ = select.select([self.listener, stop], [], [])
+                ready = _readable([self.listener, stop])
                 if stop in ready:
                     return
                 # The program may have been killed in between.
