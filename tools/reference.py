@@ -10,7 +10,7 @@ import importlib
 import inspect
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +102,8 @@ def verbatim(value: Any) -> Any:
         return Verbatim(str(value))
     if inspect.isroutine(value):
         return Verbatim(value.__name__)
+    if isinstance(value, PurePath):
+        return Verbatim("...")  # a place of whoever runs this
     # An object that the project made: what it consists of stands at its own class.
     own = type(value).__module__.startswith("airssys.")
     return Verbatim(f"{type(value).__name__}()") if own else value

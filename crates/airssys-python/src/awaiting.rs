@@ -18,7 +18,7 @@ use crate::bridge::LoopBridge;
 use crate::deadline::Deadline;
 use crate::imports::{Answer, Caller, Imports, Origin};
 use crate::instance::PyInstance;
-use crate::runtime;
+use crate::runtime::{self, Inside};
 
 /// Makes a Python value of what a call came to. Kept apart so that functions, instantiation and deployments share
 /// the awaitable.
@@ -117,6 +117,7 @@ impl Awaitable {
     }
 
     fn step(&self, py: Python<'_>, thrown: Option<PyErr>) -> PyResult<Py<PyAny>> {
+        let _inside = Inside::new(py);
         let result = match self.take() {
             State::New(begin) => match thrown {
                 Some(error) => Err(error),
@@ -227,12 +228,12 @@ impl Awaitable {
     }
 
     fn to_background(&self, py: Python<'_>, call: Call, conclude: Conclude) -> PyResult<Step> {
+        let runtime = runtime::ready()
+            .map_err(|error| crate::errors::raise(py, error, crate::errors::About::default()))?;
         let (bridge, event_loop) = LoopBridge::running(py)?;
         let (token, future, mailbag) = bridge.get().expect(&event_loop)?;
         let parked: Parked = Arc::default();
         let target = parked.clone();
-        let runtime = runtime::ready()
-            .map_err(|error| crate::errors::raise(py, error, crate::errors::About::default()))?;
         let task = runtime.spawn(async move {
             let outcome = in_background(call).await;
             *target.lock().expect("no code under this lock panics") = Some(outcome);

@@ -20,7 +20,7 @@ use crate::errors::{About, raise};
 use crate::imports::Imports;
 use crate::instance::PyInstance;
 use crate::limits::PyLimits;
-use crate::runtime;
+use crate::runtime::{self, Inside};
 use crate::wasi::PyWasi;
 
 /// A component with the conversions of its functions, made when each is first used.
@@ -298,6 +298,7 @@ impl PyComponent {
         functions: Vec<Py<PyAny>>,
     ) -> PyResult<Py<PyInstance>> {
         let (call, imports) = self.prepare(py, limits, wasi, functions)?;
+        let _inside = Inside::new(py);
         let (live, result) = crate::blocking::run(py, call, &imports)?;
         PyInstance::conclude(py, imports, live, result)
     }

@@ -15,7 +15,7 @@ use crate::callers;
 use crate::errors::{About, host_function_failed, raise, unknown_export};
 use crate::handles::Lent;
 use crate::imports::Imports;
-use crate::runtime;
+use crate::runtime::{self, Inside};
 
 /// One store with its memory.
 #[pyclass(frozen, weakref, name = "Instance", module = "airssys._core")]
@@ -155,6 +155,7 @@ impl PyInstance {
         let explained = |error| explain(py, &shared.imports, call, error);
         runtime::ready().map_err(explained)?;
         let (live, hold) = Hold::take(&*shared.instance, &*shared.imports).map_err(explained)?;
+        let _inside = Inside::new(py);
         let (live, result) = crate::blocking::run(py, begin(live), &shared.imports)?;
         hold.settle(py, call, live, result)
     }
@@ -320,6 +321,7 @@ impl PyFunction {
         lent.begun();
         live.act_for(callers::present(py)?.as_ref());
         let call = Call::export(live, export, arguments);
+        let _inside = Inside::new(py);
         let (live, result) = crate::blocking::run(py, call, &shared.imports)?;
         drop(lent);
         shared.conclude(py, export, hold, live, result)

@@ -24,7 +24,7 @@ use crate::limits::PyLimits;
 use crate::objects::Numbers;
 use crate::plane::service::PyService;
 use crate::recording::PyRecording;
-use crate::runtime;
+use crate::runtime::{self, Inside};
 use crate::storage::PyStorageNamespace;
 use crate::trial::{self, PyTrial};
 use crate::wasi::PyWasi;
@@ -200,6 +200,7 @@ impl PyLine {
         let failed = |error| explain(py, &imports, "instantiate", error);
         runtime::ready().map_err(failed)?;
         let call = line.instantiate().map_err(failed)?;
+        let _inside = Inside::new(py);
         let (live, result) = crate::blocking::run(py, call, &imports)?;
         result.map_err(failed)?;
         if let Some(live) = live {
@@ -369,6 +370,7 @@ impl PyRoute {
     ) -> PyResult<Py<PyAny>> {
         let (mut begun, arguments) = self.begin(py, path, args, kwargs, key)?;
         let call = begun.start(py, arguments)?;
+        let _inside = Inside::new(py);
         let (live, result) = crate::blocking::run(py, call, &begun.imports)?;
         begun.conclude(py, live, result)
     }

@@ -1,9 +1,9 @@
 //! The threads behind the module: when they start, and how they end before the interpreter does.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use airssys_host::error::Error;
 use pyo3::prelude::*;
@@ -15,6 +15,28 @@ static FORKED: AtomicBool = AtomicBool::new(false);
 
 const WORKERS: usize = 4;
 const GRACE: Duration = Duration::from_secs(2);
+/// For calls to leave once guests have stopped; one that is in a function of Python may take as long as it likes.
+const LEAVING: Duration = Duration::from_millis(250);
+
+/// Calls that want the interpreter once more. Changed by who holds it, so by one thread at a time.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// A call that has not returned to Python yet. A thread that asks for the interpreter after its end is ended where it
+/// stands by Python, which no frame of ours on its stack would survive: the end waits for those that are inside.
+pub struct Inside<'py>(Python<'py>);
+
+impl<'py> Inside<'py> {
+    pub fn new(py: Python<'py>) -> Self {
+        INSIDE.store(INSIDE.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Self(py)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        INSIDE.store(INSIDE.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    }
+}
 
 fn handle() -> &'static Handle {
     HANDLE.get_or_init(|| {
@@ -74,6 +96,10 @@ fn _shut_down(py: Python<'_>) {
             .take();
         if let Some(runtime) = runtime {
             runtime.shutdown_timeout(GRACE);
+        }
+        let until = Instant::now() + LEAVING;
+        while INSIDE.load(Ordering::Relaxed) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_micros(200));
         }
     });
 }

@@ -88,6 +88,23 @@ def history(name: Name, *, state: State = None, as_json: Json = False) -> None:
             for revision in revisions
         ),
     )
+    moves = [each for each in rollouts if each.kind == "rollback" or each.strategy]
+    if moves:
+        print_table(
+            ("moved", "from", "to", "state", "at", "by", "why"),
+            (
+                (
+                    each.strategy or each.kind,
+                    each.from_revision or "",
+                    each.to_revision,
+                    each.state,
+                    _minute(each.at),
+                    each.who,
+                    each.why,
+                )
+                for each in moves
+            ),
+        )
 
 
 def _minute(moment: dt.datetime) -> str:

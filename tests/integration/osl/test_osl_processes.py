@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -113,6 +114,8 @@ def test_a_program_that_ignores_term_is_killed(act, shell):
 
 def test_what_a_program_leaves_behind_ends_with_it(act, shell):
     done = act(shell, lambda: run_shell("/usr/bin/sleep 1000 & echo $!"))
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(done.stdout)).wait(20)  # told to end, which takes its turn
     assert ended(int(done.stdout))
 
 

@@ -249,7 +249,7 @@ class RolloutDesk:
                 return running.done.result()
             raise RolloutOver(
                 f"the rollout of '{running.deployment}' is not under way any more",
-                hint="deployment.rollouts() says how it ended",
+                hint="`airssys history NAME` or deployment.rollouts() says how it ended",
                 deployment=running.deployment,
             ) from error
 

@@ -68,7 +68,7 @@ class _Rollout:
         if self._running is None:
             raise RolloutOver(
                 f"the rollout to revision {self.revision} is over",
-                hint="deployment.rollouts() says how it ended",
+                hint="`airssys history NAME` or deployment.rollouts() says how it ended",
             )
         return self._running
 
