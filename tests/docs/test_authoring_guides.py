@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from consoles import commands
 
 ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "docs" / "guides"
@@ -68,15 +69,3 @@ def test_the_guide_does_what_it_says(guide, tmp_path):
             assert done.stdout.startswith(expected), (line, done.stdout)
             ran += 1
     assert ran
-
-
-def commands(block: str) -> list[tuple[str, str]]:
-    """The commands of a block, each with what it is said to print first."""
-    found: list[tuple[str, str]] = []
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], ""))
-        else:
-            command, printed = found[-1]
-            found[-1] = (command, f"{printed}{line}\n")
-    return found

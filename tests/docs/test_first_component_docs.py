@@ -10,23 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from consoles import commands
 
 TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NEEDS = {"python": "python3", "rust": "cargo", "javascript": "node"}
-
-
-def steps(block: str) -> list[tuple[str, str]]:
-    """The commands of a block, each with what it is said to print."""
-    found: list[tuple[str, str]] = []
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], ""))
-        else:
-            command, printed = found[-1]
-            found[-1] = (command, f"{printed}{line}\n")
-    return found
 
 
 @pytest.mark.timeout(900)
@@ -54,7 +43,7 @@ def test_the_tutorial_does_what_it_says(language, tmp_path):
             for file in (folder / "tests").iterdir():
                 if file.is_file():
                     file.write_text(file.read_text().replace("Hello", "Good day"))
-        for line, expected in steps(block):
+        for line, expected in commands(block):
             if line.startswith("cd "):
                 folder = folder / line[3:]
                 for name, shown in FILE.findall(text):
