@@ -176,6 +176,9 @@ class TestDeployments:
         assert history["rollouts"][-1]["why"] == "worse"
         table = out(airssys("history", "acme/calc", *state)).splitlines()
         assert table[1].startswith("live  1 ")
+        assert table[3].split()[:4] == ["moved", "from", "to", "state"]
+        assert table[4].split()[:4] == ["rollback", "2", "1", "promoted"]
+        assert table[4].split()[-1] == "worse"
         out(airssys("remove", "acme/calc", *state))
         assert json.loads(out(airssys("list", *state, "--json"))) == []
         refused(airssys("call", "acme/calc", "version()", *state), 3)
