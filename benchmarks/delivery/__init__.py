@@ -14,7 +14,7 @@ def rows(seconds: float) -> Iterator[Row]:
     """Measure everything; a second is a million calls and 100 switches for each strategy."""
     from benchmarks.delivery.alarms import false_alarms  # noqa: PLC0415 - listing needs none of it
     from benchmarks.delivery.faults import FAULTS, caught  # noqa: PLC0415
-    from benchmarks.delivery.rollbacks import rollbacks  # noqa: PLC0415
+    from benchmarks.delivery.rollbacks import beside_a_server, without_a_server  # noqa: PLC0415
     from benchmarks.delivery.switches import STRATEGIES, switched  # noqa: PLC0415
 
     for kind in STRATEGIES:
@@ -63,13 +63,20 @@ def rows(seconds: float) -> Iterator[Row]:
         unit="",
         budget=most,
     )
-    times = rollbacks(rounds=max(1, round(3 * seconds)))
-    slowest = max(times, key=lambda state: times[state])
-    yield Row(
-        key="delivery/rollback-command",
-        what=f"airssys rollback, its process included: the slowest of {len(times)} states",
-        measured=times[slowest],
-        unit="s",
-        budget=1.0,
-        note=f"{slowest.replace('_', ' ')}; the quickest {min(times.values()):.2f} s",
-    )
+    rounds = max(1, round(3 * seconds))
+    for where, times in (
+        ("beside a server", beside_a_server(rounds)),
+        ("without one", without_a_server(rounds)),
+    ):
+        slowest = max(times, key=lambda state: times[state].seconds)
+        quickest = min(took.seconds for took in times.values())
+        processor = max(took.processor for took in times.values())
+        yield Row(
+            key=f"delivery/rollback-command-{where.split()[0]}",
+            what=f"airssys rollback {where}, process included: the slowest of {len(times)} states",
+            measured=times[slowest].seconds,
+            unit="s",
+            budget=1.0,
+            note=f"{slowest.replace('_', ' ')}; the quickest {quickest:.2f} s;"
+            f" at most {processor:.2f} s of processor time",
+        )

@@ -14,6 +14,7 @@ from airssys.cli.commands import Commands
 from airssys.cli.configuration import use_server
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import errors_as_json, print_error
+from airssys.cli.plain_parameters import HELP, take_plainly
 from airssys.errors import AirsSysError
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class _Commands(TyperGroup):
         super().__init__(**settings)
         self.commands = Commands()  # type: ignore[assignment]  # nobody adds to them
 
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        take_plainly(self, below=False)
+        return super().parse_args(ctx, args)
+
     def invoke(self, context: typer.Context) -> object:  # type: ignore[override]
         try:
             return super().invoke(context)
@@ -68,7 +73,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP},
 )
 
 
