@@ -130,9 +130,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
     except TyperException as error:
         if message := error.format_message():  # none where the help was printed instead
-            print_error(
-                message, "`airssys --help` and `airssys COMMAND --help` explain", code="usage"
-            )
+            asked = getattr(error, "ctx", None)
+            command = "airssys" if asked is None else asked.command_path
+            print_error(message, f"`{command} --help` explains", code="usage")
         return ExitCode.USAGE
     except (_Interrupted, KeyboardInterrupt, Abort):
         print_error("interrupted", code="interrupted")

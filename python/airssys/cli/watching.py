@@ -73,6 +73,7 @@ def _watched(
     rollout: BlockingRollout | BlockingConnectedRollout, *, as_json: bool
 ) -> RolloutStatus:
     if as_json or not sys.stdout.isatty():
+        _tell_beginning(rollout.status())
         for step in rollout.events():
             if as_json:
                 print_json(step)
@@ -93,6 +94,16 @@ def _watched(
             if found.over:
                 return found
             over.wait(_INTERVAL)
+
+
+def _tell_beginning(found: RolloutStatus) -> None:
+    """Say what is waited for: a step may be long in coming, and without calls none comes."""
+    if found.over:
+        return
+    moving = f"{found.deployment}: {found.from_revision} -> {found.to_revision}, {found.strategy}"
+    print_note(f"{moving} {found.state} at {found.weight:.1%}; each step is told as it is taken")
+    if found.judgement is not None and not any(found.calls):
+        print_note("no call has come yet: steps end on the evidence of calls")
 
 
 def _drawn(found: RolloutStatus) -> RenderableType:
