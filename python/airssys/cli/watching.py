@@ -98,12 +98,11 @@ def _watched(
 
 def _tell_beginning(found: RolloutStatus) -> None:
     """Say what is waited for: a step may be long in coming, and without calls none comes."""
-    if found.over:
-        return
     moving = f"{found.deployment}: {found.from_revision} -> {found.to_revision}, {found.strategy}"
-    print_note(f"{moving} {found.state} at {found.weight:.1%}; each step is told as it is taken")
-    if found.judgement is not None and not any(found.calls):
-        print_note("no call has come yet: steps end on the evidence of calls")
+    said = f"{moving} {found.state} at {found.weight:.1%}"
+    if found.judgement is not None:
+        said += "; steps end on the evidence of calls"
+    print_note(said if found.over else f"{said}; each is told as it is taken")
 
 
 def _drawn(found: RolloutStatus) -> RenderableType:

@@ -182,13 +182,15 @@ fn again(asked: &Asked) -> Request<Again> {
 
 /// What came as the answer; `None` where it has no end, or a later one than what it is compared with can have.
 async fn read(response: Response<WasiBody>, bodiless: bool) -> Option<Seen> {
-    let (head, mut body) = response.into_parts();
+    let (head, body) = response.into_parts();
     let mut print = Print::new(head.status, &head.headers);
     let (mut trailers, mut start, mut length) = (None, Vec::new(), 0);
-    while !bodiless {
-        let Some(frame) = body.frame().await else {
-            break;
-        };
+    // Of what has no body nothing is read.
+    let mut body = (!bodiless).then_some(body);
+    while let Some(frame) = match &mut body {
+        Some(body) => body.frame().await,
+        None => None,
+    } {
         let frame = frame.ok()?;
         if let Some(data) = frame.data_ref() {
             length += data.len();
@@ -282,5 +284,62 @@ impl Body for Again {
     fn size_hint(&self) -> SizeHint {
         let left = self.left.pieces.iter().skip(self.next).map(Bytes::len);
         SizeHint::with_exact(left.sum::<usize>() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    fn print(
+        status: u16,
+        fields: &HeaderMap,
+        body: &[&str],
+        trailers: Option<&HeaderMap>,
+    ) -> Digest {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let mut print = Print::new(status, fields);
+        for piece in body {
+            print.take(piece.as_bytes());
+        }
+        print.end(trailers)
+    }
+
+    #[test]
+    fn answers_are_alike_where_status_fields_body_and_trailers_are() {
+        let fields = headers(&[("a", "1"), ("b", "2"), ("a", "3"), ("date", "today")]);
+        let own = print(200, &fields, &["he", "llo"], None);
+        let otherwise = headers(&[("b", "2"), ("a", "1"), ("date", "tomorrow"), ("a", "3")]);
+        assert_eq!(own, print(200, &otherwise, &["hello"], None));
+        let swapped = headers(&[("a", "3"), ("b", "2"), ("a", "1")]);
+        let fewer = headers(&[("a", "1"), ("b", "2")]);
+        for other in [
+            print(201, &fields, &["hello"], None),
+            print(200, &swapped, &["hello"], None),
+            print(200, &fewer, &["hello"], None),
+            print(200, &fields, &["hallo"], None),
+            print(200, &fields, &["hello"], Some(&fewer)),
+            print(200, &fields, &[], None),
+        ] {
+            assert_ne!(own, other);
+        }
+        assert_ne!(
+            print(200, &fields, &[], Some(&fewer)),
+            print(200, &fields, &[], Some(&swapped))
+        );
     }
 }
