@@ -37,7 +37,7 @@ def _another(first: Path, other: Path) -> Row:
         _load(cache, first)
         anew = _timed(partial(_load, cache, other))
     return Row(
-        "wasm/load-python-other", "load another Python component of 18 MB, compiled anew", anew, "s",
+        "wasm/load-python-other", "load another Python component, compiled anew", anew, "s",
         note="the interpreter, which they have in common, is compiled once",
     )  # fmt: skip
 
