@@ -31,15 +31,19 @@ pub fn componentise(
         embed_component_metadata(&mut module, &resolve, id, StringEncoding::UTF8)
             .map_err(|error| format!("{error:#}"))?;
     }
-    encode(&module).map_err(|error| format!("{error:#}"))
-}
-
-fn encode(module: &[u8]) -> wit_component::Result<Vec<u8>> {
-    let mut encoder = ComponentEncoder::default().validate(true).module(module)?;
-    if imports_preview_1(module) {
-        encoder = encoder.adapter(PREVIEW_1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
-    }
-    encoder.encode()
+    let adapted = imports_preview_1(&module);
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(|encoder| {
+            if adapted {
+                encoder.adapter(PREVIEW_1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)
+            } else {
+                Ok(encoder)
+            }
+        })
+        .and_then(|mut encoder| encoder.encode())
+        .map_err(|error| format!("{error:#}"))
 }
 
 /// A module that is none has no imports; the encoder says what is wrong with it.
