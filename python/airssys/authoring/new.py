@@ -27,6 +27,7 @@ LANGUAGES: Final = {
     "rust": "src/lib.rs",
     "javascript": "app.js",
     "typescript": "app.ts",
+    "c": "app.c",
 }
 
 
