@@ -2,8 +2,8 @@
 // what it uses of it.
 //
 // Functions that may fail return false, and what was wrong is kept (`airssys_problem`): a handler that returns false
-// passes it on. Texts are UTF-8 and end with a zero. Memory that a function gives out is valid until the message, or
-// the request, has been handled; nothing of it is to be freed.
+// passes it on. Texts are UTF-8 and end with a zero. Memory that a function gives out is freed by `airssys_release`:
+// after each message and request by this library, and by the exports that a program has itself, at their end.
 
 #ifndef AIRSSYS_H
 #define AIRSSYS_H
@@ -29,8 +29,11 @@ const char *airssys_problem(void);
 
 // --- Memory ----------------------------------------------------------------------------------------------------------
 
-/// Return `size` bytes that are freed when the message, or the request, has been handled.
+/// Return `size` bytes, until `airssys_release`.
 void *airssys_keep(size_t size);
+
+/// Free what was given out since the last time, and write what `printf` still holds. Only for exports of one's own.
+void airssys_release(void);
 
 // --- Reading JSON ----------------------------------------------------------------------------------------------------
 
@@ -103,8 +106,8 @@ void airssys_drop(airssys_json *json);
 /// Write a text of the world as `printf` formats it, for an answer: `airssys_format(answer, "Hello, %s!", name)`.
 void airssys_format(component_string_t *text, const char *format, ...) AIRSSYS_FORMAT(2, 3);
 
-/// Return a copy of a text of the world that ends with a zero, for the functions of C; free it with `free`.
-char *airssys_text(const component_string_t *text);
+/// Take a text that an export was given, which is then no longer its own, as the functions of C want it.
+const char *airssys_text(component_string_t *text);
 #endif
 
 // --- The log ---------------------------------------------------------------------------------------------------------

@@ -13,12 +13,12 @@ static bool failed(uint8_t *tag, component_string_t *text) {
     const char *problem = airssys_problem();
     *tag = (uint8_t)airssys_problem_kind();
     set(text, *problem ? problem : "it failed, and did not say why");
-    airssys_end();
+    airssys_release();
     return false;
 }
 
 static bool succeeded(void) {
-    airssys_end();
+    airssys_release();
     return true;
 }
 

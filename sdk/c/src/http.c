@@ -240,7 +240,7 @@ EXPORT void exports_wasi_http_incoming_handler_handle(
         airssys_respond_text(&response, 400, "%s", *problem ? problem : "the request is not understood");
     }
     write_response(&response, out);
-    airssys_end();
+    airssys_release();
 }
 
 #endif

@@ -53,7 +53,7 @@ void airssys_begin(void) {
     problem_kind = FAILED;
 }
 
-void airssys_end(void) {
+void airssys_release(void) {
     while (kept) {
         block *before = kept->before;
         free(kept->memory);
@@ -126,10 +126,9 @@ void airssys_format(component_string_t *text, const char *format, ...) {
     *text = (component_string_t){(uint8_t *)made, strlen(made)};
 }
 
-char *airssys_text(const component_string_t *text) {
-    char *copy = airssys_allocate(text->len + 1);
-    memcpy(copy, text->ptr, text->len);
-    copy[text->len] = 0;
+const char *airssys_text(component_string_t *text) {
+    const char *copy = airssys_kept((char *)text->ptr, text->len);
+    component_string_free(text);
     return copy;
 }
 #endif

@@ -33,9 +33,6 @@ void airssys_adopt(void *memory);
 /// Begin with what is to be handled: there is no problem yet.
 void airssys_begin(void);
 
-/// End it: everything kept is freed, and what `printf` still holds is written.
-void airssys_end(void);
-
 /// Format a text, in memory of `malloc`; bytes that are no UTF-8 become `?`, because the world takes none.
 char *airssys_formatted(const char *format, va_list arguments);
 

@@ -53,7 +53,10 @@ mod tests {
         let files = c_bindings(&folder, None).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["component.c", "component.h", "component_component_type.o"]);
+        assert_eq!(
+            names,
+            ["component.c", "component.h", "component_component_type.o"]
+        );
         let header = String::from_utf8(files[1].1.clone()).unwrap();
         assert!(header.contains(
             "void exports_component_greet(component_string_t *name, component_string_t *ret);"

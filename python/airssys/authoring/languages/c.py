@@ -31,7 +31,7 @@ BINDINGS: Final = Path("build", "bindings")
 _WORLD: Final = "world.h"
 _FLAGS: Final = (
     "--target=wasm32-wasi",
-    "-std=c23",
+    "-std=gnu23",
     "-Os",
     "-mexec-model=reactor",
     "-Wall",
