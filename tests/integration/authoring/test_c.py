@@ -10,7 +10,7 @@ import pytest
 from airssys.authoring import BuildFailed, NoProject, build, new_project
 from airssys.authoring.languages import c
 from airssys.testing.components import component_under_test
-from airssys.wasm import GuestError
+from airssys.wasm import Engine, GuestError, LimitExceeded
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -192,6 +192,21 @@ def test_what_the_world_wants_and_no_source_has_is_named(project):
         with pytest.raises(BuildFailed, match=f"no source has {wanted}; the world greeter wants"):
             build(folder)
         shutil.rmtree(folder)
+
+
+def test_an_instance_begins_small_and_a_recursion_without_end_traps(project):
+    folder = project("c")
+    source = folder / "app.c"
+    deep = "static int deep(volatile int n) { return n ? deep(n + 1) + n : n; }\nbool exports"
+    text = source.read_text().replace("bool exports", deep)
+    source.write_text(text.replace("bool greeted = *who;", "bool greeted = *who && deep(1);"))
+    content = build(folder).component.read_bytes()
+    assert Engine().load(content).memory_required < 2 << 20
+    with component_under_test(folder / "build" / "component.wasm") as component:
+        with pytest.raises(LimitExceeded, match="stack"):
+            component.call("greet", "Ada")
+        with pytest.raises(GuestError):
+            component.call("greet", "")
 
 
 def test_a_project_without_sources_says_so(project):

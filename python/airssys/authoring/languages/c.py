@@ -37,6 +37,7 @@ _FLAGS: Final = (
     "-Wall",
     "-Werror=format",
     "-Werror=return-type",
+    "-Wl,-z,stack-size=1048576",  # 16 MiB would count against the memory of each instance
     "-Wl,--strip-debug",  # function names stay: backtraces of traps show them
 )
 #: Variables that would let other headers in.
