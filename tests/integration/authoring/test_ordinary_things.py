@@ -165,3 +165,18 @@ def test_an_import_that_the_world_has_not_is_named(project):
     (folder / "app.js").write_text(source)
     with pytest.raises(BuildFailed, match="imports airssys:messaging/messaging@1"):
         build(folder)
+
+
+def test_a_mistake_in_javascript_has_its_place_and_no_trace_of_the_tools(project):
+    from airssys.authoring import BuildFailed, build
+
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    folder = project("javascript")
+    source = folder / "app.js"
+    source.write_text(source.read_text().replace("${name}!`;", "${name}!` oops;"))
+    with pytest.raises(BuildFailed) as caught:
+        build(folder)
+    line = source.read_text().splitlines().index("  return `Hello, ${name}!` oops;") + 1
+    assert caught.value.summary == f'app.js:{line}:28: Expected ";" but found "oops"'
+    assert "node:" not in "".join(caught.value.__notes__)

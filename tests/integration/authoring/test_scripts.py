@@ -422,3 +422,14 @@ def test_scripts_of_a_host_leave_each_other_alone(host, file):
         with pytest.raises((ScriptError, GuestError)):
             bad.call("crash" if n % 2 else "eat")
         assert each.call("number") == n
+
+
+@pytest.mark.parametrize(("name", "told"), [("Bad", "'Bad'"), (None, "does not say its name")])
+def test_a_name_is_checked_before_a_loader_is_built(airssys, tmp_path, name, told):
+    (tmp_path / "handler.py").write_text("def greet() -> str:\n    return 'hello'\n")
+    named = () if name is None else ("--name", name)
+    empty = str(tmp_path / "no cache")
+    done = airssys("deploy", "handler.py", *named, XDG_CACHE_HOME=empty)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "building what runs scripts" not in done.stderr
