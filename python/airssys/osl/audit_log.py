@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from airssys.errors import AirsSysError
 from airssys.osl._native import AuditReader, audit_public_key, audit_verify, typed
-from airssys.osl.errors import OslError
+from airssys.osl.errors import AuditTruncated, OslError
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-__all__ = ["Record", "need_log", "public_key_of", "read_records", "verify_log"]
+__all__ = ["Record", "has_log", "need_log", "public_key_of", "read_records", "verify_log"]
 
 _BATCH = 1000
 # Waiting for new records is cut into pieces of this many seconds, so that Ctrl-C is noticed.
@@ -81,11 +81,16 @@ class Record:
         )
 
 
+def has_log(directory: str | os.PathLike[str]) -> bool:
+    """Return whether there is a log in a directory."""
+    # A log that was opened once has this file from then on.
+    return (Path(directory) / "owner").is_file()
+
+
 def need_log(directory: str | os.PathLike[str]) -> Path:
     """Return the directory of a log, or raise when there is none in it."""
     path = Path(directory)
-    # A log that was opened once has this file from then on.
-    if not (path / "owner").is_file():
+    if not has_log(path):
         raise OslError(
             f"there is no audit log in {str(directory)!r}; name its directory with --log",
             code="no-audit-log",
@@ -188,7 +193,7 @@ def verify_log(
     directory: str | os.PathLike[str],
     *,
     key: str | os.PathLike[str] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | bytes | None = None,
 ) -> dict[str, object]:
     """Check every record, hash and signature; return what was found.
 
@@ -196,12 +201,20 @@ def verify_log(
         directory: Directory of the log.
         key: File with the 32-byte public key, or the signing key itself; by default the file
             beside the log.
-        checkpoint: File with a checkpoint that was kept elsewhere.
+        checkpoint: A checkpoint that was kept elsewhere, or the file with it.
 
     Raises:
-        OslError: `audit-corrupt` or `audit-truncated`, naming the place.
+        AuditTruncated: The log is behind a checkpoint, or gone.
+        OslError: `audit-corrupt`, naming the place.
     """
-    directory = need_log(directory)
+    if checkpoint is None or has_log(directory):
+        directory = need_log(directory)
+    else:
+        raise AuditTruncated(
+            f"there is no audit log in {str(directory)!r}, of which there is a signed checkpoint: "
+            "it was removed; bring it back from a backup",
+            directory=str(directory),
+        )
     public = None
     if key is not None:
         # A public key is told from a signing key by its name, as `ssh-keygen` does.
@@ -211,7 +224,9 @@ def verify_log(
         beside = directory.with_name(directory.name + ".key")
         if beside.exists():
             public = _public(beside.read_bytes(), beside)
-    kept = Path(checkpoint).read_bytes() if checkpoint is not None else None
+    kept = checkpoint
+    if kept is not None and not isinstance(kept, bytes):
+        kept = Path(kept).read_bytes()
     try:
         return dict(audit_verify(directory, public_key=public, checkpoint=kept))
     except AirsSysError as error:
