@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from airssys.errors import AirsSysError
 from airssys.osl._native import AuditReader, audit_public_key, audit_verify, typed
 from airssys.osl.errors import AuditTruncated, OslError
+from airssys.osl.regular_file import read_regular
 
 if TYPE_CHECKING:
     import os
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Record", "has_log", "need_log", "public_key_of", "read_records", "verify_log"]
 
 _BATCH = 1000
+# Bytes of a key, or of a checkpoint.
+_MOST = 1 << 16
 # Waiting for new records is cut into pieces of this many seconds, so that Ctrl-C is noticed.
 _WAIT = 0.5
 
@@ -186,7 +189,7 @@ def public_key_of(directory: str | os.PathLike[str]) -> bytes:
     """
     beside = need_log(directory)
     beside = beside.with_name(beside.name + ".key")
-    return _public(beside.read_bytes(), beside)
+    return _public(read_regular(beside, _MOST), beside)
 
 
 def verify_log(
@@ -218,15 +221,15 @@ def verify_log(
     public = None
     if key is not None:
         # A public key is told from a signing key by its name, as `ssh-keygen` does.
-        data = Path(key).read_bytes()
+        data = read_regular(key, _MOST)
         public = data if Path(key).suffix == ".pub" else _public(data, Path(key))
     else:
         beside = directory.with_name(directory.name + ".key")
         if beside.exists():
-            public = _public(beside.read_bytes(), beside)
+            public = _public(read_regular(beside, _MOST), beside)
     kept = checkpoint
     if kept is not None and not isinstance(kept, bytes):
-        kept = Path(kept).read_bytes()
+        kept = read_regular(kept, _MOST)
     try:
         return dict(audit_verify(directory, public_key=public, checkpoint=kept))
     except AirsSysError as error:

@@ -8,6 +8,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from airssys.osl.errors import OslError
+from airssys.osl.regular_file import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def signing_key(path: Path) -> bytes:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:
             file.write(secrets.token_bytes(32))
-    seed = path.read_bytes()
+    seed = read_regular(path, 1 << 10)
     if len(seed) != 32:
         raise OslError(
             f"{path} is not the signing key of an audit log: it has {len(seed)} bytes, "

@@ -11,6 +11,7 @@ import platformdirs
 
 from airssys.wasm._native import _core
 from airssys.wasm.component import Component
+from airssys.wasm.component_file import read_component
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,7 +80,7 @@ class Engine:
             name = f"{len(data)} bytes"
         else:
             name = os.fspath(source)
-            data = Path(source).read_bytes()
+            data = read_component(source)
         try:
             native = self._native.load(
                 data,

@@ -253,7 +253,8 @@ class Intake:
             self._security.tell_admission(name, digest, "deny", error.code)
             raise
         if told:
-            self._security.tell_admission(name, digest, "allow", found.key or found.level.value)
+            rule = "allow-downgrade" if found.downgrade else found.key or found.level.value
+            self._security.tell_admission(name, digest, "allow", rule)
         return found
 
     def compile(self, content: bytes, given_up: threading.Event | None) -> Component:
