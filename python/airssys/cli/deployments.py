@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -306,11 +307,17 @@ def _setting(text: str) -> tuple[str, Any]:
 def call(
     name: Name,
     function: Annotated[str, typer.Argument(metavar="CALL", help="As 'add(2, 3)'.")],
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     *,
     state: State = None,
     as_json: Json = False,
 ) -> int:
     """Call a function of a deployment, and print what it returned."""
+    if more:
+        written = shlex.quote(f"{function}({', '.join(more)})")
+        raise typer.BadParameter(
+            f"a call is one argument, with its own in parentheses: {written}", param_hint="CALL"
+        )
     with using(state, name) as host:
         if not is_served(host):
             deployment = host.deployment(name)

@@ -402,6 +402,11 @@ class OSL:
         """SHA-256 of the rules of the policy as it was read last: what approvals are bound to."""
         return "sha256:" + hashlib.sha256(document(self._in_force.policy)).hexdigest()
 
+    @property
+    def policy_files(self) -> tuple[str, ...]:
+        """The files that the policy is read from; none for one that was made in Python."""
+        return tuple(self._source.paths)
+
     async def follow_policy(self) -> None:
         """Reload whenever a policy file changes, until cancelled.
 

@@ -162,7 +162,9 @@ pub fn recover(
         .max();
     let pruned_through = prunings
         .iter()
-        .filter(|(sequence, _)| public.is_none() || signed.is_some_and(|signed| *sequence <= signed))
+        .filter(|(sequence, _)| {
+            public.is_none() || signed.is_some_and(|signed| *sequence <= signed)
+        })
         .map(|(_, through)| *through)
         .max()
         .unwrap_or_default();
