@@ -189,3 +189,23 @@ def test_what_a_new_rule_refuses_is_not_suggested_though_it_was_used_before(
             reader.call("open-file", "/in/a")
         assert '"/in/a"' not in reader.suggest()
         assert "/in/b" in reader.suggest()
+
+
+def test_what_others_of_the_name_used_or_was_used_before_learning_is_not_suggested(
+    host: BlockingHost, data: Path
+) -> None:
+    asked = {"filesystem": [{"path": "/in/**", "access": ["read"]}]}
+    guest, mounts = BUILT / "file-reader.wasm", {"/in": data}
+    earlier = host.deploy(guest, name=NAME, mounts=mounts, enforcement="learn")
+    earlier.call("open-file", "/in/b[1]")
+    earlier.remove()
+
+    reader = host.deploy(guest, name=NAME, mounts=mounts, capabilities=asked, grant="requested")
+    reader.call("open-file", "/in/b[1]")
+    reader.deploy(guest, enforcement="learn")
+    assert reader.suggest() == "[capabilities]\n"
+    reader.call("open-file", "/in/a")
+    assert reader.suggest().splitlines() == [
+        "[capabilities]",
+        'filesystem = [{ path = "/in/a", access = ["read"] }]',
+    ]
