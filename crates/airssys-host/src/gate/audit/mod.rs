@@ -255,11 +255,16 @@ impl AuditLog {
                 move || shared.flush_until_stopped()
             })
             .map_err(fault)?;
-        Ok(AuditLog {
+        let log = AuditLog {
             shared,
             flusher: Mutex::new(Some(flusher)),
             opened,
-        })
+        };
+        if log.opened.truncation_acknowledged && log.shared.options.key.is_some() {
+            // An acknowledgement counts once it is signed.
+            log.checkpoint()?;
+        }
+        Ok(log)
     }
 
     fn is_forked(&self) -> bool {
