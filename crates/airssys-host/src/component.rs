@@ -8,14 +8,13 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, ResourceType};
 use wasmtime::{AsContextMut, Module};
-use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler::GuestIndices;
 
 pub use crate::engine::loading::{Loading, Phase};
 use crate::engine::static_limits::Contents;
 use crate::engine::{Native, import_name, loading};
 use crate::error::Error;
 use crate::instance::State;
-use crate::instance::{Link, attach_all, find_handler};
+use crate::instance::{HandlerIndices, Link, attach_all, find_handler};
 use crate::services;
 use crate::value::{FuncType, Path, Type, TypeNames, Value, define_async_import, define_import};
 use crate::wasi::link;
@@ -68,7 +67,7 @@ pub struct Component {
     /// What the compiled code imports beside what the component does.
     libraries: Vec<Arc<Module>>,
     prepared: OnceLock<Result<InstancePre<State>, String>>,
-    handler: OnceLock<GuestIndices>,
+    handler: OnceLock<HandlerIndices>,
     names: TypeNames,
 }
 
@@ -305,17 +304,28 @@ impl Component {
         self.prepared().map(drop)
     }
 
-    /// Whether the component answers HTTP requests: it exports `wasi:http/incoming-handler`.
+    /// Whether the component answers HTTP requests: it exports `wasi:http/incoming-handler` of WASI 0.2, or
+    /// `wasi:http/handler` of 0.3.
     #[must_use]
     pub fn handles_http(&self) -> bool {
+        self.exports_from("wasi:http/incoming-handler@0.2.") || self.handles_http_of_p3()
+    }
+
+    /// Whether it does so as WASI 0.3 has it.
+    #[must_use]
+    pub fn handles_http_of_p3(&self) -> bool {
+        self.exports_from("wasi:http/handler@0.3.")
+    }
+
+    fn exports_from(&self, interface: &str) -> bool {
         self.exports.iter().any(|function| {
-            let interface = function.interface.as_deref().unwrap_or_default();
-            interface.starts_with("wasi:http/incoming-handler@0.2.")
+            let own = function.interface.as_deref().unwrap_or_default();
+            own.starts_with(interface)
         })
     }
 
     /// Where its HTTP handler is.
-    pub(crate) fn handler(&self) -> Result<&GuestIndices, Error> {
+    pub(crate) fn handler(&self) -> Result<&HandlerIndices, Error> {
         if let Some(handler) = self.handler.get() {
             return Ok(handler);
         }
