@@ -39,17 +39,21 @@ def component_and_name(file: Path | None, name: str | None) -> tuple[Path, str]:
             raise
         built = build(project, say=print_note)
         return built.component, name or built.name
-    if name is None and not _is_script(file):
+    if name is not None:
+        from airssys.wasm.deployment_name import check_deployment_name  # noqa: PLC0415 - as above
+
+        check_deployment_name(name)  # before a loader is built for a script
+    elif not _is_script(file):
         from airssys.testing.components import manifest_in  # noqa: PLC0415 - as above
 
         manifest = manifest_in(file.read_bytes())
         if manifest is None:
             raise typer.BadParameter(f"{file} has no manifest with a name: --name is needed")
         name = manifest.component.name
-    if name is None:
+    else:
         from airssys.authoring.scripts import script_name  # noqa: PLC0415 - as above
 
-        name = script_name(content_of(file))
+        name = script_name(file)
         if name is None:
             raise typer.BadParameter(f"{file} does not say its name: --name is needed")
     return file, name
