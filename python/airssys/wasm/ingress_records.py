@@ -24,9 +24,10 @@ class HttpRoute:
         exact: Whether the path is taken as it is.
         host: The host that requests are for: `example.com`; `*.example.com` for all below it; None
             for every host.
-        handling: `http`: the component answers itself (`wasi:http/incoming-handler`). `functions`:
-            `POST {path}/{function}` calls a function with the JSON of the body: an array of
-            arguments, or an object by their names. `function`: `POST {path}` calls the one.
+        handling: `http`: the component answers itself (`wasi:http/incoming-handler` of WASI 0.2, or
+            `wasi:http/handler` of 0.3). `functions`: `POST {path}/{function}` calls a function with
+            the JSON of the body: an array of arguments, or an object by their names. `function`:
+            `POST {path}` calls the one.
         function: The function of `function`.
         key_header: The header whose value keeps a client on one revision while two are tried.
         key_cookie: The same, for a cookie.
