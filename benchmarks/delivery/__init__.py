@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 def rows(seconds: float) -> Iterator[Row]:
     """Measure everything; a second is a million calls and 100 switches for each strategy."""
+    from benchmarks.delivery import times  # noqa: PLC0415 - as below
     from benchmarks.delivery.alarms import false_alarms  # noqa: PLC0415 - listing needs none of it
     from benchmarks.delivery.faults import FAULTS, caught  # noqa: PLC0415
-    from benchmarks.delivery.rollbacks import rollbacks  # noqa: PLC0415
+    from benchmarks.delivery.rollbacks import beside_a_server, without_a_server  # noqa: PLC0415
     from benchmarks.delivery.switches import STRATEGIES, switched  # noqa: PLC0415
 
+    yield from times.rows(seconds)
     for kind in STRATEGIES:
         found = switched(kind, switches=max(2, round(100 * seconds)), calls=round(1e6 * seconds))
         yield Row(
@@ -63,13 +65,21 @@ def rows(seconds: float) -> Iterator[Row]:
         unit="",
         budget=most,
     )
-    times = rollbacks(rounds=max(1, round(3 * seconds)))
-    slowest = max(times, key=lambda state: times[state])
-    yield Row(
-        key="delivery/rollback-command",
-        what=f"airssys rollback, its process included: the slowest of {len(times)} states",
-        measured=times[slowest],
-        unit="s",
-        budget=1.0,
-        note=f"{slowest.replace('_', ' ')}; the quickest {min(times.values()):.2f} s",
-    )
+    rounds = max(1, round(3 * seconds))
+    for where, found_times in (
+        ("beside a server", beside_a_server(rounds)),
+        ("without one", without_a_server(rounds)),
+    ):
+        slowest = max(found_times, key=lambda state: found_times[state].seconds)
+        states = len(found_times)
+        quickest = min(took.seconds for took in found_times.values())
+        processor = max(took.processor for took in found_times.values())
+        yield Row(
+            key=f"delivery/rollback-command-{where.split()[0]}",
+            what=f"airssys rollback {where}, process and all: the slowest of {states} states",
+            measured=found_times[slowest].seconds,
+            unit="s",
+            budget=1.0,
+            note=f"{slowest.replace('_', ' ')}; the quickest {quickest:.2f} s;"
+            f" at most {processor:.2f} s of processor time",
+        )

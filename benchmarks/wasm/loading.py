@@ -27,6 +27,19 @@ def rows(seconds: float) -> Iterator[Row]:
     small, large = guest("faults"), guest("greeter-python")
     yield from _loaded("rust", small, "Rust component of 84 KB", 60, 2, rounds=2 if quick else 5)
     yield from _loaded("python", large, "Python component of 18 MB", 8000, 20, rounds=1)
+    yield _another(large, guest("keeper-python"))
+
+
+def _another(first: Path, other: Path) -> Row:
+    """Measure a component whose libraries are those of one that was loaded before."""
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = Path(scratch)
+        _load(cache, first)
+        anew = _timed(partial(_load, cache, other))
+    return Row(
+        "wasm/load-python-other", "load another Python component, compiled anew", anew, "s",
+        note="the interpreter, which they have in common, is compiled once",
+    )  # fmt: skip
 
 
 def _loaded(

@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::AsContextMut;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, ResourceType};
-use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler::GuestIndices;
+use wasmtime::{AsContextMut, Module};
 
-use crate::engine::cache::{Cache, Lookup};
-use crate::engine::static_limits::{self, Contents, StaticLimits};
-use crate::engine::{self, Allocation, Native, Profile, compile};
+pub use crate::engine::loading::{Loading, Phase};
+use crate::engine::static_limits::Contents;
+use crate::engine::{Native, import_name, loading};
 use crate::error::Error;
 use crate::instance::State;
-use crate::instance::{Link, attach_all, find_handler};
+use crate::instance::{HandlerIndices, Link, attach_all, find_handler};
 use crate::services;
 use crate::value::{FuncType, Path, Type, TypeNames, Value, define_async_import, define_import};
 use crate::wasi::link;
@@ -48,29 +47,6 @@ pub struct ImportedResource {
     pub ty: ResourceType,
 }
 
-/// Steps of loading, for progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    Checking,
-    LookingUp,
-    Compiling,
-    Storing,
-}
-
-/// How a component is loaded.
-pub struct Loading<'a> {
-    pub limits: StaticLimits,
-    pub cache: Option<&'a Cache>,
-    /// Compile in this process whatever its size.
-    pub in_process: bool,
-    /// Told of each phase.
-    pub progress: &'a mut dyn FnMut(Phase),
-    /// Asked every 50 ms while a child compiles.
-    pub interrupted: &'a mut dyn FnMut() -> bool,
-    /// Told of a cache entry that was not used, and why.
-    pub report: &'a mut dyn FnMut(String),
-}
-
 /// A compiled component; cheap to share.
 pub struct Component {
     pub native: &'static Native,
@@ -88,8 +64,10 @@ pub struct Component {
     /// Resources that the host's user must provide.
     pub resources: Vec<ImportedResource>,
     pub(crate) compiled: wasmtime::component::Component,
+    /// What the compiled code imports beside what the component does.
+    libraries: Vec<Arc<Module>>,
     prepared: OnceLock<Result<InstancePre<State>, String>>,
-    handler: OnceLock<GuestIndices>,
+    handler: OnceLock<HandlerIndices>,
     names: TypeNames,
 }
 
@@ -127,80 +105,18 @@ impl Component {
     /// # Errors
     /// As [`static_limits::check`], [`compile::compile`] and [`Native::get`].
     pub fn load(bytes: &[u8], loading: Loading<'_>) -> Result<Self, Error> {
-        let Loading {
-            limits,
-            cache,
-            in_process,
-            progress,
-            interrupted,
-            report,
-        } = loading;
-        engine::rearm_signal_handlers();
-        static_limits::refuse_bytes(bytes, &limits)?;
-        progress(Phase::LookingUp);
-        let source = blake3::hash(bytes);
-        if let Some(cache) = cache {
-            for profile in [Profile::Plain, Profile::Concurrent] {
-                // Artefacts do not depend on where instances are allocated.
-                let native = Native::get(profile, Allocation::Pool)?;
-                match cache.find(&source, native) {
-                    Lookup::Hit(compiled, contents) if fits_a_slot(&contents) => {
-                        contents.refuse_beyond(&limits)?;
-                        return Self::describe(native, compiled, contents, bytes.len(), true);
-                    }
-                    Lookup::Hit(..) => {
-                        let native = Native::get(profile, Allocation::OnDemand)?;
-                        if let Lookup::Hit(compiled, contents) = cache.find(&source, native) {
-                            contents.refuse_beyond(&limits)?;
-                            return Self::describe(native, compiled, contents, bytes.len(), true);
-                        }
-                    }
-                    Lookup::Refused(reason) => report(reason),
-                    Lookup::Miss => {}
-                }
-            }
-        }
-        progress(Phase::Checking);
-        let mut contents = static_limits::check(bytes, &limits)?;
-        progress(Phase::Compiling);
-        let allocation = if fits_a_slot(&contents) {
-            Allocation::Pool
-        } else {
-            Allocation::OnDemand
-        };
-        let in_child = !in_process && bytes.len() > compile::INLINE_BYTES;
-        let mut native = Native::get(Profile::Plain, allocation)?;
-        let artefact = match compile::compile(bytes, native, in_child, interrupted) {
-            Err(Error::Invalid(reason))
-                if native.profile == Profile::Plain && reason.contains("async") =>
-            {
-                native = Native::get(Profile::Concurrent, allocation)?;
-                compile::compile(bytes, native, in_child, interrupted)?
-            }
-            other => other?,
-        };
-        // Only now: the engine has validated what the description is read from.
-        contents.describe(bytes);
-        if let Some(cache) = cache {
-            progress(Phase::Storing);
-            if let Err(error) = cache.store(&source, native, &contents, &artefact) {
-                report(format!("compiled code could not be stored: {error}"));
-            }
-        }
-        // SAFETY: the engine of this process, or a child of it running the same code, has just made these bytes.
-        let compiled =
-            unsafe { wasmtime::component::Component::deserialize(&native.engine, &artefact) }
-                .map_err(|error| Error::Internal(format!("{error:#}")))?;
-        Self::describe(native, compiled, contents, bytes.len(), false)
+        let size = bytes.len();
+        Self::describe(loading::code(bytes, loading)?, size)
     }
 
-    fn describe(
-        native: &'static Native,
-        compiled: wasmtime::component::Component,
-        contents: Contents,
-        size: usize,
-        from_cache: bool,
-    ) -> Result<Self, Error> {
+    fn describe(code: loading::Code, size: usize) -> Result<Self, Error> {
+        let loading::Code {
+            native,
+            compiled,
+            libraries,
+            contents,
+            from_cache,
+        } = code;
         let engine = &native.engine;
         let names = TypeNames::of(&compiled, engine);
         let ty = compiled.component_type();
@@ -216,11 +132,17 @@ impl Component {
             imports: Vec::new(),
             resources: Vec::new(),
             compiled,
+            libraries,
             prepared: OnceLock::new(),
             handler: OnceLock::new(),
             names,
         };
+        let own = (0..component.libraries.len()).map(import_name);
+        let own: Vec<String> = own.collect();
         for (name, item) in ty.imports(engine) {
+            if own.iter().any(|own| own == name) {
+                continue;
+            }
             component.import_names.push(name.to_owned());
             if link::provides(name, native.profile) || services::provides(name) {
                 continue;
@@ -382,17 +304,28 @@ impl Component {
         self.prepared().map(drop)
     }
 
-    /// Whether the component answers HTTP requests: it exports `wasi:http/incoming-handler`.
+    /// Whether the component answers HTTP requests: it exports `wasi:http/incoming-handler` of WASI 0.2, or
+    /// `wasi:http/handler` of 0.3.
     #[must_use]
     pub fn handles_http(&self) -> bool {
+        self.exports_from("wasi:http/incoming-handler@0.2.") || self.handles_http_of_p3()
+    }
+
+    /// Whether it does so as WASI 0.3 has it.
+    #[must_use]
+    pub fn handles_http_of_p3(&self) -> bool {
+        self.exports_from("wasi:http/handler@0.3.")
+    }
+
+    fn exports_from(&self, interface: &str) -> bool {
         self.exports.iter().any(|function| {
-            let interface = function.interface.as_deref().unwrap_or_default();
-            interface.starts_with("wasi:http/incoming-handler@0.2.")
+            let own = function.interface.as_deref().unwrap_or_default();
+            own.starts_with(interface)
         })
     }
 
     /// Where its HTTP handler is.
-    pub(crate) fn handler(&self) -> Result<&GuestIndices, Error> {
+    pub(crate) fn handler(&self) -> Result<&HandlerIndices, Error> {
         if let Some(handler) = self.handler.get() {
             return Ok(handler);
         }
@@ -410,6 +343,9 @@ impl Component {
 
     fn prepare(&self) -> wasmtime::Result<InstancePre<State>> {
         let mut linker = Linker::<State>::new(&self.native.engine);
+        for (position, library) in self.libraries.iter().enumerate() {
+            linker.root().module(&import_name(position), library)?;
+        }
         link::add_to_linker(&mut linker, self.native.profile)?;
         crate::plane::wasi_clocks::replace_in(&mut linker)?;
         services::add_to_linker(&mut linker, &self.import_names)?;
@@ -495,11 +431,4 @@ fn attach_arguments(
 #[must_use]
 pub fn host_resource(position: usize) -> ResourceType {
     ResourceType::host_dynamic(u32::try_from(position).expect("static limits bound the imports"))
-}
-
-fn fits_a_slot(contents: &Contents) -> bool {
-    !contents.needs_heap
-        && contents.memories <= u64::from(engine::SLOT_MEMORIES)
-        && contents.tables <= u64::from(engine::SLOT_TABLES)
-        && contents.modules <= u64::from(engine::SLOT_CORE_INSTANCES)
 }

@@ -10,20 +10,21 @@ from rich.console import Console
 from rich.tree import Tree
 
 from airssys.cli.configuration import State, state_directory
-from airssys.cli.names import using
+from airssys.cli.names import connected, using
 from airssys.cli.output import Json, escaped, print_json, print_pairs, size_text
 from airssys.wasm.actors.live import LiveActor
-from airssys.wasm.actors.records import ActorRecords
 from airssys.wasm.host_errors import HostError
+from airssys.wasm.remote.kept_actors import kept_actors
 from airssys.wasm.state_directory import open_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import typer
 
-    from airssys.wasm.registry import Registry
-    from airssys.wasm.revision import DeploymentRecord, Revision
+    from airssys.wasm.remote.wire import KeptActors
+    from airssys.wasm.revision import Revision
 
 __all__ = ["add_to", "inspect_deployment"]
 
@@ -40,40 +41,35 @@ def add_to(app: typer.Typer) -> None:
 
 
 def actors(*, state: State = None, as_json: Json = False) -> None:
-    """Show the component actors of a state directory as a tree, whether or not a host has it open.
+    """Show the component actors of a host as a tree, whether or not it runs.
 
     Namespaces hold deployments, deployments hold actors by key. A host that opens the directory
     starts them all.
     """
-    with contextlib.closing(open_registry(state_directory(state))) as registry:
-        found = [
-            (record, registry.revision(record.name, record.live), ActorRecords(registry))
-            for record in registry.deployments()
-        ]
-        rows = [
-            (record, live, records.states(record.name))
-            for record, live, records in found
-            if live.settings.actor is not None
-        ]
+    host = connected(state)
+    if host is not None:
+        with host:
+            rows: Sequence[KeptActors] = host.kept_actors()
+    else:
+        with contextlib.closing(open_registry(state_directory(state))) as registry:
+            rows = kept_actors(registry)
     if as_json:
         print_json(
             [
-                {"deployment": record.name, "revision": live.number, "actors": states}
-                for record, live, states in rows
+                {"deployment": each.deployment, "revision": each.revision, "actors": each.actors}
+                for each in rows
             ]
         )
         return
     tree = Tree("actors")
     namespaces: dict[str, Tree] = {}
-    for record, live, states in rows:
-        namespace, _, rest = record.name.partition("/")
+    for row in rows:
+        namespace, _, rest = row.deployment.partition("/")
         branch = namespaces.get(namespace)
         if branch is None:
             branch = namespaces[namespace] = tree.add(escaped(namespace))
-        settings = live.settings.actor
-        restart = "" if settings is None else f", {settings.restart}"
-        deployment = branch.add(f"{escaped(rest)} [dim]revision {live.number}{restart}[/]")
-        for each in states:
+        deployment = branch.add(f"{escaped(rest)} [dim]revision {row.revision}, {row.restart}[/]")
+        for each in row.actors:
             kept = "no snapshot" if each.size is None else f"snapshot {size_text(each.size)}"
             deployment.add(f"{escaped(each.key) or 'main'} [dim]{kept}[/]")
     Console(highlight=False).print(tree)
@@ -82,10 +78,7 @@ def actors(*, state: State = None, as_json: Json = False) -> None:
 def inspect_deployment(address: str, state: Path | None, *, live: bool, as_json: bool) -> None:
     """Show what a deployment is, and its actors, or the one of a key; with `live` as they run."""
     name, only_one, key = address.partition("#")
-    with contextlib.closing(open_registry(state_directory(state))) as registry:
-        record = registry.deployment(name)
-        revision = registry.revision(record.name, record.live)
-        shown = _shown(registry, record, revision)
+    shown = _look(state, name)
     if only_one:
         shown["actors"] = tuple(each for each in shown.get("actors", ()) if each.key == key)
         if not shown["actors"]:
@@ -94,8 +87,8 @@ def inspect_deployment(address: str, state: Path | None, *, live: bool, as_json:
                 hint=f"`airssys inspect {name}` shows its actors; a message makes one",
             )
     if live:
-        with using(state, record.name) as host:
-            actors = host.actors(record.name)
+        with using(state, shown["name"]) as host:
+            actors = host.actors(shown["name"])
         shown["live"] = tuple(each for each in actors if not only_one or each.key == key)
     if as_json:
         print_json(shown)
@@ -112,10 +105,23 @@ def _live(actor: LiveActor) -> str:
     )
 
 
-def _shown(registry: Registry, record: DeploymentRecord, live: Revision) -> dict[str, Any]:
+def _look(state: Path | None, name: str) -> dict[str, Any]:
+    host = connected(state)
+    if host is not None:
+        with host:
+            revision = host.deployment(name).revision
+            kept = host.kept_actors()
+    else:
+        with contextlib.closing(open_registry(state_directory(state))) as registry:
+            revision = registry.revision(name, registry.deployment(name).live)
+            kept = tuple(kept_actors(registry))
+    return _shown(name, revision, kept)
+
+
+def _shown(name: str, live: Revision, kept: Sequence[KeptActors]) -> dict[str, Any]:
     settings = live.settings
     shown: dict[str, Any] = {
-        "name": record.name,
+        "name": name,
         "revision": live.number,
         "component": live.digest,
         "size": live.size,
@@ -126,7 +132,7 @@ def _shown(registry: Registry, record: DeploymentRecord, live: Revision) -> dict
     }
     if settings.actor is not None:
         shown["run"] = dataclasses.asdict(settings.actor)
-        shown["actors"] = ActorRecords(registry).states(record.name)
+        shown["actors"] = next((each.actors for each in kept if each.deployment == name), ())
     return shown
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airssys.cli.configuration import State, state_directory
+from airssys.cli.names import connected
 from airssys.cli.output import Json, print_json, print_note, print_table, print_text
 from airssys.wasm.host_inputs import user
 from airssys.wasm.security.approval_records import ApprovalRecords
@@ -18,7 +19,7 @@ from airssys.wasm.state_lock import owner_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airssys.wasm.security.approval_records import Answer
+    from airssys.wasm.security.approval_records import Answer, PendingApproval
 
 __all__ = ["add_to"]
 
@@ -38,11 +39,7 @@ def add_to(app: typer.Typer) -> None:
 
 def approvals(*, state: State = None, as_json: Json = False) -> None:
     """List the accesses that wait for a person; `approve` and `deny` answer them."""
-    directory = state_directory(state)
-    with contextlib.closing(open_registry(directory)) as registry:
-        # What an ended host left behind waits for nobody.
-        waits = owner_of(directory) is not None
-        pending = ApprovalRecords(registry).pending() if waits else ()
+    pending = _pending(state)
     if as_json:
         print_json(pending)
         return
@@ -67,6 +64,18 @@ def approvals(*, state: State = None, as_json: Json = False) -> None:
     )
 
 
+def _pending(state: Path | None) -> tuple[PendingApproval, ...]:
+    host = connected(state)
+    if host is not None:
+        with host:
+            return host.approvals()
+    directory = state_directory(state)
+    with contextlib.closing(open_registry(directory)) as registry:
+        # What an ended host left behind waits for nobody.
+        waits = owner_of(directory) is not None
+        return ApprovalRecords(registry).pending() if waits else ()
+
+
 def approve(number: Number, *, why: Why = "", state: State = None, as_json: Json = False) -> None:
     """Allow an access that waits; the first answer counts."""
     _answer(number, "approve", why, state, as_json=as_json)
@@ -78,10 +87,16 @@ def deny(number: Number, *, why: Why = "", state: State = None, as_json: Json = 
 
 
 def _answer(number: int, answer: Answer, why: str, state: Path | None, *, as_json: bool) -> None:
-    with contextlib.closing(open_registry_beside(state_directory(state))) as registry:
-        found = ApprovalRecords(registry).answer(number, answer, who=user(), why=why)
+    host = connected(state)
+    if host is not None:
+        with host:
+            found, who = host.answer(number, answer, why=why), host.state().principal
+    else:
+        who = user()
+        with contextlib.closing(open_registry_beside(state_directory(state))) as registry:
+            found = ApprovalRecords(registry).answer(number, answer, who=who, why=why)
     if as_json:
-        print_json({"answer": answer, "by": user(), "approval": found})
+        print_json({"answer": answer, "by": who, "approval": found})
     else:
         verb = "approved" if answer == "approve" else "denied"
         print_text(f"{verb} {number}: {found.principal} {found.kind} {found.access} {found.target}")

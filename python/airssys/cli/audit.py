@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from airssys.cli.configuration import State, state_directory
+from airssys.cli.configuration import State, server_address, state_directory
 from airssys.cli.moments import BACK, SECONDS, SPAN, moment
+from airssys.cli.names import served
 from airssys.cli.output import print_note, size_text
 from airssys.osl.audit_log import Record, public_key_of, read_records, verify_log
 from airssys.osl.retention import Retention, plan_pruning, prune_log
@@ -206,8 +207,9 @@ def search_(search: Search) -> None:
 
 def _show(search: Search, *, last: int | None, follow: bool) -> None:
     since, until = _span_of_time(search.since, search.until)
-    records = read_records(
-        _log(search.directory, search.state),
+    records = _records(
+        search.directory,
+        search.state,
         principal=search.principal,
         operation=search.operation,
         target=search.target,
@@ -221,6 +223,16 @@ def _show(search: Search, *, last: int | None, follow: bool) -> None:
     )
     if not _print(records, as_json=search.as_json) and not search.as_json:
         print_note("no record matches")
+
+
+def _records(directory: Path | None, state: Path | None, **wanted: Any) -> Iterator[Record]:
+    """Yield records of the log that is named, else of a server that is, else of the host."""
+    address = None if directory is not None else server_address(state)
+    if address is None:
+        yield from read_records(_log(directory, state), **wanted)
+        return
+    with served(state) as host:
+        yield from host.audit(**wanted)
 
 
 @app.command()
@@ -238,8 +250,12 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check the chain of hashes, the signatures of the checkpoints, and that nothing is missing."""
-    directory = _log(directory, state)
-    found: dict[str, Any] = verify_log(directory, key=key, checkpoint=checkpoint)
+    found: dict[str, Any]
+    if directory is None and key is None and checkpoint is None and server_address(state):
+        with served(state) as host:
+            found = host.verify_audit()
+    else:
+        found = {**verify_log(_log(directory, state), key=key, checkpoint=checkpoint)}
     if as_json:
         typer.echo(json.dumps({"ok": True, **found}, default=str))
         return
@@ -275,9 +291,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write records to a file; as jsonl they are byte for byte what the log holds."""
-    directory = _log(directory, state)
-    records = read_records(
-        directory, since=_moment(since, "--since"), until=_moment(until, "--until")
+    records = _records(
+        directory, state, since=_moment(since, "--since"), until=_moment(until, "--until")
     )
     if str(output) == "-":
         _write(records, sys.stdout, kind)

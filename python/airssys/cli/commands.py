@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import typer
 from typer.main import get_group
 
+from airssys.cli.plain_parameters import take_plainly
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -85,7 +87,9 @@ class Commands(Mapping[str, "Command"]):
             module.add_to(app)
         else:
             app.add_typer(module.app, name=name)
-        return get_group(app).commands[name]
+        command = get_group(app).commands[name]
+        take_plainly(command)
+        return command
 
     def __iter__(self) -> Iterator[str]:
         return iter(_MODULES)

@@ -20,6 +20,7 @@ from airssys.cli.output import (
     size_text,
     working,
 )
+from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.engine import Engine
 from airssys.wasm.errors import LimitExceeded, Trap
@@ -71,11 +72,13 @@ def inspect(
     if live:
         raise typer.BadParameter(f"--live is of a deployment, and {what} is none")
     component = _load(file)
+    # As a deployment names it: of the bytes that it is given, text included.
+    digest = digest_of(file.read_bytes())
     signatures = {path: component.signature(path) for path in component.exports}
     if as_json:
         print_json(
             {
-                "digest": component.digest,
+                "digest": digest,
                 "size": component.size,
                 "profile": component.profile,
                 "memory_required": component.memory_required,
@@ -90,7 +93,7 @@ def inspect(
     else:
         print_pairs(
             [
-                ("digest", component.digest),
+                ("digest", digest),
                 ("size", size_text(component.size)),
                 ("profile", component.profile),
                 ("memory", f"{size_text(component.memory_required)} from the beginning"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -18,7 +19,6 @@ from airssys.cli.projects import component_and_name, content_of
 from airssys.cli.review import may_be_granted
 from airssys.cli.rollback import Why, live_of, report_on
 from airssys.cli.watching import watch
-from airssys.wasm.delivery.replay import Replay
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.manifest.component_manifest import Capabilities, MessagingRequest
 from airssys.wasm.settings import settings_changed, settings_from
@@ -158,15 +158,7 @@ def deploy(
     share: strategies.Share = None,
     then: strategies.Then = None,
     security_fix: strategies.SecurityFix = False,
-    replay: Annotated[
-        str | None,
-        typer.Option(
-            "--replay",
-            metavar="WHAT",
-            help="Keep calls and make them again on each new revision; where one is answered "
-            "otherwise, refuse it or warn. off: keep none.",
-        ),
-    ] = None,
+    replay: strategies.Replayed = None,
     watched: Annotated[
         bool, typer.Option("--watch", help="Draw the rollout until it is over.")
     ] = False,
@@ -184,8 +176,6 @@ def deploy(
     """
     if grant not in {None, "requested", "none"}:
         raise typer.BadParameter(f"--grant {grant!r}: expected requested or none")
-    if replay not in {None, "refuse", "warn", "off"}:
-        raise typer.BadParameter(f"--replay {replay!r}: expected refuse, warn or off")
     configured = configuration() if file is None and name is not None else None
     if configured is None or name is None or configured.entry(name) is None:
         file, name = component_and_name(file, name)
@@ -211,7 +201,7 @@ def deploy(
         "config": None if config is None else dict(map(_setting, config)),
         "capabilities": Capabilities(messaging=asked) if asked else None,
         "mounts": None if mounts is None else directories(mounts),
-        "replay": _replay(replay),
+        "replay": strategies.replay_of(replay),
     }
     settings_from(**said)  # or say what is wrong, before anything is opened
     how = strategies.strategy_of(
@@ -281,13 +271,6 @@ def _content(host: BlockingHost | BlockingConnectedHost, file: Path | None, name
     return host.stored(source)
 
 
-def _replay(what: str | None) -> Replay | None:
-    """Return what the option says of recorded calls."""
-    if what == "off":
-        return Replay(calls=0)
-    return None if what is None else Replay(on_difference=cast("Literal['refuse', 'warn']", what))
-
-
 def _said(options: dict[str, Any]) -> dict[str, Any] | None:
     """Return the options that were given, None for none."""
     return {key: value for key, value in options.items() if value is not None} or None
@@ -307,6 +290,14 @@ def call(
     name: Name,
     function: Annotated[str, typer.Argument(metavar="CALL", help="As 'add(2, 3)'.")],
     *,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="KEY",
+            help="On whose behalf: while a rollout runs, one key meets one revision.",
+        ),
+    ] = None,
     state: State = None,
     as_json: Json = False,
 ) -> int:
@@ -314,8 +305,9 @@ def call(
     with using(state, name) as host:
         if not is_served(host):
             deployment = host.deployment(name)
-            return invoke(deployment.component, function, deployment.call, as_json=as_json)
-        found = host.call_text(name, function)
+            make = deployment.call if key is None else partial(deployment.call_for, key)
+            return invoke(deployment.component, function, make, as_json=as_json)
+        found = host.call_text(name, function, key)
     return report(found.path, found.wave, found.value, found.error, found.failed, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from airssys.cli.commands import Commands
 from airssys.cli.configuration import use_server
 from airssys.cli.exit_codes import ExitCode, exit_code_of
 from airssys.cli.output import errors_as_json, print_error
+from airssys.cli.plain_parameters import HELP, take_plainly
 from airssys.errors import AirsSysError
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class _Commands(TyperGroup):
         super().__init__(**settings)
         self.commands = Commands()  # type: ignore[assignment]  # nobody adds to them
 
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        take_plainly(self, below=False)
+        return super().parse_args(ctx, args)
+
     def invoke(self, context: typer.Context) -> object:  # type: ignore[override]
         try:
             return super().invoke(context)
@@ -68,7 +73,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP},
 )
 
 
@@ -125,9 +130,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
     except TyperException as error:
         if message := error.format_message():  # none where the help was printed instead
-            print_error(
-                message, "`airssys --help` and `airssys COMMAND --help` explain", code="usage"
-            )
+            asked = getattr(error, "ctx", None)
+            command = "airssys" if asked is None else asked.command_path
+            print_error(message, f"`{command} --help` explains", code="usage")
         return ExitCode.USAGE
     except (_Interrupted, KeyboardInterrupt, Abort):
         print_error("interrupted", code="interrupted")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Annotated
+import time
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +17,7 @@ from airssys.cli.configuration import (
     state_directory,
 )
 from airssys.errors import AirsSysError
+from airssys.wasm.host_errors import StateDirectoryInUse
 from airssys.wasm.state_lock import owner_of
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
 
 __all__ = [
+    "PATIENCE",
     "Address",
     "Name",
     "connected",
@@ -38,6 +41,11 @@ __all__ = [
     "using",
     "using_host",
 ]
+
+#: Seconds that a command waits for a state directory that another process has open.
+PATIENCE: Final = 5.0
+#: Seconds between two looks whether it is served, or free.
+_LOOK: Final = 0.05
 
 
 def _names(context: typer.Context, incomplete: str) -> list[str]:
@@ -88,16 +96,34 @@ def using_host(state: Path | None) -> Iterator[BlockingHost | BlockingConnectedH
 def _using(
     state: Path | None, only: tuple[str, ...], *, make: bool = False
 ) -> Iterator[BlockingHost | BlockingConnectedHost]:
-    served = connected(state)
-    if served is not None:
-        with served:
-            yield served
-        return
-    # A client needs nothing of it, and loading it is most of what a command takes.
-    from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415
+    with contextlib.ExitStack() as closing:
+        yield closing.enter_context(_found(state, only, make=make))
 
-    with opened(state, *only, make=make) as core:
-        yield BlockingHost(core)
+
+def _found(
+    state: Path | None, only: tuple[str, ...], *, make: bool
+) -> contextlib.AbstractContextManager[BlockingHost | BlockingConnectedHost]:
+    """Return the host to use; waits for one that is about to be served, or to be closed."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        served = connected(state)
+        if served is not None:
+            return served
+        # A client needs nothing of it, and loading it is most of what a command takes.
+        from airssys.wasm.host_blocking import BlockingHost  # noqa: PLC0415
+
+        try:
+            core = _open(state, only, make=make)
+        except StateDirectoryInUse as error:
+            if time.monotonic() >= end:
+                error.hint = (
+                    "it takes no commands there: end it, run `airssys serve` instead, or name"
+                    " its server with --server ADDRESS"
+                )
+                raise
+            time.sleep(_LOOK)
+        else:
+            return BlockingHost(core)
 
 
 def is_served(host: BlockingHost | BlockingConnectedHost) -> TypeIs[BlockingConnectedHost]:
@@ -148,6 +174,14 @@ def served(state: Path | None) -> BlockingConnectedHost:
 @contextlib.contextmanager
 def opened(state: Path | None, *names: str, make: bool = False) -> Iterator[HostCore]:
     """Open the state directory with some of its deployments; `make` one where there is none."""
+    core = _open(state, names, make=make)
+    try:
+        yield core
+    finally:
+        core.close()
+
+
+def _open(state: Path | None, names: tuple[str, ...], *, make: bool) -> HostCore:
     if not make:
         from airssys.wasm.state_directory import open_registry  # noqa: PLC0415 - as below
 
@@ -156,14 +190,10 @@ def opened(state: Path | None, *names: str, make: bool = False) -> Iterator[Host
     from airssys.wasm.host_core import HostCore  # noqa: PLC0415
     from airssys.wasm.security.security_settings import SecuritySettings  # noqa: PLC0415
 
-    core = HostCore(
+    return HostCore(
         state_directory(state),
         only=names,
         admission=admission(),
         security=SecuritySettings(policy=policy()),
         configuration=configuration(),
     )
-    try:
-        yield core
-    finally:
-        core.close()

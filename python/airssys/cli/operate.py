@@ -10,7 +10,7 @@ import typer
 
 from airssys.cli.configuration import State, state_directory
 from airssys.cli.moments import span
-from airssys.cli.names import Name, using, using_host
+from airssys.cli.names import Name, connected, using, using_host
 from airssys.cli.output import (
     Json,
     print_json,
@@ -160,7 +160,8 @@ def search(
 ) -> None:
     """Find revisions: by words of their manifests, versions, components, keys and people.
 
-    It looks whether or not a host has the state directory open.
+    It looks whether or not a host has the state directory open, and asks a server where one is
+    named.
     """
     query = RevisionQuery(
         text=" ".join(words or ()),
@@ -171,8 +172,13 @@ def search(
         who=who,
         live=live,
     )
-    with contextlib.closing(open_registry(state_directory(state))) as registry:
-        found = find_revisions(registry, query)
+    host = connected(state)
+    if host is not None:
+        with host:
+            found = host.find_revisions(query)
+    else:
+        with contextlib.closing(open_registry(state_directory(state))) as registry:
+            found = find_revisions(registry, query)
     if as_json:
         print_json(found)
         return

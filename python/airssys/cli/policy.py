@@ -13,9 +13,11 @@ from airssys.cli.access import AccessText, read_access, resolved
 from airssys.cli.configuration import State, configuration, state_directory
 from airssys.cli.configuration import policy as policy_files
 from airssys.cli.explanation import print_explanation
+from airssys.cli.names import connected
 from airssys.cli.output import Json, print_json, print_text
 from airssys.osl import OSL, Context, Policy, Principal
-from airssys.osl.explain import explain_access
+from airssys.osl.explain import Explained, explain_access
+from airssys.osl.operation import Permission
 from airssys.osl.policy.source import PolicySource
 from airssys.wasm.host_errors import StateDirectoryError, UnknownDeployment
 from airssys.wasm.security.explaining import (
@@ -100,10 +102,25 @@ def explain(
     ACCESS is a kind, an access and a target: 'http GET https://example.com/v1',
     'filesystem read /data/x', 'messaging ask image/resizer'. Nothing is done or recorded.
 
-    Of a deployment of the state directory, paths are those that the component sees, and what it
-    asks for and was granted counts together with the policy. Anybody else needs --policy.
+    Of a deployment, paths are those that the component sees, and what it asks for and was granted
+    counts together with the policy; a server that runs answers by what is in force in it. Anybody
+    else needs --policy.
     """
     wanted = read_access(access)
+    host = None if files or roles or attributes else connected(state)
+    if host is not None:
+        with host:
+            found = host.explain(name, wanted, address=address)
+        explained = Explained(
+            Permission(found.kind, found.access, found.target),
+            found.effect,
+            found.rule,
+            found.reason,
+            found.position,
+            found.considered,
+        )
+        print_explanation(name, explained, needed=found.needed, seen=found.seen, as_json=as_json)
+        return
     registry = None
     with contextlib.suppress(StateDirectoryError):
         registry = open_registry(state_directory(state))

@@ -28,9 +28,16 @@ def component_and_name(file: Path | None, name: str | None) -> tuple[Path, str]:
     """
     if file is None or file.is_dir():
         from airssys.authoring.build import build  # noqa: PLC0415 - only projects need it
+        from airssys.authoring.errors import NoProject  # noqa: PLC0415
         from airssys.authoring.project import find_project  # noqa: PLC0415
 
-        built = build(find_project(file), say=print_note)
+        try:
+            project = find_project(file)
+        except NoProject as error:
+            if file is None:
+                error.hint = f"name the component: `airssys deploy FILE`; or {error.hint}"
+            raise
+        built = build(project, say=print_note)
         return built.component, name or built.name
     if name is None and not _is_script(file):
         from airssys.testing.components import manifest_in  # noqa: PLC0415 - as above

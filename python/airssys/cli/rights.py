@@ -140,6 +140,13 @@ def grant(
             param_hint="PLACE",
         )
     end = None if until is None else moment(until, "--until", ahead=True)
+    host = connected(state)
+    if host is not None:
+        with host:
+            made = host.deployment(name).grant(places or None, until=end, why=why)
+            taken = Taken(str(host.state().process), in_force=True)
+        _report("granted", name, made, taken, as_json=as_json)
+        return
     with _opened(name, state, write=True) as opened:
         held = opened.records.in_force(name, opened.identity)
         if places:
@@ -184,6 +191,14 @@ def revoke(
         raise typer.BadParameter(
             "name the grants to take back by their numbers, or give --all", param_hint="GRANT"
         )
+    host = connected(state)
+    if host is not None:
+        with host:
+            deployment = host.deployment(name)
+            gone = deployment.revoke(numbers or "all", wait=wait, why=why)
+            taken = Taken(str(host.state().process), in_force=True)
+        _report("revoked", name, gone, taken, as_json=as_json, replaced=wait)
+        return
     with _opened(name, state, write=True) as opened:
         held = {each.id: each for each in opened.records.of(name, opened.identity)}
         for number in numbers or ():

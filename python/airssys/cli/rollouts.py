@@ -13,7 +13,7 @@ from airssys.cli.names import Name, using
 from airssys.cli.output import Json, print_json, print_note, print_pairs, print_text, size_text
 from airssys.cli.watching import describe, watch
 from airssys.wasm.host_errors import UnknownDeployment
-from airssys.wasm.settings import settings_from
+from airssys.wasm.settings import settings_changed, settings_from
 
 if TYPE_CHECKING:
     from airssys.wasm.delivery.interface import InterfaceDifference
@@ -104,14 +104,17 @@ def plan(
     share: strategies.Share = None,
     then: strategies.Then = None,
     security_fix: strategies.SecurityFix = False,
+    replay: strategies.Replayed = None,
     state: State = None,
     as_json: Json = False,
 ) -> int:
     """Say what deploying a component would change, and whether it would be refused.
 
-    It is run and takes over as `deploy` without further options has it. Ends with 1 where it would
-    be refused.
+    It is run and takes over as `deploy` without further options has it. Where the deployment keeps
+    calls, they are made again on the component. A server keeps them in its memory: they are there
+    while it runs. Ends with 1 where it would be refused.
     """
+    said = strategies.replay_of(replay)
     how = strategies.strategy_of(
         strategy,
         steps=steps,
@@ -127,6 +130,8 @@ def plan(
             settings = host.deployment(name).revision.settings
         except UnknownDeployment:
             settings = settings_from()
+        if said is not None:
+            settings = settings_changed(settings, joined=True, replay=said)
         found = host.plan(
             file.read_bytes(),
             name=name,
@@ -138,7 +143,7 @@ def plan(
     if as_json:
         print_json(found)
     else:
-        _print_plan(found)
+        _print_plan(found, replayed=replay in {"refuse", "warn"})
     return 0 if found.possible else 1
 
 
@@ -168,7 +173,7 @@ def _print(found: RolloutStatus, *, as_json: bool) -> None:
         print_pairs(describe(found))
 
 
-def _print_plan(found: Plan) -> None:
+def _print_plan(found: Plan, *, replayed: bool) -> None:
     if found.to_revision is None:
         print_note(f"{found.deployment} is already at this component with these settings")
     before = "nothing" if found.from_revision is None else f"revision {found.from_revision}"
@@ -187,6 +192,8 @@ def _print_plan(found: Plan) -> None:
         pairs.insert(1, ("strategy", strategies.strategy_text(found.strategy)))
     if found.replay is not None:
         pairs.append(("recorded calls", str(found.replay)))
+    elif replayed:
+        pairs.append(("recorded calls", "none are kept: deploy with --replay"))
     if found.rollback_loses:
         pairs.append(("way back", f"loses {found.rollback_loses}"))
     print_pairs(pairs)

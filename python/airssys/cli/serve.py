@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path  # noqa: TC003 - typer looks at annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from airssys.cli.configuration import State, admission, configuration, policy, state_directory
+from airssys.cli.names import PATIENCE, connected
 from airssys.cli.output import Json, print_json, print_note
 from airssys.wasm.host import Host
-from airssys.wasm.host_errors import InvalidSetting
+from airssys.wasm.host_errors import InvalidSetting, StateDirectoryInUse
 from airssys.wasm.remote.address import read_address
 
 if TYPE_CHECKING:
     from airssys.server import Access, ServeSettings
 
 __all__ = ["add_to"]
+
+#: Seconds between two looks whether a state directory is free.
+_LOOK: Final = 0.05
 
 
 def add_to(app: typer.Typer) -> None:
@@ -118,10 +123,8 @@ def serve(
 async def _serve(directory: Path, settings: ServeSettings, *, as_json: bool) -> None:
     from airssys.server import serve  # noqa: PLC0415 - an extra
 
-    opening = Host.open(
-        directory, configuration=configuration(), admission=admission(), policy=policy()
-    )
-    async with opening as host:
+    async with contextlib.AsyncExitStack() as closing:
+        host = await _opened(directory, closing)
 
         def ready(control: list[str], http: list[str]) -> None:
             if as_json:
@@ -131,9 +134,32 @@ async def _serve(directory: Path, settings: ServeSettings, *, as_json: bool) -> 
             else:
                 print_note(f"serving {host.directory} at {', '.join(control)}")
                 for address in http:
-                    print_note(f"taking HTTP requests at {address}")
+                    print_note(f"taking HTTP requests at http://{address}")
+            names = {each.name for each in host.deployments()}
+            for each in settings.routes:
+                if each.deployment not in names:
+                    print_note(
+                        f"no deployment is named '{each.deployment}', to which a route leads:"
+                        " it holds from when there is one"
+                    )
 
         await serve(host, settings, ready)
+
+
+async def _opened(directory: Path, closing: contextlib.AsyncExitStack) -> Host:
+    """Open the host; waits for a command that has the directory open for a moment."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PATIENCE
+    while True:
+        try:
+            opening = Host.open(
+                directory, configuration=configuration(), admission=admission(), policy=policy()
+            )
+            return await closing.enter_async_context(opening)
+        except StateDirectoryInUse:
+            if connected(directory) is not None or loop.time() >= end:
+                raise
+            await asyncio.sleep(_LOOK)
 
 
 def _access(users: list[str], token_file: Path | None) -> Access:

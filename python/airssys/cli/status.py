@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import typer
 
-    from airssys.wasm.remote.wire import DeploymentState, HostState
+    from airssys.wasm.remote.wire import DeploymentState, HostState, HttpState
 
 __all__ = ["add_to"]
 
@@ -42,18 +42,20 @@ def status(*, state: State = None, as_json: Json = False) -> None:
         _show_unserved(state_directory(state), as_json=as_json)
         return
     with host:
-        about, deployments = host.state(), host.states()
+        about, deployments, http = host.state(), host.states(), host.http()
     if as_json:
-        print_json({"running": True, "host": about, "deployments": deployments})
+        print_json({"running": True, "host": about, "deployments": deployments, "http": http})
         return
-    _show(about)
+    _show(about, http)
     print_table(
         ("name", "state", "revision", "component", "calls", "failed", "now", "p99", "memory"),
         (_row(each) for each in deployments),
     )
+    for missing in dict.fromkeys(name for each in http for name in each.missing):
+        print_note(f"a route leads to '{missing}', which is no deployment that takes requests")
 
 
-def _show(about: HostState) -> None:
+def _show(about: HostState, http: tuple[HttpState, ...]) -> None:
     since = dt.datetime.fromtimestamp(about.started).astimezone()
     used = about.usage
     print_pairs(
@@ -64,6 +66,7 @@ def _show(about: HostState) -> None:
             ("you", f"{about.principal}: {', '.join(about.roles) or 'no role'}"),
             ("calls", f"{used.calls}, {used.failures} failed, {used.cpu_seconds:.1f} s processor"),
             ("memory", f"{size_text(used.memory)} in {used.instances} instances"),
+            *(("requests", f"http://{each.address}") for each in http),
         ]
     )
 
@@ -92,4 +95,5 @@ def _show_unserved(directory: Path, *, as_json: bool) -> None:
         print_json({"running": False, "owner": owner, "deployments": names})
         return
     who = "no host has it open" if owner is None else f"process {owner} has it open, unserved"
-    print_note(f"{directory}: {who}; {len(names)} deployments, `airssys list` shows them")
+    count = f"{len(names)} deployment{'' if len(names) == 1 else 's'}"
+    print_note(f"{directory.absolute()}: {who}; {count}, `airssys list` shows more")

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from airssys.wasm.delivery.strategies import strategy_from
 
 if TYPE_CHECKING:
+    from airssys.wasm.delivery.replay import Replay
     from airssys.wasm.delivery.strategies import Strategy
 
 __all__ = [
     "Alpha",
     "Kind",
     "MinCalls",
+    "Replayed",
     "SecurityFix",
     "Share",
     "StepDuration",
     "Steps",
     "Then",
+    "replay_of",
     "strategy_of",
     "strategy_text",
 ]
@@ -58,6 +61,33 @@ Then = Annotated[
 SecurityFix = Annotated[
     bool, typer.Option("--security-fix", help="Hold a canary that fails; never go back.")
 ]
+
+Replayed = Annotated[
+    str | None,
+    typer.Option(
+        "--replay",
+        metavar="WHAT",
+        help="Keep calls and requests, and make them again on each new revision; where one is "
+        "answered otherwise, refuse it or warn. off: keep none.",
+    ),
+]
+
+
+def replay_of(what: str | None) -> Replay | None:
+    """Return what the option says of recorded calls; None where it says nothing.
+
+    Raises:
+        BadParameter: It says something else.
+    """
+    if what is None:
+        return None
+    if what not in {"refuse", "warn", "off"}:
+        raise typer.BadParameter(f"--replay {what!r}: expected refuse, warn or off")
+    from airssys.wasm.delivery.replay import Replay  # noqa: PLC0415 - most commands keep none
+
+    if what == "off":
+        return Replay(calls=0)
+    return Replay(on_difference=cast("Literal['refuse', 'warn']", what))
 
 
 def strategy_of(

@@ -15,8 +15,10 @@ from airssys.cli.names import served
 from airssys.cli.output import Json, escaped, size_text
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
+    from airssys.wasm.delivery.records import RolloutStatus
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.remote.wire import DeploymentState
 
@@ -68,7 +70,7 @@ def top(
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Show what the deployments of a host that is served do, the busiest first.
+    """Show what the deployments of a host that is served do, the busiest first, and the rollouts.
 
     Without a terminal, and with `--json`, each look is printed after the other; `--json` prints a
     JSON object with the deployments on a line of its own.
@@ -89,11 +91,12 @@ def _print(host: BlockingConnectedHost, interval: float, looks: range, *, as_jso
         after = _look(host)
         rates = rates_of(before, after)
         if as_json:
-            document = {"deployments": [each._asdict() for each in rates]}
+            rollouts = [_told(each) for each in after.rollouts]
+            document = {"deployments": [each._asdict() for each in rates], "rollouts": rollouts}
             sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
             sys.stdout.flush()
         else:
-            Console(width=200).print(_table(rates))
+            Console(width=200).print(_drawn(rates, after.rollouts))
         before = after
 
 
@@ -103,11 +106,13 @@ def _draw(
     from rich.live import Live  # noqa: PLC0415
 
     before = _look(host)
-    with Live(_table(rates_of(before, before)), screen=True, auto_refresh=False) as live:
+    with Live(
+        _drawn(rates_of(before, before), before.rollouts), screen=True, auto_refresh=False
+    ) as live:
         for _ in looks:
             time.sleep(interval)
             after = _look(host)
-            live.update(_table(rates_of(before, after)), refresh=True)
+            live.update(_drawn(rates_of(before, after), after.rollouts), refresh=True)
             before = after
 
 
@@ -116,10 +121,12 @@ class Look(NamedTuple):
 
     at: float
     states: dict[str, DeploymentState]
+    rollouts: tuple[RolloutStatus, ...]
 
 
 def _look(host: BlockingConnectedHost) -> Look:
-    return Look(time.monotonic(), {each.name: each for each in host.states()})
+    states = {each.name: each for each in host.states()}
+    return Look(time.monotonic(), states, host.rollouts())
 
 
 def rates_of(before: Look, after: Look) -> list[Rate]:
@@ -166,3 +173,45 @@ def _table(rates: list[Rate]) -> Table:
             size_text(each.memory),
         )
     return table
+
+
+def _verdict(each: RolloutStatus) -> str:
+    if each.judgement is None:
+        return "nothing is judged"
+    return f"{each.judgement.verdict}: {each.judgement.why}"
+
+
+def _told(each: RolloutStatus) -> dict[str, object]:
+    return {
+        "deployment": each.deployment,
+        "from_revision": each.from_revision,
+        "to_revision": each.to_revision,
+        "strategy": each.strategy,
+        "state": each.state,
+        "weight": each.weight,
+        "calls": each.calls,
+        "verdict": None if each.judgement is None else each.judgement.verdict,
+        "why": each.why if each.judgement is None else each.judgement.why,
+    }
+
+
+def _drawn(rates: list[Rate], rollouts: tuple[RolloutStatus, ...]) -> RenderableType:
+    if not rollouts:
+        return _table(rates)
+    from rich.console import Group  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("rollout", "revision", "strategy", "state", "weight", "calls", "verdict so far"):
+        table.add_column(column)
+    for each in rollouts:
+        table.add_row(
+            escaped(each.deployment),
+            f"{each.from_revision} -> {each.to_revision}",
+            each.strategy,
+            each.state,
+            f"{each.weight:.1%}",
+            f"{each.calls[0]} live, {each.calls[1]} new",
+            escaped(_verdict(each)),
+        )
+    return Group(_table(rates), "", table)

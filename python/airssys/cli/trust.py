@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airssys.cli.configuration import State, state_directory
 from airssys.cli.files import about, replace_file
+from airssys.cli.names import connected
 from airssys.cli.output import Json, print_json, print_note, print_pairs, print_table
 from airssys.wasm.trust import (
     KeyUnusable,
@@ -23,6 +25,11 @@ from airssys.wasm.trust import (
     sign,
 )
 from airssys.wasm.trust.signature import embed, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airssys.wasm.remote.oversight import ConnectedTrust
 
 __all__ = ["add_to"]
 
@@ -173,7 +180,8 @@ def add(
 ) -> None:
     """Let the signatures of a key count for some names."""
     public = PublicKey.load(file)
-    TrustStore(state_directory(state)).trust(public, tuple(name), comment=comment)
+    with _store(state) as store:
+        store.trust(public, tuple(name), comment=comment)
     if as_json:
         print_json({"key": public.id, "names": name})
     else:
@@ -183,8 +191,12 @@ def add(
 @trust.command("list")
 def list_keys(*, state: State = None, as_json: Json = False) -> None:
     """Show the keys and what is blocked."""
-    store = TrustStore(state_directory(state))
-    keys, blocked = store.keys(), store.blocked()
+    with _store(state) as store:
+        if isinstance(store, TrustStore):
+            keys, blocked = store.keys(), store.blocked()
+        else:
+            found = store.state()
+            keys, blocked = found.keys, found.blocked
     if as_json:
         print_json({"keys": keys, "blocked": blocked})
         return
@@ -215,7 +227,8 @@ def floor(
     as_json: Json = False,
 ) -> None:
     """Let a name have no version below this one, not even by a rollback."""
-    TrustStore(state_directory(state)).set_floor(name, version)
+    with _store(state) as store:
+        store.set_floor(name, version)
     if as_json:
         print_json({"name": name, "floor": version})
     else:
@@ -225,7 +238,8 @@ def floor(
 @trust.command()
 def revoke(key: Key, *, why: Reason, state: State = None, as_json: Json = False) -> None:
     """Let a key's signatures count no more; what only it signed is blocked."""
-    TrustStore(state_directory(state)).revoke(key, why)
+    with _store(state) as store:
+        store.revoke(key, why)
     if as_json:
         print_json({"revoked": key})
     else:
@@ -235,12 +249,23 @@ def revoke(key: Key, *, why: Reason, state: State = None, as_json: Json = False)
 @trust.command()
 def block(file: Component, *, why: Reason, state: State = None, as_json: Json = False) -> None:
     """Let a component not run, whoever signed it."""
-    with about(file):
-        digest = TrustStore(state_directory(state)).block(file.read_bytes(), why)
+    with about(file), _store(state) as store:
+        digest = store.block(file.read_bytes(), why)
     if as_json:
         print_json({"blocked": digest})
     else:
         print_note(f"blocked {digest}")
+
+
+@contextlib.contextmanager
+def _store(state: Path | None) -> Iterator[TrustStore | ConnectedTrust]:
+    """Use the trust of the host that is served, else that of the state directory."""
+    host = connected(state)
+    if host is None:
+        yield TrustStore(state_directory(state))
+        return
+    with host:
+        yield host.trust
 
 
 def _signing_key(path: Path) -> SigningKey:

@@ -73,6 +73,7 @@ def _watched(
     rollout: BlockingRollout | BlockingConnectedRollout, *, as_json: bool
 ) -> RolloutStatus:
     if as_json or not sys.stdout.isatty():
+        _tell_beginning(rollout.status())
         for step in rollout.events():
             if as_json:
                 print_json(step)
@@ -93,6 +94,15 @@ def _watched(
             if found.over:
                 return found
             over.wait(_INTERVAL)
+
+
+def _tell_beginning(found: RolloutStatus) -> None:
+    """Say what is waited for: a step may be long in coming, and without calls none comes."""
+    moving = f"{found.deployment}: {found.from_revision} -> {found.to_revision}, {found.strategy}"
+    said = f"{moving} {found.state} at {found.weight:.1%}"
+    if found.judgement is not None:
+        said += "; steps end on the evidence of calls"
+    print_note(said if found.over else f"{said}; each is told as it is taken")
 
 
 def _drawn(found: RolloutStatus) -> RenderableType:

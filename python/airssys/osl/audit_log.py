@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airssys.errors import AirsSysError
 from airssys.osl._native import AuditReader, audit_public_key, audit_verify, typed
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-__all__ = ["Record", "need_log", "public_key_of", "read_records", "verify_log"]
+__all__ = ["AuditSearch", "Record", "need_log", "public_key_of", "read_records", "verify_log"]
 
 _BATCH = 1000
 # Waiting for new records is cut into pieces of this many seconds, so that Ctrl-C is noticed.
@@ -128,36 +129,82 @@ def read_records(
     Raises:
         OslError: There is no log.
     """
-    need_log(directory)
-    try:
-        reader = AuditReader(
-            directory,
-            after=after,
-            principal=principal,
-            operation=operation,
-            target=target,
-            decision=decision,
-            rule=rule,
-            since=since,
-            until=until,
-        )
-        there = _there(reader)
-        if last is not None:
-            there = iter(deque(there, maxlen=last))
-        for number, line in enumerate(there):
-            if limit is not None and number >= limit:
+    search = AuditSearch(
+        directory,
+        after=after,
+        principal=principal,
+        operation=operation,
+        target=target,
+        decision=decision,
+        rule=rule,
+        since=since,
+        until=until,
+        limit=limit,
+        last=last,
+    )
+    yield from map(Record.parse, search.there())
+    while follow and not search.over:
+        yield from map(Record.parse, search.more(_WAIT))
+
+
+class AuditSearch:
+    """A look through a log, which may be in use; records are lines of JSON as the log has them.
+
+    Args:
+        directory: Directory of the log.
+        limit: Records that `there` yields at most.
+        last: It skips all but so many.
+        wanted: As for `read_records`.
+
+    Attributes:
+        over: Whether there are as many as may be yielded.
+
+    Raises:
+        OslError: There is no log.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        limit: int | None = None,
+        last: int | None = None,
+        **wanted: Any,
+    ) -> None:
+        need_log(directory)
+        self._limit = limit
+        self._last = last
+        self.over = limit == 0
+        with _typed():
+            self._reader = AuditReader(directory, **wanted)
+
+    def there(self) -> Iterator[bytes]:
+        """Yield the records that are there, the oldest first."""
+        found = self._all()
+        if self._last is not None:
+            found = iter(deque(found, maxlen=self._last))
+        for number, line in enumerate(found, 1):
+            if self.over:
                 return
-            yield Record.parse(line)
-        while follow:
-            for line in reader.read(_BATCH, _WAIT):
-                yield Record.parse(line)
+            self.over = number == self._limit
+            yield line
+
+    def more(self, wait: float = 0.0) -> list[bytes]:
+        """Return the next ones; waits up to `wait` seconds for the first of them."""
+        with _typed():
+            return self._reader.read(_BATCH, wait)
+
+    def _all(self) -> Iterator[bytes]:
+        while lines := self.more():
+            yield from lines
+
+
+@contextlib.contextmanager
+def _typed() -> Iterator[None]:
+    try:
+        yield
     except AirsSysError as error:
         raise typed(error) from None
-
-
-def _there(reader: AuditReader) -> Iterator[bytes]:
-    while lines := reader.read(_BATCH):
-        yield from lines
 
 
 def _public(seed: bytes, path: Path) -> bytes:

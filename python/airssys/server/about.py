@@ -34,9 +34,16 @@ async def _usage(asked: Asked) -> Usage:
 
 async def _http(asked: Asked) -> list[HttpState]:
     front = asked.service.front
+    if front is None:
+        return []
     return [
-        HttpState(address=each.address, routes=each.routes, statistics=each.statistics())
-        for each in (() if front is None else front.ingresses)
+        HttpState(
+            address=each.address,
+            routes=each.routes,
+            statistics=each.statistics(),
+            missing=front.missing,
+        )
+        for each in front.ingresses
     ]
 
 

@@ -9,7 +9,8 @@ from airssys.server.operation import Asked, Operation, packed
 from airssys.wasm import codecs
 from airssys.wasm.actors.live import LiveActor, look_at
 from airssys.wasm.remote.errors import InvalidRequest
-from airssys.wasm.remote.wire import ActorState, StopRequest
+from airssys.wasm.remote.kept_actors import kept_actors
+from airssys.wasm.remote.wire import ActorState, KeptActors, StopRequest
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,6 +27,10 @@ _PRIORITIES = {int(each) for each in Priority}
 async def _actors(asked: Asked) -> tuple[LiveActor, ...]:
     core = asked.service.core
     return await look_at(core.fleet(core.deployments.serving(asked.name)), core.actors.system)
+
+
+async def _kept(asked: Asked) -> list[KeptActors]:
+    return await asked.service.in_thread(kept_actors, asked.service.core.registry)
 
 
 async def _start(asked: Asked) -> ActorState:
@@ -79,6 +84,14 @@ _KEY = {"key": "Which of the deployment's actors; the main one where it is left 
 _PRIORITY = {"priority": "The lane that the message goes to, by its number."}
 
 OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/actors",
+        "read",
+        "List what is kept of the actors of every deployment that has actors.",
+        _kept,
+        gives=list[KeptActors],
+    ),
     Operation(
         "GET",
         _NAME + ":actors",

@@ -10,6 +10,7 @@ from starlette.routing import Route, Router
 from airssys.server import (
     about,
     actors,
+    audit,
     deployments,
     events,
     logs,
@@ -17,6 +18,7 @@ from airssys.server import (
     rollouts,
     storage,
     switches,
+    trust,
 )
 from airssys.server.guard import Guard
 from airssys.server.openapi import describing
@@ -45,6 +47,8 @@ OPERATIONS = (
     *switches.OPERATIONS,
     *events.OPERATIONS,
     *logs.OPERATIONS,
+    *trust.OPERATIONS,
+    *audit.OPERATIONS,
 )
 
 

@@ -80,6 +80,14 @@ class HttpFront:
         """
         self.ingresses.append(await self._host.serve_http(address, routes=self._present()))
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Deployments to which a rule leads, and that are not there or take no requests."""
+        present = {each.deployment for each in self._present()}
+        return tuple(
+            sorted({each.deployment for each in self._wanted if each.deployment not in present})
+        )
+
     def _present(self) -> list[HttpRoute]:
         names = {
             each.name

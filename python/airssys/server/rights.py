@@ -5,14 +5,21 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from airssys.osl.operation import AnyKind, Permission
 from airssys.server.operation import Asked, Operation
+from airssys.wasm.host_errors import UnknownDeployment
 from airssys.wasm.remote.errors import InvalidRequest
-from airssys.wasm.remote.wire import Answer, GrantRequest, RevokeRequest
+from airssys.wasm.remote.wire import Answer, Explanation, GrantRequest, RevokeRequest
 from airssys.wasm.security.approval_records import ApprovalRecords, PendingApproval
+from airssys.wasm.security.explaining import explain_in_force, find_deployed
 from airssys.wasm.security.grant import Grant, RequestState
 
 if TYPE_CHECKING:
     from typing import Literal
+
+    from airssys.wasm.security.explaining import Told
 
 __all__ = ["OPERATIONS"]
 
@@ -55,6 +62,37 @@ async def _revoke(asked: Asked) -> tuple[Grant, ...]:
     )
     asked.detail = ", ".join(each.name for each in taken)
     return taken
+
+
+async def _explain(asked: Asked) -> Explanation:
+    try:
+        kind: AnyKind = msgspec.convert(asked.text("kind"), AnyKind)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"kind={asked.text('kind')!r}: {error}") from None
+    wanted = Permission(kind, asked.text("access"), asked.text("target"))
+    core = asked.service.core
+
+    def explain() -> Told:
+        deployed = find_deployed(core.registry, asked.name)
+        if deployed is None:
+            raise UnknownDeployment(asked.name, [each.name for each in core.registry.deployments()])
+        address = asked.text("address") or None
+        return explain_in_force(core.osl, deployed, wanted, address=address)
+
+    told = await asked.service.in_thread(explain)
+    explained = told.explained
+    return Explanation(
+        kind=explained.permission.kind,
+        access=explained.permission.access,
+        target=explained.permission.target,
+        seen=told.seen,
+        effect=explained.effect,
+        rule=explained.rule,
+        reason=explained.reason,
+        position=explained.position,
+        considered=explained.considered,
+        needed=told.needed,
+    )
 
 
 async def _pending(asked: Asked) -> tuple[PendingApproval, ...]:
@@ -123,6 +161,20 @@ OPERATIONS = (
         "Show the least request that covers what was used while learning.",
         _suggestion,
         gives=str,
+    ),
+    Operation(
+        "GET",
+        _NAME + ":explain",
+        "read",
+        "Say how an access would be decided, by which rule, and what it would need.",
+        _explain,
+        gives=Explanation,
+        query={
+            "kind": "The kind of the capability.",
+            "access": "What is to be done.",
+            "target": "On what; a path as the component sees it.",
+            "address": "What a host name leads to.",
+        },
     ),
     Operation(
         "POST",

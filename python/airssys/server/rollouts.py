@@ -16,6 +16,7 @@ from airssys.wasm.delivery.plan import (
 )
 from airssys.wasm.delivery.records import RolloutChanged, RolloutStatus
 from airssys.wasm.delivery.strategies import strategy_from
+from airssys.wasm.host_errors import UnknownDeployment
 from airssys.wasm.remote.errors import InvalidRequest
 from airssys.wasm.remote.wire import PlanRequest, RolloutRequest, RolloutView
 
@@ -53,6 +54,15 @@ async def _show(asked: Asked) -> RolloutView:
     finally:
         subscription.cancel()
     return RolloutView(status=status, steps=tuple(each for each in steps if each.sequence > after))
+
+
+async def _all(asked: Asked) -> list[RolloutStatus]:
+    service, found = asked.service, []
+    for name in service.core.delivery.names():
+        with contextlib.suppress(UnknownDeployment):  # removed meanwhile
+            rollout = await service.in_thread(service.host.deployment(name).rollout)
+            found.append(await rollout.status())
+    return [each for each in found if not each.over]
 
 
 async def _command(asked: Asked) -> RolloutStatus:
@@ -93,6 +103,14 @@ async def _difference(asked: Asked) -> RevisionDifference:
 
 
 OPERATIONS: Final = (
+    Operation(
+        "GET",
+        "/v1/rollouts",
+        "read",
+        "List the rollouts that are under way, by deployment.",
+        _all,
+        gives=list[RolloutStatus],
+    ),
     Operation(
         "GET",
         _NAME + ":rollout",

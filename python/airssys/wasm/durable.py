@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["explained", "sync_directory"]
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_PLACE = {errno.ENOENT, errno.ENOTDIR}
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -55,8 +56,14 @@ def _from_os_error(error: OSError, doing: str, directory: Path) -> StateDirector
         return _no_space(reason, doing, directory)
     if error.errno in _NOT_WRITABLE:
         return _not_writable(reason, doing, directory)
+    if error.errno in _NO_PLACE:
+        return StateDirectoryError(
+            f"cannot {doing}: {directory}: {reason}",
+            hint="name a directory whose parents exist or can be made",
+            directory=str(directory),
+        )
     return StateWriteFailed(
-        f"cannot {doing} in state directory {directory}: {reason}",
+        f"cannot {doing}: state directory {directory}: {reason}",
         hint="nothing was changed; see the system's log for the device",
         directory=str(directory),
     )
@@ -75,7 +82,7 @@ def _from_sqlite(error: sqlite3.Error, doing: str, directory: Path) -> StateDire
             directory=str(directory),
         )
     return StateWriteFailed(
-        f"cannot {doing} in state directory {directory}: {error}",
+        f"cannot {doing}: state directory {directory}: {error}",
         hint="nothing was changed; check the free space and the device",
         directory=str(directory),
     )

@@ -114,7 +114,7 @@ class _Ingress:
             raise _invalid(error) from None
         except OSError as error:
             raise AddressUnavailable(
-                f"cannot listen on {listen}: {error.strerror or error}",
+                f"cannot listen on {listen}: {_why(listen, error)}",
                 hint="give another address, or end what listens there",
             ) from error
         core.ingresses.add(self)
@@ -299,6 +299,13 @@ class Ingresses:
 def host_function_failed(whose: str, error: BaseException) -> None:
     """Tell of an exception that ended a request, and that no caller in Python sees."""
     _log.error("%s failed in a request", whose, exc_info=error)
+
+
+def _why(listen: str, error: OSError) -> str:
+    host, separator, port = listen.rpartition(":")
+    if not separator or not host or not port.isdigit():
+        return "expected an address and a port, as 127.0.0.1:8080 or [::1]:8080"
+    return error.strerror or str(error)
 
 
 def _invalid(error: BaseException) -> InvalidSetting:

@@ -96,6 +96,12 @@ def open_registry_beside(path: Path) -> Registry:
 
 def _need(path: Path) -> Path:
     path = path.absolute()
+    if path.exists() and not path.is_dir():
+        raise StateDirectoryError(
+            f"{path} is not a directory",
+            hint="name a directory for the state of the host",
+            directory=str(path),
+        )
     if not (path / "airssys.db").is_file():
         raise StateDirectoryError(
             f"there is no state directory at {path}",

@@ -63,7 +63,14 @@ def test_a_quick_command_loads_no_actors_event_loop_cryptography_or_tables(argum
     (tmp_path / "airssys.toml").write_text('schema = 1\nhost.state = "state"\n')
     modules = loaded(*arguments, cwd=tmp_path)
     assert "airssys._core" in modules
-    heavy = {"asyncio", "airssys.rt.system", "airssys.wasm.host_core", "cryptography", "rich"}
+    heavy = {
+        "asyncio",
+        "airssys.rt.system",
+        "airssys.wasm.host_core",
+        "cryptography",
+        "pydantic",
+        "rich",
+    }
     assert not modules & heavy
 
 

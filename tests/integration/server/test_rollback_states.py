@@ -67,7 +67,17 @@ except SystemExit as end:
     sys.stderr.write(json.dumps(sorted(sys.modules)))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, "--server", shared.address, "rollback", "back/lean"],
+        [
+            sys.executable,
+            "-c",
+            script,
+            "--server",
+            shared.address,
+            "rollback",
+            "back/lean",
+            "--to",
+            "1",
+        ],
         capture_output=True,
         text=True,
         timeout=100,
@@ -81,6 +91,7 @@ except SystemExit as end:
         "airssys.wasm.host_core",
         "airssys.wasm.manifest.read",
         "airssys.wasm.settings",
+        "pydantic",
     }
     assert not modules & heavy
 

@@ -38,6 +38,7 @@ def test_entries_are_set_listed_and_deleted_in_the_server(host, tmp_path):
     assert len(list(store.scan("many/"))) == 450
     assert store.usage().keys == 451
     assert host.storage.namespaces() == (NAME,)
+    assert host.deployment(NAME).storage.get("many/449") == b"x"
     assert store.export_jsonl(tmp_path / "all") == 451
     assert store.import_jsonl(tmp_path / "all") == 451
     with pytest.raises(UnknownDeployment):

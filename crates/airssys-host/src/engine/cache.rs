@@ -1,7 +1,7 @@
 //! Compiled code on disk. An artefact is machine code, so none is loaded that this user did not write.
 //!
-//! An entry is two files: the artefact, and a note with a keyed BLAKE3 over the entry's name, the contents
-//! summary and the artefact. The key is per user and private. Names carry the component's digest, the profile
+//! An entry is two files: the artefact, and a note with a keyed BLAKE3 over the entry's name, the summary and the
+//! artefact. The key is per user and private. Names carry the component's digest, the profile
 //! and the engine's compatibility, so a foreign entry is not found; a corrupt, truncated or tampered one fails
 //! its check and is compiled again.
 
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
 use super::Native;
 use super::static_limits::Contents;
@@ -21,15 +22,67 @@ use crate::error::Error;
 /// Artefacts up to this size are read and checked in memory; larger ones are mapped after the check.
 const MAPPED_ABOVE: u64 = 4 << 20;
 
+/// What is known of an entry without loading it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Summary {
+    pub contents: Contents,
+    /// The BLAKE3 digests of the libraries that the code of a component is without, which have entries of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<String>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Note {
     mac: String,
-    contents: Contents,
+    #[serde(flatten)]
+    summary: Summary,
+}
+
+/// What there is compiled code of.
+pub trait Code: Sized {
+    /// How the names of its entries begin.
+    const KIND: &'static str;
+
+    /// # Safety
+    /// As the engine's `deserialize`: the bytes are what it serialised.
+    unsafe fn from_bytes(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self>;
+
+    /// # Safety
+    /// As the engine's `deserialize_file`: the file holds what it serialised, and stays as it is.
+    unsafe fn from_file(engine: &Engine, path: &str) -> wasmtime::Result<Self>;
+}
+
+impl Code for Component {
+    const KIND: &'static str = "";
+
+    unsafe fn from_bytes(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::deserialize(engine, bytes) }
+    }
+
+    unsafe fn from_file(engine: &Engine, path: &str) -> wasmtime::Result<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::deserialize_file(engine, path) }
+    }
+}
+
+impl Code for Module {
+    const KIND: &'static str = "library-";
+
+    unsafe fn from_bytes(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::deserialize(engine, bytes) }
+    }
+
+    unsafe fn from_file(engine: &Engine, path: &str) -> wasmtime::Result<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::deserialize_file(engine, path) }
+    }
 }
 
 /// What a look into the cache found.
-pub enum Lookup {
-    Hit(Component, Contents),
+pub enum Lookup<C> {
+    Hit(C, Summary),
     Miss,
     /// An entry was there and was not used: the reason, for a report.
     Refused(String),
@@ -79,9 +132,10 @@ impl Cache {
         })
     }
 
-    fn name(source: &blake3::Hash, native: &Native) -> String {
+    fn name<C: Code>(source: &blake3::Hash, native: &Native) -> String {
         format!(
-            "{}-{:?}-{}",
+            "{}{}-{:?}-{}",
+            C::KIND,
             &source.to_hex()[..40],
             native.profile,
             native.compatibility
@@ -89,50 +143,60 @@ impl Cache {
         .to_lowercase()
     }
 
-    fn mac(&self, name: &str, contents: &Contents, artefact: &[u8]) -> blake3::Hash {
+    fn mac(&self, name: &str, summary: &Summary, artefact: &[u8]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(name.as_bytes());
-        hasher.update(&serde_json::to_vec(contents).expect("numbers serialise"));
+        hasher.update(&serde_json::to_vec(&summary.contents).expect("numbers serialise"));
+        if !summary.libraries.is_empty() {
+            hasher.update(&serde_json::to_vec(&summary.libraries).expect("texts serialise"));
+        }
         hasher.update(artefact);
         hasher.finalize()
     }
 
-    /// Load what is stored for a component with this digest.
+    /// Whether there is an entry, sound or not.
     #[must_use]
-    pub fn find(&self, source: &blake3::Hash, native: &Native) -> Lookup {
-        let name = Self::name(source, native);
+    pub fn has<C: Code>(&self, source: &blake3::Hash, native: &Native) -> bool {
+        let name = Self::name::<C>(source, native);
+        self.directory.join(format!("{name}.json")).exists()
+    }
+
+    /// Load what is stored for a component or a library with this digest.
+    #[must_use]
+    pub fn find<C: Code>(&self, source: &blake3::Hash, native: &Native) -> Lookup<C> {
+        let name = Self::name::<C>(source, native);
         let path = self.directory.join(format!("{name}.cwasm"));
         let Ok(note) = fs::read(path.with_extension("json")) else {
             return Lookup::Miss;
         };
         match self.load(&name, &path, &note, native) {
-            Ok((component, contents)) => Lookup::Hit(component, contents),
+            Ok((code, summary)) => Lookup::Hit(code, summary),
             Err(reason) => Lookup::Refused(format!("{}: {reason}", path.display())),
         }
     }
 
-    fn load(
+    fn load<C: Code>(
         &self,
         name: &str,
         path: &Path,
         note: &[u8],
         native: &Native,
-    ) -> Result<(Component, Contents), String> {
+    ) -> Result<(C, Summary), String> {
         let note: Note =
             serde_json::from_slice(note).map_err(|error| format!("unreadable note: {error}"))?;
         let expected = blake3::Hash::from_hex(&note.mac)
             .map_err(|error| format!("unreadable note: {error}"))?;
         let mut file = File::open(path).map_err(|error| error.to_string())?;
         let length = file.metadata().map_err(|error| error.to_string())?.len();
-        let component = if length <= MAPPED_ABOVE {
+        let code = if length <= MAPPED_ABOVE {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)
                 .map_err(|error| error.to_string())?;
-            if self.mac(name, &note.contents, &bytes) != expected {
+            if self.mac(name, &note.summary, &bytes) != expected {
                 return Err("the artefact is not the one that was stored".into());
             }
             // SAFETY: the MAC says that this user's host made these bytes.
-            unsafe { Component::deserialize(&native.engine, &bytes) }
+            unsafe { C::from_bytes(&native.engine, &bytes) }
         } else {
             let usable = usize::try_from(length).map_err(|error| error.to_string())?;
             // SAFETY: a private, read-only mapping of a file in a folder that only this user can write.
@@ -149,7 +213,7 @@ impl Cache {
             .map_err(|error| error.to_string())?;
             // SAFETY: the mapping is `usable` bytes long and lives until the unmapping below.
             let bytes = unsafe { std::slice::from_raw_parts(mapped.cast::<u8>(), usable) };
-            let found = self.mac(name, &note.contents, bytes);
+            let found = self.mac(name, &note.summary, bytes);
             // SAFETY: nothing refers to the mapping any more.
             unsafe { rustix::mm::munmap(mapped, usable) }.map_err(|error| error.to_string())?;
             if found != expected {
@@ -158,14 +222,13 @@ impl Cache {
             // The descriptor, not the path: what was checked is what is loaded.
             // SAFETY: the MAC says that this user's host made this file.
             unsafe {
-                Component::deserialize_file(
+                C::from_file(
                     &native.engine,
-                    format!("/proc/self/fd/{}", file.as_raw_fd()),
+                    &format!("/proc/self/fd/{}", file.as_raw_fd()),
                 )
             }
         };
-        component
-            .map(|component| (component, note.contents))
+        code.map(|code| (code, note.summary))
             .map_err(|error| format!("{error:#}"))
     }
 
@@ -173,17 +236,17 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be written.
-    pub fn store(
+    pub fn store<C: Code>(
         &self,
         source: &blake3::Hash,
         native: &Native,
-        contents: &Contents,
+        summary: &Summary,
         artefact: &[u8],
     ) -> Result<(), Error> {
-        let name = Self::name(source, native);
+        let name = Self::name::<C>(source, native);
         let note = Note {
-            mac: self.mac(&name, contents, artefact).to_hex().to_string(),
-            contents: contents.clone(),
+            mac: self.mac(&name, summary, artefact).to_hex().to_string(),
+            summary: summary.clone(),
         };
         let path = self.directory.join(format!("{name}.cwasm"));
         self.write(&path, artefact)?;

@@ -32,7 +32,7 @@ pub fn set_worker(worker: Worker) {
     WORKER.get_or_init(|| worker);
 }
 
-/// Compile `bytes` for `native`.
+/// Compile `bytes`, a component or one of its modules, for `native`.
 ///
 /// `interrupted` is asked every 50 ms while a child works; a yes kills it.
 ///
@@ -47,10 +47,15 @@ pub fn compile(
 ) -> Result<Vec<u8>, Error> {
     match WORKER.get() {
         Some(worker) if in_child => compile_in_child(worker, bytes, native.profile, interrupted),
-        _ => native
-            .engine
-            .precompile_component(bytes)
-            .map_err(|error| Error::Invalid(format!("{error:#}"))),
+        _ => precompile(bytes, native).map_err(|error| Error::Invalid(format!("{error:#}"))),
+    }
+}
+
+fn precompile(bytes: &[u8], native: &Native) -> wasmtime::Result<Vec<u8>> {
+    if wasmparser::Parser::is_core_wasm(bytes) {
+        native.engine.precompile_module(bytes)
+    } else {
+        native.engine.precompile_component(bytes)
     }
 }
 
@@ -143,8 +148,8 @@ fn compile_in_child(
     })
 }
 
-/// The child's side: read a component from standard input, write its compiled code to standard output.
-/// Returns the exit code: 0, or 3 when the engine refuses the component (reason on standard error).
+/// The child's side: read a component or a module from standard input, write its compiled code to standard output.
+/// Returns the exit code: 0, or 3 when the engine refuses it (reason on standard error).
 ///
 /// # Errors
 /// [`Error`] if the engine cannot start or the pipes break.
@@ -152,7 +157,7 @@ pub fn child(profile: Profile) -> Result<i32, Error> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes)?;
     let native = Native::get(profile, Allocation::OnDemand)?;
-    match native.engine.precompile_component(&bytes) {
+    match precompile(&bytes, native) {
         Ok(artefact) => {
             let mut stdout = std::io::stdout().lock();
             stdout.write_all(&artefact)?;

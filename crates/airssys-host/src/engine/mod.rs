@@ -3,7 +3,9 @@
 pub mod address_space;
 pub mod cache;
 pub mod compile;
+pub mod loading;
 mod signals;
+mod split;
 pub mod static_limits;
 mod ticker;
 
@@ -16,6 +18,7 @@ use wasmtime::{
 use crate::error::Error;
 use crate::limits::STACK_BYTES;
 pub use signals::rearm as rearm_signal_handlers;
+pub(crate) use split::import_name;
 pub(crate) use ticker::slice_begins;
 
 /// Which engine a component runs on.

@@ -257,6 +257,8 @@ impl GuestBody {
         guest: Option<Abort>,
         overheard: Option<Arc<Overheard>>,
     ) -> Self {
+        // Where a guest passes on what it was sent, the body itself knows its length.
+        let left = left.or_else(|| body.size_hint().exact());
         let mut made = Self {
             body,
             exchange,
@@ -358,7 +360,8 @@ impl GuestBody {
                 if let Some(overheard) = &self.overheard {
                     overheard.answered(&frame);
                 }
-                if frame.is_trailers() || self.left == Some(0) {
+                // Nobody asks for more than there is.
+                if frame.is_trailers() || self.left == Some(0) || self.body.is_end_stream() {
                     self.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))

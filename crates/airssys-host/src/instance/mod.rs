@@ -32,7 +32,7 @@ use crate::wasi::{Governed, WasiState};
 
 pub use call::{Call, Ended, Progress};
 pub use handler::Answer;
-pub(crate) use handler::find_handler;
+pub(crate) use handler::{HandlerIndices, find_handler};
 pub(crate) use incoming::attach_all;
 pub use incoming::{End, Front, Incoming, MOST_BYTES};
 pub use kill::Kill;

@@ -3,6 +3,7 @@
 //! A call enters the [`Route`], is bound to the [`Line`] of the revision that is live at that moment, and ends
 //! on it, whatever the route is switched to meanwhile.
 
+mod again;
 mod attempt;
 mod copies;
 mod guard;
@@ -13,6 +14,7 @@ mod passage;
 mod pool;
 mod recording;
 mod replay;
+mod replay_text;
 mod requests;
 mod script;
 mod statistics;

@@ -10,7 +10,7 @@ use http_body::Body;
 
 use super::line::Line;
 use super::pool::Turn;
-use super::requests::Overheard;
+use super::requests::{Overheard, Purpose};
 use super::script;
 use super::statistics::{Outcome, Used};
 use super::trial::Part;
@@ -234,13 +234,20 @@ impl Passage {
         }
     }
 
-    /// What makes a copy of an HTTP request, where one is to be made; whoever passes the request on has to tell it.
+    /// What makes a copy of an HTTP request or keeps it, where that is to be; whoever passes the request on has to tell
+    /// it.
     pub(crate) fn overhear<B: Body>(&mut self, request: &Request<B>) -> Option<Arc<Overheard>> {
         match self.part.take().map(|part| *part) {
-            Some(Part::Copied(copy)) if copy.handles_http() => Some(Overheard::new(copy, request)),
+            Some(Part::Copied(copy)) if copy.handles_http() => {
+                Some(Overheard::new(Purpose::Copy(copy), request))
+            }
             Some(Part::Copied(copy)) => {
                 copy.leave_out();
                 None
+            }
+            Some(Part::Recorded(record)) => {
+                let record = record.overhear(&self.line)?;
+                Some(Overheard::new(Purpose::Record(record), request))
             }
             part => {
                 self.part = part.map(Box::new);

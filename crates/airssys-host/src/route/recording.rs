@@ -3,16 +3,20 @@
 //! Kept in memory, the latest ones, within bounds. A deployment that records nothing pays one comparison for each call.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::again::Asked;
 use super::attempt::belongs_to_instance;
+use super::copies::Digest;
 use super::line::Line;
 use super::trial::{Draws, Weight};
 use crate::value::Value;
 
-/// What is counted of each call beside the bytes of its arguments.
+/// What is counted of each call beside the bytes of its arguments, or of the request.
 const EACH: usize = 256;
+/// Requests that are overheard at once; what of their bodies is held is bounded by it.
+const MOST_OVERHEARD: usize = 32;
 
 /// The calls of a deployment that are kept.
 #[derive(Debug)]
@@ -22,6 +26,7 @@ pub struct Recording {
     most_calls: usize,
     most_bytes: usize,
     draws: Draws,
+    room: AtomicUsize,
     kept: Mutex<Kept>,
     left_out: AtomicU64,
 }
@@ -35,16 +40,24 @@ struct Kept {
 /// A call that was answered.
 #[derive(Debug)]
 pub(super) struct Recorded {
-    /// The path of the function.
-    pub function: Box<str>,
-    /// What it takes and gives.
-    pub shape: Box<str>,
+    pub what: What,
     /// The revision that answered.
     pub revision: u64,
-    pub arguments: Vec<Value>,
     /// Of the answer.
-    pub answer: [u8; blake3::OUT_LEN],
+    pub answer: Digest,
     bytes: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Call {
+        /// The path of the function.
+        function: Box<str>,
+        /// What it takes and gives.
+        shape: Box<str>,
+        arguments: Vec<Value>,
+    },
+    Request(Box<Asked>),
 }
 
 /// What a recording holds.
@@ -52,7 +65,8 @@ pub(super) struct Recorded {
 pub struct Holds {
     pub calls: u64,
     pub bytes: u64,
-    /// Calls that could not be kept: too large, or with what belongs to one instance.
+    /// Calls that could not be kept: too large, not whole, too many requests at once, or with what belongs to one
+    /// instance.
     pub left_out: u64,
 }
 
@@ -65,6 +79,7 @@ impl Recording {
             most_calls,
             most_bytes,
             draws: Draws::default(),
+            room: AtomicUsize::new(MOST_OVERHEARD),
             kept: Mutex::default(),
             left_out: AtomicU64::new(0),
         })
@@ -94,7 +109,13 @@ impl Recording {
         self.draws.draw_below(self.share).then(|| Record {
             recording: self.clone(),
             call: None,
+            holds_room: false,
+            revision: 0,
         })
+    }
+
+    fn leave_out(&self) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
     }
 
     fn keep(&self, recorded: Recorded) {
@@ -115,6 +136,10 @@ impl Recording {
 pub(super) struct Record {
     recording: Arc<Recording>,
     call: Option<Recorded>,
+    /// Whether it counts among the requests that are overheard.
+    holds_room: bool,
+    /// Which revision answers a request.
+    revision: u64,
 }
 
 impl Record {
@@ -128,16 +153,16 @@ impl Record {
             function.ty.shape()
         };
         match shape {
-            None => {
-                self.recording.left_out.fetch_add(1, Ordering::Relaxed);
-            }
+            None => self.leave_out(),
             Some(shape) => {
                 self.call = Some(Recorded {
-                    function: function.path().into(),
-                    shape: shape.into(),
+                    what: What::Call {
+                        function: function.path().into(),
+                        shape: shape.into(),
+                        arguments: arguments.to_vec(),
+                    },
                     revision: line.number,
-                    arguments: arguments.to_vec(),
-                    answer: [0; blake3::OUT_LEN],
+                    answer: Digest::default(),
                     bytes,
                 });
             }
@@ -145,12 +170,62 @@ impl Record {
     }
 
     /// What it was answered.
-    pub fn answered(self, answer: Option<&Value>) {
-        if let Some(call) = self.call {
+    pub fn answered(mut self, answer: Option<&Value>) {
+        if let Some(call) = self.call.take() {
             self.recording.keep(Recorded {
                 answer: Value::digest(answer),
                 ..call
             });
+        }
+    }
+
+    /// Keep room for a request, where there is any; the revision `line` answers it.
+    pub fn overhear(mut self, line: &Line) -> Option<Self> {
+        let taken = self
+            .recording
+            .room
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |room| {
+                room.checked_sub(1)
+            });
+        self.holds_room = taken.is_ok();
+        if !self.holds_room {
+            self.leave_out();
+            return None;
+        }
+        self.revision = line.number;
+        Some(self)
+    }
+
+    /// The most bytes that may be kept.
+    pub fn most_bytes(&self) -> usize {
+        self.recording.most_bytes
+    }
+
+    /// It is not kept in the end.
+    pub fn leave_out(&self) {
+        self.recording.leave_out();
+    }
+
+    /// A request that was answered whole.
+    pub fn request(self, asked: Asked, answer: Digest) {
+        let bytes = EACH + asked.weight();
+        if bytes > self.recording.most_bytes {
+            self.leave_out();
+            return;
+        }
+        self.recording.keep(Recorded {
+            what: What::Request(Box::new(asked)),
+            revision: self.revision,
+            answer,
+            bytes,
+        });
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.holds_room {
+            self.recording.room.fetch_add(1, Ordering::AcqRel);
         }
     }
 }

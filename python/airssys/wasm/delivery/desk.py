@@ -79,6 +79,10 @@ class RolloutDesk:
         self._running: dict[str, Running] = {}
         self._one_entry = threading.Lock()
 
+    def names(self) -> list[str]:
+        """Return the deployments that are being moved, by name."""
+        return sorted(self._running.copy())
+
     def refuse_open(self, name: str) -> None:
         """Refuse to change a deployment that is being moved.
 

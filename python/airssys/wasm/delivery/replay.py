@@ -1,4 +1,4 @@
-"""Calls that a deployment keeps, and makes again on a new revision before that goes live."""
+"""Calls and requests that a deployment keeps, and makes again on a new revision."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ __all__ = ["Replay", "ReplayDifference", "ReplayReport", "refuse_differing", "re
 class Replay:
     """Keep calls of a deployment, and make them again on each new revision before it goes live.
 
-    The latest calls that were answered are kept, in memory, without what is too large or belongs to
-    one instance. Before another revision goes live they are made on it and on the live one, both
-    without effects, as copies of a `Shadow` are.
+    The latest calls that were answered are kept, in memory of the host, without what is too large
+    or belongs to one instance; and so are HTTP requests, whole, with a body of 1 MiB at most, but
+    those that were answered with a status of 500 and above. Before another revision goes live they
+    are made on it and on the live one, both without effects, as copies of a `Shadow` are.
 
     Attributes:
         calls: How many are kept at most; 0 keeps none.
-        bytes: Bytes of their arguments at most; `int` or text such as `"4MiB"`.
+        bytes: Bytes of their arguments, and of requests, at most; `int` or text such as `"4MiB"`.
         share: In percent of the calls, which of them are kept; each has the same chance.
         on_difference: `refuse` the new revision where it answers a call otherwise, or `warn` of it.
-        ignore: Paths of functions that may answer otherwise, such as one that tells a version.
+        ignore: Paths of functions that may answer otherwise, such as one that tells a version; and
+            paths of requests, such as `/version`.
         seconds: How long making them again may take; what there is no time for is left out.
     """
 
@@ -80,12 +82,13 @@ class ReplayDifference:
     """A call that the new revision answers otherwise. Texts are shortened.
 
     Text and bytes that go by the name of a secret (`password`, `token`) are not shown, nor is any
-    value of a secret of the host.
+    value of a secret of the host. Of requests, header fields are told of where the answers differ
+    in them, and of a body its beginning, where it is text that names no secret.
 
     Attributes:
-        function: What was called.
-        arguments: With what, as WAVE.
-        expected: What the live revision answers, as WAVE.
+        function: What was called; the method of a request.
+        arguments: With what, as WAVE; the path and the query of a request.
+        expected: What the live revision answers, as WAVE; status, header fields and body.
         got: What the new one answers, or why it does not.
     """
 
@@ -95,7 +98,9 @@ class ReplayDifference:
     got: str
 
     def __str__(self) -> str:
-        return f"{self.function}({self.arguments}) gives {self.got}, and gave {self.expected}"
+        request = self.arguments.startswith("/")
+        what = f" {self.arguments}" if request else f"({self.arguments})"
+        return f"{self.function}{what} gives {self.got}, and gave {self.expected}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

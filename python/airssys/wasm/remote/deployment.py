@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airssys.wasm.remote.host_blocking import BlockingConnectedHost
     from airssys.wasm.remote.request import Request
     from airssys.wasm.remote.settings import SettingsGiven
+    from airssys.wasm.remote.storage import ConnectedNamespace
     from airssys.wasm.remote.wire import DeploymentState
     from airssys.wasm.revision import Revision, RolloutRecord
     from airssys.wasm.security.grant import RequestState
@@ -369,6 +370,11 @@ class BlockingConnectedDeployment(_Deployment):
         """Call a function on somebody's behalf and wait; see `ConnectedDeployment.call_for`."""
         request = operations.call(self.name, function, arguments, named, key)
         return _returned(self._host.look(request))
+
+    @property
+    def storage(self) -> ConnectedNamespace:
+        """What the deployment stores, one request each; see `BlockingDeployment.storage`."""
+        return self._host.storage.namespace(self.name)
 
     @property
     def api(self) -> Api:

@@ -10,6 +10,7 @@ from airssys.wasm.remote.deployment import BlockingConnectedDeployment
 from airssys.wasm.remote.errors import UnknownComponent
 from airssys.wasm.remote.event_lines import events_of
 from airssys.wasm.remote.host import ConnectedHostBase, strategy_of
+from airssys.wasm.remote.oversight import Oversight
 from airssys.wasm.remote.switches import BlockingSwitches
 from airssys.wasm.remote.wire import CallResult, DeployRequest, PlanRequest, ReviewRequest
 
@@ -19,19 +20,20 @@ if TYPE_CHECKING:
     from airssys.wasm.actors.live import LiveActor
     from airssys.wasm.actors.log_line import LogLevel
     from airssys.wasm.delivery.plan import Plan
+    from airssys.wasm.delivery.records import RolloutStatus
     from airssys.wasm.delivery.strategies import Strategy
     from airssys.wasm.host_events import HostEvent
     from airssys.wasm.host_inputs import Source
     from airssys.wasm.remote.settings import SettingsGiven
     from airssys.wasm.remote.storage import ConnectedStorage
-    from airssys.wasm.remote.wire import DeploymentState, ListedDeployment, UploadResult
+    from airssys.wasm.remote.wire import DeploymentState, HttpState, ListedDeployment, UploadResult
     from airssys.wasm.revision import Settings
     from airssys.wasm.security.review import Review, Reviewed
 
 __all__ = ["BlockingConnectedHost"]
 
 
-class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
+class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches, Oversight):
     """A host that another process serves; made by `Host.connect_blocking`, as a `BlockingHost`.
 
     Safe to use from several threads. After a fork the child goes on with connections of its own.
@@ -155,6 +157,16 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
         found: tuple[ListedDeployment, ...] = self.look(operations.records())
         return found
 
+    def http(self) -> tuple[HttpState, ...]:
+        """Return where requests from outside come in, and what came of them."""
+        found: tuple[HttpState, ...] = self.look(operations.http())
+        return found
+
+    def rollouts(self) -> tuple[RolloutStatus, ...]:
+        """Return where the rollouts are that are under way, by deployment."""
+        found: tuple[RolloutStatus, ...] = self.look(operations.active_rollouts())
+        return found
+
     def actors(self, name: str) -> tuple[LiveActor, ...]:
         """Return the actors of a deployment as they run."""
         found: tuple[LiveActor, ...] = self.look(operations.actors(name))
@@ -171,9 +183,9 @@ class BlockingConnectedHost(ConnectedHostBase, BlockingSwitches):
         """Call a function of a deployment; see `ConnectedDeployment.call`."""
         return BlockingConnectedDeployment(self, name).call(function, *arguments, **named)
 
-    def call_text(self, name: str, text: str) -> CallResult:
-        """Call a function in WAVE: `add(2, 3)`."""
-        found: CallResult = self.look(operations.call_text(name, text))
+    def call_text(self, name: str, text: str, key: str | None = None) -> CallResult:
+        """Call a function in WAVE: `add(2, 3)`; on behalf of whom `key` names."""
+        found: CallResult = self.look(operations.call_text(name, text, key))
         return found
 
     def events(self, *, follow: bool = True, after: int | None = None) -> Iterator[HostEvent | int]:

@@ -18,14 +18,19 @@ from airssys.wasm.remote.request import Request, path_of
 from airssys.wasm.remote.wire import (
     ActorState,
     BatchResult,
+    BlockResult,
     CallRequest,
     CallResult,
     CollectResult,
     DeploymentState,
     EntryPage,
+    Explanation,
     HostState,
+    HttpState,
+    KeptActors,
     ListedDeployment,
     RolloutView,
+    TrustState,
     UploadResult,
 )
 from airssys.wasm.revision import Revision, RolloutRecord
@@ -35,8 +40,10 @@ from airssys.wasm.storage_records import StorageEntry, StorageUsage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airssys.osl.operation import Permission
     from airssys.wasm.contracts.required import Required
     from airssys.wasm.remote.wire import (
+        Answer,
         BatchRequest,
         ChangeRequest,
         CollectRequest,
@@ -58,6 +65,11 @@ _DEPLOYMENTS = "deployments"
 def host() -> Request:
     """Ask for what the server says of itself."""
     return Request(method="GET", path=path_of("host"), gives=HostState)
+
+
+def http() -> Request:
+    """Ask for where requests from outside come in."""
+    return Request(method="GET", path=path_of("http"), gives=tuple[HttpState, ...])
 
 
 def usage(namespace: str | None = None, name: str | None = None) -> Request:
@@ -206,6 +218,12 @@ def rollout(name: str, after: int | None = None) -> Request:
     return _look(name, "rollout", RolloutView, after=after)
 
 
+def active_rollouts() -> Request:
+    """Ask for the rollouts that are under way."""
+    path = path_of("rollouts")
+    return Request(method="GET", path=path, gives=tuple[RolloutStatus, ...])
+
+
 def command_rollout(name: str, what: RolloutRequest) -> Request:
     """Ask to do something with a rollout."""
     return _do(name, "rollout", what, RolloutStatus)
@@ -289,9 +307,9 @@ def call(
     )
 
 
-def call_text(name: str, text: str) -> Request:
-    """Ask to call a function in WAVE."""
-    return _do(name, "call", CallRequest(call=text), CallResult)
+def call_text(name: str, text: str, key: str | None = None) -> Request:
+    """Ask to call a function in WAVE; on behalf of whom `key` names, where there is one."""
+    return _do(name, "call", CallRequest(call=text, key=key), CallResult)
 
 
 def actor(name: str, key: str) -> Request:
@@ -306,6 +324,11 @@ def actors(name: str) -> Request:
     return _look(name, "actors", tuple[LiveActor, ...])
 
 
+def kept_actors() -> Request:
+    """Ask for what is kept of the actors of all deployments."""
+    return Request(method="GET", path=path_of("actors"), gives=tuple[KeptActors, ...])
+
+
 def tell(name: str, key: str, payload: bytes, *, priority: int, ttl: float | None) -> Request:
     """Ask to queue a message."""
     return _act(name, "tell", key, payload, priority=priority, ttl=ttl)
@@ -314,6 +337,56 @@ def tell(name: str, key: str, payload: bytes, *, priority: int, ttl: float | Non
 def ask(name: str, key: str, payload: bytes, *, timeout: float, priority: int) -> Request:
     """Ask to ask an actor."""
     return _act(name, "ask", key, payload, gives=bytes, timeout=timeout, priority=priority)
+
+
+def explain(name: str, wanted: Permission, address: str | None) -> Request:
+    """Ask how an access would be decided."""
+    given = {"kind": wanted.kind, "access": wanted.access, "target": wanted.target}
+    return _look(name, "explain", Explanation, **given, address=address)
+
+
+def approvals() -> Request:
+    """Ask for the accesses that wait for a person."""
+    from airssys.wasm.security.approval_records import PendingApproval  # noqa: PLC0415 - few need it
+
+    return Request(method="GET", path=path_of("approvals"), gives=tuple[PendingApproval, ...])
+
+
+def answer(number: int, verb: str, what: Answer) -> Request:
+    """Ask to allow or refuse an access that waits."""
+    from airssys.wasm.security.approval_records import PendingApproval  # noqa: PLC0415 - few need it
+
+    path = path_of("approvals", str(number), verb=verb)
+    body = msgspec.json.encode(what)
+    return Request(method="POST", path=path, gives=PendingApproval, body=body)
+
+
+def trust() -> Request:
+    """Ask for whose signatures count, and what is blocked."""
+    return Request(method="GET", path=path_of("trust"), gives=TrustState)
+
+
+def change_trust(verb: str, what: Record) -> Request:
+    """Ask to change whose signatures count."""
+    return Request(method="POST", path=path_of("trust", verb=verb), body=msgspec.json.encode(what))
+
+
+def block(component: bytes, why: str) -> Request:
+    """Ask to let a component not run."""
+    path = path_of("trust", verb="block", why=why)
+    media = "application/wasm"
+    return Request(method="POST", path=path, gives=BlockResult, body=component, media=media)
+
+
+def audit(*, follow: bool, **wanted: object) -> Request:
+    """Ask for records of the audit log, and for those that come where it is followed."""
+    query: dict[str, Any] = {**wanted, "follow": str(follow).lower()}
+    return Request(method="GET", path=path_of("audit", **query))
+
+
+def verify_audit() -> Request:
+    """Ask to verify the audit log."""
+    return Request(method="GET", path=path_of("audit", verb="verify"), gives=dict[str, Any])
 
 
 def stop(name: str, key: str, what: StopRequest) -> Request:

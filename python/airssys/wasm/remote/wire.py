@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from airssys.wasm.accounting import DeploymentStatistics  # noqa: TC001 - read when decoding
+from airssys.osl.operation import AnyKind  # noqa: TC001 - read when decoding
+from airssys.wasm.accounting import DeploymentStatistics  # noqa: TC001 - likewise
+from airssys.wasm.actors.records import ActorRecord  # noqa: TC001 - likewise
 from airssys.wasm.delivery.records import RolloutStatus, RolloutStep  # noqa: TC001 - likewise
 from airssys.wasm.ingress_records import HttpRoute, HttpStatistics  # noqa: TC001 - likewise
 from airssys.wasm.quotas.usage import Usage  # noqa: TC001 - likewise
@@ -19,6 +21,7 @@ __all__ = [
     "Answer",
     "BatchRequest",
     "BatchResult",
+    "BlockResult",
     "CallRequest",
     "CallResult",
     "ChangeRequest",
@@ -27,9 +30,11 @@ __all__ = [
     "DeployRequest",
     "DeploymentState",
     "EntryPage",
+    "Explanation",
     "GrantRequest",
     "HostState",
     "HttpState",
+    "KeptActors",
     "ListedDeployment",
     "PlanRequest",
     "ReviewRequest",
@@ -38,8 +43,13 @@ __all__ = [
     "RolloutRequest",
     "RolloutView",
     "StopRequest",
+    "TrustFloorRequest",
+    "TrustKeyRequest",
+    "TrustRevokeRequest",
+    "TrustState",
     "UploadResult",
 ]
+from airssys.wasm.trust.store import Blocked, TrustedKey  # noqa: TC001 - likewise
 
 Reason = Annotated[str, msgspec.Meta(max_length=2000)]
 
@@ -79,11 +89,13 @@ class HttpState(msgspec.Struct, kw_only=True, frozen=True):
         address: Where it listens.
         routes: Which requests go to which deployment.
         statistics: What came in since it began to listen.
+        missing: Deployments to which a rule leads, and that are not there or take no requests.
     """
 
     address: str
     routes: tuple[HttpRoute, ...]
     statistics: HttpStatistics
+    missing: tuple[str, ...] = ()
 
 
 class DeploymentState(msgspec.Struct, kw_only=True, frozen=True):
@@ -399,3 +411,109 @@ class Answer(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """
 
     why: Reason = ""
+
+
+class KeptActors(msgspec.Struct, kw_only=True, frozen=True):
+    """The actors of a deployment, as they are on record.
+
+    Attributes:
+        deployment: Its name.
+        revision: The live one.
+        restart: When one that ends is started again.
+        actors: What is kept of each, by key.
+    """
+
+    deployment: str
+    revision: int
+    restart: str
+    actors: tuple[ActorRecord, ...]
+
+
+class Explanation(msgspec.Struct, kw_only=True, frozen=True):
+    """How an access would be decided.
+
+    Attributes:
+        kind: Of the capability.
+        access: What is to be done.
+        target: On what, as the host sees it.
+        seen: What the component calls the target; null where that is nothing else.
+        effect: `allow`, `deny` or `ask`.
+        rule: Which rule decides.
+        reason: The same in words.
+        position: Where it was written.
+        considered: Rules that speak of it, as name, effect and verdict.
+        needed: What would allow it; null where that is not what is missing.
+    """
+
+    kind: AnyKind
+    access: str
+    target: str
+    seen: str | None
+    effect: str
+    rule: str
+    reason: str
+    position: str | None
+    considered: tuple[tuple[str, str, str], ...]
+    needed: str | None
+
+
+class TrustState(msgspec.Struct, kw_only=True, frozen=True):
+    """Whose signatures count, and what is blocked.
+
+    Attributes:
+        keys: The keys by their ids, revoked ones included.
+        blocked: Components that must not run, by digest.
+        floors: The lowest version that a name may have.
+    """
+
+    keys: dict[str, TrustedKey]
+    blocked: dict[str, Blocked]
+    floors: dict[str, str]
+
+
+class TrustKeyRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Let the signatures of a key count.
+
+    Attributes:
+        key: The public key, as a line.
+        names: Patterns of names for which it counts.
+        comment: Whose it is.
+    """
+
+    key: Annotated[str, msgspec.Meta(max_length=1000)]
+    names: tuple[str, ...]
+    comment: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class TrustFloorRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Let a name have no version below one.
+
+    Attributes:
+        name: Of deployments.
+        version: The lowest.
+    """
+
+    name: str
+    version: str
+
+
+class TrustRevokeRequest(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Let the signatures of a key count no more.
+
+    Attributes:
+        key: Its id.
+        why: The reason, for the record.
+    """
+
+    key: str
+    why: Reason
+
+
+class BlockResult(msgspec.Struct, kw_only=True, frozen=True):
+    """A component that was blocked.
+
+    Attributes:
+        digest: Of it, without its signatures.
+    """
+
+    digest: str

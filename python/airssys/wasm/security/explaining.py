@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from airssys.wasm.security.grant import Grant
     from airssys.wasm.security.mounts import Mount
 
-__all__ = ["Deployed", "Told", "explain_deployed", "find_deployed", "needed_rule", "path_on_host"]
+__all__ = [
+    "Deployed",
+    "Told",
+    "explain_deployed",
+    "explain_in_force",
+    "find_deployed",
+    "needed_rule",
+    "path_on_host",
+]
 
 
 class Deployed(NamedTuple):
@@ -93,6 +101,28 @@ def explain_deployed(
     Raises:
         InvalidAccess: It is no access of its kind.
     """
+    system.govern(_Rights(deployed, ceiling=ceiling))
+    try:
+        system.reload_components([deployed.record.name])
+        return explain_in_force(system, deployed, permission, address=address)
+    finally:
+        system.govern(None)
+
+
+def explain_in_force(
+    system: OSL, deployed: Deployed, permission: Permission, *, address: str | None = None
+) -> Told:
+    """Say how an access of a component is decided by a host that has it.
+
+    Args:
+        system: Of the host.
+        deployed: The deployment.
+        permission: What it wants; a path as the component sees it.
+        address: What a host name leads to.
+
+    Raises:
+        InvalidAccess: It is no access of its kind.
+    """
     record, settings, _ = deployed
     seen = None
     if permission.kind == "filesystem":
@@ -110,12 +140,7 @@ def explain_deployed(
         observe_until=settings.observe_until,
         guest=True,
     )
-    system.govern(_Rights(deployed, ceiling=ceiling))
-    try:
-        system.reload_components([record.name])
-        explained = explain_access(system.gate, subject, permission, address=address)
-    finally:
-        system.govern(None)
+    explained = explain_access(system.gate, subject, permission, address=address)
     seen = seen or explained.permission
     return Told(explained, _needed(record.name, explained, seen), seen.target)
 
