@@ -99,6 +99,8 @@ soak: setup guests ## use hosts, actors, the system layer and storage hard and c
 	@$(BIN)/python -m benchmarks.delivery
 	$(call say,soak: scripts)
 	@$(BIN)/python -m benchmarks.authoring.scripts
+	$(call say,soak: guest libraries)
+	@$(BIN)/python -m benchmarks.authoring.libraries
 	$(call say,soak: storage)
 	@$(BIN)/python -m benchmarks.storage.soak --gigabytes $(or $(GIGABYTES),10)
 

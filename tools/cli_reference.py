@@ -87,7 +87,7 @@ def _commands(name: str, group: Any) -> Iterator[tuple[str, Any]]:
 
 def _section(name: str, command: Any) -> list[str]:
     shown = [each for each in command.params if not HIDDEN.intersection(each.opts)]
-    arguments = [each for each in shown if each.param_type_name == "argument"]
+    arguments = [each for each in shown if each.param_type_name == "argument" and not each.hidden]
     options = [each for each in shown if each.param_type_name == "option"]
     usage = " ".join(
         [name, *(["[OPTIONS]"] if options else []), *(_placeholder(each) for each in arguments)]

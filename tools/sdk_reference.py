@@ -25,7 +25,7 @@ HEAD = """\
 # Guest libraries
 
 What components are written with: `airssys_component` in Python, `airssys-component` in Rust,
-JavaScript and TypeScript. `airssys build` provides them, and
+JavaScript and TypeScript, `airssys.h` in C. `airssys build` provides them, and
 [author components](../guides/authoring.md) shows them at work. Written by
 `tools/sdk_reference.py` from their documentation comments.
 """
@@ -50,7 +50,7 @@ def page() -> str:
     python = importlib.import_module("airssys_component")
     parts = [HEAD, "## Python\n"]
     parts += [entry(python, name) for name in python.__all__]
-    parts += ["## Rust\n", *_rust(), "## JavaScript and TypeScript\n", *_script()]
+    parts += ["## Rust\n", *_rust(), "## JavaScript and TypeScript\n", *_script(), "## C\n", *_c()]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
@@ -108,6 +108,15 @@ def _script() -> Iterator[str]:
         docs = re.sub(r"^@throws ", "\nThrows ", docs, flags=re.MULTILINE)
         docs = docs.replace("\n\n\n", "\n\n")
         yield _item(found["name"], docs, rest[:end].removeprefix("export "), "ts")
+
+
+def _c() -> Iterator[str]:
+    """Yield the sections of `airssys.h`, whose comments stand beside what they explain."""
+    source = (SDK / "c" / "airssys.h").read_text("utf-8")
+    head, *sections = re.split(r"^// --- (.*?) -+$", source, flags=re.MULTILINE)
+    yield _comment(head.partition("\n\n#")[0], "//") + "\n"
+    for title, text in zip(sections[::2], sections[1::2], strict=True):
+        yield _item(title, "", text.removesuffix("#endif\n").strip(), "c").replace("`", "", 2)
 
 
 def _balanced(text: str) -> bool:

@@ -20,7 +20,7 @@ STEP = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 #: What a guide needs beside Python.
-NEEDS = {"testing-components": [], "typed-hosts": [], "dependencies": ["cargo", "node"]}
+NEEDS = {"testing-components": [], "typed-hosts": [], "dependencies": ["cargo", "node"], "kits": []}
 
 
 @pytest.mark.timeout(900)

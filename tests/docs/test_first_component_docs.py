@@ -15,7 +15,7 @@ from consoles import commands
 TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NEEDS = {"python": "python3", "rust": "cargo", "javascript": "node"}
+NEEDS = {"python": "python3", "rust": "cargo", "javascript": "node", "c": "python3"}
 
 
 @pytest.mark.timeout(900)

@@ -43,6 +43,24 @@ fn describe_wit(
         .map_err(PyValueError::new_err)
 }
 
+/// Make the header and the source of a world for C.
+#[pyfunction]
+#[pyo3(signature = (wit, world = None))]
+fn c_bindings<'py>(
+    py: Python<'py>,
+    wit: PathBuf,
+    world: Option<&str>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let files = py
+        .detach(|| authoring::c_bindings(&wit, world))
+        .map_err(PyValueError::new_err)?;
+    let answer = PyDict::new(py);
+    for (name, content) in files {
+        answer.set_item(name, PyBytes::new(py, &content))?;
+    }
+    Ok(answer)
+}
+
 /// Make a component of a core module.
 #[pyfunction]
 #[pyo3(signature = (module, wit = None, world = None))]
@@ -61,5 +79,6 @@ fn componentise<'py>(
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(read_world, module)?)?;
     module.add_function(wrap_pyfunction!(describe_wit, module)?)?;
+    module.add_function(wrap_pyfunction!(c_bindings, module)?)?;
     module.add_function(wrap_pyfunction!(componentise, module)?)
 }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use super::scratch;
 use airssys_host::component::{Component, Loading};
-use airssys_host::engine::cache::{Cache, Lookup};
+use airssys_host::engine::cache::{Cache, Compiled, Lookup};
 use airssys_host::engine::static_limits::StaticLimits;
 use airssys_host::engine::{Allocation, Native, Profile};
 
@@ -90,7 +90,7 @@ pub fn one(input: &[u8]) {
     fs::write(&stored.note.0, note).expect("the folder can be written");
     fs::write(&stored.code.0, code).expect("the folder can be written");
     let native = Native::get(Profile::Plain, Allocation::Pool).expect("the engine runs here");
-    match stored.cache.find(&stored.source, native) {
+    match stored.cache.find::<Compiled>(&stored.source, native) {
         Lookup::Hit(..) => {
             assert!(same || note_says_the_same(note, &stored.note.1) && code == stored.code.1)
         }

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from airssys._core import componentise, read_world
+from airssys._core import c_bindings, componentise, read_world
 
-__all__ = ["componentise", "read_world"]
+__all__ = ["c_bindings", "componentise", "read_world"]

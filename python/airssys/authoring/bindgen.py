@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,7 +129,10 @@ class _Module:
     def text(self) -> str:
         """Return the whole module."""
         imports = sorted(each for each in self._imports if each.startswith("import "))
-        own = sorted(self._used, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+        body = "\n\n".join([*self._types, *self.protocols])
+        # What only a function that is left out would need is not.
+        used = [name for name in self._used if re.search(rf"\b{name}\b", body)]
+        own = sorted(used, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
         lines = f"from airssys.wasm.contracts import {', '.join(own)}"
         if len(lines) > _WIDTH:
             lines = "from airssys.wasm.contracts import (\n    " + ",\n    ".join(own) + ",\n)"
@@ -145,7 +149,7 @@ class _Module:
             lines,
             *values,
         ]
-        return "\n".join(head) + "\n\n\n" + "\n\n".join([*self._types, *self.protocols])
+        return "\n".join(head) + "\n\n\n" + body
 
     def _method(self, function: Function, interface: Interface) -> str:
         if not function.free:
@@ -169,7 +173,7 @@ class _Module:
             listed = "".join(f"        {each},\n" for each in parameters)
             head = f"{start}\n{listed}    ) -> {returned}:"
         if function.docs:
-            return f"{mark}{head}\n{_docstring(function.docs, 8)}"
+            return f"{mark}{head}\n{_docstring(function.docs, 8)}        ...\n"
         return f"{mark}{head} ...\n"
 
     def _type(self, kind: Any, interface: Interface) -> str:

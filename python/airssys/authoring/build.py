@@ -135,6 +135,10 @@ def _compile(project: Project, world: World, output: Path, say: Callable[[str], 
 
             source = _need(project, "app.ts" if project.language == "typescript" else "app.js")
             javascript.build(source, project.wit, output, world=world, say=say)
+        case "c":
+            from airssys.authoring.languages import c  # noqa: PLC0415
+
+            c.build(project.folder, project.wit, output, world=world, say=say)
 
 
 def _toolchain(project: Project) -> str:
@@ -148,6 +152,8 @@ def _toolchain(project: Project) -> str:
             from airssys.authoring.languages.python import toolchain  # noqa: PLC0415
         case "javascript" | "typescript":
             from airssys.authoring.languages.javascript import toolchain  # noqa: PLC0415
+        case "c":
+            from airssys.authoring.languages.c import toolchain  # noqa: PLC0415
     return toolchain()
 
 

@@ -11,9 +11,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from airssys.authoring.errors import BuildFailed
+from airssys.authoring.places import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["run"]
@@ -28,6 +29,7 @@ def run(
     env: Mapping[str, str] | None = None,
     failed: str = "",
     hint: str = "",
+    say: Callable[[str], None] = silent,
 ) -> str:
     """Run a program to its end and return what it wrote to its standard output.
 
@@ -40,6 +42,7 @@ def run(
         env: Its environment; that of this process by default.
         failed: What to say when it fails; its own words become notes. The command by default.
         hint: The next step then.
+        say: Told what it wrote to its standard error where it did not fail.
 
     Raises:
         BuildFailed: It could not be started, or ended with a status other than 0.
@@ -72,6 +75,8 @@ def run(
         failure = BuildFailed(failed or f"`{shown}` failed", hint=hint, command=shown)
         failure.add_note((errors.strip() or output.strip())[-20_000:])
         raise failure
+    if errors.strip():
+        say(errors.strip())
     return output
 
 

@@ -8,6 +8,7 @@ __all__ = [
     "AuthoringError",
     "BuildFailed",
     "NoProject",
+    "NotOffered",
     "NotWritten",
     "ToolchainMissing",
     "WitError",
@@ -42,6 +43,12 @@ class NotWritten(AuthoringError):
     """A project cannot be written where it was asked for."""
 
     default_code = "not-written"
+
+
+class NotOffered(NotWritten):
+    """There is no such template or language; the hint names those that there are."""
+
+    default_code = "not-offered"
 
 
 class ToolchainMissing(AuthoringError):

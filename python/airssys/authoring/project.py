@@ -53,18 +53,8 @@ class Project:
 
     @property
     def language(self) -> Language:
-        """What it is written in.
-
-        Raises:
-            NoProject: A language that `airssys build` does not know.
-        """
-        language = self.manifest.build.language
-        if language == "c" and not self.manifest.build.command:
-            raise NoProject(
-                f"{self.folder / MANIFEST}: build.language 'c' has no toolchain here",
-                hint="say by build.command what builds it; or write rust, python, javascript",
-            )
-        return language
+        """What it is written in."""
+        return self.manifest.build.language
 
     @property
     def world(self) -> str:

@@ -65,18 +65,7 @@ def script(file: Path, *, say: Callable[[str], None] = silent) -> bytes:
     if file.suffix not in LANGUAGES:
         raise NoProject(f"{file} is no script", hint=f"a script ends in {', '.join(LANGUAGES)}")
     language = LANGUAGES[file.suffix]
-    if file.stat().st_size > LARGEST:  # before it is read
-        size = file.stat().st_size
-        raise ComponentTooLarge(
-            f"{file} has {size} bytes; a script has {LARGEST} at most",
-            what="bytes",
-            found=size,
-            most=LARGEST,
-        )
-    try:
-        source = read_text(file.read_bytes(), str(file))
-    except Problem as problem:
-        raise problem.as_error(ManifestError) from problem.__cause__
+    source = _source(file)
     manifest = _manifest(file, source)
     made = Script(
         language=language, loader=loader(language, say), file=file.name, source=source
@@ -84,16 +73,31 @@ def script(file: Path, *, say: Callable[[str], None] = silent) -> bytes:
     return made if manifest is None else embed_manifest(made, manifest)
 
 
-def script_name(content: bytes) -> str | None:
-    """Return the name that a script's manifest gives it, or None."""
-    from airssys.wasm.manifest import embedded_manifest  # noqa: PLC0415 - few ask
+def script_name(file: Path) -> str | None:
+    """Return the name that a script's manifest gives it, or None.
 
-    manifest = embedded_manifest(content)
-    return (
-        None
-        if manifest is None or manifest.component.name == _UNNAMED
-        else (manifest.component.name)
-    )
+    Raises:
+        ManifestError, ComponentTooLarge, OSError: As `script` says.
+    """
+    manifest = _manifest(file, _source(file))
+    if manifest is None or manifest.component.name == _UNNAMED:
+        return None
+    return manifest.component.name
+
+
+def _source(file: Path) -> str:
+    size = file.stat().st_size
+    if size > LARGEST:  # before it is read
+        raise ComponentTooLarge(
+            f"{file} has {size} bytes; a script has {LARGEST} at most",
+            what="bytes",
+            found=size,
+            most=LARGEST,
+        )
+    try:
+        return read_text(file.read_bytes(), str(file))
+    except Problem as problem:
+        raise problem.as_error(ManifestError) from problem.__cause__
 
 
 def _manifest(file: Path, source: str) -> ComponentManifest | None:

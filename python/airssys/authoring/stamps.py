@@ -115,7 +115,9 @@ def recipe_files(language: str) -> list[Path]:
     name = "javascript" if language == "typescript" else language
     found = [_BUILDERS / each for each in _COMMON]
     for part in _BY_LANGUAGE:
-        for own in (_BUILDERS / part).glob(f"{name}*"):
+        for own in (_BUILDERS / part).iterdir():
+            if own.name != name and not own.name.startswith((f"{name}.", f"{name}_")):
+                continue
             for folder, _, files in os.walk(own):
                 found += [Path(folder, file) for file in files if not file.endswith(".pyc")]
             if own.is_file():

@@ -23,6 +23,9 @@ from airssys.cli.names import served
 from airssys.cli.output import print_note, size_text
 from airssys.osl.audit_log import Record, public_key_of, read_records, verify_log
 from airssys.osl.retention import Retention, plan_pruning, prune_log
+from airssys.osl.truncation import acknowledge_truncation
+from airssys.wasm.host_inputs import user
+from airssys.wasm.security.checkpoints import acknowledge, checkpoint_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -244,7 +247,10 @@ def verify(
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="A checkpoint kept elsewhere; a log behind it was truncated."),
+        typer.Option(
+            help="A checkpoint kept elsewhere; a log behind it was truncated. Default: the one in "
+            "the database of the host."
+        ),
     ] = None,
     state: State = None,
     as_json: AsJson = False,
@@ -255,7 +261,10 @@ def verify(
         with served(state) as host:
             found = host.verify_audit()
     else:
-        found = {**verify_log(_log(directory, state), key=key, checkpoint=checkpoint)}
+        kept: Path | bytes | None = checkpoint
+        if directory is None and kept is None:
+            kept = checkpoint_of(state_directory(state))
+        found = {**verify_log(_log(directory, state), key=key, checkpoint=kept)}
     if as_json:
         typer.echo(json.dumps({"ok": True, **found}, default=str))
         return
@@ -273,6 +282,31 @@ def verify(
     typer.echo(f"    head {found['head']}")
     if not found["checkpoints"]:
         print_note("without a checkpoint nobody could tell if the last records were cut off")
+
+
+@app.command("acknowledge")
+def acknowledge_(
+    why: Annotated[str, typer.Option("--why", help="What is known about it.")],
+    directory: Directory = None,
+    state: State = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a log of which records are gone, which is recorded; the host must not run.
+
+    A host refuses to start on a log that was removed, emptied, cut off or replaced since it signed
+    how far it had come.
+    """
+    if directory is None:
+        signed = acknowledge(state_directory(state), who=user(), why=why)
+    else:
+        signed = acknowledge_truncation(_log(directory, state), who=user(), why=why)
+    sequence = None if signed is None else json.loads(signed)["sequence"]
+    if as_json:
+        typer.echo(json.dumps({"acknowledged": signed is not None, "record": sequence}))
+    elif signed is None:
+        typer.echo("nothing to acknowledge: the log is the one that was signed")
+    else:
+        typer.echo(f"acknowledged, and signed as record {sequence}; the log goes on behind it")
 
 
 def _some(count: int, what: str) -> str:

@@ -25,6 +25,7 @@ __all__ = ["Commands"]
 #: The module of each command, in the order of `airssys --help`.
 _MODULES: Final = {
     "new": "new",
+    "kit": "kit",
     "build": "build",
     "test": "test",
     "dev": "dev",

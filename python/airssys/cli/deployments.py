@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -289,6 +290,7 @@ def _setting(text: str) -> tuple[str, Any]:
 def call(
     name: Name,
     function: Annotated[str, typer.Argument(metavar="CALL", help="As 'add(2, 3)'.")],
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     *,
     key: Annotated[
         str | None,
@@ -302,6 +304,11 @@ def call(
     as_json: Json = False,
 ) -> int:
     """Call a function of a deployment, and print what it returned."""
+    if more:
+        written = shlex.quote(f"{function}({', '.join(more)})")
+        raise typer.BadParameter(
+            f"a call is one argument, with its own in parentheses: {written}", param_hint="CALL"
+        )
     with using(state, name) as host:
         if not is_served(host):
             deployment = host.deployment(name)

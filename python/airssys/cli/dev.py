@@ -15,7 +15,7 @@ from airssys.authoring.watch import changes
 from airssys.cli.configuration import State  # noqa: TC001 - typer looks at annotations
 from airssys.cli.names import using
 from airssys.cli.output import print_error, print_note, print_text
-from airssys.cli.projects import content_of
+from airssys.cli.projects import component_and_name, content_of
 from airssys.errors import AirsSysError
 from airssys.wasm.delivery.strategies import BlueGreen
 from airssys.wasm.settings import settings_from
@@ -75,12 +75,8 @@ def _once(place: Path, name: str | None, state: Path | None) -> None:
             return
         content, name = built.component.read_bytes(), name or built.name
     else:
-        from airssys.authoring.scripts import script_name  # noqa: PLC0415 - projects need it not
-
+        place, name = component_and_name(place, name)
         content = content_of(place)
-        name = name or script_name(content)
-        if name is None:
-            raise typer.BadParameter(f"{place} does not say its name: --name is needed")
     with using(state, name, make=True) as host:
         deployment = host.deploy_as(
             content,

@@ -33,6 +33,7 @@ class ExitCode(enum.IntEnum):
 EXIT_CODES: Final = {
     "invalid-configuration": ExitCode.USAGE,
     "invalid-deployment-name": ExitCode.USAGE,
+    "not-offered": ExitCode.USAGE,
     "invalid-actor-key": ExitCode.USAGE,
     "invalid-setting": ExitCode.USAGE,
     "invalid-address": ExitCode.USAGE,

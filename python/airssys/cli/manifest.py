@@ -15,6 +15,7 @@ from airssys.cli.configuration import State, state_directory
 from airssys.cli.files import about, replace_file
 from airssys.cli.names import Name  # noqa: TC001 - typer looks at annotations
 from airssys.cli.output import Json, print_json, print_note, print_text
+from airssys.wasm.component_file import read_component
 from airssys.wasm.manifest import (
     ComponentManifest,
     HostManifest,
@@ -114,7 +115,7 @@ def embed(
     """Put a manifest into a component, in the place of any other; sign it after that."""
     said = read_component_manifest(manifest)
     with about(component):
-        packed = embed_manifest(component.read_bytes(), said)
+        packed = embed_manifest(read_component(component), said)
     target = output or component
     replace_file(target, packed)
     print_text(f"{manifest} is in {target}")
@@ -161,7 +162,7 @@ def _read(file: Path, kind: Kind | None) -> ComponentManifest | HostManifest:
 
 def _embedded(component: Path) -> ComponentManifest:
     with about(component):
-        manifest = embedded_manifest(component.read_bytes())
+        manifest = embedded_manifest(read_component(component))
     if manifest is None:
         raise ManifestError(
             f"{component} carries no manifest; put one in with `airssys manifest embed`"

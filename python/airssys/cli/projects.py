@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from airssys.cli.output import print_note
+from airssys.wasm.component_file import read_component
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,17 +40,21 @@ def component_and_name(file: Path | None, name: str | None) -> tuple[Path, str]:
             raise
         built = build(project, say=print_note)
         return built.component, name or built.name
-    if name is None and not _is_script(file):
+    if name is not None:
+        from airssys.wasm.deployment_name import check_deployment_name  # noqa: PLC0415 - as above
+
+        check_deployment_name(name)  # before a loader is built for a script
+    elif not _is_script(file):
         from airssys.testing.components import manifest_in  # noqa: PLC0415 - as above
 
-        manifest = manifest_in(file.read_bytes())
+        manifest = manifest_in(read_component(file))
         if manifest is None:
             raise typer.BadParameter(f"{file} has no manifest with a name: --name is needed")
         name = manifest.component.name
-    if name is None:
+    else:
         from airssys.authoring.scripts import script_name  # noqa: PLC0415 - as above
 
-        name = script_name(content_of(file))
+        name = script_name(file)
         if name is None:
             raise typer.BadParameter(f"{file} does not say its name: --name is needed")
     return file, name
@@ -58,7 +63,7 @@ def component_and_name(file: Path | None, name: str | None) -> tuple[Path, str]:
 def content_of(file: Path) -> bytes:
     """Return what is deployed of a file: a component as it is, a script with what runs it."""
     if not _is_script(file):
-        return file.read_bytes()
+        return read_component(file)
     from airssys.authoring.scripts import script  # noqa: PLC0415 - few files are scripts
 
     return script(file, say=print_note)

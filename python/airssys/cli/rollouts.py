@@ -12,6 +12,7 @@ from airssys.cli.configuration import State  # noqa: TC001 - typer looks at anno
 from airssys.cli.names import Name, using
 from airssys.cli.output import Json, print_json, print_note, print_pairs, print_text, size_text
 from airssys.cli.watching import describe, watch
+from airssys.wasm.component_file import read_component
 from airssys.wasm.host_errors import UnknownDeployment
 from airssys.wasm.settings import settings_changed, settings_from
 
@@ -133,7 +134,7 @@ def plan(
         if said is not None:
             settings = settings_changed(settings, joined=True, replay=said)
         found = host.plan(
-            file.read_bytes(),
+            read_component(file),
             name=name,
             settings=settings,
             strategy=how,

@@ -98,7 +98,7 @@ def serve(
 
     It listens on `control.sock` in the state directory, for the user that runs it. Told to end, it
     takes nothing new, lets calls and messages end within `--drain`, and exits with 0; a second
-    signal ends it at once.
+    signal ends it at once. Policy files are taken as they change.
     """
     try:
         from airssys.server import ServeSettings, read_route  # noqa: PLC0415 - an extra

@@ -15,6 +15,7 @@ from airssys.cli.configuration import State, state_directory
 from airssys.cli.files import about, replace_file
 from airssys.cli.names import connected
 from airssys.cli.output import Json, print_json, print_note, print_pairs, print_table
+from airssys.wasm.component_file import read_component
 from airssys.wasm.trust import (
     KeyUnusable,
     Level,
@@ -104,7 +105,7 @@ def sign_component(
 ) -> None:
     """Sign a component as a version of a name; the signature goes into the component."""
     signing = _signing_key(key)
-    component = file.read_bytes()
+    component = read_component(file)
     until = None
     if days is not None:
         until = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=days)
@@ -133,9 +134,9 @@ def verify(
     as_json: Json = False,
 ) -> int:
     """Tell who signed a component, and whether that counts; exit code 0 where it does."""
-    component = file.read_bytes()
+    component = read_component(file)
     beside = file.with_name(f"{file.name}.sig")
-    detached = beside.read_bytes() if beside.is_file() else None
+    detached = read_component(beside) if beside.is_file() else None
     with about(file):
         signatures = read_signatures(component)
     if detached is not None:
@@ -250,7 +251,7 @@ def revoke(key: Key, *, why: Reason, state: State = None, as_json: Json = False)
 def block(file: Component, *, why: Reason, state: State = None, as_json: Json = False) -> None:
     """Let a component not run, whoever signed it."""
     with about(file), _store(state) as store:
-        digest = store.block(file.read_bytes(), why)
+        digest = store.block(read_component(file), why)
     if as_json:
         print_json({"blocked": digest})
     else:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airssys.osl.errors import (
         AccessDenied,
         ApprovalDenied,
+        AuditTruncated,
         ConfinementUnavailable,
         ContextExpired,
         DefinitionError,
@@ -171,6 +172,9 @@ if TYPE_CHECKING:
     from airssys.osl.system import (
         OSL,
     )
+    from airssys.osl.truncation import (
+        acknowledge_truncation,
+    )
     from airssys.osl.utilities import (
         GitCommit,
         GitStatus,
@@ -191,6 +195,7 @@ else:
             "errors": (
                 "AccessDenied",
                 "ApprovalDenied",
+                "AuditTruncated",
                 "ConfinementUnavailable",
                 "ContextExpired",
                 "DefinitionError",
@@ -308,6 +313,7 @@ else:
             "result": ("Result",),
             "retention": ("Pruned", "Retention", "plan_pruning", "prune_log"),
             "system": ("OSL",),
+            "truncation": ("acknowledge_truncation",),
             "utilities": (
                 "GitCommit",
                 "GitStatus",
@@ -330,6 +336,7 @@ __all__ = [
     "Approvals",
     "Approver",
     "Attribute",
+    "AuditTruncated",
     "Authority",
     "Backoff",
     "Call",
@@ -414,6 +421,7 @@ __all__ = [
     "Watch",
     "WatchPath",
     "WriteFile",
+    "acknowledge_truncation",
     "audit",
     "connect",
     "connect_unix",

@@ -25,7 +25,13 @@ from airssys._core import (
     toml_parse,
     toml_position,
 )
-from airssys.osl.errors import AccessDenied, ConfinementUnavailable, OslError, PolicyError
+from airssys.osl.errors import (
+    AccessDenied,
+    AuditTruncated,
+    ConfinementUnavailable,
+    OslError,
+    PolicyError,
+)
 
 if TYPE_CHECKING:
     from airssys.errors import AirsSysError
@@ -60,6 +66,7 @@ _TYPES: dict[str, type[OslError]] = {
     "moved": AccessDenied,
     "not-regular": AccessDenied,
     "target-invalid": AccessDenied,
+    "audit-truncated": AuditTruncated,
     "rule-invalid": PolicyError,
     "confinement-unavailable": ConfinementUnavailable,
 }

@@ -12,15 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from airssys.errors import AirsSysError
 from airssys.osl._native import AuditReader, audit_public_key, audit_verify, typed
-from airssys.osl.errors import OslError
+from airssys.osl.errors import AuditTruncated, OslError
+from airssys.osl.regular_file import read_regular
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-__all__ = ["AuditSearch", "Record", "need_log", "public_key_of", "read_records", "verify_log"]
+__all__ = [
+    "AuditSearch",
+    "Record",
+    "has_log",
+    "need_log",
+    "public_key_of",
+    "read_records",
+    "verify_log",
+]
 
 _BATCH = 1000
+# Bytes of a key, or of a checkpoint.
+_MOST = 1 << 16
 # Waiting for new records is cut into pieces of this many seconds, so that Ctrl-C is noticed.
 _WAIT = 0.5
 
@@ -82,11 +93,16 @@ class Record:
         )
 
 
+def has_log(directory: str | os.PathLike[str]) -> bool:
+    """Return whether there is a log in a directory."""
+    # A log that was opened once has this file from then on.
+    return (Path(directory) / "owner").is_file()
+
+
 def need_log(directory: str | os.PathLike[str]) -> Path:
     """Return the directory of a log, or raise when there is none in it."""
     path = Path(directory)
-    # A log that was opened once has this file from then on.
-    if not (path / "owner").is_file():
+    if not has_log(path):
         raise OslError(
             f"there is no audit log in {str(directory)!r}; name its directory with --log",
             code="no-audit-log",
@@ -228,14 +244,14 @@ def public_key_of(directory: str | os.PathLike[str]) -> bytes:
     """
     beside = need_log(directory)
     beside = beside.with_name(beside.name + ".key")
-    return _public(beside.read_bytes(), beside)
+    return _public(read_regular(beside, _MOST), beside)
 
 
 def verify_log(
     directory: str | os.PathLike[str],
     *,
     key: str | os.PathLike[str] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | bytes | None = None,
 ) -> dict[str, object]:
     """Check every record, hash and signature; return what was found.
 
@@ -243,22 +259,32 @@ def verify_log(
         directory: Directory of the log.
         key: File with the 32-byte public key, or the signing key itself; by default the file
             beside the log.
-        checkpoint: File with a checkpoint that was kept elsewhere.
+        checkpoint: A checkpoint that was kept elsewhere, or the file with it.
 
     Raises:
-        OslError: `audit-corrupt` or `audit-truncated`, naming the place.
+        AuditTruncated: The log is behind a checkpoint, or gone.
+        OslError: `audit-corrupt`, naming the place.
     """
-    directory = need_log(directory)
+    if checkpoint is None or has_log(directory):
+        directory = need_log(directory)
+    else:
+        raise AuditTruncated(
+            f"there is no audit log in {str(directory)!r}, of which there is a signed checkpoint: "
+            "it was removed; bring it back from a backup",
+            directory=str(directory),
+        )
     public = None
     if key is not None:
         # A public key is told from a signing key by its name, as `ssh-keygen` does.
-        data = Path(key).read_bytes()
+        data = read_regular(key, _MOST)
         public = data if Path(key).suffix == ".pub" else _public(data, Path(key))
     else:
         beside = directory.with_name(directory.name + ".key")
         if beside.exists():
-            public = _public(beside.read_bytes(), beside)
-    kept = Path(checkpoint).read_bytes() if checkpoint is not None else None
+            public = _public(read_regular(beside, _MOST), beside)
+    kept = checkpoint
+    if kept is not None and not isinstance(kept, bytes):
+        kept = read_regular(kept, _MOST)
     try:
         return dict(audit_verify(directory, public_key=public, checkpoint=kept))
     except AirsSysError as error:

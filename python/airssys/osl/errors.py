@@ -11,6 +11,7 @@ from airssys.errors import AirsSysError
 __all__ = [
     "AccessDenied",
     "ApprovalDenied",
+    "AuditTruncated",
     "ConfinementUnavailable",
     "ContextExpired",
     "DefinitionError",
@@ -48,6 +49,12 @@ class ContextExpired(AccessDenied):
     """The context of the caller is past its expiry."""
 
     default_code = "context-expired"
+
+
+class AuditTruncated(OslError):
+    """An audit log is behind a checkpoint, or not the one that was signed: records were removed."""
+
+    default_code = "audit-truncated"
 
 
 class NoContext(OslError):

@@ -11,6 +11,7 @@ from airssys.errors import AirsSysError
 from airssys.osl._native import AuditLog, audit_plan_pruning, typed
 from airssys.osl.audit_log import need_log
 from airssys.osl.errors import OslError
+from airssys.osl.regular_file import read_regular
 
 if TYPE_CHECKING:
     import os
@@ -129,7 +130,7 @@ def prune_log(
             path=str(path),
         )
     try:
-        log = AuditLog(directory, key=path.read_bytes())
+        log = AuditLog(directory, key=read_regular(path, 1 << 10))
     except AirsSysError as error:
         raise typed(error) from None
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import os
@@ -33,6 +32,7 @@ from airssys.osl.context import (
 from airssys.osl.errors import ContextExpired, DefinitionError, OslError
 from airssys.osl.executor import Executors, Outcome
 from airssys.osl.explain import Explained, explain
+from airssys.osl.log_key import signing_key
 from airssys.osl.middleware.chain import Call, Middleware, compose
 from airssys.osl.policy.compile import document
 from airssys.osl.policy.model import Enforcement, Policy
@@ -156,7 +156,7 @@ class OSL:
         try:
             self.audit = AuditLog(
                 directory,
-                key=_seed(key),
+                key=signing_key(key),
                 masks=tuple(masks),
                 checkpoint=checkpoint,
                 acknowledge_truncation=acknowledge_truncation,
@@ -402,6 +402,11 @@ class OSL:
         """SHA-256 of the rules of the policy as it was read last: what approvals are bound to."""
         return "sha256:" + hashlib.sha256(document(self._in_force.policy)).hexdigest()
 
+    @property
+    def policy_files(self) -> tuple[str, ...]:
+        """The files that the policy is read from; none for one that was made in Python."""
+        return tuple(self._source.paths)
+
     async def follow_policy(self) -> None:
         """Reload whenever a policy file changes, until cancelled.
 
@@ -480,7 +485,11 @@ class OSL:
             raise OslError(
                 "this pipeline was made without a retention; pass one", code="invalid-retention"
             )
-        return prune(self.audit, kept)
+        pruned = prune(self.audit, kept)
+        if pruned is not None and self._on_checkpoint is not None:
+            # What is kept elsewhere may be one that went.
+            self.checkpoint()
+        return pruned
 
     # -- end
 
@@ -505,23 +514,6 @@ class OSL:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _seed(path: Path) -> bytes:
-    """Return the signing key of a log, made on first use."""
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-    seed = path.read_bytes()
-    if len(seed) != 32:
-        raise OslError(
-            f"{path} is not the signing key of an audit log: it has {len(seed)} bytes, "
-            "expected 32; restore it from a backup",
-            code="audit-key-invalid",
-            path=str(path),
-        )
-    return seed
 
 
 def _packages() -> list[str]:

@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 from airssys.osl.audit_log import AuditSearch, verify_log
 from airssys.server.operation import Asked, Operation
 from airssys.wasm.remote.errors import InvalidRequest, ServerBusy
+from airssys.wasm.security.checkpoints import checkpoint_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -86,7 +87,12 @@ async def _ends(service: Service) -> bool:
 
 
 async def _verify(asked: Asked) -> dict[str, Any]:
-    return await asked.service.in_thread(verify_log, _log(asked.service))
+    log = _log(asked.service)
+
+    def verify() -> dict[str, Any]:
+        return verify_log(log, checkpoint=checkpoint_of(log.parent))
+
+    return await asked.service.in_thread(verify)
 
 
 OPERATIONS: Final = (

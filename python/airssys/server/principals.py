@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from airssys.osl import Principal as ActingPrincipal
+from airssys.osl.regular_file import read_regular_with
 from airssys.wasm.host_errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 #: Characters of the shortest token that is taken.
 _SHORTEST: Final = 20
+# Bytes of a file of tokens.
+_MOST: Final = 1 << 20
 _NAME: Final = re.compile(r"[A-Za-z0-9_.@/-]{1,64}")
 
 
@@ -120,15 +123,17 @@ def read_tokens(path: Path) -> dict[str, Principal]:
         InvalidSetting: Others may read the file, or a line is wrong.
         OSError: It cannot be read.
     """
-    with path.open(encoding="utf-8") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_uid not in {0, os.getuid()}:
-            raise InvalidSetting(f"token file {path} is no file of yours", hint="make it yourself")
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            raise InvalidSetting(
-                f"others than its owner can use token file {path}", hint=f"chmod 600 {path}"
-            )
-        lines = file.read().splitlines()
+    content, found = read_regular_with(path, _MOST)
+    if found.st_uid not in {0, os.getuid()}:
+        raise InvalidSetting(f"token file {path} is no file of yours", hint="make it yourself")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise InvalidSetting(
+            f"others than its owner can use token file {path}", hint=f"chmod 600 {path}"
+        )
+    try:
+        lines = content.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise InvalidSetting(f"token file {path} is not UTF-8", hint="save it as UTF-8") from error
     tokens: dict[str, Principal] = {}
     for number, line in enumerate(lines, start=1):
         words = line.split()

@@ -16,6 +16,7 @@ import uvicorn
 
 from airssys.server.application import application
 from airssys.server.http import HttpFront
+from airssys.server.policy_following import following_policy
 from airssys.server.principals import Access
 from airssys.server.protocol import ControlProtocol
 from airssys.server.service import Service
@@ -147,14 +148,15 @@ async def serve(
                         task.result()
                 await asyncio.sleep(0.01)
             _tell_manager("READY=1")
-            ready(
-                [str(address) for address, _ in listening],
-                [each.address for each in front.ingresses],
-            )
-            ending = asyncio.create_task(service.ending.wait())
-            await asyncio.wait([ending, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            service.ending.set()
-            ending.cancel()
+            async with following_policy(host.osl):
+                ready(
+                    [str(address) for address, _ in listening],
+                    [each.address for each in front.ingresses],
+                )
+                ending = asyncio.create_task(service.ending.wait())
+                await asyncio.wait([ending, *tasks], return_when=asyncio.FIRST_COMPLETED)
+                service.ending.set()
+                ending.cancel()
             await _end(service, settings, [server for server, _ in servers], tasks)
 
 

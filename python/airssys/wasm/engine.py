@@ -11,6 +11,8 @@ import platformdirs
 
 from airssys.wasm._native import _core
 from airssys.wasm.component import Component
+from airssys.wasm.component_file import named, read_component
+from airssys.wasm.errors import InvalidComponent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,7 +81,7 @@ class Engine:
             name = f"{len(data)} bytes"
         else:
             name = os.fspath(source)
-            data = Path(source).read_bytes()
+            data = read_component(source)
         try:
             native = self._native.load(
                 data,
@@ -90,6 +92,10 @@ class Engine:
                 given_up=given_up,
             )
         except Exception as error:
+            if isinstance(error, InvalidComponent) and not isinstance(
+                source, (bytes, bytearray, memoryview)
+            ):
+                raise named(error, source) from None
             error.add_note(f"while loading {name}")
             raise
         return Component(native)

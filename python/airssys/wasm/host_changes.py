@@ -147,7 +147,7 @@ class HostChanges:
                 return serving
             self._refuse_strategy(name, content, settings, strategy, inherited=inherited)
             admitted = self.intake.admit(content, name, allow_downgrade=allow_downgrade)
-            component = self.intake.compile(content, given_up)
+            component = self.intake.compile(content, given_up, source)
             # After the compiler, which says best what is no component.
             effective = self.intake.fitting(content, name, settings, inherited=inherited)
             filed = frozenset() if grant is False else self.intake.filed_grants(name, effective)

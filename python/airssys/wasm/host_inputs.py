@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
-from pathlib import Path
 
+from airssys.wasm.component_file import read_component
 from airssys.wasm.host_errors import InvalidSetting
 
 __all__ = ["Source", "read_source", "user", "wanted"]
@@ -37,7 +37,7 @@ def read_source(source: Source) -> bytes:
         return source
     if isinstance(source, (bytearray, memoryview)):
         return bytes(source)
-    return Path(source).read_bytes()
+    return read_component(source)
 
 
 def user() -> str:

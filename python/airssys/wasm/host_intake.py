@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airssys.errors import AirsSysError
 from airssys.wasm.blobs import digest_of
+from airssys.wasm.component_file import named
 from airssys.wasm.delivery.dependencies import (
     about_of,
     check_dependants,
@@ -16,7 +17,7 @@ from airssys.wasm.delivery.dependencies import (
 )
 from airssys.wasm.delivery.strategies import BlueGreen
 from airssys.wasm.deployment_name import check_deployment_name
-from airssys.wasm.errors import CompileError
+from airssys.wasm.errors import CompileError, InvalidComponent
 from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.host_inputs import read_source
 from airssys.wasm.manifest import filed_strategy, granted_places
@@ -160,7 +161,7 @@ class Intake:
         check_deployment_name(name)
         content = self.content(source, name)
         found = self.admit(content, name, allow_downgrade=allow_downgrade, told=False)
-        self.compile(content, None)  # which says best what is no component
+        self.compile(content, None, source)  # which says best what is no component
         settings = self.effective(content, name, settings, inherited=inherited)
         trusted = found.level is Level.TRUSTED
         filed = self.filed_grants(name, settings)
@@ -253,17 +254,22 @@ class Intake:
             self._security.tell_admission(name, digest, "deny", error.code)
             raise
         if told:
-            self._security.tell_admission(name, digest, "allow", found.key or found.level.value)
+            rule = "allow-downgrade" if found.downgrade else found.key or found.level.value
+            self._security.tell_admission(name, digest, "allow", rule)
         return found
 
-    def compile(self, content: bytes, given_up: threading.Event | None) -> Component:
-        """Load a component for as long as somebody waits for it."""
+    def compile(
+        self, content: bytes, given_up: threading.Event | None, source: Source | None = None
+    ) -> Component:
+        """Load a component for as long as somebody waits for it; errors name its `source`."""
 
         def unwanted() -> bool:
             return self._closed() or (given_up is not None and given_up.is_set())
 
         try:
             return self._loaders.load(self._engine, content, unwanted)
+        except InvalidComponent as error:
+            raise named(error, source) from None
         except CompileError:
             self._check()
             raise

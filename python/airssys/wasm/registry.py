@@ -319,6 +319,24 @@ class Registry:
                 (_now().timestamp(), before.timestamp(), keep),
             ).rowcount
 
+    def audit_checkpoint(self) -> bytes | None:
+        """Return the last signed checkpoint of the audit log; None where there was none yet."""
+        rows = self._read("SELECT line FROM audit_checkpoint")
+        return rows[0][0] if rows else None
+
+    def record_audit_checkpoint(self, line: bytes) -> None:
+        """Record a signed checkpoint of the audit log in place of the one before.
+
+        Raises:
+            StateWriteFailed: Nothing was recorded.
+        """
+        with self._writing("record the checkpoint of the audit log") as connection:
+            connection.execute(
+                "INSERT INTO audit_checkpoint (only, line) VALUES (1, ?)"
+                " ON CONFLICT (only) DO UPDATE SET line = excluded.line",
+                (line,),
+            )
+
     def copy_to(self, path: Path) -> None:
         """Write a copy of the present state to a new database at `path`.
 

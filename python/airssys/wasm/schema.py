@@ -181,6 +181,13 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         why TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    # How far the audit log had come, where whoever removes the log does not remove it too.
+    """
+    CREATE TABLE audit_checkpoint (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        line BLOB NOT NULL
+    ) STRICT;
+    """,
 )
 
 

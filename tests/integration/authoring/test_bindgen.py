@@ -198,3 +198,33 @@ def test_what_cannot_be_bound_is_told(tmp_path):
         bindings_of(wit)
     wit.write_text("package a:b;\n\ninterface i {\n    /// Says so.\n    f: func() -> u8;\n}\n")
     assert '        """Says so."""' in bindings_of(wit)
+
+
+TEXT = """(component
+    (core module $m (func (export "f") (param i32) (result i32) local.get 0))
+    (core instance $i (instantiate $m))
+    (func $twice (param "of" u32) (result u32) (canon lift (core func $i "f")))
+    (instance $api (export "twice" (func $twice)))
+    (export "demo:text/api" (instance $api)))
+"""
+
+
+def test_a_component_in_text_format_is_bound_and_implements(tmp_path, opened):
+    file = tmp_path / "twice.wat"
+    file.write_text(TEXT)
+    name = "made_of_text"
+    made = tmp_path / f"{name}.py"
+    made.write_text(bindings_of(file, blocking=True), "utf-8")
+    spec = importlib.util.spec_from_file_location(name, made)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with opened() as host:
+        deployed = host.deploy(file, name="demo/text", implements=module.Api)
+        assert deployed.implementing(module.Api).twice(3) == 3
+
+
+def test_a_broken_component_in_text_format_is_no_wit(tmp_path):
+    file = tmp_path / "broken.wat"
+    file.write_text("(component (kernel))")
+    with pytest.raises(WitError, match="begins as a component in text format"):
+        bindings_of(file)

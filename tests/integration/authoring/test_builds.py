@@ -249,9 +249,25 @@ def test_new_refuses_what_would_overwrite_and_what_is_no_name(tmp_path):
         new_project("other", language="rust", template="functon", into=tmp_path)
     with pytest.raises(InvalidDeploymentName):
         new_project("../other", language="rust", into=tmp_path)
+    with pytest.raises(InvalidDeploymentName, match=r"'Hello' is no name.*did you mean hello\?"):
+        new_project("Hello", language="rust", into=tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["greeter"]
     manifest = (tmp_path / "greeter" / "Component.toml").read_text()
     assert 'name = "acme/greeter"' in manifest
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--lang", "pyton"), "no language 'pyton'\nhint: did you mean python? there is python, "),
+        (("--lang", "c", "--template", "htp"), "no template 'htp'\nhint: did you mean http? "),
+        ((), "no language was named\nhint: there is python, "),
+    ],
+)
+def test_new_names_the_nearest_that_there_is(airssys, given, told):
+    done = airssys("new", "hello", *given)
+    assert done.returncode == 2
+    assert f"error: {told}" in done.stderr
 
 
 def test_the_report_says_what_makes_it_large(airssys, project):

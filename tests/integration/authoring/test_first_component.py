@@ -14,7 +14,7 @@ MOST_BOILERPLATE = 20
 
 
 def needs(language: str) -> None:
-    program = {"rust": "cargo", "python": "python3"}.get(language, "node")
+    program = {"rust": "cargo", "python": "python3", "c": "python3"}.get(language, "node")
     if shutil.which(program) is None:
         pytest.skip(f"{language} needs {program}")
 
@@ -75,6 +75,6 @@ def around_bodies(source: str) -> list[str]:
         if inside is not None and depth > inside:
             continue
         lines.append(line)
-        is_function = text.startswith(("fn ", "def ", "export function "))
+        is_function = text.startswith(("fn ", "def ", "export function ", "bool ", "static "))
         inside = depth if is_function else None
     return lines

@@ -18,6 +18,7 @@ SOURCES = {
     "python": ("python3", "app.py", HERE / "app.py"),
     "rust": ("cargo", "src/lib.rs", HERE / "lib.rs"),
     "javascript": ("node", "app.js", HERE / "app.js"),
+    "c": ("python3", "app.c", HERE / "app.c"),
 }
 JAVASCRIPT = Path(__file__).parents[3] / "sdk" / "javascript" / "src"
 

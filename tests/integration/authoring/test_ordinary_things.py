@@ -80,10 +80,37 @@ impl Guest for Component {
 
 export!(Component);
 """
+C = """
+#include "airssys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+bool exports_component_greet(component_string_t *name, component_string_t *answer,
+                             component_string_t *error) {
+    printf("out %.*s\\n", (int)name->len, (char *)name->ptr);
+    component_string_free(name);
+    fprintf(stderr, "err\\n");
+    printf("no end");
+    fflush(stdout);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t drawn[4];
+    getentropy(drawn, sizeof drawn);
+    airssys_format(answer, "%f %08x-%04x-4%03x-8%03x-%012llx %llu %llu",
+                   now.tv_sec + now.tv_nsec / 1e9, (unsigned)(drawn[0] >> 32),
+                   (unsigned)drawn[0] & 0xffff, (unsigned)(drawn[1] >> 52),
+                   (unsigned)(drawn[1] >> 40) & 0xfff, drawn[1] & 0xffffffffff, drawn[2], drawn[3]);
+    return true;
+}
+"""
 SOURCES = {
     "python": ("python3", "app.py", PYTHON),
     "javascript": ("node", "app.js", JAVASCRIPT),
     "rust": ("cargo", "src/lib.rs", RUST),
+    "c": ("python3", "app.c", C),
 }
 
 

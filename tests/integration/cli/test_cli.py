@@ -363,3 +363,9 @@ class TestAround:
         os.close(side)
         os.close(main)
         assert b"\x1b[" not in airssys("doctor").stdout
+
+
+def test_a_call_in_several_words_is_told_how_it_is_written(here, tmp_path):
+    done = here("call", "acme/calc", "add", "2", "3", "--state", tmp_path)
+    assert done.returncode == 2
+    assert b"a call is one argument, with its own in parentheses: 'add(2, 3)'" in done.stderr

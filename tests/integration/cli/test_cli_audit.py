@@ -102,3 +102,18 @@ def test_following_shows_what_another_process_records(used, tmp_path):
     finally:
         following.kill()
         following.communicate()
+
+
+def test_nothing_that_is_printed_moves_a_cursor_or_is_a_formula(system, airssys, tmp_path):
+    for who, name in (("alice", "a\x1b[2J\x9b31m\r\nb"), ("=1+1", "a"), ("@SUM", "a"), ("-2", "a")):
+        with pytest.raises((AccessDenied, OSError)):
+            read(system, who, name)
+    shown = airssys("audit", "--state", tmp_path / "state", "--operation", "filesystem")
+    assert shown.returncode == 0, shown.stderr
+    assert rb"a\x1b[2J\x9b31m\r\nb" in shown.stdout
+    assert all(letter.isprintable() or letter == "\n" for letter in shown.stdout.decode())
+    assert len(shown.stdout.splitlines()) == 4
+    table = airssys("audit", "export", "-", "--format", "csv", "--state", tmp_path / "state")
+    assert table.returncode == 0, table.stderr
+    assert not any(f",{formula}," in table.stdout.decode() for formula in ("=1+1", "@SUM", "-2"))
+    assert ",'=1+1," in table.stdout.decode()

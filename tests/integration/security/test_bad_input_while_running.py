@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airssys.errors import AirsSysError
-from airssys.osl import PolicyError, read_records
+from airssys.osl import AuditTruncated, PolicyError, read_records
 from airssys.wasm import GuestError, Host, LinkError
 from airssys.wasm.host_errors import InvalidSetting
+from airssys.wasm.security.checkpoints import acknowledge
 from airssys.wasm.security.errors import UnknownGrant
 from airssys.wasm.trust import SigningKey, TrustStore, TrustStoreUnusable
 
@@ -184,6 +185,10 @@ def test_a_log_that_is_taken_away_ends_every_access_with_one_error(
         running.host.close()
     if how == "moved":
         lost.rename(log)
+    else:
+        with pytest.raises(AuditTruncated):
+            Host.open_blocking(running.state, policy=running.policy)
+        acknowledge(running.state, who="kim", why="it was removed")
     with (
         Host.open_blocking(running.state, policy=running.policy) as host,
         caplog.at_level(logging.ERROR),

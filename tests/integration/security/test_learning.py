@@ -167,3 +167,45 @@ def test_a_path_of_the_host_is_told_as_the_component_sees_it() -> None:
     assert path_in_component("/srv/in/deep/y", mounts) == "/deep/y"
     assert path_in_component("/srv", mounts) == "/a"
     assert path_in_component("/srvx", mounts) is None
+
+
+def test_what_a_new_rule_refuses_is_not_suggested_though_it_was_used_before(
+    tmp_path: Path, data: Path
+) -> None:
+    policy = tmp_path / "policy.toml"
+    reading = f'[[rule]]\nto = ["acme/*"]\naccess = ["read"]\ntarget = ["{data}/**"]\n'
+    denying = f'[[rule]]\neffect = "deny"\nto = ["*"]\naccess = ["read"]\ntarget = ["{data}/a"]\n'
+    policy.write_text(reading)
+    with Host.open_blocking(tmp_path / "state", policy=policy, development=True) as host:
+        reader = host.deploy(
+            BUILT / "file-reader.wasm", name=NAME, mounts={"/in": data}, enforcement="learn"
+        )
+        reader.call("open-file", "/in/a")
+        reader.call("open-file", "/in/b[1]")
+        assert '"/in/a"' in reader.suggest()
+        policy.write_text(reading + denying)
+        host.osl.reload()
+        with pytest.raises(GuestError):
+            reader.call("open-file", "/in/a")
+        assert '"/in/a"' not in reader.suggest()
+        assert "/in/b" in reader.suggest()
+
+
+def test_what_others_of_the_name_used_or_was_used_before_learning_is_not_suggested(
+    host: BlockingHost, data: Path
+) -> None:
+    asked = {"filesystem": [{"path": "/in/**", "access": ["read"]}]}
+    guest, mounts = BUILT / "file-reader.wasm", {"/in": data}
+    earlier = host.deploy(guest, name=NAME, mounts=mounts, enforcement="learn")
+    earlier.call("open-file", "/in/b[1]")
+    earlier.remove()
+
+    reader = host.deploy(guest, name=NAME, mounts=mounts, capabilities=asked, grant="requested")
+    reader.call("open-file", "/in/b[1]")
+    reader.deploy(guest, enforcement="learn")
+    assert reader.suggest() == "[capabilities]\n"
+    reader.call("open-file", "/in/a")
+    assert reader.suggest().splitlines() == [
+        "[capabilities]",
+        'filesystem = [{ path = "/in/a", access = ["read"] }]',
+    ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from airssys.osl import read_records
 from airssys.wasm import DeploymentHeld, Host
 from airssys.wasm.sections import custom_sections, with_section
 from airssys.wasm.trust import (
@@ -276,10 +277,25 @@ class TestHost:
             with pytest.raises(DowngradeRefused, match=r"may not go below version 1\.10\.0"):
                 calculator.rollback(2)
             assert calculator.call("version") == "1.1.0"
+            # Nor does a downgrade that is allowed: the next host would not take it up.
+            with pytest.raises(DowngradeRefused, match=r"may not go below version 1\.10\.0"):
+                calculator.deploy(older, allow_downgrade=True)
+            assert calculator.call("version") == "1.1.0"
             # Removing the deployment does not forget what the name has had.
             calculator.remove()
+            store.set_floor(NAME, "1.0.0")
             with pytest.raises(DowngradeRefused, match="has had version"):
                 host.deploy(older, name=NAME)
+        told = read_records(tmp_path / "state" / "audit", operation="component.admit")
+        assert [(each.decision, each.rule) for each in told] == [
+            ("allow", key.public.id),
+            ("deny", "downgrade-refused"),
+            ("allow", "allow-downgrade"),
+            ("allow", key.public.id),
+            ("deny", "downgrade-refused"),
+            ("deny", "downgrade-refused"),
+            ("deny", "downgrade-refused"),
+        ]
 
     def test_a_revoked_key_is_asked_again_at_every_load(
         self, key: SigningKey, store: TrustStore, tmp_path: Path

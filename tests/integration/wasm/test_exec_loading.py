@@ -60,7 +60,7 @@ def test_a_core_module_says_how_to_make_a_component() -> None:
     with pytest.raises(InvalidComponent, match="wasm-tools component new") as caught:
         Engine(cache=None).load(path)
     assert caught.value.reason == "core-module"
-    assert caught.value.__notes__ == [f"while loading {path}"]
+    assert str(caught.value).startswith(f"{path}: ")
     with pytest.raises(InvalidComponent) as of_binary:
         Engine(cache=None).load(b"\0asm\x01\0\0\0")
     assert of_binary.value.reason == "core-module"

@@ -56,3 +56,24 @@ def test_two_callers_do_not_share_one_answer() -> None:
         assert [answer.approved_by for answer in answers] == ["alice", "bob"]
 
     asyncio.run(main())
+
+
+def test_a_question_that_nobody_answers_is_refused_in_time_and_withdrawn() -> None:
+    withdrawn = []
+
+    async def person(_request: ApprovalRequest) -> str | None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            withdrawn.append(True)
+        return "carol"
+
+    async def main() -> None:
+        approvals = Approvals(person, 0.01)
+        refused = await asyncio.wait_for(approvals.ask(question()), 20.0)
+        assert (refused.approved_by, refused.reason) == (None, "approval-timeout")
+        assert withdrawn == [True]
+        again = await approvals.ask(question())
+        assert again.reason == "approval-refused-before"
+
+    asyncio.run(main())

@@ -2,11 +2,17 @@
 
 use std::path::Path;
 
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW_1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
+use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use super::world::select;
 
 /// Make a component of a core module that keeps to the canonical ABI of its world.
+///
+/// What it imports of WASI 0.1, as a libc does, becomes what WASI 0.2 has for it.
 ///
 /// # Arguments
 /// * `module`: The module in binary form.
@@ -25,11 +31,31 @@ pub fn componentise(
         embed_component_metadata(&mut module, &resolve, id, StringEncoding::UTF8)
             .map_err(|error| format!("{error:#}"))?;
     }
+    let adapted = imports_preview_1(&module);
     ComponentEncoder::default()
         .validate(true)
         .module(&module)
+        .and_then(|encoder| {
+            if adapted {
+                encoder.adapter(PREVIEW_1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)
+            } else {
+                Ok(encoder)
+            }
+        })
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| format!("{error:#}"))
+}
+
+/// A module that is none has no imports; the encoder says what is wrong with it.
+fn imports_preview_1(module: &[u8]) -> bool {
+    Parser::new(0)
+        .parse_all(module)
+        .any(|payload| match payload {
+            Ok(Payload::ImportSection(imports)) => imports
+                .into_imports()
+                .any(|import| import.is_ok_and(|import| import.module == PREVIEW_1)),
+            _ => false,
+        })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::world::{explained, select};
 /// What WIT is read from.
 #[derive(Clone, Copy, Debug)]
 pub enum Wit<'a> {
-    /// A component, a package in binary form, or WIT text.
+    /// A component in binary or text format, a package in binary form, or WIT text.
     Content(&'a [u8]),
     /// The folder of a package.
     Folder(&'a Path),
@@ -26,6 +26,15 @@ pub enum Wit<'a> {
 /// # Errors
 /// What is wrong with it, in words.
 pub fn describe(wit: Wit<'_>, world: Option<&str>) -> Result<String, String> {
+    let assembled;
+    let wit = match wit {
+        Wit::Content(content) if is_assembly(content) => {
+            assembled = wat::parse_bytes(content)
+                .map_err(|error| format!("it begins as a component in text format: {error}"))?;
+            Wit::Content(&assembled)
+        }
+        other => other,
+    };
     let (resolve, world) = match wit {
         Wit::Folder(folder) => {
             let (resolve, id) = select(folder, world)?;
@@ -68,6 +77,12 @@ pub fn describe(wit: Wit<'_>, world: Option<&str>) -> Result<String, String> {
         .collect();
     let world = world.map(|id| of_world(&resolve, id));
     Ok(json!({ "interfaces": interfaces, "world": world }).to_string())
+}
+
+/// Whether a text is a module or component: no WIT begins with a parenthesis, or has such comments.
+fn is_assembly(content: &[u8]) -> bool {
+    let text = content.trim_ascii_start();
+    text.starts_with(b"(") || text.starts_with(b";;")
 }
 
 fn chosen(

@@ -52,6 +52,9 @@ pub trait Code: Sized {
     unsafe fn from_file(engine: &Engine, path: &str) -> wasmtime::Result<Self>;
 }
 
+/// The code of a component, beside that of the modules that several have in common.
+pub type Compiled = Component;
+
 impl Code for Component {
     const KIND: &'static str = "";
 

@@ -198,6 +198,24 @@ fn a_guest_listens_where_that_is_granted() {
     assert_eq!(lines[1], "ok:knock");
 }
 
+#[test]
+fn strangers_do_not_reach_a_guest_that_may_not_listen() {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = peer.local_addr().unwrap();
+    let lines = Program::new("net-client", connects(Transport::Udp, &address.to_string()))
+        .arguments([format!("hold-udp|{address}")])
+        .on_line(move |line| {
+            if line == "held" {
+                let (_, guest) = peer.recv_from(&mut [0; 16]).unwrap();
+                let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+                stranger.send_to(b"knock", guest).unwrap();
+                peer.send_to(b"answer", guest).unwrap();
+            }
+        })
+        .run();
+    assert_eq!(lines[1], "ok:answer");
+}
+
 /// Hold a connection, take the right away, and see what waits on it end.
 fn revoked(command: String, gate: Arc<AllowList>) -> Vec<String> {
     let revoke = gate.clone();

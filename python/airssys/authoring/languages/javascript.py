@@ -42,6 +42,10 @@ _WORLD: Final = "airssys-entry"
 #: that it knows. While it works these have names, as long, that it knows none of.
 _UNKNOWN: Final = ("http", "io")
 _MEANWHILE: Final = "then"
+#: How esbuild tells of a mistake.
+_MISTAKE: Final = re.compile(
+    r"\[ERROR\] (?P<what>.*)\n\s+(?P<file>\S.*):(?P<line>\d+):(?P<column>\d+):$", re.MULTILINE
+)
 _QUIETLY: Final = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 
@@ -181,7 +185,9 @@ def _bundle(programs: Path, source: Path, wit: Path, world: World, making: Path)
     entry.write_text("import {};\nexport * from {};\n".format(*names), "utf-8")
     # What is left of these beyond the world's imports is told below, by its name in WIT.
     outside = [f"--external:{name}" for name in (*world.imports, "wasi:*", "airssys:*")]
-    command: list[str | Path] = [programs / "esbuild", entry, "--bundle", "--format=esm"]
+    # The program itself: what npm puts before it shows its own failure as well.
+    (esbuild,) = (programs.parent / "@esbuild").glob("*/bin/esbuild")
+    command: list[str | Path] = [esbuild, entry, "--bundle", "--format=esm"]
     # Without white space there are no comments with paths of this machine either.
     options = [
         "--platform=neutral",
@@ -191,11 +197,14 @@ def _bundle(programs: Path, source: Path, wit: Path, world: World, making: Path)
         f"--alias:{LIBRARY}={SDK / 'src' / 'index.js'}",
         *outside,
     ]
-    run(
-        [*command, *options, f"--outfile={making / 'bundle.js'}"],
-        cwd=source.parent,
-        failed=f"{source.name} could not be read",
-    )
+    try:
+        run(
+            [*command, *options, f"--outfile={making / 'bundle.js'}"],
+            cwd=source.parent,
+            failed=f"{source.name} could not be read",
+        )
+    except BuildFailed as error:
+        raise _placed(error) from None
     (bundle,) = json.loads(meta.read_bytes())["outputs"].values()
     for found in bundle["imports"]:
         if found["path"] not in (*world.imports, *_PRELUDE):
@@ -211,6 +220,18 @@ def _bundle(programs: Path, source: Path, wit: Path, world: World, making: Path)
                 f"{source.name} does not export {wanted!r}",
                 hint=f"the world {world.name} exports {path}",
             )
+
+
+def _placed(error: BuildFailed) -> BuildFailed:
+    """Begin what a mistake in a source is with its place."""
+    (told,) = error.__notes__
+    found = _MISTAKE.search(told)
+    if found is None:
+        return error
+    column = int(found["column"]) + 1  # it counts from 0, and nobody else does
+    placed = BuildFailed(f"{found['file']}:{found['line']}:{column}: {found['what']}")
+    placed.add_note(told)
+    return placed
 
 
 def _in_javascript(path: str) -> str:

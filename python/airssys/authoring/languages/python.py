@@ -1,20 +1,18 @@
-"""Building Python by componentize-py, which is installed into an environment of its own."""
+"""Building Python by componentize-py, which is installed into the user's cache."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import os
-import re
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airssys.authoring.commands import run
-from airssys.authoring.errors import BuildFailed, ToolchainMissing
+from airssys.authoring.languages.pypi import installed_tool, pinned_version
 from airssys.authoring.languages.python_packages import installed_packages
-from airssys.authoring.places import cache, locked, silent
+from airssys.authoring.places import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,18 +30,11 @@ SDK: Final = (_HERE.parent / "sdk" / "python" / "pyproject.toml").resolve().pare
 _START: Final = "import sys; from componentize_py import script; sys.exit(script())"
 
 
-def version() -> str:
-    """Return the pinned version of componentize-py."""
-    found = re.match(r"componentize-py==(\S+)", PINNED.read_text("utf-8"))
-    assert found is not None  # noqa: S101 - the file is part of this package
-    return found[1]
-
-
 def toolchain() -> str:
     """Name the pinned tool and what it starts from, which a build depends on."""
     library = sorted((SDK / "airssys_component").glob("*.py"))
     begin = b"".join(file.read_bytes() for file in (*sorted(ENTRY.glob("*.py")), *library))
-    return f"componentize-py {version()} {hashlib.sha256(begin).hexdigest()[:16]}"
+    return f"componentize-py {pinned_version(PINNED)} {hashlib.sha256(begin).hexdigest()[:16]}"
 
 
 def installed(say: Callable[[str], None] = silent) -> list[str]:
@@ -54,47 +45,15 @@ def installed(say: Callable[[str], None] = silent) -> list[str]:
     Raises:
         ToolchainMissing: It could not be installed.
     """
-    wanted = version()
+    wanted = pinned_version(PINNED)
     try:
         if importlib.metadata.version("componentize-py") == wanted:
             return [sys.executable, "-c", _START]
     except importlib.metadata.PackageNotFoundError:
         pass
     major, minor, *_ = sys.version_info
-    tools = cache() / "tools"
-    home = tools / f"componentize-py-{wanted}-{major}.{minor}"
-    command = [str(home / "bin" / "python"), "-c", _START]
-    ready = home / "ready"  # written last: what has it is whole
-    if ready.exists():
-        return command
-    with locked(tools, "another installation of tools", say):
-        if not ready.exists():
-            say(f"installing componentize-py {wanted} from PyPI (once)")
-            shutil.rmtree(home, ignore_errors=True)
-            try:
-                _install(home)
-            except BuildFailed as error:
-                missing = ToolchainMissing(
-                    f"componentize-py {wanted} could not be installed",
-                    hint="it comes from PyPI once; look at the network, or install it beside "
-                    f"airssys: pip install componentize-py=={wanted}",
-                )
-                for note in getattr(error, "__notes__", ()):
-                    missing.add_note(note)
-                raise missing from error
-            ready.touch()
-    return command
-
-
-def _install(home: Path) -> None:
-    python = home / "bin" / "python"
-    pinned = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(PINNED)]
-    if uv := shutil.which("uv"):
-        run([uv, "venv", "--quiet", "--python", sys.executable, home], cwd=_HERE)
-        run([uv, "pip", "install", "--quiet", "--python", python, *pinned], cwd=_HERE)
-    else:
-        run([sys.executable, "-m", "venv", home], cwd=_HERE)
-        run([python, "-m", "pip", "install", "--quiet", *pinned], cwd=_HERE)
+    home = installed_tool(PINNED, f"componentize-py-{wanted}-{major}.{minor}-only", say)
+    return [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(home)!r}); {_START}"]
 
 
 def build(

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import shutil
-import sys
 from typing import TYPE_CHECKING, Final
 
-from airssys.authoring.commands import run
-from airssys.authoring.errors import BuildFailed, ToolchainMissing
+from airssys.authoring.languages.pypi import install
 from airssys.authoring.places import cache, locked, silent
 
 if TYPE_CHECKING:
@@ -46,7 +43,8 @@ def installed_packages(
             if not ready.exists():
                 say(f"installing what {_FILE} names")
                 shutil.rmtree(home, ignore_errors=True)
-                _install(file, home / "packages")
+                words = ["--requirement", str(file)]
+                install(words, home / "packages", file.parent, str(file))
                 ready.write_text("\n".join(_without_native(home / "packages")), "utf-8")
     return home / "packages", tuple(ready.read_text("utf-8").split())
 
@@ -60,24 +58,6 @@ def _key(file: Path) -> str:
         if line.strip() and beside.is_file():
             total.update(beside.read_bytes())
     return total.hexdigest()[:24]
-
-
-def _install(file: Path, target: Path) -> None:
-    words = ["--quiet", "--only-binary", ":all:", "--target", str(target)]
-    words += ["--requirement", str(file)]
-    if uv := shutil.which("uv"):
-        command = [uv, "pip", "install", "--python", sys.executable, *words]
-    elif importlib.util.find_spec("pip") is not None:
-        command = [sys.executable, "-m", "pip", "install", *words]
-    else:
-        raise ToolchainMissing(
-            f"{file} needs pip or uv", hint="install one: python -m ensurepip, or pip install uv"
-        )
-    try:
-        run(command, cwd=file.parent, failed=f"{file} could not be installed")
-    except BuildFailed:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
 
 
 def _without_native(packages: Path) -> list[str]:

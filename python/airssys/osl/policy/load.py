@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airssys.osl.errors import PolicyError
 from airssys.osl.policy.bulk import uncollected
 from airssys.osl.policy.model import Policy
+from airssys.osl.regular_file import read_regular
 from airssys.osl.schema_file import Problem, check_toml, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["LoadedPolicy", "load_policy", "parse_policy"]
+
+
+# Bytes; far more rules than a gate is fast with.
+_MOST: Final = 64 << 20
 
 
 class LoadedPolicy(NamedTuple):
@@ -34,7 +38,7 @@ def load_policy(path: str | os.PathLike[str]) -> LoadedPolicy:
     """
     name = os.fspath(path)
     try:
-        text = read_text(Path(path).read_bytes(), name)
+        text = read_text(read_regular(path, _MOST), name)
     except Problem as problem:
         raise problem.as_error(PolicyError) from problem.__cause__
     return parse_policy(text, name)

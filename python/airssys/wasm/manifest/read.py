@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import posixpath
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from semver import Version
 
+from airssys.osl.regular_file import read_regular
 from airssys.osl.schema_file import Problem, check_toml, position_in, read_text
 from airssys.wasm.delivery.errors import InvalidStrategy
 from airssys.wasm.deployment_name import check_deployment_name
@@ -33,6 +33,9 @@ __all__ = [
     "read_component_manifest",
     "read_host_manifest",
 ]
+
+# Bytes of a manifest.
+_MOST: Final = 4 << 20
 
 M = TypeVar("M", ComponentManifest, HostManifest)
 
@@ -99,7 +102,7 @@ def check_component_manifest(manifest: ComponentManifest, name: str) -> None:
 
 def _text(path: str | os.PathLike[str]) -> str:
     try:
-        return read_text(Path(path).read_bytes(), os.fspath(path))
+        return read_text(read_regular(path, _MOST), os.fspath(path))
     except Problem as problem:
         raise problem.as_error(ManifestError) from problem.__cause__
 

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from airssys.wasm.component_file import read_component
 from airssys.wasm.security.mounts import Mount
 from airssys.wasm.settings import settings_changed, settings_from
 from airssys.wasm.wasi import Directory
@@ -78,7 +79,7 @@ def content_of(source: Source) -> bytes:
     """Return a component that was given as a path or as itself."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
-    return Path(source).read_bytes()
+    return read_component(source)
 
 
 def _mounted(settings: Settings, given: Mounts | None, address: Address) -> Settings:

@@ -19,6 +19,7 @@ from airssys.wasm.host_errors import InvalidSetting
 from airssys.wasm.limits import Limits
 from airssys.wasm.security.approval_desk import ApprovalDesk
 from airssys.wasm.security.asking import missing_of
+from airssys.wasm.security.checkpoints import CheckpointKeeper
 from airssys.wasm.security.deployment_rights import DeploymentRights, RightsTable
 from airssys.wasm.security.errors import UnknownGrant
 from airssys.wasm.security.grants import Granting, GrantRecords
@@ -80,7 +81,8 @@ class HostSecurity:
         self._one_change = threading.Lock()
         self._desk = ApprovalDesk(registry, settings.approval_timeout, settings.approver)
         self._hints: DenialHints | None = None
-        self.osl = settings.open(state, self._desk)
+        self._checkpoints: CheckpointKeeper | None = None
+        self.osl = settings.open(state, registry, self._desk)
         try:
             if not self._owned:
                 self.osl.gate.reserve(state)
@@ -88,6 +90,8 @@ class HostSecurity:
             if self.osl.development:
                 log = self.osl.audit
                 self._hints = DenialHints(log.directory, log.sequence, self._deployments.mounts)
+            if self._owned:
+                self._checkpoints = CheckpointKeeper(self.osl)
         except BaseException:
             if self._owned:
                 self.osl.close()
@@ -474,6 +478,8 @@ class HostSecurity:
     def close(self) -> None:
         """Decide about no components any more; an own log is closed."""
         self._watch.close()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         if self._hints is not None:
             self._hints.close()
         if self._owned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from semver import Version
 
 from airssys.wasm.trust.errors import DowngradeRefused
@@ -45,24 +46,25 @@ class Admissions:
             ComponentBlocked: It is blocked.
             NotTrusted: It is not trusted, and this host asks for that.
             DowngradeRefused: Its signed version is lower than one the name has had, or than the
-                floor, and `allow_downgrade` is not set.
+                floor. `allow_downgrade` excuses the former alone.
             TrustStoreUnusable: The trust store is damaged.
         """
         if not self.needed:
             return Assessment(Level.UNKNOWN)
         found = self._store.admit(content, name, self._admission)
-        if found.version is None or allow_downgrade:
+        if found.version is None:
             return found
         version = Version.parse(found.version)
         highest = max(map(Version.parse, self._registry.versions(name)), default=version)
-        if version < highest:
+        downgrade = version < highest
+        if downgrade and not allow_downgrade:
             raise DowngradeRefused(
                 f"'{name}' has had version {highest}, this is {version}",
                 hint="roll back to the revision that had it, or allow the downgrade",
                 name=name,
             )
         self._above_floor(name, version)
-        return found
+        return msgspec.structs.replace(found, downgrade=downgrade)
 
     def readmit(self, content: bytes, name: str, revision: Revision) -> None:
         """Return if a revision may still be loaded: rights end when keys and components do.

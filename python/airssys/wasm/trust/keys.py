@@ -11,8 +11,9 @@ from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from airssys.osl.regular_file import read_regular_with
 from airssys.wasm.trust.errors import KeyUnusable
-from airssys.wasm.trust.public_key import KIND, PublicKey
+from airssys.wasm.trust.public_key import KIND, MOST, PublicKey
 
 __all__ = ["SigningKey"]
 
@@ -45,19 +46,18 @@ class SigningKey:
                 passphrase is missing or wrong.
             OSError: The file cannot be read.
         """
-        with Path(path).open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read()
-            if content.startswith(f"{KIND} ".encode()):
-                raise KeyUnusable(
-                    f"{path} is a public key",
-                    hint="give the private one, which `airssys keygen` writes beside it",
-                )
-            if mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise KeyUnusable(
-                    f"the private key {path} may be used by others (mode {mode & 0o777:03o})",
-                    hint=f"chmod 600 {path}, and make another key if somebody may have read it",
-                )
+        content, found = read_regular_with(path, MOST)
+        mode = found.st_mode
+        if content.startswith(f"{KIND} ".encode()):
+            raise KeyUnusable(
+                f"{path} is a public key",
+                hint="give the private one, which `airssys keygen` writes beside it",
+            )
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise KeyUnusable(
+                f"the private key {path} may be used by others (mode {mode & 0o777:03o})",
+                hint=f"chmod 600 {path}, and make another key if somebody may have read it",
+            )
         try:
             key = serialization.load_pem_private_key(
                 content, None if passphrase is None else passphrase.encode()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from airssys.osl.regular_file import read_regular
 from airssys.wasm.trust.errors import KeyUnusable
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["KIND", "PublicKey"]
+__all__ = ["KIND", "MOST", "PublicKey"]
 
 #: How the line of a public key begins.
 KIND: Final = "airssys-ed25519"
+#: Bytes of the largest file that is read for a key.
+MOST: Final = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class PublicKey:
             OSError: The file cannot be read.
         """
         try:
-            return cls.parse(Path(path).read_text("utf-8"))
+            return cls.parse(read_regular(path, MOST).decode())
         except UnicodeDecodeError as error:
             raise KeyUnusable(f"{path}: not a public key, but bytes that are no text") from error
         except KeyUnusable as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from semver import Version
 
+from airssys.osl.regular_file import read_regular
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.durable import explained, sync_directory
 from airssys.wasm.errors import InvalidComponent
@@ -38,6 +39,8 @@ __all__ = ["Admission", "Assessment", "Level", "TrustStore", "TrustedKey"]
 Admission = Literal["any", "trusted"]
 
 _FILE: Final = "trust.json"
+# Bytes of it.
+_MOST: Final = 64 << 20
 _ROTATION: Final = b"airssys key rotation v1\0"
 _SEGMENT: Final = re.compile(r"\*\*?|[a-z0-9-]+")
 
@@ -102,12 +105,14 @@ class Assessment(msgspec.Struct, frozen=True):
         reasons: Why not further: one sentence for each signature that does not count.
         version: The version that the signature which counts gives it; None below `trusted`.
         key: The id of the key which counts, or of the one that is blocked; None otherwise.
+        downgrade: Whether the name has had a higher version, and the lower one was allowed.
     """
 
     level: Level
     reasons: tuple[str, ...] = ()
     version: str | None = None
     key: str | None = None
+    downgrade: bool = False
 
 
 class TrustStore:
@@ -344,7 +349,7 @@ class TrustStore:
 
     def _read(self) -> _Content:
         try:
-            content = self._path.read_bytes()
+            content = read_regular(self._path, _MOST)
         except FileNotFoundError:
             return _Content()
         try:

@@ -220,7 +220,9 @@ impl AuditLog {
         }
         if let Some(checkpoint) = &options.checkpoint {
             let key = options.key.as_deref().map(public_key).transpose()?;
-            checkpoint.verify(key.as_deref())?;
+            // Whoever acknowledges that the log is gone may have lost its key too.
+            let own = !options.acknowledge_truncation;
+            checkpoint.verify(key.as_deref().filter(|_| own))?;
         }
         let fault = |error| AuditError::Io(directory.to_owned(), error);
         make_directory(directory).map_err(fault)?;
@@ -253,11 +255,16 @@ impl AuditLog {
                 move || shared.flush_until_stopped()
             })
             .map_err(fault)?;
-        Ok(AuditLog {
+        let log = AuditLog {
             shared,
             flusher: Mutex::new(Some(flusher)),
             opened,
-        })
+        };
+        if log.opened.truncation_acknowledged && log.shared.options.key.is_some() {
+            // An acknowledgement counts once it is signed.
+            log.checkpoint()?;
+        }
+        Ok(log)
     }
 
     fn is_forked(&self) -> bool {

@@ -6,11 +6,11 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::AuditError;
 use super::chain::{Chain, GENESIS, follow, read, unhex};
-use super::checkpoint::{Checkpoint, kept};
+use super::checkpoint::{Checkpoint, kept, public_key};
 use super::prune::PRUNED;
 use super::segment;
+use super::{AuditError, Options};
 
 /// How the previous owner of the log ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +54,18 @@ pub struct Recovered {
 /// Examine the log from its newest checkpoint on, or its last two segments, and repair a torn end.
 pub fn recover(
     directory: &Path,
-    known: Option<Checkpoint>,
-    acknowledge: bool,
+    options: &Options,
     pending: &[(u64, u64)],
 ) -> Result<Recovered, AuditError> {
+    let acknowledge = options.acknowledge_truncation;
+    let public = options.key.as_deref().map(public_key).transpose()?;
     let fault = |error| AuditError::Io(directory.to_owned(), error);
     let segments = segment::list(directory).map_err(fault)?;
     let newest_kept = kept(directory)?.pop();
-    let mut checkpoints: Vec<Checkpoint> = newest_kept.into_iter().chain(known).collect();
+    let mut checkpoints: Vec<Checkpoint> = newest_kept
+        .into_iter()
+        .chain(options.checkpoint.clone())
+        .collect();
     checkpoints.sort_by_key(|checkpoint| checkpoint.sequence);
     let protected = checkpoints
         .last()
@@ -95,7 +99,7 @@ pub fn recover(
         };
     }
     let mut heads = HashMap::new();
-    let mut pruned_through = 0;
+    let mut prunings = Vec::new();
     for (position, (_, path)) in segments.iter().enumerate().skip(from) {
         let bytes = read(path)?;
         let (whole, broken) = follow(&bytes, &mut recovered.chain, |row, line| {
@@ -109,7 +113,7 @@ pub fn recover(
                 recovered.referred.insert(row.seq, line.to_vec());
             }
             if let (PRUNED, Some(through)) = (&*row.op, row.through) {
-                pruned_through = pruned_through.max(through);
+                prunings.push((row.seq, through));
             }
             recovered.last_repeats = row.repeats;
         });
@@ -145,10 +149,29 @@ pub fn recover(
                 .map_err(fault)?;
         }
     }
-    for checkpoint in &checkpoints {
+    let fits = |checkpoint: &Checkpoint| {
         let found = heads.get(&checkpoint.sequence);
-        let pruned = checkpoint.sequence <= pruned_through;
-        if pruned || found.is_some() && found.copied() == unhex(&checkpoint.head) {
+        found.is_some() && found.copied() == unhex(&checkpoint.head)
+    };
+    // Anybody can write that records were pruned; the key signs it before they go.
+    let own = |checkpoint: &Checkpoint| checkpoint.verify(public.as_deref()).is_ok();
+    let signed = checkpoints
+        .iter()
+        .filter(|checkpoint| fits(checkpoint) && own(checkpoint))
+        .map(|checkpoint| checkpoint.sequence)
+        .max();
+    let pruned_through = prunings
+        .iter()
+        .filter(|(sequence, _)| {
+            public.is_none() || signed.is_some_and(|signed| *sequence <= signed)
+        })
+        .map(|(_, through)| *through)
+        .max()
+        .unwrap_or_default();
+    for checkpoint in &checkpoints {
+        let right = checkpoint.sequence <= pruned_through || fits(checkpoint);
+        // A key that is gone is acknowledged as well as records that are.
+        if right && (!acknowledge || own(checkpoint)) {
             continue;
         }
         if !acknowledge {

@@ -38,9 +38,10 @@ pub fn verify(
     let mut checkpoints = kept(directory)?;
     checkpoints.extend(known);
     checkpoints.sort_by_key(|checkpoint| checkpoint.sequence);
-    for checkpoint in &checkpoints {
-        checkpoint.verify(public_key)?;
-    }
+    let signed: Vec<_> = checkpoints
+        .iter()
+        .map(|checkpoint| checkpoint.verify(public_key))
+        .collect();
     let segments =
         segment::list(directory).map_err(|error| AuditError::Io(directory.to_owned(), error))?;
     let first = segments.first().map_or(1, |(first, _)| *first);
@@ -72,7 +73,7 @@ pub fn verify(
                 boundaries.push((row.seq - 1, row.prev.to_string()));
             }
             if let (PRUNED, Some(through)) = (&*row.op, row.through) {
-                prunings.push((through, row.head.to_string()));
+                prunings.push((row.seq, (through, row.head.to_string())));
             }
             report.coalesced += row.repeats.and(row.count).unwrap_or(0);
             if row.op == super::chain::TRUNCATION_ACKNOWLEDGED {
@@ -106,25 +107,39 @@ pub fn verify(
             });
         }
     }
+    // Anybody can write that records were pruned, or that a truncation was acknowledged: the key signs it.
+    let signed_through = checkpoints
+        .iter()
+        .zip(&fits)
+        .zip(&signed)
+        .filter(|((_, fits), signed)| **fits && signed.is_ok())
+        .map(|((checkpoint, _), _)| checkpoint.sequence)
+        .max()
+        .unwrap_or_default();
     // A pruning that was interrupted left some of the segments that it names.
     report.pruned_through = prunings
         .iter()
-        .filter(|pruning| boundaries.contains(pruning))
-        .map(|(through, _)| *through)
+        .filter(|(sequence, pruning)| *sequence <= signed_through && boundaries.contains(pruning))
+        .map(|(_, (through, _))| *through)
         .max()
         .unwrap_or_default()
         .min(first - 1);
     if first > 1 && report.pruned_through < first - 1 {
         return Err(AuditError::Beheaded { first });
     }
-    for (checkpoint, fits) in checkpoints.iter().zip(fits) {
-        let acknowledged = report
-            .acknowledged
-            .iter()
-            .any(|number| *number > checkpoint.sequence);
-        if fits {
+    report
+        .acknowledged
+        .retain(|number| *number <= signed_through);
+    for ((checkpoint, fits), signed) in checkpoints.iter().zip(fits).zip(signed) {
+        let excused = checkpoint.sequence < first
+            || report
+                .acknowledged
+                .iter()
+                .any(|number| *number > checkpoint.sequence);
+        if fits && signed.is_ok() {
             report.checkpoints += 1;
-        } else if !acknowledged && checkpoint.sequence >= first {
+        } else if !excused {
+            signed?;
             return Err(AuditError::Truncated {
                 checkpoint: checkpoint.sequence,
                 last: chain.sequence,

@@ -45,12 +45,7 @@ impl Writer {
     pub fn open(directory: &Path, options: &Options) -> Result<(Writer, Opened), AuditError> {
         let (coalescer, pending) =
             Coalescer::open(&directory.join("repeats")).map_err(AuditError::Full)?;
-        let recovered = recover(
-            directory,
-            options.checkpoint.clone(),
-            options.acknowledge_truncation,
-            &pending,
-        )?;
+        let recovered = recover(directory, options, &pending)?;
         let (path, used) = match &recovered.segment {
             Some((path, used)) => (path.clone(), *used),
             None => (directory.join(name_of(recovered.chain.sequence + 1)), 0),
@@ -95,10 +90,12 @@ impl Writer {
     ) -> Result<u64, AuditError> {
         if let Some(beyond) = recovered.beyond {
             // Numbers of lost records are not given again.
-            let detail = format!(
-                "records {} to {beyond} are missing or changed",
-                self.sequence + 1
-            );
+            let detail = if beyond > self.sequence {
+                let first = self.sequence + 1;
+                format!("records {first} to {beyond} are missing or changed")
+            } else {
+                format!("records up to {beyond} are not those that were signed")
+            };
             self.sequence = beyond;
             self.note(TRUNCATION_ACKNOWLEDGED, &detail)?;
         }

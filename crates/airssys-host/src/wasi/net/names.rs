@@ -217,6 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn an_address_stands_for_a_name_for_its_time_to_live() {
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        let names = Names::new();
+        assert!(names.of(address).is_empty());
+        names.remember("one.example", &[address]);
+        names.remember("two.example", &["::ffff:192.0.2.1".parse().unwrap()]);
+        let both: Vec<_> = names.of(address).iter().map(ToString::to_string).collect();
+        assert_eq!(both, ["two.example", "one.example"]);
+        assert!(Names::new().of(address).is_empty(), "of one guest alone");
+        names.known.lock().unwrap().get_mut(&address).unwrap()[0].until = Instant::now();
+        let left: Vec<_> = names.of(address).iter().map(ToString::to_string).collect();
+        assert_eq!(left, ["two.example"]);
+    }
+
+    #[test]
     fn a_name_has_one_form() {
         for (text, name) in [
             ("Example.COM", "example.com"),
