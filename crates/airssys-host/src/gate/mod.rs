@@ -43,6 +43,7 @@ use self::subject::Subject;
 
 pub use effects::WITHOUT_EFFECTS;
 pub use pausing::Pausing;
+pub use reserved::Looked;
 
 pub use allow_list::{AllowList, Allowed, Counts, Pattern, PatternError};
 
@@ -176,6 +177,8 @@ pub enum Access<'a> {
 pub enum At<'a> {
     /// This very object, which is open.
     Object(BorrowedFd<'a>),
+    /// The same, with what was found out about it since.
+    Looked(BorrowedFd<'a>, &'a Looked),
     /// An entry of this directory, which need not exist yet.
     Entry(BorrowedFd<'a>, &'a OsStr),
 }

@@ -1,22 +1,25 @@
 //! Objects that no grant reaches: known by device and inode, directories with all that is below them.
 
 mod clear;
-mod watch;
+pub(crate) mod watch;
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, fstat, fstatfs, open, openat2,
-    statat, statx,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags, fstat, fstatfs, open,
+    openat2, statat, statx,
 };
 use rustix::io::Errno;
 
 use self::clear::Clear;
+use self::watch::Epochs;
 use crate::osl::resolve::{real_path, split};
 
 /// Device and inode.
@@ -30,7 +33,7 @@ const DEEPEST: usize = 2048;
 #[derive(Debug, Default)]
 pub struct Reserved {
     /// Each with a handle (`O_PATH`) that finds it wherever it is.
-    objects: HashMap<ObjectId, Arc<OwnedFd>>,
+    objects: HashMap<ObjectId, Arc<OwnedFd>, RandomState>,
     clear: Clear,
 }
 
@@ -134,7 +137,7 @@ impl Reserved {
             return self.above(directory);
         };
         let mount = Facts::of(directory, "")?.mount;
-        if self.clear.knows(place, mount) {
+        if self.clear.knows(place, mount, None) {
             return Ok(false);
         }
         self.look_above(directory, place, mount)
@@ -145,12 +148,26 @@ impl Reserved {
     /// # Errors
     /// The object cannot be examined, or stands there no more.
     pub fn holds_open(&self, object: BorrowedFd<'_>, path: &Path) -> io::Result<bool> {
-        let facts = Facts::of(object, "")?;
+        self.holds_looked(object, path, &Looked::at(object)?)
+    }
+
+    /// [`Self::holds_open`] for an object that was already looked at.
+    ///
+    /// # Errors
+    /// The object cannot be examined, or stands there no more.
+    pub fn holds_looked(
+        &self,
+        object: BorrowedFd<'_>,
+        path: &Path,
+        looked: &Looked,
+    ) -> io::Result<bool> {
+        let facts = &looked.facts;
+        let now = looked.epochs.map(|epochs| epochs.reserved);
         if self.objects.contains_key(&facts.id) {
             return Ok(true);
         }
-        if facts.is_directory {
-            return if self.clear.knows(path, facts.mount) {
+        if facts.is_directory() {
+            return if self.clear.knows(path, facts.mount, now) {
                 Ok(false)
             } else {
                 self.look_above(object, path, facts.mount)
@@ -160,10 +177,12 @@ impl Reserved {
         if facts.links == 0 {
             return Ok(false);
         }
-        let (Some(place), Some(name)) = (path.parent(), path.file_name()) else {
+        let (place, name) = split(path.as_os_str().as_bytes());
+        let (place, name) = (Path::new(OsStr::from_bytes(place)), OsStr::from_bytes(name));
+        if name.is_empty() {
             return Ok(true);
-        };
-        if self.clear.knows(place, facts.mount) {
+        }
+        if self.clear.knows(place, facts.mount, now) {
             return Ok(false);
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -197,16 +216,17 @@ impl Reserved {
 }
 
 /// What is to be known of an object.
-struct Facts {
-    id: ObjectId,
-    is_directory: bool,
-    links: u32,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub id: ObjectId,
+    pub file_type: FileType,
+    pub links: u64,
     /// The mount that it is seen through, where the kernel tells.
-    mount: Option<u64>,
+    pub mount: Option<u64>,
 }
 
 impl Facts {
-    fn of(directory: BorrowedFd<'_>, name: impl rustix::path::Arg) -> io::Result<Facts> {
+    pub fn of(directory: BorrowedFd<'_>, name: impl rustix::path::Arg) -> io::Result<Facts> {
         /// A number of a mount that no later one gets, since Linux 6.8.
         const MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x4000);
         let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
@@ -218,11 +238,43 @@ impl Facts {
                 rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
                 found.stx_ino,
             ),
-            is_directory: FileType::from_raw_mode(found.stx_mode.into()) == FileType::Directory,
-            links: found.stx_nlink,
+            file_type: FileType::from_raw_mode(found.stx_mode.into()),
+            links: found.stx_nlink.into(),
             mount: told
                 .intersects(MOUNT | StatxFlags::MNT_ID)
                 .then_some(found.stx_mnt_id),
+        })
+    }
+
+    pub fn is_directory(&self) -> bool {
+        self.file_type == FileType::Directory
+    }
+}
+
+impl From<&Stat> for Facts {
+    fn from(stat: &Stat) -> Self {
+        Self {
+            id: (stat.st_dev, stat.st_ino),
+            file_type: FileType::from_raw_mode(stat.st_mode),
+            links: stat.st_nlink,
+            mount: None,
+        }
+    }
+}
+
+/// What was found out about an object after it was opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked {
+    pub(crate) facts: Facts,
+    /// What had moved by then, where somebody looked.
+    pub(crate) epochs: Option<Epochs>,
+}
+
+impl Looked {
+    pub(crate) fn at(object: BorrowedFd<'_>) -> io::Result<Looked> {
+        Ok(Looked {
+            facts: Facts::of(object, "")?,
+            epochs: None,
         })
     }
 }
@@ -311,7 +363,7 @@ mod tests {
     fn known(reserved: &Reserved, directory: &Path) -> bool {
         let opened = fs::File::open(directory).unwrap();
         let mount = Facts::of(opened.as_fd(), "").unwrap().mount;
-        reserved.clear.knows(directory, mount)
+        reserved.clear.knows(directory, mount, None)
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use airssys_host::engine::Profile;
@@ -352,4 +353,51 @@ fn what_belongs_to_the_host_is_refused_where_a_guest_read_before() {
         std::fs::remove_dir_all(at("aside")).unwrap();
         std::fs::remove_dir_all(at("aside-too")).unwrap();
     }
+}
+
+#[test]
+fn what_becomes_the_hosts_own_while_a_guest_reads_there_is_refused() {
+    let folder = Folder::new();
+    folder.file("guest/images/key", "own");
+    folder.file("state/images/key", "key");
+    let ruled = Ruled::new(json!([files("all", folder.path(), &["read", "metadata"])]));
+    let state = folder.path().join("state");
+    ruled
+        .authority
+        .reserve(state.to_str().unwrap().as_bytes())
+        .unwrap();
+    let (root, authority) = (folder.path().to_path_buf(), Arc::clone(&ruled.authority));
+    let turn = AtomicUsize::new(0);
+    let lines = ruled
+        .program("file-access")
+        .mount(folder.path(), "/data", false)
+        .arguments([
+            "repeat|50|read|guest/images/key|r",
+            "repeat|50|read|guest/images/key|r",
+            "repeat|50|read|guest/images/key|r",
+            "repeat|50|read|guest/images/key|r",
+        ])
+        .on_line(move |_| {
+            let rename = |from: &str, to: &str| {
+                std::fs::rename(root.join(from), root.join(to)).unwrap();
+            };
+            match turn.fetch_add(1, Ordering::Relaxed) {
+                0 => {
+                    rename("guest", "aside");
+                    rename("state", "guest");
+                }
+                1 => {
+                    rename("guest", "state");
+                    rename("aside", "guest");
+                }
+                // Nothing moves, and it is the host's all the same.
+                2 => authority
+                    .reserve(root.join("guest").to_str().unwrap().as_bytes())
+                    .unwrap(),
+                _ => {}
+            }
+        })
+        .run();
+    let (own, refused) = ("ok:{\"ok own\": 50}", "ok:{\"err not-permitted\": 50}");
+    assert_eq!(lines, [own, refused, own, refused]);
 }

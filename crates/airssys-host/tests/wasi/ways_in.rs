@@ -1,6 +1,7 @@
 //! Ways in that others have failed on, tried by real guests against rules: refused, and on record.
 
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -173,6 +174,67 @@ fn by_a_directory_that_moves_while_it_is_used() {
     let [operation, target, decision, _] = records.last().unwrap();
     assert_eq!((&**operation, &**decision), ("filesystem.read", "deny"));
     assert!(target.ends_with("/secret/dir/file"), "{target}");
+}
+
+#[test]
+fn by_a_directory_that_moves_after_it_was_read_from_often() {
+    let folder = Folder::new();
+    folder.file("open/dir/file", "open");
+    folder.file("secret/dir/file", "secret");
+    let open = format!("{}/open/**", folder.path().display());
+    let ruled = Ruled::new(json!([rule(
+        "open",
+        "filesystem",
+        json!([open]),
+        json!(["*"])
+    )]));
+    let root = folder.path().to_path_buf();
+    let turn = AtomicUsize::new(0);
+    let lines = ruled
+        .program("file-access")
+        .mount(folder.path(), "/data", false)
+        .arguments([
+            "repeat|50|read|open/dir/file|r",
+            "read|open/dir/file|r",
+            "repeat|50|read|open/dir/file|r",
+            "repeat|50|read|secret/dir/file|r",
+            "read|open/dir/file|r",
+        ])
+        .on_line(move |_| {
+            let swap = |one: &str, other: &str| {
+                std::fs::rename(root.join(one), root.join("aside")).unwrap();
+                std::fs::rename(root.join(other), root.join(one)).unwrap();
+                std::fs::rename(root.join("aside"), root.join(other)).unwrap();
+            };
+            match turn.fetch_add(1, Ordering::Relaxed) {
+                0 => std::fs::rename(root.join("open/dir"), root.join("secret/moved")).unwrap(),
+                1 => std::fs::rename(root.join("secret/moved"), root.join("open/dir")).unwrap(),
+                2 => swap("open", "secret"),
+                3 => std::fs::rename(root.join("open"), root.join("gone")).unwrap(),
+                _ => {}
+            }
+        })
+        .run();
+    assert_eq!(
+        lines,
+        [
+            "ok:{\"ok open\": 50}",
+            "err:no-entry",
+            "ok:{\"ok open\": 50}",
+            "ok:{\"err not-permitted\": 50}",
+            "err:no-entry",
+        ]
+    );
+    let records = ruled.records();
+    let reads = |path: &str, as_decided: &str| {
+        let of = records.iter().filter(|[operation, target, decision, _]| {
+            operation == "filesystem.read" && target.ends_with(path) && decision == as_decided
+        });
+        of.count()
+    };
+    // Two of what did not exist, which is decided before that is told.
+    assert_eq!(reads("/open/dir/file", "allow"), 102);
+    assert_eq!(reads("/secret/dir/file", "deny"), 50);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use super::chain::{GENESIS, Row, TRUNCATION_ACKNOWLEDGED, hash_line};
 use super::coalesce::{Coalescer, Series, key_of};
@@ -27,8 +29,8 @@ pub struct Writer {
     sequence: u64,
     head: [u8; 32],
     clock: Clock,
-    /// Wall clock (microseconds since 1970) and passed time at the last record.
-    last: Option<(u64, Instant)>,
+    /// Wall clock and passed time at the last record, in microseconds.
+    last: Option<(u64, u64)>,
     line: Vec<u8>,
     masks: Vec<Vec<u8>>,
     coalescer: Coalescer,
@@ -308,10 +310,9 @@ impl Writer {
             .map_or(0, |since| {
                 u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
             });
-        let instant = Instant::now();
-        if let Some((before, then)) = self.last.replace((now, instant)) {
-            let passed = u64::try_from((instant - then).as_micros()).unwrap_or(u64::MAX);
-            let expected = before.saturating_add(passed);
+        let passed = passed();
+        if let Some((before, then)) = self.last.replace((now, passed)) {
+            let expected = before.saturating_add(passed - then);
             if now.abs_diff(expected) > CLOCK_STEP {
                 let direction = if now < expected { "back" } else { "forward" };
                 let seconds = (now.abs_diff(expected) + 500_000) / 1_000_000;
@@ -434,6 +435,12 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// The time that has passed, in microseconds. It is compared with [`CLOCK_STEP`], for which the coarse clock will do.
+fn passed() -> u64 {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::MonotonicCoarse);
+    tv_sec.unsigned_abs() * 1_000_000 + tv_nsec.unsigned_abs() / 1000
 }
 
 fn join((kind, access): (&str, &str)) -> Vec<u8> {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use self::expiry::ExpiryWatch;
 use self::opinion::{BY_DEFAULT, Opinion, judge};
@@ -96,8 +96,8 @@ impl Authority {
         self.rules.load_full()
     }
 
-    pub fn reserved(&self) -> Arc<Reserved> {
-        self.reserved.load_full()
+    pub fn reserved(&self) -> Guard<Arc<Reserved>> {
+        self.reserved.load()
     }
 
     /// Deny `path` and everything below it to everybody, whatever it is called later.

@@ -134,7 +134,11 @@ impl Gate for RuleGate {
     }
 
     fn pause(&self) -> Duration {
-        Duration::from_micros(self.pause.swap(0, Ordering::Relaxed))
+        // Mostly nothing is owed, and looking is cheaper than taking.
+        match self.pause.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            _ => Duration::from_micros(self.pause.swap(0, Ordering::Relaxed)),
+        }
     }
 
     fn decide_http_address(&self, host: &str, address: SocketAddr) -> Decision {
@@ -253,8 +257,10 @@ impl RuleGate {
 
     /// A decision whose record is as durable as it must be before the effect.
     fn finished(&self, decided: Decided) -> Decided {
-        let owed = u64::try_from(decided.delay.as_micros()).unwrap_or(u64::MAX);
-        self.pause.fetch_max(owed, Ordering::Relaxed);
+        if !decided.delay.is_zero() {
+            let owed = u64::try_from(decided.delay.as_micros()).unwrap_or(u64::MAX);
+            self.pause.fetch_max(owed, Ordering::Relaxed);
+        }
         self.authority.wait(decided)
     }
 
@@ -293,6 +299,7 @@ impl RuleGate {
         let reserved = self.authority.reserved();
         let holds = match at {
             At::Object(object) => reserved.holds_open(object, path),
+            At::Looked(object, looked) => reserved.holds_looked(object, path, looked),
             At::Entry(directory, name) => reserved.holds_entry_at(directory, name.as_bytes(), path),
         };
         match holds {
@@ -304,7 +311,7 @@ impl RuleGate {
     /// What refuses to move a directory: that something of the host's would move with it.
     fn reserved_below(&self, at: At<'_>) -> Option<Bar> {
         let found = match at {
-            At::Object(object) => fstat(object),
+            At::Object(object) | At::Looked(object, _) => fstat(object),
             At::Entry(directory, name) => statat(directory, name, AtFlags::SYMLINK_NOFOLLOW),
         };
         let below = match found {

@@ -8,6 +8,7 @@
 //! ([`HARD_LINK`](crate::gate::HARD_LINK)); in a read-only mount only the operator can
 //! have put it there. Making a link needs the right to read and to write the file.
 
+mod known;
 pub(crate) mod object;
 mod open;
 mod operate;
@@ -23,11 +24,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use self::object::Object;
 use crate::gate::kind::Kind;
+use crate::gate::reserved::Facts;
 use crate::gate::{Access, At, Bar, FileAccess, Gate, HARD_LINK, OUTSIDE, READ_ONLY};
 use crate::wasi::decide::{Fail, permit, settle};
 
@@ -124,10 +126,9 @@ impl Fs {
 
     /// What speaks against `access` to a file of this directory whatever is granted: that the directory is
     /// not to be changed, or that the file has several names and is not the guest's own doing.
-    fn bar_of_file(&self, dir: &Object, stat: &Stat, access: FileAccess) -> Option<Bar> {
-        let one_name =
-            stat.st_nlink <= 1 || FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        if one_name || !dir.writable || self.linked().contains(&(stat.st_dev, stat.st_ino)) {
+    fn bar_of_file(&self, dir: &Object, file: &Facts, access: FileAccess) -> Option<Bar> {
+        let one_name = file.links <= 1 || file.is_directory();
+        if one_name || !dir.writable || self.linked().contains(&file.id) {
             Self::bar_of(dir, access)
         } else {
             Some(HARD_LINK)

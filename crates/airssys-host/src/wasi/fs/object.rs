@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::known::Ways;
 use crate::gate::FileAccess;
 
 /// An open file or directory.
@@ -20,6 +21,8 @@ pub(crate) struct Object {
     pub mutable: bool,
     /// Where it was when it was opened, for deciding once it has no path any more.
     pub path: PathBuf,
+    /// What is known of where it leads, being a directory.
+    pub(super) ways: Ways,
     /// The generations in which reading and writing were last allowed.
     decided: [AtomicU64; 2],
 }
@@ -35,6 +38,7 @@ impl Object {
             write: kind.write && !kind.is_dir,
             mutable: kind.is_dir && kind.writable && kind.mutable,
             path,
+            ways: Ways::default(),
             decided: [AtomicU64::new(generation), AtomicU64::new(generation)],
         }
     }

@@ -1,13 +1,14 @@
 //! Opening: the object first, the decision about this very object next, an effect on it last.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Fs;
+use super::known::Found;
 use super::object::{Kind, Object};
 use super::resolve::{Place, open_plain, real_path, resolve};
 use crate::gate::{At, FileAccess};
@@ -80,17 +81,19 @@ impl Fs {
         // Truncating is writing, and whatever is not opened for writing can be read.
         request.write |= request.truncate;
         request.read |= !request.write;
-        let object = if is_plain(path, request) {
+        let object = if !is_plain(path, request) {
+            self.open_resolved(dir, path, request, generation)?
+        } else if let Some(found) = dir.ways.open(dir.file.as_fd(), path, request.flags()) {
+            self.decide_opened(dir, found, request, generation)?
+        } else {
             match open_plain(&dir.file, path, request.flags()) {
                 Ok(opened) => {
                     let path = real_path(&opened)?;
-                    self.decide_opened(dir, opened, path, request, generation)?
+                    self.decide_opened(dir, Found::at(opened, path)?, request, generation)?
                 }
                 Err(Errno::LOOP) => self.open_resolved(dir, path, request, generation)?,
                 Err(errno) => return Err(self.refuse_or(dir, path, request.main_access(), errno)),
             }
-        } else {
-            self.open_resolved(dir, path, request, generation)?
         };
         if request.truncate && !object.is_dir {
             rustix::fs::ftruncate(&object.file, 0)?;
@@ -117,7 +120,8 @@ impl Fs {
             }
             match rustix::fs::openat(&place.parent, place.entry(), flags, Mode::empty()) {
                 Ok(opened) => {
-                    return self.decide_opened(dir, opened, place.path, request, generation);
+                    let found = Found::at(opened, place.path)?;
+                    return self.decide_opened(dir, found, request, generation);
                 }
                 Err(Errno::NOENT) if request.create => {
                     match self.create(dir, &place, request, generation) {
@@ -183,33 +187,32 @@ impl Fs {
     fn decide_opened(
         &self,
         dir: &Object,
-        opened: OwnedFd,
-        path: PathBuf,
+        found: Found,
         request: OpenRequest,
         generation: u64,
     ) -> Result<Object, Fail> {
-        let stat = rustix::fs::fstat(&opened)?;
-        let file_type = FileType::from_raw_mode(stat.st_mode);
-        let is_dir = file_type == FileType::Directory;
+        let Found {
+            opened,
+            path,
+            looked,
+        } = found;
+        let file = &looked.facts;
+        let is_dir = file.is_directory();
+        let at = At::Looked(opened.as_fd(), &looked);
         if is_dir {
             // A directory handle gives nothing by itself: each operation through it is decided.
-            self.permit(
-                &path,
-                FileAccess::Metadata,
-                At::Object(opened.as_fd()),
-                None,
-            )?;
+            self.permit(&path, FileAccess::Metadata, at, None)?;
         } else {
             for (wanted, access) in [
                 (request.read, FileAccess::Read),
                 (request.write, FileAccess::Write),
             ] {
                 if wanted {
-                    let bar = self.bar_of_file(dir, &stat, access);
-                    self.permit(&path, access, At::Object(opened.as_fd()), bar)?;
+                    let bar = self.bar_of_file(dir, file, access);
+                    self.permit(&path, access, at, bar)?;
                 }
             }
-            if file_type != FileType::RegularFile {
+            if file.file_type != FileType::RegularFile {
                 return Err(Errno::NOTSUP.into());
             }
         }

@@ -96,7 +96,7 @@ impl Fs {
         stat: &Stat,
         access: FileAccess,
     ) -> Result<(), Fail> {
-        let bar = self.bar_of_file(dir, stat, access);
+        let bar = self.bar_of_file(dir, &stat.into(), access);
         self.permit(&place.path, access, place.at(), bar)
     }
 
