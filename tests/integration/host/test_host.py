@@ -57,19 +57,25 @@ class TestAwaited:
             assert await task == 2
             assert sums == [number + 1 for number in range(200)]
 
-    async def test_a_cancelled_deploy_leaves_the_deployment_as_it_was(self, state, guest, tmp_path):
-        pipe = tmp_path / "pipe"
-        os.mkfifo(pipe)
+    async def test_a_cancelled_deploy_leaves_the_deployment_as_it_was(self, state, guest):
+        reached, go_on = threading.Event(), threading.Event()
+
+        class Slow(os.PathLike):
+            """A path that is not told before it may be."""
+
+            def __fspath__(self):
+                reached.set()
+                go_on.wait(30)
+                return str(guest("calculator-1-1"))
+
         async with Host.open(state) as host:
             calc = await host.deploy(guest("calculator"), name="acme/calc")
-            deploying = asyncio.create_task(calc.deploy(pipe))
-            # The deploy reads its component from us: this waits until it does.
-            writing = await asyncio.to_thread(pipe.open, "wb")
+            deploying = asyncio.create_task(calc.deploy(Slow()))
+            assert await asyncio.to_thread(reached.wait, 30)
             deploying.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await deploying
-            with writing:
-                writing.write(guest("calculator-1-1").read_bytes())
+            go_on.set()
             assert await calc.api.version() == "1.0.0"
         async with Host.open(state) as host:
             assert len(host.deployment("acme/calc").history()) == 1

@@ -57,8 +57,10 @@ def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(serve, raw):
     ingress, _ = serve("http-p3")
     sender = raw(ingress.address)
     sender.send("GET /trap-later HTTP/1.1\r\nhost: site\r\n\r\n")
-    assert sender.head()[0] == 200
-    assert not sender.rest().endswith(b"0\r\n\r\n")
+    # The head may or may not have left before the trap.
+    got = sender.rest()
+    assert got == b"" or got.startswith(b"HTTP/1.1 200")
+    assert not got.endswith(b"0\r\n\r\n")
 
 
 def test_a_client_that_goes_away_ends_its_guest(serve, raw, settled):
