@@ -45,13 +45,17 @@ class BlobStore:
             for leftover in self._root.glob("*.partial"):
                 leftover.unlink()
 
-    def put(self, content: bytes) -> str:
+    def put(self, content: bytes, digest: str | None = None) -> str:
         """Store `content` durably and return its digest; what is there already is kept.
+
+        Args:
+            content: The bytes.
+            digest: What `digest_of` says of them, where that is known.
 
         Raises:
             StateWriteFailed: No room, or not writable; nothing was stored.
         """
-        digest = digest_of(content)
+        digest = digest or digest_of(content)
         path = self._path(digest)
         with explained(f"store a component of {len(content)} bytes", self._directory):
             if not _holds(path, digest):

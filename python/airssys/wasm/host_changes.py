@@ -146,7 +146,7 @@ class HostChanges:
                 self._deployed_again(serving, again, grant, hooks, who=who, why=why)
                 return serving
             self._refuse_strategy(name, content, settings, strategy, inherited=inherited)
-            admitted = self.intake.admit(content, name, allow_downgrade=allow_downgrade)
+            admitted = self.intake.admit(content, digest, name, allow_downgrade=allow_downgrade)
             component = self.intake.compile(content, given_up, source)
             # After the compiler, which says best what is no component.
             effective = self.intake.fitting(content, name, settings, inherited=inherited)
@@ -178,7 +178,7 @@ class HostChanges:
                 if isinstance(strategy, Stepwise) and serving.takes_calls:
                     with self.storing:
                         self.check()
-                        self.state.blobs.put(content)
+                        self.state.blobs.put(content, digest)
                         self.delivery.begin(serving, new, prepared, strategy)
                         admission.set()
                 else:
@@ -186,7 +186,7 @@ class HostChanges:
                         if given_up is not None and given_up.is_set():
                             return serving
                         self.check()
-                        self.state.blobs.put(content)
+                        self.state.blobs.put(content, digest)
                         record, revision = self.state.registry.record_deploy(
                             name, new, identity=identity
                         )

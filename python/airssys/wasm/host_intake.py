@@ -160,7 +160,9 @@ class Intake:
         self._check()
         check_deployment_name(name)
         content = self.content(source, name)
-        found = self.admit(content, name, allow_downgrade=allow_downgrade, told=False)
+        found = self.admit(
+            content, digest_of(content), name, allow_downgrade=allow_downgrade, told=False
+        )
         self.compile(content, None, source)  # which says best what is no component
         settings = self.effective(content, name, settings, inherited=inherited)
         trusted = found.level is Level.TRUSTED
@@ -244,10 +246,9 @@ class Intake:
         return about
 
     def admit(
-        self, content: bytes, name: str, *, allow_downgrade: bool, told: bool = True
+        self, content: bytes, digest: str, name: str, *, allow_downgrade: bool, told: bool = True
     ) -> Assessment:
         """Let a component in or not, on record; what is let in is recorded where it is `told`."""
-        digest = digest_of(content)
         try:
             found = self._admissions.admit(content, name, allow_downgrade=allow_downgrade)
         except AirsSysError as error:

@@ -174,7 +174,8 @@ def plan_of(
     settings = given if whole is None else whole
     if whole is not None:  # whether it implements what it has to is one more thing
         tried(lambda: intake.fitting(content, name, given, inherited=inherited))
-    same = live is not None and live.digest == digest_of(content)
+    digest = digest_of(content)
+    same = live is not None and live.digest == digest
     changes = () if live is None else setting_changes(live.settings, settings)
     # What is live already is moved nowhere.
     moved = BlueGreen() if same and not changes else intake.strategy(name, strategy)
@@ -194,7 +195,7 @@ def plan_of(
         interface = interface_difference(before, component)
     return Plan(
         deployment=name,
-        digest=digest_of(content),
+        digest=digest,
         size=len(content),
         from_revision=None if live is None else live.number,
         to_revision=None if same and not changes else core.next_number(name),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import weakref
 from typing import TYPE_CHECKING, Final
 
 from airssys.osl.errors import AuditTruncated, OslError
 from airssys.osl.truncation import MISSING, acknowledge_truncation
+from airssys.wasm.background import Background
 from airssys.wasm.state_directory import StateDirectory, open_registry
 
 if TYPE_CHECKING:
+    import threading
     from pathlib import Path
 
     from airssys.osl import OSL
@@ -26,7 +27,7 @@ _log: Final = logging.getLogger("airssys.wasm")
 _INTERVAL: Final = 600.0
 
 
-class CheckpointKeeper:
+class CheckpointKeeper(Background):
     """Has a log sign how far it came: now, and from time to time while it grows.
 
     It holds no system: one that is forgotten without being closed ends its keeper.
@@ -41,23 +42,11 @@ class CheckpointKeeper:
 
     def __init__(self, osl: OSL, interval: float = _INTERVAL) -> None:
         osl.checkpoint()
-        self._over = threading.Event()
-        self._thread = threading.Thread(
-            target=_keep,
-            args=(weakref.ref(osl), osl.audit.sequence, self._over, interval),
-            name="airssys-audit-checkpoints",
-            daemon=True,
-        )
-        self._thread.start()
-
-    def close(self) -> None:
-        """Sign no more; returns when it has ended."""
-        self._over.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        looked = weakref.ref(osl), osl.audit.sequence, interval
+        super().__init__("airssys-audit-checkpoints", _keep, *looked)
 
 
-def _keep(osl_of: weakref.ref[OSL], signed: int, over: threading.Event, interval: float) -> None:
+def _keep(osl_of: weakref.ref[OSL], signed: int, interval: float, over: threading.Event) -> None:
     while not over.wait(interval):
         osl = osl_of()
         if osl is None:

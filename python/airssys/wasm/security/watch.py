@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from airssys.wasm.background import Background
+
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from airssys.wasm.registry import Registry
@@ -21,7 +23,7 @@ _INTERVAL = 0.2
 _AFTER_FAILURE = 5.0
 
 
-class RegistryWatch:
+class RegistryWatch(Background):
     """Calls back on a thread of its own after another process changed the database.
 
     It holds no host: one that is forgotten without being closed ends its watch.
@@ -32,20 +34,8 @@ class RegistryWatch:
     """
 
     def __init__(self, registry: Registry, changed: Callable[[], None]) -> None:
-        self._over = threading.Event()
-        self._thread = threading.Thread(
-            target=_watch,
-            args=(weakref.ref(registry), weakref.WeakMethod(changed), self._over),
-            name="airssys-registry-watch",
-            daemon=True,
-        )
-        self._thread.start()
-
-    def close(self) -> None:
-        """End the watch; returns when it has ended."""
-        self._over.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        whose = weakref.ref(registry), weakref.WeakMethod(changed)
+        super().__init__("airssys-registry-watch", _watch, *whose)
 
 
 def _watch(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import msgspec
 from semver import Version
 
+from airssys.wasm.blobs import digest_of
 from airssys.wasm.deployment_name import check_deployment_name
 from airssys.wasm.sections import custom_sections, with_section, without_sections
 from airssys.wasm.trust.errors import SignatureUnusable
@@ -120,7 +120,7 @@ def subject_of(component: bytes) -> tuple[str, str]:
     if len(manifests) > 1:
         raise SignatureUnusable("the component carries two manifests, so none counts")
     bare = without_sections(component, SECTION)
-    return _digest(bare), _digest(manifests[0].content) if manifests else ""
+    return digest_of(bare), digest_of(manifests[0].content) if manifests else ""
 
 
 def sign(
@@ -202,7 +202,3 @@ def read_signatures(component: bytes, detached: bytes | None = None) -> list[Sig
     if len(found) > _MOST_SIGNATURES:
         raise SignatureUnusable(f"at most {_MOST_SIGNATURES} signatures, got {len(found)}")
     return found
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
